@@ -1,0 +1,2 @@
+#![forbid(unsafe_code)]
+//! Compares dumped tensors with their references, layer by layer.
