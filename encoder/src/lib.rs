@@ -1,1 +1,47 @@
 //! The MobileNetV5 vision encoder of Gemma 3n on CPUs.
+//!
+//! # From weights to tokens
+//!
+//! ```no_run
+//! use encoder::{Checkpoint, LoadOptions, Model, NoTaps};
+//!
+//! # fn main() -> Result<(), encoder::Error> {
+//! let checkpoint = Checkpoint::open("model.safetensors".as_ref())?;
+//! let model = Model::load(&checkpoint, &LoadOptions::default())?;
+//! let image = encoder::input::read("photo.png".as_ref())?;
+//! let tokens = model.encode(&image.shape, &image.data, &mut NoTaps)?;
+//! assert_eq!(tokens.shape, [1, 256, 2048]);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # How it is built
+//!
+//! - [`checkpoint`]: names, shapes and bytes of the weights, memory-mapped;
+//! - [`config`]: the architecture, read off names and shapes, and the settings that they cannot show;
+//! - `model`: the wiring, one file for each kind of block; feature maps are channels-last;
+//! - `kernels`: GEMM, convolutions, attention, each generic over the instruction set; `simd` holds the instruction sets;
+//! - [`tap`]: named intermediate tensors, under llama.cpp's names;
+//! - [`dump`]: saves them as `debug_<name>.npy`;
+//! - [`mod@reference`]: the same graph, naive and in f64: what everything else is tested against.
+
+pub mod checkpoint;
+pub mod config;
+pub mod dump;
+mod error;
+pub mod input;
+mod kernels;
+mod model;
+pub mod reference;
+mod simd;
+pub mod tap;
+#[cfg(test)]
+mod testing;
+
+pub use checkpoint::Checkpoint;
+pub use config::{Architecture, Settings};
+pub use error::Error;
+pub use kernels::convolution::Padding;
+pub use model::{Encoded, LoadOptions, Model};
+pub use simd::Isa;
+pub use tap::{AllTaps, NoTaps, TapSink, TapTensor};

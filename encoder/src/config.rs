@@ -1,0 +1,524 @@
+//! The architecture, read off the names and shapes of a checkpoint.
+
+use crate::checkpoint::{Checkpoint, EMBEDDER};
+use crate::error::Error;
+use crate::kernels::convolution::Padding;
+
+/// What weights cannot show.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// How convolutions are padded; Gemma 3n's encoder uses [`Padding::Same`].
+    pub padding: Padding,
+    /// Height and width that the multi-scale fusion pools to.
+    pub output_resolution: (usize, usize),
+    /// Stride of keys and values in attention blocks that downsample them.
+    pub kv_stride: usize,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Settings { padding: Padding::Same, output_resolution: (16, 16), kv_stride: 2 }
+    }
+}
+
+/// A MobileNetV5 as its weights describe it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Architecture {
+    /// Channels of the image.
+    pub input_channels: usize,
+    /// The 3x3 convolution at the front.
+    pub stem: StemSpec,
+    /// Blocks by stage.
+    pub stages: Vec<Vec<BlockSpec>>,
+    /// The multi-scale fusion adapter, if the model has one.
+    pub fusion: Option<InvertedResidualSpec>,
+    /// The Gemma 3n embedder, if the checkpoint has one.
+    pub embedder: Option<EmbedderSpec>,
+}
+
+/// The stem's convolution, stride 2.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StemSpec {
+    /// Output channels.
+    pub channels: usize,
+    /// Height and width of the kernel.
+    pub kernel: usize,
+    /// Whether the convolution has a bias.
+    pub bias: bool,
+}
+
+/// The embedder's sizes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EmbedderSpec {
+    /// Channels of a vision token.
+    pub channels: usize,
+    /// Width of the text model.
+    pub hidden: usize,
+}
+
+/// One block.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum BlockSpec {
+    /// timm's `EdgeResidual`.
+    EdgeResidual(EdgeResidualSpec),
+    /// timm's `UniversalInvertedResidual`.
+    InvertedResidual(InvertedResidualSpec),
+    /// timm's `MobileAttention` with multi-query attention.
+    Attention(AttentionSpec),
+}
+
+impl BlockSpec {
+    /// Channels of the block's output.
+    pub fn output_channels(&self) -> usize {
+        match self {
+            BlockSpec::EdgeResidual(spec) => spec.output,
+            BlockSpec::InvertedResidual(spec) => spec.output,
+            BlockSpec::Attention(spec) => spec.output,
+        }
+    }
+}
+
+/// k x k expansion, 1 x 1 projection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(
+    missing_docs,
+    reason = "channel counts of the input, the expansion and the output; kernel size; stride"
+)]
+pub struct EdgeResidualSpec {
+    pub input: usize,
+    pub expanded: usize,
+    pub output: usize,
+    pub kernel: usize,
+    pub stride: usize,
+}
+
+/// A depthwise convolution's kernel size and stride.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "kernel size and stride")]
+pub struct DepthwiseSpec {
+    pub kernel: usize,
+    pub stride: usize,
+}
+
+/// 1 x 1 expansion and projection with optional depthwise convolutions before, between and behind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(
+    missing_docs,
+    reason = "channel counts of the input, the expansion and the output; the optional parts"
+)]
+pub struct InvertedResidualSpec {
+    pub input: usize,
+    pub expanded: usize,
+    pub output: usize,
+    pub dw_start: Option<DepthwiseSpec>,
+    pub dw_mid: Option<DepthwiseSpec>,
+    pub dw_end: Option<DepthwiseSpec>,
+    pub layer_scale: bool,
+    pub skip: bool,
+}
+
+/// Multi-query attention.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(
+    missing_docs,
+    reason = "channel counts, heads, dimensions; the depthwise downsampling of keys and values"
+)]
+pub struct AttentionSpec {
+    pub input: usize,
+    pub output: usize,
+    pub heads: usize,
+    pub key_dim: usize,
+    pub value_dim: usize,
+    pub downsample: Option<DepthwiseSpec>,
+    pub layer_scale: bool,
+    pub skip: bool,
+}
+
+impl Architecture {
+    /// Reads the architecture off `checkpoint`.
+    ///
+    /// Strides are not in the weights: the first block of each stage has stride 2, all others 1, as in every model that
+    /// timm defines. A block adds its input when its stride is 1 and its channels do not change.
+    ///
+    /// # Errors
+    /// A missing or unexpected tensor, a shape that does not fit its neighbours.
+    pub fn read(checkpoint: &Checkpoint, settings: &Settings) -> Result<Architecture, Error> {
+        let reader = Reader { checkpoint, settings };
+        let [channels, input_channels, kernel] = reader.dense("conv_stem.conv.weight")?;
+        let stem = StemSpec { channels, kernel, bias: reader.has("conv_stem.conv.bias") };
+        reader.parameter("conv_stem.bn.weight", channels)?;
+        if stem.bias {
+            reader.parameter("conv_stem.conv.bias", channels)?;
+        }
+
+        let mut stages: Vec<Vec<BlockSpec>> = Vec::new();
+        let mut features = vec![channels];
+        let mut width = channels;
+        while reader.has_prefix(&format!("blocks.{}.", stages.len())) {
+            let mut blocks = Vec::new();
+            loop {
+                let prefix = format!("blocks.{}.{}.", stages.len(), blocks.len());
+                if !reader.has_prefix(&prefix) {
+                    break;
+                }
+                let stride = if blocks.is_empty() { 2 } else { 1 };
+                let block = reader.block(&prefix, width, stride)?;
+                width = block.output_channels();
+                blocks.push(block);
+            }
+            if blocks.is_empty() {
+                return Err(reader.model(format!("stage {} has no block 0", stages.len())));
+            }
+            features.push(width);
+            stages.push(blocks);
+        }
+        if stages.is_empty() {
+            return Err(reader.missing("blocks.0.0.conv_exp.weight", "the first stage needs a block"));
+        }
+        if stages.len() > 4 {
+            // timm keeps the output stride at 32 by dilating what comes after it.
+            return Err(reader.model(format!("expected at most 4 stages, found {}", stages.len())));
+        }
+
+        let fusion = if reader.has_prefix("msfa.") {
+            let spec = reader.inverted_residual("msfa.ffn.", 1)?;
+            let expected = features[features.len() - 2] + features[features.len() - 1];
+            if spec.input != expected {
+                return Err(reader.model(format!(
+                    "msfa.ffn.pw_exp.conv.weight takes {} channels, but the last two feature maps have {expected}",
+                    spec.input
+                )));
+            }
+            reader.parameter("msfa.norm.weight", spec.output)?;
+            width = spec.output;
+            Some(InvertedResidualSpec { skip: false, ..spec })
+        } else {
+            None
+        };
+
+        let norm = format!("{EMBEDDER}soft_embedding_norm.weight");
+        let projection = format!("{EMBEDDER}embedding_projection.weight");
+        let embedder = if reader.has(&projection) || reader.has(&norm) {
+            let [hidden, input] = reader.matrix(&projection)?;
+            reader.expect(input == width, &projection, format!("[_, {width}]"))?;
+            reader.parameter(&norm, width)?;
+            Some(EmbedderSpec { channels: width, hidden })
+        } else {
+            None
+        };
+
+        let architecture = Architecture { input_channels, stem, stages, fusion, embedder };
+        reader.refuse_unexpected(&architecture)?;
+        Ok(architecture)
+    }
+}
+
+struct Reader<'a> {
+    checkpoint: &'a Checkpoint,
+    settings: &'a Settings,
+}
+
+impl Reader<'_> {
+    fn has(&self, name: &str) -> bool {
+        self.checkpoint.shape(name).is_some()
+    }
+
+    fn has_prefix(&self, prefix: &str) -> bool {
+        self.checkpoint.names().any(|name| name.starts_with(prefix))
+    }
+
+    fn model(&self, message: String) -> Error {
+        Error::Model { origin: self.checkpoint.origin().to_string(), message }
+    }
+
+    fn missing(&self, name: &str, needed_by: &str) -> Error {
+        Error::MissingTensor {
+            origin: self.checkpoint.origin().to_string(),
+            name: name.to_string(),
+            needed_by: needed_by.to_string(),
+        }
+    }
+
+    fn shape(&self, name: &str) -> Result<&[usize], Error> {
+        self.checkpoint.shape(name).ok_or_else(|| self.missing(name, "the layers around it are there"))
+    }
+
+    fn expect(&self, fits: bool, name: &str, expected: String) -> Result<(), Error> {
+        if fits {
+            return Ok(());
+        }
+        Err(Error::Shape {
+            origin: self.checkpoint.origin().to_string(),
+            name: name.to_string(),
+            expected,
+            found: self.shape(name)?.to_vec(),
+        })
+    }
+
+    /// A vector of `length`.
+    fn parameter(&self, name: &str, length: usize) -> Result<(), Error> {
+        let fits = self.shape(name)? == [length];
+        self.expect(fits, name, format!("[{length}]"))
+    }
+
+    fn matrix(&self, name: &str) -> Result<[usize; 2], Error> {
+        match *self.shape(name)? {
+            [rows, columns] if rows > 0 && columns > 0 => Ok([rows, columns]),
+            _ => {
+                Err(self.expect(false, name, "[out, in]".to_string()).expect_err("a shape that does not fit"))
+            }
+        }
+    }
+
+    /// [out, in, kernel] of a square dense convolution.
+    fn dense(&self, name: &str) -> Result<[usize; 3], Error> {
+        match *self.shape(name)? {
+            [out, input, ky, kx] if ky == kx && out > 0 && input > 0 && ky > 0 => Ok([out, input, ky]),
+            _ => Err(self
+                .expect(false, name, "[out, in, k, k]".to_string())
+                .expect_err("a shape that does not fit")),
+        }
+    }
+
+    /// [out, in] of a 1 x 1 convolution over `input` channels.
+    fn pointwise(&self, name: &str, input: usize) -> Result<usize, Error> {
+        let [out, found, kernel] = self.dense(name)?;
+        self.expect(found == input && kernel == 1, name, format!("[_, {input}, 1, 1]"))?;
+        Ok(out)
+    }
+
+    /// The kernel size of a depthwise convolution and its norm, if it is there.
+    fn depthwise(
+        &self,
+        convolution: &str,
+        norm: &str,
+        channels: usize,
+        stride: usize,
+    ) -> Result<Option<DepthwiseSpec>, Error> {
+        if !self.has(convolution) {
+            return Ok(None);
+        }
+        let [out, input, kernel] = self.dense(convolution)?;
+        let fits = out == channels && input == 1;
+        self.expect(fits, convolution, format!("[{channels}, 1, k, k] (depthwise)"))?;
+        self.parameter(norm, channels)?;
+        Ok(Some(DepthwiseSpec { kernel, stride }))
+    }
+
+    fn block(&self, prefix: &str, input: usize, stride: usize) -> Result<BlockSpec, Error> {
+        let has = |suffix: &str| self.has(&format!("{prefix}{suffix}"));
+        let (block, found) = if has("conv_exp.weight") {
+            let spec = self.edge_residual(prefix, stride)?;
+            (BlockSpec::EdgeResidual(spec), spec.input)
+        } else if has("pw_exp.conv.weight") {
+            let spec = self.inverted_residual(prefix, stride)?;
+            (BlockSpec::InvertedResidual(spec), spec.input)
+        } else if has("attn.query.proj.weight") {
+            let spec = self.attention(prefix)?;
+            (BlockSpec::Attention(spec), spec.input)
+        } else {
+            return Err(self.model(format!(
+                "block `{}` is of no known kind: expected {prefix}conv_exp.weight (edge residual), \
+                 {prefix}pw_exp.conv.weight (inverted residual) or {prefix}attn.query.proj.weight (attention)",
+                prefix.trim_end_matches('.')
+            )));
+        };
+        if found != input {
+            return Err(self.model(format!(
+                "block `{}` takes {found} channels, but what comes before it has {input}",
+                prefix.trim_end_matches('.')
+            )));
+        }
+        Ok(block)
+    }
+
+    fn edge_residual(&self, prefix: &str, stride: usize) -> Result<EdgeResidualSpec, Error> {
+        let [expanded, input, kernel] = self.dense(&format!("{prefix}conv_exp.weight"))?;
+        let output = self.pointwise(&format!("{prefix}conv_pwl.weight"), expanded)?;
+        self.parameter(&format!("{prefix}bn1.weight"), expanded)?;
+        self.parameter(&format!("{prefix}bn2.weight"), output)?;
+        Ok(EdgeResidualSpec { input, expanded, output, kernel, stride })
+    }
+
+    fn inverted_residual(&self, prefix: &str, stride: usize) -> Result<InvertedResidualSpec, Error> {
+        let [expanded, input, _] = self.dense(&format!("{prefix}pw_exp.conv.weight"))?;
+        self.pointwise(&format!("{prefix}pw_exp.conv.weight"), input)?;
+        let output = self.pointwise(&format!("{prefix}pw_proj.conv.weight"), expanded)?;
+        self.parameter(&format!("{prefix}pw_exp.bn.weight"), expanded)?;
+        self.parameter(&format!("{prefix}pw_proj.bn.weight"), output)?;
+
+        // The stride sits in the middle if there is a depthwise convolution there, else in front, else behind.
+        let name = |part: &str| format!("{prefix}{part}.conv.weight");
+        let (start, mid, end) =
+            (self.has(&name("dw_start")), self.has(&name("dw_mid")), self.has(&name("dw_end")));
+        let strides = match (start, mid) {
+            (_, true) => (1, stride, 1),
+            (true, false) => (stride, 1, 1),
+            (false, false) => (1, 1, stride),
+        };
+        let depthwise = |part: &str, channels, stride| {
+            self.depthwise(&name(part), &format!("{prefix}{part}.bn.weight"), channels, stride)
+        };
+        let gamma = format!("{prefix}layer_scale.gamma");
+        let layer_scale = self.has(&gamma);
+        if layer_scale {
+            self.parameter(&gamma, output)?;
+        }
+        let strided = stride > 1 && (start || mid || end);
+        Ok(InvertedResidualSpec {
+            input,
+            expanded,
+            output,
+            dw_start: depthwise("dw_start", input, strides.0)?,
+            dw_mid: depthwise("dw_mid", expanded, strides.1)?,
+            dw_end: depthwise("dw_end", output, strides.2)?,
+            layer_scale,
+            skip: !strided && input == output,
+        })
+    }
+
+    fn attention(&self, prefix: &str) -> Result<AttentionSpec, Error> {
+        let name = |part: &str| format!("{prefix}{part}");
+        let [queries, input, _] = self.dense(&name("attn.query.proj.weight"))?;
+        self.pointwise(&name("attn.query.proj.weight"), input)?;
+        let key_dim = self.pointwise(&name("attn.key.proj.weight"), input)?;
+        let value_dim = self.pointwise(&name("attn.value.proj.weight"), input)?;
+        self.expect(
+            queries.is_multiple_of(key_dim),
+            &name("attn.query.proj.weight"),
+            format!("[heads * {key_dim}, {input}, 1, 1]"),
+        )?;
+        let heads = queries / key_dim;
+        let output = self.pointwise(&name("attn.output.proj.weight"), heads * value_dim)?;
+        self.parameter(&name("norm.weight"), input)?;
+        let downsample = |side: &str| {
+            self.depthwise(
+                &name(&format!("attn.{side}.down_conv.weight")),
+                &name(&format!("attn.{side}.norm.weight")),
+                input,
+                self.settings.kv_stride,
+            )
+        };
+        let (key, value) = (downsample("key")?, downsample("value")?);
+        if key != value {
+            return Err(self.model(format!("{prefix}attn downsamples its keys and its values differently")));
+        }
+        let gamma = name("layer_scale.gamma");
+        let layer_scale = self.has(&gamma);
+        if layer_scale {
+            self.parameter(&gamma, output)?;
+        }
+        Ok(AttentionSpec {
+            input,
+            output,
+            heads,
+            key_dim,
+            value_dim,
+            downsample: key,
+            layer_scale,
+            skip: input == output,
+        })
+    }
+
+    /// Every tensor of the encoder must have been asked for; timm's classifier head and the parts of the embedder that
+    /// text uses may be there.
+    fn refuse_unexpected(&self, architecture: &Architecture) -> Result<(), Error> {
+        const UNUSED: [&str; 5] = [
+            "classifier.",
+            "conv_head.",
+            "norm_head.",
+            "embed_vision.embedding.weight",
+            "embed_vision.hard_embedding_norm.weight",
+        ];
+        let known: std::collections::BTreeSet<String> = architecture.tensor_names().collect();
+        let unexpected = self
+            .checkpoint
+            .names()
+            .find(|name| !known.contains(*name) && !UNUSED.iter().any(|unused| name.starts_with(unused)));
+        match unexpected {
+            None => Ok(()),
+            Some(name) => Err(Error::UnexpectedTensor {
+                origin: self.checkpoint.origin().to_string(),
+                name: name.to_string(),
+            }),
+        }
+    }
+}
+
+impl Architecture {
+    /// timm's names of all tensors that the model reads, the embedder's behind `embed_vision.`.
+    pub fn tensor_names(&self) -> impl Iterator<Item = String> {
+        let mut names = vec!["conv_stem.conv.weight".to_string(), "conv_stem.bn.weight".to_string()];
+        if self.stem.bias {
+            names.push("conv_stem.conv.bias".to_string());
+        }
+        for (stage, blocks) in self.stages.iter().enumerate() {
+            for (index, block) in blocks.iter().enumerate() {
+                let prefix = format!("blocks.{stage}.{index}.");
+                names.extend(block.tensor_names().into_iter().map(|name| format!("{prefix}{name}")));
+            }
+        }
+        if let Some(spec) = &self.fusion {
+            let block = BlockSpec::InvertedResidual(*spec);
+            names.extend(block.tensor_names().into_iter().map(|name| format!("msfa.ffn.{name}")));
+            names.push("msfa.norm.weight".to_string());
+        }
+        if self.embedder.is_some() {
+            names.push(format!("{EMBEDDER}soft_embedding_norm.weight"));
+            names.push(format!("{EMBEDDER}embedding_projection.weight"));
+        }
+        names.into_iter()
+    }
+}
+
+impl BlockSpec {
+    fn tensor_names(&self) -> Vec<&'static str> {
+        match self {
+            BlockSpec::EdgeResidual(_) => {
+                vec!["conv_exp.weight", "bn1.weight", "conv_pwl.weight", "bn2.weight"]
+            }
+            BlockSpec::InvertedResidual(spec) => {
+                let mut names = vec![
+                    "pw_exp.conv.weight",
+                    "pw_exp.bn.weight",
+                    "pw_proj.conv.weight",
+                    "pw_proj.bn.weight",
+                ];
+                if spec.dw_start.is_some() {
+                    names.extend(["dw_start.conv.weight", "dw_start.bn.weight"]);
+                }
+                if spec.dw_mid.is_some() {
+                    names.extend(["dw_mid.conv.weight", "dw_mid.bn.weight"]);
+                }
+                if spec.dw_end.is_some() {
+                    names.extend(["dw_end.conv.weight", "dw_end.bn.weight"]);
+                }
+                if spec.layer_scale {
+                    names.push("layer_scale.gamma");
+                }
+                names
+            }
+            BlockSpec::Attention(spec) => {
+                let mut names = vec![
+                    "norm.weight",
+                    "attn.query.proj.weight",
+                    "attn.key.proj.weight",
+                    "attn.value.proj.weight",
+                    "attn.output.proj.weight",
+                ];
+                if spec.downsample.is_some() {
+                    names.extend([
+                        "attn.key.down_conv.weight",
+                        "attn.key.norm.weight",
+                        "attn.value.down_conv.weight",
+                        "attn.value.norm.weight",
+                    ]);
+                }
+                if spec.layer_scale {
+                    names.push("layer_scale.gamma");
+                }
+                names
+            }
+        }
+    }
+}

@@ -1,0 +1,103 @@
+//! Saves intermediate tensors as `debug_<name>.npy`, as llama.cpp's tensor-debugging guide does.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use npyz::WriterBuilder;
+
+use crate::tap::{TapSink, TapTensor};
+
+/// Environment variable that asks for dumps: `1` for yes.
+pub const SAVE_TENSORS: &str = "CLIP_DEBUG_SAVE_TENSORS";
+/// Environment variable for the folder.
+pub const OUTPUT_DIR: &str = "CLIP_DEBUG_OUTPUT_DIR";
+/// The folder when the variable is not set.
+pub const DEFAULT_OUTPUT_DIR: &str = "debug_ggml_output";
+
+/// The folder that the environment asks dumps to be written to, if it asks for any.
+pub fn folder_from_environment() -> Option<PathBuf> {
+    let wanted = std::env::var_os(SAVE_TENSORS).is_some_and(|value| !value.is_empty() && value != "0");
+    wanted.then(|| std::env::var_os(OUTPUT_DIR).map_or_else(|| DEFAULT_OUTPUT_DIR.into(), PathBuf::from))
+}
+
+/// Why a tensor could not be saved.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot write {}: {source}", path.display())]
+pub struct DumpError {
+    /// The file.
+    pub path: PathBuf,
+    /// The operating system's word.
+    pub source: std::io::Error,
+}
+
+/// Writes every tensor to a folder and a line about each to `progress`.
+pub struct DumpFolder<W> {
+    folder: PathBuf,
+    progress: W,
+}
+
+impl<W: Write> DumpFolder<W> {
+    /// Makes the folder if it is not there.
+    ///
+    /// # Errors
+    /// When the folder cannot be made.
+    pub fn create(folder: &Path, mut progress: W) -> Result<Self, DumpError> {
+        let error = |source| DumpError { path: folder.to_path_buf(), source };
+        std::fs::create_dir_all(folder).map_err(error)?;
+        writeln!(progress, "=== Saving intermediate tensors to {} ===", folder.display()).map_err(error)?;
+        Ok(DumpFolder { folder: folder.to_path_buf(), progress })
+    }
+
+    /// Says that all tensors are there.
+    ///
+    /// # Errors
+    /// When the line cannot be written.
+    pub fn finish(mut self) -> Result<(), DumpError> {
+        writeln!(self.progress, "=== Tensor saving complete ===")
+            .map_err(|source| DumpError { path: self.folder.clone(), source })
+    }
+}
+
+impl<W: Write> TapSink for DumpFolder<W> {
+    fn wants(&self, _: &str) -> bool {
+        true
+    }
+
+    fn record(
+        &mut self,
+        name: &str,
+        tensor: TapTensor,
+    ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+        let path = self.folder.join(format!("debug_{name}.npy"));
+        write_npy(&path, &tensor.shape, &tensor.data)?;
+        // The guide prints GGML's order, fastest first, padded to four extents.
+        let mut extents: Vec<usize> = tensor.shape.iter().rev().copied().collect();
+        extents.resize(extents.len().max(4), 1);
+        writeln!(self.progress, "Saved tensor '{name}' with shape {extents:?} to {}", path.display())?;
+        Ok(())
+    }
+}
+
+/// Writes `[shape]` f32 as `.npy`, aside and then renamed: whatever goes wrong, no half file is left behind.
+///
+/// # Errors
+/// When the file cannot be written.
+pub fn write_npy(path: &Path, shape: &[usize], data: &[f32]) -> Result<(), DumpError> {
+    let error = |source| DumpError { path: path.to_path_buf(), source };
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let mut file = tempfile::NamedTempFile::new_in(folder).map_err(error)?;
+    let mut buffered = std::io::BufWriter::new(&mut file);
+    let shape: Vec<u64> = shape.iter().map(|extent| *extent as u64).collect();
+    let mut writer = npyz::WriteOptions::<f32>::new()
+        .default_dtype()
+        .shape(&shape)
+        .writer(&mut buffered)
+        .begin_nd()
+        .map_err(error)?;
+    writer.extend(data.iter().copied()).map_err(error)?;
+    writer.finish().map_err(error)?;
+    buffered.flush().map_err(error)?;
+    drop(buffered);
+    file.persist(path).map_err(|failed| error(failed.error))?;
+    Ok(())
+}

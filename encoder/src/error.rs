@@ -1,0 +1,118 @@
+//! Everything that can go wrong between a checkpoint, an input and the encoder's output.
+
+use std::path::PathBuf;
+
+/// What failed, on which file or tensor, what was expected and what was found.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A file could not be opened, mapped or read.
+    #[error("cannot read {}: {source}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// The operating system's word.
+        source: std::io::Error,
+    },
+    /// A file is not what its name says.
+    #[error("{}: expected {expected}, found {found}", path.display())]
+    Format {
+        /// The file.
+        path: PathBuf,
+        /// The format that was expected.
+        expected: &'static str,
+        /// What the parser met.
+        found: String,
+    },
+    /// The checkpoint lacks a tensor that the model needs.
+    #[error("{origin}: tensor `{name}` is missing; {needed_by}")]
+    MissingTensor {
+        /// The checkpoint.
+        origin: String,
+        /// timm's name of the tensor.
+        name: String,
+        /// What needs it.
+        needed_by: String,
+    },
+    /// The checkpoint has a tensor inside the encoder that no MobileNetV5 has.
+    #[error(
+        "{origin}: unexpected tensor `{name}`: no part of a MobileNetV5 has that name; is this another model?"
+    )]
+    UnexpectedTensor {
+        /// The checkpoint.
+        origin: String,
+        /// timm's name of the tensor.
+        name: String,
+    },
+    /// A tensor has a shape that does not fit its place.
+    #[error("{origin}: tensor `{name}` has shape {found:?}, expected {expected}")]
+    Shape {
+        /// The checkpoint.
+        origin: String,
+        /// timm's name of the tensor.
+        name: String,
+        /// The shape that fits.
+        expected: String,
+        /// The shape in the file.
+        found: Vec<usize>,
+    },
+    /// A tensor is stored in a type that the encoder does not compute with.
+    #[error("{origin}: tensor `{name}` is stored as {found}, expected F32, F16 or BF16")]
+    Dtype {
+        /// The checkpoint.
+        origin: String,
+        /// timm's name of the tensor.
+        name: String,
+        /// The stored type.
+        found: String,
+    },
+    /// A weight is NaN or infinite.
+    #[error("{origin}: tensor `{name}` holds {value} at element {index}; weights must be finite")]
+    NonFinite {
+        /// The checkpoint.
+        origin: String,
+        /// timm's name of the tensor.
+        name: String,
+        /// Index in row-major order.
+        index: usize,
+        /// The value.
+        value: f32,
+    },
+    /// The tensors do not make a MobileNetV5.
+    #[error("{origin}: {message}")]
+    Model {
+        /// The checkpoint.
+        origin: String,
+        /// What does not fit.
+        message: String,
+    },
+    /// The input does not suit the model.
+    #[error("input: expected {expected}, found {found}")]
+    Input {
+        /// What the model takes.
+        expected: String,
+        /// What was given.
+        found: String,
+    },
+    /// An instruction set's name is not known.
+    #[error("ENCODER_MAX_ISA: expected one of {known}, found `{found}`")]
+    UnknownIsa {
+        /// What was given.
+        found: String,
+        /// The known names.
+        known: String,
+    },
+    /// An instruction set was asked for that this CPU lacks.
+    #[error("this CPU has no {isa}; leave the choice out to take the best it has")]
+    IsaNotAvailable {
+        /// The instruction set.
+        isa: &'static str,
+    },
+    /// The receiver of an intermediate tensor failed.
+    #[error("tensor `{name}` could not be handed over")]
+    Tap {
+        /// GGML name of the tensor.
+        name: String,
+        /// Its own error.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+}

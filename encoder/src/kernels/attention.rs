@@ -1,0 +1,98 @@
+//! Multi-query attention: `softmax(q k^T / sqrt(d_k)) v` with one set of keys and values for all heads.
+
+use rayon::prelude::*;
+
+use super::gemm::{Scratch, gemm_block, rows_per_task};
+use super::math;
+use super::packing::{Matrix, PackedRhs};
+use crate::simd::{Isa, Kernel, Simd};
+
+/// The heads of a query stand one behind the other in its row, so queries are a matrix `[pixels * heads, key_dim]`,
+/// and so is the output, `[pixels * heads, value_dim]`.
+///
+/// `keys` is `[positions, key_dim]`, `values` `[positions, value_dim]`: one image at a time, parallel over query rows.
+pub(crate) fn attention(
+    isa: Isa,
+    queries: &[f32],
+    keys: &[f32],
+    values: &[f32],
+    (key_dim, value_dim): (usize, usize),
+    out: &mut [f32],
+) {
+    let positions = keys.len() / key_dim;
+    assert_eq!(values.len() / value_dim, positions, "keys and values");
+    assert_eq!(queries.len() / key_dim, out.len() / value_dim, "queries and outputs");
+    let keys = PackedRhs::new(isa, key_dim, positions, |d, position| keys[position * key_dim + d]);
+    let values = PackedRhs::new(isa, positions, value_dim, |position, d| values[position * value_dim + d]);
+    let queries = Matrix::new(queries, key_dim);
+    let scale = (1.0 / (key_dim as f64).sqrt()) as f32;
+    let rows = rows_per_task(&keys);
+    out.par_chunks_mut(rows * value_dim).enumerate().for_each_init(
+        || (Scratch::default(), Vec::new()),
+        |(scratch, scores), (task, out)| {
+            scores.resize(out.len() / value_dim * positions, 0.0);
+            isa.run(Task {
+                queries: &queries,
+                keys: &keys,
+                values: &values,
+                scale,
+                first: task * rows,
+                scratch,
+                scores,
+                out,
+            });
+        },
+    );
+}
+
+struct Task<'a> {
+    queries: &'a Matrix<'a>,
+    keys: &'a PackedRhs,
+    values: &'a PackedRhs,
+    scale: f32,
+    first: usize,
+    scratch: &'a mut Scratch,
+    /// `[rows, positions]`
+    scores: &'a mut [f32],
+    out: &'a mut [f32],
+}
+
+impl Kernel for Task<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        gemm_block(simd, self.queries, self.first, self.keys, self.scratch, self.scores);
+        for row in self.scores.chunks_exact_mut(self.keys.columns()) {
+            softmax(simd, self.scale, row);
+        }
+        let scores = Matrix::new(self.scores, self.keys.columns());
+        gemm_block(simd, &scores, 0, self.values, self.scratch, self.out);
+    }
+}
+
+/// `softmax(scale * row)` in place; `scale` is positive.
+#[inline(always)]
+fn softmax<S: Simd>(simd: S, scale: f32, row: &mut [f32]) {
+    let largest = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let (shift, factor) = (simd.splat(-largest * scale), simd.splat(scale));
+    let mut sums = simd.splat(0.0);
+    let mut sum = 0.0f64;
+    let mut chunks = row.chunks_exact_mut(S::LANES);
+    for chunk in &mut chunks {
+        let e = math::exp(simd, simd.mul_add(simd.load(chunk), factor, shift));
+        sums = simd.add(sums, e);
+        simd.store(e, chunk);
+    }
+    let rest = chunks.into_remainder();
+    if !rest.is_empty() {
+        let e = math::exp(simd, simd.mul_add(simd.load_partial(rest), factor, shift));
+        simd.store_partial(e, rest);
+        sum += rest.iter().map(|x| f64::from(*x)).sum::<f64>();
+    }
+    sum += simd.lanes(sums).iter().map(|x| f64::from(*x)).sum::<f64>();
+    let inverse = (1.0 / sum) as f32;
+    for x in row {
+        *x *= inverse;
+    }
+}

@@ -1,0 +1,142 @@
+//! What happens to a finished row of channels: bias, RMS norm, GELU, layer scale, skip.
+
+use rayon::prelude::*;
+
+use super::math;
+use crate::simd::{Isa, Kernel, Simd};
+
+/// The epsilon of every RMS norm of the model.
+pub(crate) const EPSILON: f32 = 1e-6;
+
+/// RMS normalisation over the channels, `x * rsqrt(mean(x^2) + eps) * weight`.
+#[derive(Clone, Copy, Default)]
+pub(crate) enum Norm<'a> {
+    #[default]
+    None,
+    /// Without a weight.
+    Plain,
+    Weighted(&'a [f32]),
+}
+
+/// Operations on rows of channels, in the order of the fields.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct RowOps<'a> {
+    /// Added to each row, `[channels]`.
+    pub(crate) bias: Option<&'a [f32]>,
+    /// Multiplies every element, before the norm.
+    pub(crate) factor: Option<f32>,
+    pub(crate) norm: Norm<'a>,
+    pub(crate) gelu: bool,
+    /// Multiplies each row, `[channels]`.
+    pub(crate) layer_scale: Option<&'a [f32]>,
+    /// Added row by row, `[rows, channels]`.
+    pub(crate) skip: Option<&'a [f32]>,
+}
+
+impl RowOps<'_> {
+    /// Applies the operations to `rows` (`[_, channels]`), the first of which is row `first` of `skip`.
+    #[inline(always)]
+    pub(crate) fn apply<S: Simd>(&self, simd: S, first: usize, channels: usize, rows: &mut [f32]) {
+        if channels == 0 {
+            return;
+        }
+        for (i, row) in rows.chunks_exact_mut(channels).enumerate() {
+            if let Some(bias) = self.bias {
+                zip(simd, row, bias, |x, b| simd.add(x, b));
+            }
+            if let Some(factor) = self.factor {
+                let factor = simd.splat(factor);
+                map(simd, row, |x| simd.mul(x, factor));
+            }
+            match self.norm {
+                Norm::None => {}
+                Norm::Plain => {
+                    let inverse = simd.splat(inverse_rms(simd, row));
+                    map(simd, row, |x| simd.mul(x, inverse));
+                }
+                Norm::Weighted(weight) => {
+                    let inverse = simd.splat(inverse_rms(simd, row));
+                    zip(simd, row, weight, |x, w| simd.mul(simd.mul(x, inverse), w));
+                }
+            }
+            if self.gelu {
+                map(simd, row, |x| math::gelu(simd, x));
+            }
+            if let Some(gamma) = self.layer_scale {
+                zip(simd, row, gamma, |x, g| simd.mul(x, g));
+            }
+            if let Some(skip) = self.skip {
+                zip(simd, row, &skip[(first + i) * channels..][..channels], |x, s| simd.add(x, s));
+            }
+        }
+    }
+}
+
+/// Applies `ops` to all rows of `data` (`[rows, channels]`) in place, in parallel.
+pub(crate) fn apply_rows(isa: Isa, ops: &RowOps<'_>, channels: usize, data: &mut [f32]) {
+    struct Task<'a, 'b>(&'a RowOps<'b>, usize, usize, &'a mut [f32]);
+    impl Kernel for Task<'_, '_> {
+        type Output = ();
+        #[inline(always)]
+        fn run<S: Simd>(self, simd: S) {
+            self.0.apply(simd, self.1, self.2, self.3);
+        }
+    }
+    // Rows of about a hundred kilobytes a task.
+    let rows = (32_768 / channels.max(1)).max(1);
+    data.par_chunks_mut(rows * channels)
+        .enumerate()
+        .for_each(|(task, data)| isa.run(Task(ops, task * rows, channels, data)));
+}
+
+/// `1 / sqrt(mean(x^2) + eps)`.
+#[inline(always)]
+fn inverse_rms<S: Simd>(simd: S, row: &[f32]) -> f32 {
+    let mut sums = [simd.splat(0.0); 4];
+    let chunks = row.chunks_exact(4 * S::LANES);
+    let rest = chunks.remainder();
+    for chunk in chunks {
+        for (j, sum) in sums.iter_mut().enumerate() {
+            let x = simd.load(&chunk[j * S::LANES..(j + 1) * S::LANES]);
+            *sum = simd.mul_add(x, x, *sum);
+        }
+    }
+    for chunk in rest.chunks(S::LANES) {
+        let x = simd.load_partial(chunk);
+        sums[0] = simd.mul_add(x, x, sums[0]);
+    }
+    let sum = simd.add(simd.add(sums[0], sums[1]), simd.add(sums[2], sums[3]));
+    let sum: f64 = simd.lanes(sum).iter().map(|x| f64::from(*x)).sum();
+    let mean = sum / row.len() as f64;
+    (1.0 / (mean + f64::from(EPSILON)).sqrt()) as f32
+}
+
+#[inline(always)]
+fn map<S: Simd>(simd: S, row: &mut [f32], f: impl Fn(S::V) -> S::V) {
+    let mut chunks = row.chunks_exact_mut(S::LANES);
+    for chunk in &mut chunks {
+        let v = f(simd.load(chunk));
+        simd.store(v, chunk);
+    }
+    let rest = chunks.into_remainder();
+    if !rest.is_empty() {
+        let v = f(simd.load_partial(rest));
+        simd.store_partial(v, rest);
+    }
+}
+
+#[inline(always)]
+fn zip<S: Simd>(simd: S, row: &mut [f32], other: &[f32], f: impl Fn(S::V, S::V) -> S::V) {
+    assert_eq!(row.len(), other.len(), "channels of a row and of its parameter");
+    let mut chunks = row.chunks_exact_mut(S::LANES);
+    let mut others = other.chunks_exact(S::LANES);
+    for (chunk, other) in (&mut chunks).zip(&mut others) {
+        let v = f(simd.load(chunk), simd.load(other));
+        simd.store(v, chunk);
+    }
+    let rest = chunks.into_remainder();
+    if !rest.is_empty() {
+        let v = f(simd.load_partial(rest), simd.load_partial(others.remainder()));
+        simd.store_partial(v, rest);
+    }
+}

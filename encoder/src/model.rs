@@ -1,0 +1,238 @@
+//! The forward pass: wiring of the kernels, no arithmetic of its own.
+
+mod activation;
+mod attention;
+mod edge_residual;
+mod embedder;
+mod fusion;
+mod inverted_residual;
+mod layer;
+mod stem;
+
+use activation::Activation;
+
+use crate::checkpoint::Checkpoint;
+use crate::config::{Architecture, BlockSpec, Settings};
+use crate::error::Error;
+use crate::kernels::convolution::{Axis, Padding};
+use crate::simd::Isa;
+use crate::tap::{self, TapSink, TapTensor};
+
+/// How a model is loaded.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LoadOptions {
+    /// What the weights cannot show.
+    pub settings: Settings,
+    /// Instruction set of the kernels; `None` takes the best that the CPU has, see [`Isa::detect`].
+    pub isa: Option<Isa>,
+}
+
+/// A loaded encoder: weights packed for one instruction set.
+pub struct Model {
+    architecture: Architecture,
+    settings: Settings,
+    isa: Isa,
+    stem: stem::Stem,
+    blocks: Vec<Vec<Block>>,
+    fusion: Option<fusion::Fusion>,
+    embedder: Option<embedder::Embedder>,
+}
+
+enum Block {
+    EdgeResidual(edge_residual::EdgeResidual),
+    InvertedResidual(inverted_residual::InvertedResidual),
+    Attention(attention::Attention),
+}
+
+/// The encoder's output, row-major.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Encoded {
+    /// `[batch, tokens, hidden]` behind the embedder; `[batch, channels, height, width]` of a model without one.
+    pub shape: Vec<usize>,
+    /// Elements in row-major order.
+    pub data: Vec<f32>,
+}
+
+/// What a layer needs to run.
+struct Context<'a> {
+    isa: Isa,
+    padding: Padding,
+    taps: &'a mut dyn TapSink,
+}
+
+impl Context<'_> {
+    /// Hands `[B, C, H, W]` over, if somebody wants it.
+    fn tap(&mut self, name: &str, x: &Activation) -> Result<(), Error> {
+        self.tap_with(name, || TapTensor {
+            shape: vec![x.batch, x.channels, x.height, x.width],
+            data: x.to_nchw(),
+        })
+    }
+
+    /// Hands `[B, T, C]` over, if somebody wants it.
+    fn tap_tokens(&mut self, name: &str, x: &Activation) -> Result<(), Error> {
+        self.tap_with(name, || TapTensor {
+            shape: vec![x.batch, x.height * x.width, x.channels],
+            data: x.data.clone(),
+        })
+    }
+
+    fn tap_with(&mut self, name: &str, tensor: impl FnOnce() -> TapTensor) -> Result<(), Error> {
+        if !self.taps.wants(name) {
+            return Ok(());
+        }
+        self.taps.record(name, tensor()).map_err(|source| Error::Tap { name: name.to_string(), source })
+    }
+}
+
+impl Model {
+    /// Reads the architecture off the checkpoint and packs its weights.
+    ///
+    /// # Errors
+    /// Checkpoints that do not make a MobileNetV5; an instruction set that this CPU lacks.
+    pub fn load(checkpoint: &Checkpoint, options: &LoadOptions) -> Result<Model, Error> {
+        let isa = match options.isa {
+            None => Isa::detect()?,
+            Some(isa) if isa.is_available() => isa,
+            Some(isa) => return Err(Error::IsaNotAvailable { isa: isa.name() }),
+        };
+        let settings = options.settings;
+        if settings.output_resolution.0 == 0 || settings.output_resolution.1 == 0 || settings.kv_stride == 0 {
+            return Err(Error::Input {
+                expected: "an output resolution and a k/v stride of at least 1".to_string(),
+                found: format!("{settings:?}"),
+            });
+        }
+        let architecture = Architecture::read(checkpoint, &settings)?;
+        let loader = layer::Loader { checkpoint, isa };
+        let stem = stem::Stem::load(&loader, &architecture)?;
+        let mut blocks = Vec::new();
+        for (stage, specs) in architecture.stages.iter().enumerate() {
+            let mut loaded = Vec::new();
+            for (index, spec) in specs.iter().enumerate() {
+                let prefix = format!("blocks.{stage}.{index}.");
+                loaded.push(match spec {
+                    BlockSpec::EdgeResidual(spec) => {
+                        Block::EdgeResidual(edge_residual::EdgeResidual::load(&loader, &prefix, spec)?)
+                    }
+                    BlockSpec::InvertedResidual(spec) => Block::InvertedResidual(
+                        inverted_residual::InvertedResidual::load(&loader, &prefix, spec)?,
+                    ),
+                    BlockSpec::Attention(spec) => {
+                        Block::Attention(attention::Attention::load(&loader, &prefix, spec)?)
+                    }
+                });
+            }
+            blocks.push(loaded);
+        }
+        let fusion = match &architecture.fusion {
+            Some(spec) => Some(fusion::Fusion::load(&loader, spec, settings.output_resolution)?),
+            None => None,
+        };
+        let embedder = match &architecture.embedder {
+            Some(spec) => Some(embedder::Embedder::load(&loader, spec)?),
+            None => None,
+        };
+        Ok(Model { architecture, settings, isa, stem, blocks, fusion, embedder })
+    }
+
+    /// The architecture read off the weights.
+    pub fn architecture(&self) -> &Architecture {
+        &self.architecture
+    }
+
+    /// The instruction set that the weights are packed for.
+    pub fn isa(&self) -> Isa {
+        self.isa
+    }
+
+    /// The names of all taps for an image of that size, in the order of execution.
+    pub fn tap_names(&self, height: usize, width: usize) -> Vec<String> {
+        tap::names(&self.architecture, &self.settings, self.fused_resolution(height, width))
+    }
+
+    /// Resolution of the feature map that the fusion starts from: the output of the last stage but one.
+    fn fused_resolution(&self, height: usize, width: usize) -> (usize, usize) {
+        let strided: Vec<usize> = std::iter::once(self.stem.kernel())
+            .chain(self.architecture.stages[..self.architecture.stages.len() - 1].iter().filter_map(
+                |blocks| {
+                    match &blocks[0] {
+                        BlockSpec::EdgeResidual(spec) => Some(spec.kernel),
+                        BlockSpec::InvertedResidual(spec) => [spec.dw_start, spec.dw_mid, spec.dw_end]
+                            .into_iter()
+                            .flatten()
+                            .find(|depthwise| depthwise.stride == 2)
+                            .map(|depthwise| depthwise.kernel),
+                        BlockSpec::Attention(_) => None,
+                    }
+                },
+            ))
+            .collect();
+        let resolution = |size: usize| {
+            strided.iter().fold(size, |size, kernel| {
+                Axis::new(self.settings.padding, size, *kernel, 2).map_or(0, |axis| axis.output)
+            })
+        };
+        (resolution(height), resolution(width))
+    }
+
+    /// Runs the encoder on `input`, `[batch, channels, height, width]` row-major, every value in [0, 1].
+    ///
+    /// The result does not depend on the number of threads of the current rayon pool, nor on what `taps` wants.
+    ///
+    /// # Errors
+    /// An input of another rank, channel count or range; a failing tap.
+    pub fn encode(&self, shape: &[usize], input: &[f32], taps: &mut dyn TapSink) -> Result<Encoded, Error> {
+        let mut x = self.check_input(shape, input)?;
+        let mut context = Context { isa: self.isa, padding: self.settings.padding, taps };
+        x = self.stem.forward(&mut context, &x)?;
+        context.tap(tap::STEM, &x)?;
+        let last_but_one = self.blocks.len() - 1;
+        let mut fused = None;
+        let mut number = 0;
+        for (stage, blocks) in self.blocks.iter().enumerate() {
+            if stage == last_but_one && self.fusion.is_some() {
+                fused = Some(x.clone());
+            }
+            for block in blocks {
+                x = match block {
+                    Block::EdgeResidual(block) => block.forward(&mut context, number, x)?,
+                    Block::InvertedResidual(block) => block.forward(&mut context, number, x)?,
+                    Block::Attention(block) => block.forward(&mut context, number, x)?,
+                };
+                number += 1;
+            }
+        }
+        if let (Some(fusion), Some(fused)) = (&self.fusion, fused) {
+            x = fusion.forward(&mut context, &fused, &x)?;
+        }
+        match &self.embedder {
+            Some(embedder) => {
+                let x = embedder.forward(&mut context, x)?;
+                Ok(Encoded { shape: vec![x.batch, x.height * x.width, x.channels], data: x.data })
+            }
+            None => Ok(Encoded { shape: vec![x.batch, x.channels, x.height, x.width], data: x.to_nchw() }),
+        }
+    }
+
+    fn check_input(&self, shape: &[usize], input: &[f32]) -> Result<Activation, Error> {
+        let channels = self.architecture.input_channels;
+        let wrong = |found: String| Error::Input {
+            expected: format!("[batch, {channels}, height, width] with values in [0, 1]"),
+            found,
+        };
+        let &[batch, found, height, width] = shape else {
+            return Err(wrong(format!("rank {} ({shape:?})", shape.len())));
+        };
+        if found != channels || batch == 0 || height == 0 || width == 0 {
+            return Err(wrong(format!("{shape:?}")));
+        }
+        if shape.iter().try_fold(1usize, |n, extent| n.checked_mul(*extent)) != Some(input.len()) {
+            return Err(wrong(format!("{shape:?} with {} elements", input.len())));
+        }
+        if let Some(index) = input.iter().position(|x| !(0.0..=1.0).contains(x)) {
+            return Err(wrong(format!("{} at element {index} (divide 8-bit pixels by 255)", input[index])));
+        }
+        Ok(Activation::from_nchw([batch, channels, height, width], input))
+    }
+}

@@ -1,0 +1,128 @@
+//! timm's `MobileAttention` with multi-query attention.
+
+use super::Context;
+use super::activation::Activation;
+use super::layer::{Dense, Depthwise, Loader};
+use crate::config::AttentionSpec;
+use crate::error::Error;
+use crate::kernels::attention::attention;
+use crate::kernels::rows::{Norm, RowOps, apply_rows};
+use crate::tap::BlockTap;
+
+/// Norm, multi-query attention, layer scale, skip.
+pub(super) struct Attention {
+    spec: AttentionSpec,
+    norm: Vec<f32>,
+    query: Dense,
+    key: KeyOrValue,
+    value: KeyOrValue,
+    output: Dense,
+    layer_scale: Option<Vec<f32>>,
+}
+
+/// Optional downsampling and norm, then the projection.
+struct KeyOrValue {
+    downsample: Option<(Depthwise, Vec<f32>)>,
+    projection: Dense,
+}
+
+impl KeyOrValue {
+    fn load(loader: &Loader<'_>, prefix: &str, spec: &AttentionSpec, dim: usize) -> Result<Self, Error> {
+        let downsample = match spec.downsample {
+            None => None,
+            Some(depthwise) => Some((
+                loader.depthwise(&format!("{prefix}down_conv.weight"), spec.input, depthwise)?,
+                loader.parameter(&format!("{prefix}norm.weight"), spec.input)?,
+            )),
+        };
+        Ok(KeyOrValue {
+            downsample,
+            projection: loader.dense(&format!("{prefix}proj.weight"), [dim, spec.input, 1], 1)?,
+        })
+    }
+
+    fn forward(&self, context: &mut Context<'_>, x: &Activation, tap: &str) -> Result<Activation, Error> {
+        let Some((convolution, norm)) = &self.downsample else {
+            return self.projection.forward(context, x, &RowOps::default());
+        };
+        let ops = RowOps { norm: Norm::Weighted(norm), ..RowOps::default() };
+        let x = convolution.forward(context, x, &ops)?;
+        context.tap(tap, &x)?;
+        self.projection.forward(context, &x, &RowOps::default())
+    }
+}
+
+impl Attention {
+    pub(super) fn load(loader: &Loader<'_>, prefix: &str, spec: &AttentionSpec) -> Result<Self, Error> {
+        let name = |suffix: &str| format!("{prefix}{suffix}");
+        let layer_scale = match spec.layer_scale {
+            true => Some(loader.parameter(&name("layer_scale.gamma"), spec.output)?),
+            false => None,
+        };
+        let queries = spec.heads * spec.key_dim;
+        Ok(Attention {
+            spec: *spec,
+            norm: loader.parameter(&name("norm.weight"), spec.input)?,
+            query: loader.dense(&name("attn.query.proj.weight"), [queries, spec.input, 1], 1)?,
+            key: KeyOrValue::load(loader, &name("attn.key."), spec, spec.key_dim)?,
+            value: KeyOrValue::load(loader, &name("attn.value."), spec, spec.value_dim)?,
+            output: loader.dense(
+                &name("attn.output.proj.weight"),
+                [spec.output, spec.heads * spec.value_dim, 1],
+                1,
+            )?,
+            layer_scale,
+        })
+    }
+
+    pub(super) fn forward(
+        &self,
+        context: &mut Context<'_>,
+        number: usize,
+        x: Activation,
+    ) -> Result<Activation, Error> {
+        let spec = &self.spec;
+        let mut normed = x.clone();
+        let ops = RowOps { norm: Norm::Weighted(&self.norm), ..RowOps::default() };
+        apply_rows(context.isa, &ops, normed.channels, &mut normed.data);
+        context.tap(&BlockTap::AttnNorm.name(number), &normed)?;
+
+        let query = self.query.forward(context, &normed, &RowOps::default())?;
+        let key = self.key.forward(context, &normed, &BlockTap::AttnKeyNorm.name(number))?;
+        let value = self.value.forward(context, &normed, &BlockTap::AttnValueNorm.name(number))?;
+
+        let mut heads = Activation::zeros(x.batch, x.height, x.width, spec.heads * spec.value_dim);
+        let images = heads.data.chunks_exact_mut(x.height * x.width * heads.channels);
+        for (image, out) in images.enumerate() {
+            let of_image = |a: &'_ Activation| {
+                let length = a.data.len() / a.batch;
+                image * length..(image + 1) * length
+            };
+            attention(
+                context.isa,
+                &query.data[of_image(&query)],
+                &key.data[of_image(&key)],
+                &value.data[of_image(&value)],
+                (spec.key_dim, spec.value_dim),
+                out,
+            );
+        }
+
+        // The tap stands between the layer scale and the skip.
+        let name = BlockTap::LayerScale.name(number);
+        let tapped = self.layer_scale.is_some() && spec.skip && context.taps.wants(&name);
+        let skip = RowOps { skip: spec.skip.then_some(&x.data), ..RowOps::default() };
+        let ops = RowOps {
+            layer_scale: self.layer_scale.as_deref(),
+            skip: if tapped { None } else { skip.skip },
+            ..RowOps::default()
+        };
+        let mut out = self.output.forward(context, &heads, &ops)?;
+        if tapped {
+            context.tap(&name, &out)?;
+            apply_rows(context.isa, &skip, out.channels, &mut out.data);
+        }
+        context.tap(&BlockTap::AttnOutput.name(number), &out)?;
+        Ok(out)
+    }
+}

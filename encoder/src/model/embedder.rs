@@ -1,0 +1,44 @@
+//! Gemma 3n's embedder of vision tokens (transformers' `Gemma3nMultimodalEmbedder`).
+
+use super::Context;
+use super::activation::Activation;
+use super::layer::{Dense, Loader};
+use crate::config::EmbedderSpec;
+use crate::error::Error;
+use crate::kernels::rows::{Norm, RowOps, apply_rows};
+use crate::tap;
+
+/// Scale by sqrt(channels), RMS norm, projection, RMS norm without a weight.
+pub(super) struct Embedder {
+    soft_norm: Vec<f32>,
+    projection: Dense,
+}
+
+impl Embedder {
+    pub(super) fn load(loader: &Loader<'_>, spec: &EmbedderSpec) -> Result<Self, Error> {
+        Ok(Embedder {
+            soft_norm: loader.parameter("embed_vision.soft_embedding_norm.weight", spec.channels)?,
+            projection: loader.linear(
+                "embed_vision.embedding_projection.weight",
+                spec.hidden,
+                spec.channels,
+            )?,
+        })
+    }
+
+    pub(super) fn forward(&self, context: &mut Context<'_>, mut x: Activation) -> Result<Activation, Error> {
+        let ops = RowOps {
+            factor: Some((x.channels as f64).sqrt() as f32),
+            norm: Norm::Weighted(&self.soft_norm),
+            ..RowOps::default()
+        };
+        apply_rows(context.isa, &ops, x.channels, &mut x.data);
+        context.tap_tokens(tap::MM_SOFT_EMB_NORM, &x)?;
+        let mut out = self.projection.forward(context, &x, &RowOps::default())?;
+        context.tap_tokens(tap::MM_INPUT_PROJ, &out)?;
+        let ops = RowOps { norm: Norm::Plain, ..RowOps::default() };
+        apply_rows(context.isa, &ops, out.channels, &mut out.data);
+        context.tap_tokens(tap::MM_POST_PROJ_NORM, &out)?;
+        Ok(out)
+    }
+}

@@ -1,0 +1,76 @@
+//! The multi-scale fusion adapter over the outputs of the last two stages.
+
+use super::Context;
+use super::activation::Activation;
+use super::inverted_residual::InvertedResidual;
+use super::layer::Loader;
+use crate::config::InvertedResidualSpec;
+use crate::error::Error;
+use crate::kernels::resize::{average_pool, bilinear, nearest};
+use crate::kernels::rows::{Norm, RowOps, apply_rows};
+use crate::tap;
+
+/// Upsampling, concatenation, feed-forward, pooling to the output resolution, norm.
+pub(super) struct Fusion {
+    feed_forward: InvertedResidual,
+    norm: Vec<f32>,
+    resolution: (usize, usize),
+}
+
+impl Fusion {
+    pub(super) fn load(
+        loader: &Loader<'_>,
+        spec: &InvertedResidualSpec,
+        resolution: (usize, usize),
+    ) -> Result<Self, Error> {
+        Ok(Fusion {
+            feed_forward: InvertedResidual::load(loader, "msfa.ffn.", spec)?,
+            norm: loader.parameter("msfa.norm.weight", spec.output)?,
+            resolution,
+        })
+    }
+
+    /// `high` is the feature map of the higher resolution.
+    pub(super) fn forward(
+        &self,
+        context: &mut Context<'_>,
+        high: &Activation,
+        low: &Activation,
+    ) -> Result<Activation, Error> {
+        let joined = concatenate(high, low);
+        context.tap(tap::MSFA_CONCAT, &joined)?;
+        let mut x = self.feed_forward.forward_fusion(context, &joined)?;
+        let (size, to) = ((x.height, x.width), self.resolution);
+        if size != to {
+            let mut out = Activation::zeros(x.batch, to.0, to.1, x.channels);
+            if size.0.is_multiple_of(to.0) && size.1.is_multiple_of(to.1) {
+                average_pool(&x.data, size, x.channels, to, &mut out.data);
+            } else {
+                bilinear(&x.data, size, x.channels, to, &mut out.data);
+            }
+            x = out;
+            context.tap(tap::MSFA_DOWNSAMPLE, &x)?;
+        }
+        let ops = RowOps { norm: Norm::Weighted(&self.norm), ..RowOps::default() };
+        apply_rows(context.isa, &ops, x.channels, &mut x.data);
+        context.tap(tap::MSFA_CONCAT_NORM, &x)?;
+        Ok(x)
+    }
+}
+
+/// Channels of `high`, then those of `low`, which is upsampled to the size of `high` by nearest neighbour.
+fn concatenate(high: &Activation, low: &Activation) -> Activation {
+    let mut out = Activation::zeros(high.batch, high.height, high.width, high.channels + low.channels);
+    let upsample = low.height < high.height || low.width < high.width;
+    let source = |i: usize, from: usize, to: usize| if upsample { nearest(i, from, to) } else { i };
+    for (pixel, out) in out.data.chunks_exact_mut(high.channels + low.channels).enumerate() {
+        let (line, x) = (pixel / high.width, pixel % high.width);
+        let (batch, y) = (line / high.height, line % high.height);
+        let (y, x) = (source(y, low.height, high.height), source(x, low.width, high.width));
+        let low_pixel = (batch * low.height + y) * low.width + x;
+        let (front, behind) = out.split_at_mut(high.channels);
+        front.copy_from_slice(&high.data[pixel * high.channels..][..high.channels]);
+        behind.copy_from_slice(&low.data[low_pixel * low.channels..][..low.channels]);
+    }
+    out
+}

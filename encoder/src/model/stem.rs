@@ -1,0 +1,45 @@
+//! The convolution at the front.
+
+use super::Context;
+use super::activation::Activation;
+use super::layer::{Dense, Loader};
+use crate::config::Architecture;
+use crate::error::Error;
+use crate::kernels::rows::{Norm, RowOps};
+
+/// 3x3 convolution of stride 2 with bias, RMS norm, GELU.
+pub(super) struct Stem {
+    convolution: Dense,
+    bias: Option<Vec<f32>>,
+    norm: Vec<f32>,
+}
+
+impl Stem {
+    pub(super) fn load(loader: &Loader<'_>, architecture: &Architecture) -> Result<Stem, Error> {
+        let spec = architecture.stem;
+        let bias = match spec.bias {
+            true => Some(loader.parameter("conv_stem.conv.bias", spec.channels)?),
+            false => None,
+        };
+        let shape = [spec.channels, architecture.input_channels, spec.kernel];
+        Ok(Stem {
+            convolution: loader.dense("conv_stem.conv.weight", shape, 2)?,
+            bias,
+            norm: loader.parameter("conv_stem.bn.weight", spec.channels)?,
+        })
+    }
+
+    pub(super) fn kernel(&self) -> usize {
+        self.convolution.kernel()
+    }
+
+    pub(super) fn forward(&self, context: &mut Context<'_>, x: &Activation) -> Result<Activation, Error> {
+        let ops = RowOps {
+            bias: self.bias.as_deref(),
+            norm: Norm::Weighted(&self.norm),
+            gelu: true,
+            ..RowOps::default()
+        };
+        self.convolution.forward(context, x, &ops)
+    }
+}

@@ -1,0 +1,418 @@
+//! The same graph, naive and in f64: the oracle of the tests. Nothing here is fast and nothing is shared with the
+//! kernels but the architecture and the names of the taps.
+
+use crate::checkpoint::Checkpoint;
+use crate::config::{Architecture, AttentionSpec, BlockSpec, DepthwiseSpec, InvertedResidualSpec, Settings};
+use crate::error::Error;
+use crate::kernels::convolution::Padding;
+use crate::tap::{self, BlockTap};
+
+/// An intermediate tensor in f64, `[B, C, H, W]` or `[B, T, C]`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Tensor64 {
+    /// Extents, slowest first.
+    pub shape: Vec<usize>,
+    /// Elements in row-major order.
+    pub data: Vec<f64>,
+}
+
+/// GELU in its tanh approximation, as PyTorch's `nn.GELU(approximate='tanh')` writes it.
+pub fn gelu(x: f64) -> f64 {
+    let inner = (2.0 / std::f64::consts::PI).sqrt() * (x + 0.044715 * x * x * x);
+    0.5 * x * (1.0 + inner.tanh())
+}
+
+/// Every tap of the model on `input` (`[batch, channels, height, width]`), by name, in the order of execution.
+///
+/// # Errors
+/// A checkpoint that makes no model. The input is taken as it is.
+pub fn encode(
+    checkpoint: &Checkpoint,
+    settings: &Settings,
+    shape: [usize; 4],
+    input: &[f32],
+) -> Result<Vec<(String, Tensor64)>, Error> {
+    let architecture = Architecture::read(checkpoint, settings)?;
+    let mut run = Run { checkpoint, settings, taps: Vec::new() };
+    let x = Image { shape, data: input.iter().map(|x| f64::from(*x)).collect() };
+    run.encode(&architecture, x)?;
+    Ok(run.taps)
+}
+
+/// `[batch, channels, height, width]`.
+#[derive(Clone)]
+struct Image {
+    shape: [usize; 4],
+    data: Vec<f64>,
+}
+
+impl Image {
+    fn zeros(shape: [usize; 4]) -> Image {
+        Image { shape, data: vec![0.0; shape.iter().product()] }
+    }
+
+    fn at(&self, [b, c, y, x]: [usize; 4]) -> f64 {
+        let [_, channels, height, width] = self.shape;
+        self.data[((b * channels + c) * height + y) * width + x]
+    }
+
+    /// An image whose every element is computed from its index.
+    fn from_fn(shape: [usize; 4], mut f: impl FnMut([usize; 4]) -> f64) -> Image {
+        let mut out = Image::zeros(shape);
+        let mut i = 0;
+        for b in 0..shape[0] {
+            for c in 0..shape[1] {
+                for y in 0..shape[2] {
+                    for x in 0..shape[3] {
+                        out.data[i] = f([b, c, y, x]);
+                        i += 1;
+                    }
+                }
+            }
+        }
+        out
+    }
+
+    fn map(mut self, f: impl Fn(f64) -> f64) -> Image {
+        self.data.iter_mut().for_each(|x| *x = f(*x));
+        self
+    }
+
+    fn plus(mut self, other: &Image) -> Image {
+        self.data.iter_mut().zip(&other.data).for_each(|(a, b)| *a += b);
+        self
+    }
+
+    /// Channel c times `weights[c]`.
+    fn scaled(self, weights: &[f64]) -> Image {
+        Image::from_fn(self.shape, |i| self.at(i) * weights[i[1]])
+    }
+
+    /// RMS norm over the channels; `weights` empty for none.
+    fn normed(&self, weights: &[f64]) -> Image {
+        let [_, channels, _, _] = self.shape;
+        Image::from_fn(self.shape, |[b, c, y, x]| {
+            let squares: f64 = (0..channels).map(|c| self.at([b, c, y, x]).powi(2)).sum();
+            let normed = self.at([b, c, y, x]) / (squares / channels as f64 + 1e-6).sqrt();
+            normed * weights.get(c).copied().unwrap_or(1.0)
+        })
+    }
+}
+
+/// (zeros before, output size)
+fn padded(padding: Padding, input: usize, kernel: usize, stride: usize) -> (isize, usize) {
+    match padding {
+        Padding::Same => {
+            let output = input.div_ceil(stride);
+            let total = ((output - 1) * stride + kernel) as isize - input as isize;
+            (total.max(0) / 2, output)
+        }
+        Padding::Symmetric => {
+            let before = (stride - 1 + kernel - 1) / 2;
+            (before as isize, (input + 2 * before - kernel) / stride + 1)
+        }
+    }
+}
+
+/// Weights `[out, in / groups, kernel, kernel]`; depthwise when `depthwise`.
+fn convolve(
+    x: &Image,
+    weights: &[f64],
+    out: usize,
+    kernel: usize,
+    stride: usize,
+    padding: Padding,
+    depthwise: bool,
+) -> Image {
+    let [batch, channels, height, width] = x.shape;
+    let ((top, oh), (left, ow)) =
+        (padded(padding, height, kernel, stride), padded(padding, width, kernel, stride));
+    let inputs = if depthwise { 1 } else { channels };
+    Image::from_fn([batch, out, oh, ow], |[b, o, oy, ox]| {
+        let mut sum = 0.0;
+        for i in 0..inputs {
+            for ky in 0..kernel {
+                for kx in 0..kernel {
+                    let y = (oy * stride + ky) as isize - top;
+                    let x_ = (ox * stride + kx) as isize - left;
+                    if (0..height as isize).contains(&y) && (0..width as isize).contains(&x_) {
+                        let c = if depthwise { o } else { i };
+                        let weight = weights[((o * inputs + i) * kernel + ky) * kernel + kx];
+                        sum += weight * x.at([b, c, y as usize, x_ as usize]);
+                    }
+                }
+            }
+        }
+        sum
+    })
+}
+
+struct Run<'a> {
+    checkpoint: &'a Checkpoint,
+    settings: &'a Settings,
+    taps: Vec<(String, Tensor64)>,
+}
+
+impl Run<'_> {
+    fn weights(&self, name: &str, shape: &[usize]) -> Result<Vec<f64>, Error> {
+        Ok(self.checkpoint.load(name, shape)?.into_iter().map(f64::from).collect())
+    }
+
+    fn tap(&mut self, name: &str, x: &Image) {
+        self.taps.push((name.to_string(), Tensor64 { shape: x.shape.to_vec(), data: x.data.clone() }));
+    }
+
+    /// `x` is `[1, T, C]` per image in `[B, 1, T, C]`.
+    fn tap_tokens(&mut self, name: &str, x: &Image) {
+        let shape = vec![x.shape[0], x.shape[2], x.shape[3]];
+        self.taps.push((name.to_string(), Tensor64 { shape, data: x.data.clone() }));
+    }
+
+    fn dense(&self, x: &Image, name: &str, out: usize, kernel: usize, stride: usize) -> Result<Image, Error> {
+        let weights = self.weights(name, &[out, x.shape[1], kernel, kernel])?;
+        Ok(convolve(x, &weights, out, kernel, stride, self.settings.padding, false))
+    }
+
+    fn depthwise(&self, x: &Image, name: &str, spec: DepthwiseSpec) -> Result<Image, Error> {
+        let weights = self.weights(name, &[x.shape[1], 1, spec.kernel, spec.kernel])?;
+        Ok(convolve(x, &weights, x.shape[1], spec.kernel, spec.stride, self.settings.padding, true))
+    }
+
+    fn norm(&self, x: &Image, name: &str) -> Result<Image, Error> {
+        Ok(x.normed(&self.weights(name, &[x.shape[1]])?))
+    }
+
+    fn encode(&mut self, architecture: &Architecture, x: Image) -> Result<(), Error> {
+        let stem = architecture.stem;
+        let mut x = self.dense(&x, "conv_stem.conv.weight", stem.channels, stem.kernel, 2)?;
+        if stem.bias {
+            let bias = self.weights("conv_stem.conv.bias", &[stem.channels])?;
+            x = Image::from_fn(x.shape, |i| x.at(i) + bias[i[1]]);
+        }
+        x = self.norm(&x, "conv_stem.bn.weight")?.map(gelu);
+        self.tap(tap::STEM, &x);
+
+        let mut features = vec![x.clone()];
+        let mut number = 0;
+        for (stage, blocks) in architecture.stages.iter().enumerate() {
+            for (index, block) in blocks.iter().enumerate() {
+                let prefix = format!("blocks.{stage}.{index}.");
+                x = match block {
+                    BlockSpec::EdgeResidual(spec) => {
+                        let conv = format!("{prefix}conv_exp.weight");
+                        let y = self.dense(&x, &conv, spec.expanded, spec.kernel, spec.stride)?;
+                        let y = self.norm(&y, &format!("{prefix}bn1.weight"))?.map(gelu);
+                        let y = self.dense(&y, &format!("{prefix}conv_pwl.weight"), spec.output, 1, 1)?;
+                        let y = self.norm(&y, &format!("{prefix}bn2.weight"))?;
+                        let y = if spec.stride == 1 && spec.input == spec.output { y.plus(&x) } else { y };
+                        self.tap(&BlockTap::EdgeResidual.name(number), &y);
+                        y
+                    }
+                    BlockSpec::InvertedResidual(spec) => {
+                        let y = self.inverted_residual(&prefix, spec, &x)?;
+                        let y = self.scale_and_skip(&prefix, spec.layer_scale, spec.skip, number, y, &x)?;
+                        self.tap(&BlockTap::InvertedResidual.name(number), &y);
+                        y
+                    }
+                    BlockSpec::Attention(spec) => {
+                        let y = self.attention(&prefix, spec, number, &x)?;
+                        let y = self.scale_and_skip(&prefix, spec.layer_scale, spec.skip, number, y, &x)?;
+                        self.tap(&BlockTap::AttnOutput.name(number), &y);
+                        y
+                    }
+                };
+                number += 1;
+            }
+            features.push(x.clone());
+        }
+        if let Some(spec) = &architecture.fusion {
+            let high = &features[features.len() - 2];
+            x = self.fusion(spec, high, &x)?;
+        }
+        if let Some(spec) = architecture.embedder {
+            self.embedder(spec.channels, spec.hidden, &x)?;
+        }
+        Ok(())
+    }
+
+    fn scale_and_skip(
+        &mut self,
+        prefix: &str,
+        layer_scale: bool,
+        skip: bool,
+        number: usize,
+        mut y: Image,
+        x: &Image,
+    ) -> Result<Image, Error> {
+        if layer_scale {
+            y = y.clone().scaled(&self.weights(&format!("{prefix}layer_scale.gamma"), &[y.shape[1]])?);
+            if skip {
+                self.tap(&BlockTap::LayerScale.name(number), &y);
+            }
+        }
+        Ok(if skip { y.plus(x) } else { y })
+    }
+
+    fn inverted_residual(
+        &mut self,
+        prefix: &str,
+        spec: &InvertedResidualSpec,
+        x: &Image,
+    ) -> Result<Image, Error> {
+        let mut y = x.clone();
+        if let Some(depthwise) = spec.dw_start {
+            y = self.depthwise(&y, &format!("{prefix}dw_start.conv.weight"), depthwise)?;
+            y = self.norm(&y, &format!("{prefix}dw_start.bn.weight"))?;
+        }
+        y = self.dense(&y, &format!("{prefix}pw_exp.conv.weight"), spec.expanded, 1, 1)?;
+        y = self.norm(&y, &format!("{prefix}pw_exp.bn.weight"))?.map(gelu);
+        if prefix == "msfa.ffn." {
+            self.tap(tap::MSFA_FFN_EXPAND, &y);
+        }
+        if let Some(depthwise) = spec.dw_mid {
+            y = self.depthwise(&y, &format!("{prefix}dw_mid.conv.weight"), depthwise)?;
+            y = self.norm(&y, &format!("{prefix}dw_mid.bn.weight"))?.map(gelu);
+        }
+        y = self.dense(&y, &format!("{prefix}pw_proj.conv.weight"), spec.output, 1, 1)?;
+        y = self.norm(&y, &format!("{prefix}pw_proj.bn.weight"))?;
+        if let Some(depthwise) = spec.dw_end {
+            y = self.depthwise(&y, &format!("{prefix}dw_end.conv.weight"), depthwise)?;
+            y = self.norm(&y, &format!("{prefix}dw_end.bn.weight"))?;
+        }
+        Ok(y)
+    }
+
+    fn attention(
+        &mut self,
+        prefix: &str,
+        spec: &AttentionSpec,
+        number: usize,
+        x: &Image,
+    ) -> Result<Image, Error> {
+        let x = self.norm(x, &format!("{prefix}norm.weight"))?;
+        self.tap(&BlockTap::AttnNorm.name(number), &x);
+        let q =
+            self.dense(&x, &format!("{prefix}attn.query.proj.weight"), spec.heads * spec.key_dim, 1, 1)?;
+        let mut sides = Vec::new();
+        for (side, dim, tap) in
+            [("key", spec.key_dim, BlockTap::AttnKeyNorm), ("value", spec.value_dim, BlockTap::AttnValueNorm)]
+        {
+            let mut y = x.clone();
+            if let Some(depthwise) = spec.downsample {
+                y = self.depthwise(&y, &format!("{prefix}attn.{side}.down_conv.weight"), depthwise)?;
+                y = self.norm(&y, &format!("{prefix}attn.{side}.norm.weight"))?;
+                self.tap(&tap.name(number), &y);
+            }
+            sides.push(self.dense(&y, &format!("{prefix}attn.{side}.proj.weight"), dim, 1, 1)?);
+        }
+        let (k, v) = (&sides[0], &sides[1]);
+        let [batch, _, height, width] = x.shape;
+        let positions = k.shape[2] * k.shape[3];
+        let position = |i: usize| (i / k.shape[3], i % k.shape[3]);
+        let mut heads = Image::zeros([batch, spec.heads * spec.value_dim, height, width]);
+        for b in 0..batch {
+            for head in 0..spec.heads {
+                for pixel in 0..height * width {
+                    let (y, x) = (pixel / width, pixel % width);
+                    let scores: Vec<f64> = (0..positions)
+                        .map(|i| {
+                            let (ky, kx) = position(i);
+                            let dot: f64 = (0..spec.key_dim)
+                                .map(|d| q.at([b, head * spec.key_dim + d, y, x]) * k.at([b, d, ky, kx]))
+                                .sum();
+                            dot / (spec.key_dim as f64).sqrt()
+                        })
+                        .collect();
+                    let largest = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+                    let weights: Vec<f64> = scores.iter().map(|s| (s - largest).exp()).collect();
+                    let total: f64 = weights.iter().sum();
+                    for d in 0..spec.value_dim {
+                        let sum: f64 = (0..positions)
+                            .map(|i| {
+                                let (ky, kx) = position(i);
+                                weights[i] * v.at([b, d, ky, kx])
+                            })
+                            .sum();
+                        let channel = head * spec.value_dim + d;
+                        let index = ((b * heads.shape[1] + channel) * height + y) * width + x;
+                        heads.data[index] = sum / total;
+                    }
+                }
+            }
+        }
+        self.dense(&heads, &format!("{prefix}attn.output.proj.weight"), spec.output, 1, 1)
+    }
+
+    fn fusion(&mut self, spec: &InvertedResidualSpec, high: &Image, low: &Image) -> Result<Image, Error> {
+        let [batch, channels, height, width] = high.shape;
+        let upsample = low.shape[2] < height || low.shape[3] < width;
+        let joined = Image::from_fn([batch, channels + low.shape[1], height, width], |[b, c, y, x]| {
+            if c < channels {
+                high.at([b, c, y, x])
+            } else if upsample {
+                low.at([b, c - channels, y * low.shape[2] / height, x * low.shape[3] / width])
+            } else {
+                low.at([b, c - channels, y, x])
+            }
+        });
+        self.tap(tap::MSFA_CONCAT, &joined);
+        let y = self.inverted_residual("msfa.ffn.", spec, &joined)?;
+        let mut y = self.scale_and_skip("msfa.ffn.", spec.layer_scale, false, 0, y, &joined)?;
+        self.tap(tap::MSFA_FFN_PROJECT, &y);
+        let (oh, ow) = self.settings.output_resolution;
+        if (height, width) != (oh, ow) {
+            let pooled = height.is_multiple_of(oh) && width.is_multiple_of(ow);
+            y = if pooled { average(&y, oh, ow) } else { interpolate(&y, oh, ow) };
+            self.tap(tap::MSFA_DOWNSAMPLE, &y);
+        }
+        let y = self.norm(&y, "msfa.norm.weight")?;
+        self.tap(tap::MSFA_CONCAT_NORM, &y);
+        Ok(y)
+    }
+
+    fn embedder(&mut self, channels: usize, hidden: usize, x: &Image) -> Result<(), Error> {
+        let [batch, _, height, width] = x.shape;
+        let tokens = |x: &Image| {
+            Image::from_fn([batch, 1, height * width, x.shape[1]], |[b, _, t, c]| {
+                x.at([b, c, t / width, t % width])
+            })
+        };
+        let scaled = x.clone().map(|x| x * (channels as f64).sqrt());
+        let soft = self.norm(&scaled, "embed_vision.soft_embedding_norm.weight")?;
+        self.tap_tokens(tap::MM_SOFT_EMB_NORM, &tokens(&soft));
+        let weights = self.weights("embed_vision.embedding_projection.weight", &[hidden, channels])?;
+        let projected = convolve(&soft, &weights, hidden, 1, 1, Padding::Same, false);
+        self.tap_tokens(tap::MM_INPUT_PROJ, &tokens(&projected));
+        self.tap_tokens(tap::MM_POST_PROJ_NORM, &tokens(&projected.normed(&[])));
+        Ok(())
+    }
+}
+
+fn average(x: &Image, oh: usize, ow: usize) -> Image {
+    let [batch, channels, height, width] = x.shape;
+    let (ky, kx) = (height / oh, width / ow);
+    Image::from_fn([batch, channels, oh, ow], |[b, c, y, x_]| {
+        let mut sum = 0.0;
+        for i in 0..ky {
+            for j in 0..kx {
+                sum += x.at([b, c, y * ky + i, x_ * kx + j]);
+            }
+        }
+        sum / (ky * kx) as f64
+    })
+}
+
+/// PyTorch's `interpolate(mode='bilinear', align_corners=False)`.
+fn interpolate(x: &Image, oh: usize, ow: usize) -> Image {
+    let [batch, channels, height, width] = x.shape;
+    let source = |o: usize, input: usize, output: usize| {
+        let position = ((o as f64 + 0.5) * input as f64 / output as f64 - 0.5).max(0.0);
+        let first = position.floor() as usize;
+        (first, (first + 1).min(input - 1), position - position.floor())
+    };
+    Image::from_fn([batch, channels, oh, ow], |[b, c, oy, ox]| {
+        let ((y0, y1, v), (x0, x1, u)) = (source(oy, height, oh), source(ox, width, ow));
+        (1.0 - v) * ((1.0 - u) * x.at([b, c, y0, x0]) + u * x.at([b, c, y0, x1]))
+            + v * ((1.0 - u) * x.at([b, c, y1, x0]) + u * x.at([b, c, y1, x1]))
+    })
+}

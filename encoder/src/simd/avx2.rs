@@ -1,0 +1,111 @@
+//! AVX2 with FMA.
+
+use std::arch::x86_64::*;
+
+use super::{Kernel, Simd};
+use crate::kernels::tile::{Tile, multiply};
+
+/// Proof that the CPU has AVX2 and FMA; only [`Avx2::new`] makes one.
+#[derive(Clone, Copy)]
+pub(crate) struct Avx2(());
+
+/// Intrinsics without memory operands, callable by whoever holds a token.
+macro_rules! proven {
+    ($e:expr) => {
+        // SAFETY: `self` is a token, so the CPU has AVX2 and FMA.
+        unsafe { $e }
+    };
+}
+
+impl Avx2 {
+    #[inline]
+    pub(crate) fn new() -> Option<Self> {
+        let available = is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma");
+        available.then_some(Avx2(()))
+    }
+
+    /// Runs a kernel inside a function compiled for AVX2 and FMA.
+    #[inline]
+    pub(crate) fn run<K: Kernel>(self, kernel: K) -> K::Output {
+        #[target_feature(enable = "avx2,fma")]
+        fn compiled<K: Kernel>(token: Avx2, kernel: K) -> K::Output {
+            kernel.run(token)
+        }
+        proven!(compiled(self, kernel))
+    }
+}
+
+impl Simd for Avx2 {
+    const LANES: usize = 8;
+    // 6 x 2 accumulators, 2 registers of B, 1 of A: 15 of 16.
+    const MR: usize = 6;
+    const NR: usize = 2 * 8;
+    type V = __m256;
+
+    #[inline(always)]
+    fn splat(self, x: f32) -> Self::V {
+        proven!(_mm256_set1_ps(x))
+    }
+
+    #[inline(always)]
+    fn load(self, x: &[f32]) -> Self::V {
+        let x = &x[..8];
+        // SAFETY: a token is proof of AVX2 and FMA, and `x` has 8 elements; the load needs no alignment.
+        unsafe { _mm256_loadu_ps(x.as_ptr()) }
+    }
+
+    #[inline(always)]
+    fn store(self, v: Self::V, out: &mut [f32]) {
+        let out = &mut out[..8];
+        // SAFETY: a token is proof of AVX2 and FMA, and `out` has 8 elements; the store needs no alignment.
+        unsafe { _mm256_storeu_ps(out.as_mut_ptr(), v) }
+    }
+
+    #[inline(always)]
+    fn add(self, a: Self::V, b: Self::V) -> Self::V {
+        proven!(_mm256_add_ps(a, b))
+    }
+
+    #[inline(always)]
+    fn mul(self, a: Self::V, b: Self::V) -> Self::V {
+        proven!(_mm256_mul_ps(a, b))
+    }
+
+    #[inline(always)]
+    fn div(self, a: Self::V, b: Self::V) -> Self::V {
+        proven!(_mm256_div_ps(a, b))
+    }
+
+    #[inline(always)]
+    fn min(self, a: Self::V, b: Self::V) -> Self::V {
+        proven!(_mm256_min_ps(a, b))
+    }
+
+    #[inline(always)]
+    fn max(self, a: Self::V, b: Self::V) -> Self::V {
+        proven!(_mm256_max_ps(a, b))
+    }
+
+    #[inline(always)]
+    fn mul_add(self, a: Self::V, b: Self::V, c: Self::V) -> Self::V {
+        proven!(_mm256_fmadd_ps(a, b, c))
+    }
+
+    #[inline(always)]
+    fn round(self, v: Self::V) -> Self::V {
+        proven!(_mm256_round_ps::<{ _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC }>(v))
+    }
+
+    #[inline(always)]
+    fn pow2(self, n: Self::V) -> Self::V {
+        proven!({
+            let exponent = _mm256_add_epi32(_mm256_cvtps_epi32(n), _mm256_set1_epi32(127));
+            _mm256_castsi256_ps(_mm256_slli_epi32::<23>(exponent))
+        })
+    }
+
+    #[inline(always)]
+    fn tile(self, tile: Tile<'_>) {
+        multiply::<Self, 6, 2>(self, tile);
+    }
+}

@@ -1,0 +1,122 @@
+//! Plain Rust that the compiler vectorises for the target's baseline.
+
+use super::Simd;
+use crate::kernels::tile::{Tile, multiply};
+
+/// Needs nothing of the CPU.
+#[derive(Clone, Copy)]
+pub(crate) struct Portable;
+
+const LANES: usize = 8;
+
+impl Portable {
+    #[inline(always)]
+    fn zip(a: [f32; LANES], b: [f32; LANES], f: impl Fn(f32, f32) -> f32) -> [f32; LANES] {
+        std::array::from_fn(|i| f(a[i], b[i]))
+    }
+}
+
+impl Simd for Portable {
+    const LANES: usize = LANES;
+    // 6 x 1 vectors of 8: 12 of the 16 SSE registers, 12 of the 32 of NEON.
+    const MR: usize = 6;
+    const NR: usize = LANES;
+    type V = [f32; LANES];
+
+    #[inline(always)]
+    fn splat(self, x: f32) -> Self::V {
+        [x; LANES]
+    }
+
+    #[inline(always)]
+    fn load(self, x: &[f32]) -> Self::V {
+        std::array::from_fn({
+            let x = &x[..LANES];
+            move |i| x[i]
+        })
+    }
+
+    #[inline(always)]
+    fn store(self, v: Self::V, out: &mut [f32]) {
+        out[..LANES].copy_from_slice(&v);
+    }
+
+    #[inline(always)]
+    fn add(self, a: Self::V, b: Self::V) -> Self::V {
+        Self::zip(a, b, |a, b| a + b)
+    }
+
+    #[inline(always)]
+    fn mul(self, a: Self::V, b: Self::V) -> Self::V {
+        Self::zip(a, b, |a, b| a * b)
+    }
+
+    #[inline(always)]
+    fn div(self, a: Self::V, b: Self::V) -> Self::V {
+        Self::zip(a, b, |a, b| a / b)
+    }
+
+    #[inline(always)]
+    fn mul_add(self, a: Self::V, b: Self::V, c: Self::V) -> Self::V {
+        // Without a fused instruction `f32::mul_add` is a library call.
+        if cfg!(any(target_feature = "fma", target_arch = "aarch64")) {
+            std::array::from_fn(|i| a[i].mul_add(b[i], c[i]))
+        } else {
+            std::array::from_fn(|i| a[i] * b[i] + c[i])
+        }
+    }
+
+    #[inline(always)]
+    fn min(self, a: Self::V, b: Self::V) -> Self::V {
+        Self::zip(a, b, |a, b| if a < b { a } else { b })
+    }
+
+    #[inline(always)]
+    fn max(self, a: Self::V, b: Self::V) -> Self::V {
+        Self::zip(a, b, |a, b| if a > b { a } else { b })
+    }
+
+    #[inline(always)]
+    fn round(self, v: Self::V) -> Self::V {
+        // Adding and taking away 1.5 * 2^23 leaves the nearest integer for |v| < 2^22.
+        const MAGIC: f32 = 12_582_912.0;
+        v.map(|x| (x + MAGIC) - MAGIC)
+    }
+
+    #[inline(always)]
+    fn pow2(self, n: Self::V) -> Self::V {
+        n.map(|n| f32::from_bits(((n as i32 + 127) as u32) << 23))
+    }
+
+    #[inline(always)]
+    fn tile(self, tile: Tile<'_>) {
+        multiply::<Self, 6, 1>(self, tile);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::simd::Kernel;
+
+    #[test]
+    fn rounds_ties_to_even() {
+        let v = Portable.round([0.5, 1.5, 2.5, -0.5, -1.5, 0.49, -126.4, 127.2]);
+        assert_eq!(v, [0.0, 2.0, 2.0, 0.0, -2.0, 0.0, -126.0, 127.0]);
+    }
+
+    struct Lanes;
+    impl Kernel for Lanes {
+        type Output = usize;
+        fn run<S: Simd>(self, _: S) -> usize {
+            S::LANES
+        }
+    }
+
+    #[test]
+    fn the_widest_vector_fits_the_partial_buffers() {
+        for isa in super::super::Isa::ALL {
+            assert!(isa.run(Lanes) <= super::super::MAX_LANES);
+        }
+    }
+}
