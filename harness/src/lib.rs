@@ -1,2 +1,19 @@
 #![forbid(unsafe_code)]
-//! Compares dumped tensors with their references, layer by layer.
+//! Compares dumped tensors with their references, layer by layer; knows nothing of any model.
+//!
+//! A tensor is read ([`npy`], [`folder`]), paired by an explicit [`mapping`] ([`pairing`]), brought to its reference's
+//! [`layout`], compared ([`metrics`]), judged ([`verdict`] under a [`tolerance`]) and reported ([`report`]). [`run`]
+//! joins these steps; each is usable alone.
+
+pub mod exit_code;
+pub mod folder;
+pub mod layout;
+pub mod manifest;
+pub mod mapping;
+pub mod metrics;
+pub mod nearest;
+pub mod npy;
+pub mod template;
+pub mod tensor;
+pub mod tolerance;
+pub mod verdict;

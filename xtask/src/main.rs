@@ -1,3 +1,50 @@
 #![forbid(unsafe_code)]
-//! cargo xtask.
-fn main() {}
+//! `cargo xtask`: where a port of MobileNetV5 parts from its reference. Thin: arguments, and calls into `encoder` and
+//! `harness`.
+
+mod candidate;
+mod command;
+mod console;
+mod paths;
+mod process;
+mod set;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Compare ports of the MobileNetV5 vision encoder with their reference, layer by layer.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", version, max_term_width = 100)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Parity(command::parity::Parity),
+    Encode(command::encode::Encode),
+    Mapping(command::mapping::Mapping),
+    Fixtures(command::fixtures::Fixtures),
+    Test(command::test::Test),
+    Lint(command::lint::Lint),
+    Ci(command::ci::Ci),
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let result = match arguments.command {
+        Command::Parity(command) => command.run(),
+        Command::Encode(command) => command.run(),
+        Command::Mapping(command) => command.run(),
+        Command::Fixtures(command) => command.run(),
+        Command::Test(command) => command.run(),
+        Command::Lint(command) => command.run(),
+        Command::Ci(command) => command.run(),
+    };
+    match result {
+        Ok(code) => code,
+        Err(failure) => console::report(failure),
+    }
+}

@@ -1,0 +1,275 @@
+//! Layouts in the notation of einops: `"b c h w"`, `"b (h w) c"`.
+
+use std::fmt;
+
+use crate::tensor::{Tensor, element_count};
+
+/// The axes of a tensor by name, slowest first; a parenthesised product is one extent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Layout {
+    groups: Vec<Vec<String>>,
+}
+
+/// What is wrong with a layout's text, and where.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct LayoutError {
+    /// Byte offset in the text.
+    pub offset: usize,
+    /// What is wrong.
+    pub message: String,
+}
+
+/// Two shapes that do not fit each other.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("candidate has {candidate}, reference has {reference}{}", remark.as_deref().map(|r| format!(": {r}")).unwrap_or_default())]
+pub struct ShapeMismatch {
+    /// The candidate's extents by axis.
+    pub candidate: String,
+    /// The reference's extents by axis.
+    pub reference: String,
+    /// What it looks like.
+    pub remark: Option<String>,
+}
+
+impl Layout {
+    /// Parses `"b c h w"` or `"b (h w) c"`.
+    ///
+    /// # Errors
+    /// Unbalanced or nested parentheses, an axis named twice, a character that no name has.
+    pub fn parse(text: &str) -> Result<Layout, LayoutError> {
+        let mut groups: Vec<Vec<String>> = Vec::new();
+        let mut open: Option<usize> = None;
+        let mut rest = text.char_indices().peekable();
+        let error = |offset, message: String| Err(LayoutError { offset, message });
+        while let Some((offset, c)) = rest.next() {
+            match c {
+                ' ' => {}
+                '(' if open.is_some() => return error(offset, "a product inside a product".into()),
+                '(' => {
+                    open = Some(offset);
+                    groups.push(Vec::new());
+                }
+                ')' if open.take().is_none() => return error(offset, "`)` without `(`".into()),
+                ')' if groups.last().is_some_and(Vec::is_empty) => {
+                    return error(offset, "an empty product".into());
+                }
+                ')' => {}
+                c if c.is_ascii_alphabetic() => {
+                    let mut name = c.to_string();
+                    while let Some((_, c)) = rest.next_if(|(_, c)| c.is_ascii_alphanumeric() || *c == '_') {
+                        name.push(c);
+                    }
+                    if groups.iter().flatten().any(|known| *known == name) {
+                        return error(offset, format!("axis `{name}` stands twice"));
+                    }
+                    match (open, groups.last_mut()) {
+                        (Some(_), Some(group)) => group.push(name),
+                        _ => groups.push(vec![name]),
+                    }
+                }
+                c => {
+                    return error(
+                        offset,
+                        format!("`{c}` is no axis; write names such as `b c h w` or `b (h w) c`"),
+                    );
+                }
+            }
+        }
+        match open {
+            Some(offset) => error(offset, "`(` without `)`".into()),
+            None if groups.is_empty() => error(0, "no axis; write names such as `b c h w`".into()),
+            None => Ok(Layout { groups }),
+        }
+    }
+
+    /// The names of all axes, slowest first.
+    pub fn axes(&self) -> impl Iterator<Item = &str> {
+        self.groups.iter().flatten().map(String::as_str)
+    }
+
+    /// Extents with their names: `b=1 c=8 h=48 w=64`; bare when the ranks differ.
+    pub fn describe(&self, shape: &[usize]) -> String {
+        if shape.len() != self.groups.len() {
+            return format!("{shape:?} (rank {}, `{self}` has {})", shape.len(), self.groups.len());
+        }
+        let named = self.groups.iter().zip(shape).map(|(group, extent)| match group.as_slice() {
+            [name] => format!("{name}={extent}"),
+            names => format!("({})={extent}", names.join(" ")),
+        });
+        named.collect::<Vec<_>>().join(" ")
+    }
+
+    /// Whether both layouts name the same axes.
+    pub fn same_axes(&self, other: &Layout) -> bool {
+        let sorted = |layout: &Layout| {
+            let mut axes: Vec<String> = layout.axes().map(String::from).collect();
+            axes.sort();
+            axes
+        };
+        sorted(self) == sorted(other)
+    }
+}
+
+impl fmt::Display for Layout {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (i, group) in self.groups.iter().enumerate() {
+            let space = if i == 0 { "" } else { " " };
+            match group.as_slice() {
+                [name] => write!(f, "{space}{name}")?,
+                names => write!(f, "{space}({})", names.join(" "))?,
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Brings a candidate to the reference's layout. Nothing is inferred from extents: only declared layouts move axes.
+///
+/// # Errors
+/// When the extents of any axis differ.
+pub fn align(
+    candidate: Tensor,
+    from: &Layout,
+    reference_shape: &[usize],
+    to: &Layout,
+) -> Result<Tensor, ShapeMismatch> {
+    let mismatch = |remark: Option<String>| ShapeMismatch {
+        candidate: from.describe(candidate.shape()),
+        reference: to.describe(reference_shape),
+        remark,
+    };
+    if from == to {
+        if candidate.shape() == reference_shape {
+            return Ok(candidate);
+        }
+        return Err(mismatch(exchanged(from, candidate.shape(), reference_shape)));
+    }
+    if candidate.shape().len() != from.groups.len() || reference_shape.len() != to.groups.len() {
+        return Err(mismatch(None));
+    }
+    // Extents of single axes on either side, then those of products by division.
+    let sides = [(from, candidate.shape()), (to, reference_shape)];
+    let mut extents: Vec<(&str, usize)> = Vec::new();
+    for (layout, shape) in sides {
+        for (group, extent) in layout.groups.iter().zip(shape) {
+            if let [name] = group.as_slice() {
+                match extents.iter().find(|(known, _)| known == name) {
+                    Some((_, known)) if known != extent => {
+                        return Err(mismatch(Some(format!("{name} is {known} and {extent}"))));
+                    }
+                    Some(_) => {}
+                    None => extents.push((name, *extent)),
+                }
+            }
+        }
+    }
+    let extent_of =
+        |extents: &[(&str, usize)], name: &str| extents.iter().find(|(n, _)| *n == name).map(|(_, e)| *e);
+    for (layout, shape) in sides {
+        for (group, extent) in layout.groups.iter().zip(shape) {
+            let unknown: Vec<&String> = group.iter().filter(|n| extent_of(&extents, n).is_none()).collect();
+            let known: Option<usize> =
+                element_count(&group.iter().filter_map(|n| extent_of(&extents, n)).collect::<Vec<_>>());
+            match (unknown.as_slice(), known) {
+                ([], Some(known)) if known == *extent => {}
+                ([name], Some(known)) if known > 0 && extent.is_multiple_of(known) => {
+                    extents.push((name, extent / known));
+                }
+                _ => return Err(mismatch(Some(format!("({}) cannot be {extent}", group.join(" "))))),
+            }
+        }
+    }
+    let split: Vec<usize> = from.axes().filter_map(|name| extent_of(&extents, name)).collect();
+    let wanted: Vec<usize> = to.axes().filter_map(|name| extent_of(&extents, name)).collect();
+    let mut strides = vec![1; split.len()];
+    for i in (1..split.len()).rev() {
+        strides[i - 1] = strides[i] * split[i];
+    }
+    let order: Vec<usize> = to
+        .axes()
+        .filter_map(|name| from.axes().position(|known| known == name))
+        .map(|i| strides[i])
+        .collect();
+    if order.len() != wanted.len() || order.len() != split.len() {
+        return Err(mismatch(Some("the two layouts name different axes".into())));
+    }
+    let count = candidate.values().len();
+    let indices = (0..count).map(|flat| {
+        let mut rest = flat;
+        let mut index = 0;
+        for (extent, stride) in wanted.iter().zip(&order).rev() {
+            index += rest % extent * stride;
+            rest /= extent;
+        }
+        index
+    });
+    let values = candidate.values().gather(indices);
+    Tensor::new(reference_shape.to_vec(), candidate.dtype(), values).ok_or_else(|| mismatch(None))
+}
+
+/// A remark when two axes of equal layouts look exchanged.
+fn exchanged(layout: &Layout, candidate: &[usize], reference: &[usize]) -> Option<String> {
+    if candidate.len() != reference.len() || candidate.len() != layout.groups.len() {
+        return None;
+    }
+    let different: Vec<usize> = (0..candidate.len()).filter(|i| candidate[*i] != reference[*i]).collect();
+    match different.as_slice() {
+        [i, j] if candidate[*i] == reference[*j] && candidate[*j] == reference[*i] => {
+            let name = |i: usize| layout.groups[i].join(" ");
+            Some(format!("{} and {} look exchanged; a layout in the mapping can say so", name(*i), name(*j)))
+        }
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn counting(shape: &[usize]) -> Tensor {
+        let n = element_count(shape).unwrap();
+        Tensor::from_f32(shape.to_vec(), (0..n).map(|i| i as f32).collect()).unwrap()
+    }
+
+    #[test]
+    fn display_gives_the_text_back() {
+        for text in ["b c h w", "b (h w) c", "n"] {
+            assert_eq!(Layout::parse(text).unwrap().to_string(), text);
+        }
+    }
+
+    #[test]
+    fn errors_say_where() {
+        for (text, offset) in
+            [("", 0), ("b (h", 2), ("b h) c", 3), ("b c b", 4), ("b ((h w))", 3), ("b 1 c", 2), ("b () c", 3)]
+        {
+            assert_eq!(Layout::parse(text).unwrap_err().offset, offset, "{text}");
+        }
+    }
+
+    #[test]
+    fn tokens_become_maps() {
+        let (from, to) = (Layout::parse("b (h w) c").unwrap(), Layout::parse("b c h w").unwrap());
+        let out = align(counting(&[1, 6, 2]), &from, &[1, 2, 3, 2], &to).unwrap();
+        assert_eq!(out.values(), &Values::F32(vec![0., 2., 4., 6., 8., 10., 1., 3., 5., 7., 9., 11.]));
+        let back = align(out, &to, &[1, 6, 2], &from).unwrap();
+        assert_eq!(back, counting(&[1, 6, 2]));
+    }
+
+    use crate::tensor::Values;
+
+    #[test]
+    fn trap_09_a_wrong_shape_of_equal_volume_is_never_reshaped() {
+        let layout = Layout::parse("b c h w").unwrap();
+        let error = align(counting(&[1, 2, 6, 4]), &layout, &[1, 2, 4, 6], &layout).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "candidate has b=1 c=2 h=6 w=4, reference has b=1 c=2 h=4 w=6: h and w look exchanged; \
+             a layout in the mapping can say so"
+        );
+        assert!(align(counting(&[1, 48]), &layout, &[1, 2, 4, 6], &layout).is_err());
+        let tokens = Layout::parse("b (h w) c").unwrap();
+        assert!(align(counting(&[1, 23, 2]), &tokens, &[1, 2, 4, 6], &layout).is_err());
+    }
+}

@@ -1,0 +1,419 @@
+//! From the file as written to a mapping that is sound, or every mistake in it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
+use std::path::Path;
+
+use toml::Spanned;
+
+use super::file::{File, FileIgnore, FileLimits, FileProfile, FileRule, FileSide, Names, TwoByteIntegers};
+use super::finding::{Finding, position, suggestion};
+use super::placeholder::LengthsSource;
+use super::{Alias, Flattened, Ignore, Mapping, Placeholders, Profile, Rule, SCHEMA_VERSION, Side, SideFormat};
+use crate::layout::Layout;
+use crate::template::{Template, Wildcards};
+use crate::tensor::Dtype;
+use crate::tolerance::Limits;
+
+/// More blocks than any model has; keeps sums of lengths small.
+const MAX_LENGTH: u64 = 1_000_000_000;
+
+pub(super) fn check(path: &Path, text: &str, file: File) -> Result<Mapping, Vec<Finding>> {
+    let mut checker = Checker { text, findings: Vec::new() };
+    checker.version(&file.schema_version);
+    let candidate = checker.side(&file.candidate);
+    let reference = checker.side(&file.reference);
+    let placeholders = checker.placeholders(&file);
+    let profiles = checker.profiles(&file.profiles);
+    let layouts = [checker.layout(&file.candidate.layout), checker.layout(&file.reference.layout)];
+    let rules: Vec<Rule> = match layouts {
+        [Some(candidate), Some(reference)] => file
+            .rules
+            .iter()
+            .filter_map(|rule| checker.rule(rule, [&candidate, &reference], &placeholders, &profiles))
+            .collect(),
+        _ => Vec::new(),
+    };
+    let ignores: Vec<Ignore> =
+        file.ignores.iter().filter_map(|ignore| checker.ignore(ignore, &placeholders, &rules)).collect();
+    if file.rules.is_empty() {
+        checker.findings.push(
+            Finding::error(0..0, "a mapping without rules compares nothing", "no [[rule]] in this file")
+                .help("mappings/README.md describes them"),
+        );
+    }
+    if file.profiles.is_empty() {
+        checker.findings.push(
+            Finding::error(0..0, "a mapping without profiles allows nothing", "no [profile.<name>] in this file")
+                .help("mappings/README.md describes them"),
+        );
+    }
+    if checker.findings.is_empty() {
+        checker.conflicts(&rules, &ignores);
+    }
+    if !checker.findings.is_empty() {
+        checker.findings.sort_by_key(|finding| finding.labels.first().map_or(0, |(span, _)| span.start));
+        return Err(checker.findings);
+    }
+    Ok(Mapping {
+        path: path.to_path_buf(),
+        text: text.to_string(),
+        name: file.name,
+        candidate,
+        reference,
+        placeholders,
+        rules,
+        ignores,
+        profiles,
+    })
+}
+
+struct Checker<'a> {
+    text: &'a str,
+    findings: Vec<Finding>,
+}
+
+impl Checker<'_> {
+    fn version(&mut self, version: &Spanned<u32>) {
+        if *version.get_ref() != SCHEMA_VERSION {
+            let label = format!("expected {SCHEMA_VERSION}, found {}", version.get_ref());
+            self.findings.push(Finding::error(version.span(), "another version of the schema", label));
+        }
+    }
+
+    fn side(&mut self, side: &FileSide) -> SideFormat {
+        let files = side.files.get_ref();
+        let one_file = files.matches("{name}").count() == 1
+            && files.ends_with(".npy")
+            && !files.contains(['/', '\\'])
+            && !files.replacen("{name}", "", 1).contains(['{', '}']);
+        if !one_file {
+            self.findings.push(
+                Finding::error(side.files.span(), "not a pattern of file names", "expected `{name}` once, and `.npy`")
+                    .help("such as `debug_{name}.npy`"),
+            );
+        }
+        let two_byte_integers = side.two_byte_integers.map(|dtype| match dtype {
+            TwoByteIntegers::Bf16 => Dtype::Bf16,
+            TwoByteIntegers::F16 => Dtype::F16,
+        });
+        SideFormat { files: files.clone(), two_byte_integers }
+    }
+
+    /// The range of the file that `inner` of a string's value stands at.
+    fn inside(&self, value: &Spanned<String>, inner: Range<usize>) -> Range<usize> {
+        let span = value.span();
+        let quoted = self.text.get(span.start + 1..span.end.saturating_sub(1));
+        // A string with escapes, or between three quotes, is underlined as a whole.
+        if quoted != Some(value.get_ref().as_str()) {
+            return span;
+        }
+        span.start + 1 + inner.start..span.start + 1 + inner.end.max(inner.start + 1).min(value.get_ref().len() + 1)
+    }
+
+    fn layout(&mut self, value: &Spanned<String>) -> Option<Layout> {
+        Layout::parse(value.get_ref())
+            .map_err(|error| {
+                let range = self.inside(value, error.offset..error.offset + 1);
+                let finding = Finding::error(range, "not a layout", error.message);
+                self.findings.push(finding.help("names of axes, slowest first: `b c h w`, `b (h w) c`"));
+            })
+            .ok()
+    }
+
+    fn template(&mut self, value: &Spanned<String>, wildcards: Wildcards) -> Option<Template> {
+        Template::parse(value.get_ref(), wildcards)
+            .map_err(|error| {
+                let range = self.inside(value, error.range);
+                self.findings.push(Finding::error(range, "not a name", error.message));
+            })
+            .ok()
+    }
+
+    fn templates(&mut self, names: &Names, wildcards: Wildcards, span: Range<usize>) -> Option<Vec<Template>> {
+        if names.iter().next().is_none() {
+            self.findings.push(Finding::error(span, "an empty list of names", "takes nothing"));
+            return None;
+        }
+        let parsed: Vec<Option<Template>> = names.iter().map(|name| self.template(name, wildcards)).collect();
+        parsed.into_iter().collect()
+    }
+
+    fn placeholders(&mut self, file: &File) -> Placeholders {
+        let mut placeholders = Placeholders::new();
+        for (name, written) in &file.placeholders {
+            let [outer, inner] = written.flatten.get_ref();
+            let bad = outer == inner
+                || [outer, inner].iter().any(|part| file.placeholders.keys().any(|known| known.get_ref() == part.get_ref()));
+            if bad {
+                self.findings.push(
+                    Finding::error(written.flatten.span(), "a placeholder made of itself", "expected two plain ones")
+                        .help("such as `flatten = [\"stage\", \"index\"]`"),
+                );
+                continue;
+            }
+            let lengths = match (&written.lengths, &written.lengths_from) {
+                (Some(lengths), None) => self.lengths(lengths),
+                (None, Some(from)) => self.lengths_from(from, outer.get_ref(), inner.get_ref()),
+                _ => {
+                    self.findings.push(
+                        Finding::error(name.span(), "how many there are is not told", "expected one of two keys").help(
+                            "`lengths = [3, 5]` gives the numbers, `lengths_from = \"name_{outer}_{inner}\"` reads them \
+                             off the reference's names",
+                        ),
+                    );
+                    None
+                }
+            };
+            if let Some(lengths) = lengths {
+                let (outer, inner) = (outer.get_ref().clone(), inner.get_ref().clone());
+                placeholders.insert(name.get_ref().clone(), Flattened { outer, inner, lengths });
+            }
+        }
+        placeholders
+    }
+
+    fn lengths(&mut self, lengths: &Spanned<Vec<u64>>) -> Option<LengthsSource> {
+        let total = lengths.get_ref().iter().try_fold(0u64, |sum, length| sum.checked_add(*length));
+        if total.is_none_or(|total| total > MAX_LENGTH) {
+            self.findings.push(Finding::error(lengths.span(), "absurd lengths", "expected numbers of blocks"));
+            return None;
+        }
+        Some(LengthsSource::Given(lengths.get_ref().clone()))
+    }
+
+    fn lengths_from(&mut self, from: &Spanned<String>, outer: &str, inner: &str) -> Option<LengthsSource> {
+        let template = self.template(from, Wildcards::Refused)?;
+        let used: BTreeSet<&str> = template.placeholders().collect();
+        if used != BTreeSet::from([outer, inner]) {
+            let label = format!("expected exactly `{{{outer}}}` and `{{{inner}}}`");
+            self.findings.push(Finding::error(from.span(), "not the placeholders of `flatten`", label));
+            return None;
+        }
+        Some(LengthsSource::ReferenceNames(template))
+    }
+
+    fn limits(&mut self, limits: &Spanned<FileLimits>) -> Option<Limits> {
+        limits.get_ref().check().map_err(|name| self.not_a_limit(limits.span(), name)).ok()
+    }
+
+    fn not_a_limit(&mut self, span: Range<usize>, name: &str) {
+        let label = format!("`{name}` is negative, not finite, or out of range");
+        self.findings.push(Finding::error(span, "not a limit", label).help(
+            "limits are figures of 0 or more (cosine: -1 to 1); times_floor holds factors of 1 or more, at least one",
+        ));
+    }
+
+    fn profiles(&mut self, written: &BTreeMap<String, FileProfile>) -> BTreeMap<String, Profile> {
+        let mut profiles = BTreeMap::new();
+        for (name, profile) in written {
+            let limits = profile.limits.as_ref().and_then(|limits| self.limits(limits));
+            let times_floor = profile.times_floor.as_ref().and_then(|factors| {
+                let checked = factors.get_ref().check();
+                checked.map_err(|name| self.not_a_limit(factors.span(), name)).ok()
+            });
+            let description = profile.description.clone();
+            profiles.insert(name.clone(), Profile { description, times_floor, limits: limits.unwrap_or_default() });
+        }
+        profiles
+    }
+
+    fn rule(
+        &mut self,
+        written: &FileRule,
+        [candidate_layout, reference_layout]: [&Layout; 2],
+        placeholders: &Placeholders,
+        profiles: &BTreeMap<String, Profile>,
+    ) -> Option<Rule> {
+        let span = written.name.span();
+        let candidates = self.templates(&written.candidate, Wildcards::Refused, span.clone());
+        let reference = self.template(&written.reference, Wildcards::Refused);
+        let (candidates, reference) = (candidates?, reference?);
+        for (name, template) in written.candidate.iter().zip(&candidates) {
+            self.determined(name, template, [&reference], placeholders);
+            self.determined(&written.reference, &reference, [template], placeholders);
+        }
+        let alias = match &written.alias {
+            None => None,
+            Some(alias) => {
+                let names = self.templates(&alias.candidate, Wildcards::Refused, span.clone())?;
+                let same = self.template(&alias.when_identical_to, Wildcards::Refused)?;
+                for (name, template) in alias.candidate.iter().zip(&names) {
+                    self.determined(name, template, [&reference], placeholders);
+                }
+                self.determined(&alias.when_identical_to, &same, [&reference], placeholders);
+                Some(Alias { candidates: names, when_identical_to: same })
+            }
+        };
+        if let (Some(layout), Some(other)) =
+            (&written.layout, written.candidate_layout.as_ref().or(written.reference_layout.as_ref()))
+        {
+            self.findings.push(
+                Finding::error(layout.span(), "two layouts for one side", "stands for both sides")
+                    .and(other.span(), "and so does this for one"),
+            );
+        }
+        let mut side = |own: &Option<Spanned<String>>, default: &Layout| match own.as_ref().or(written.layout.as_ref()) {
+            Some(value) => self.layout(value),
+            None => Some(default.clone()),
+        };
+        let candidate_layout = side(&written.candidate_layout, candidate_layout)?;
+        let reference_layout = side(&written.reference_layout, reference_layout)?;
+        if !candidate_layout.same_axes(&reference_layout) {
+            let label = format!("`{candidate_layout}` and `{reference_layout}` name different axes");
+            self.findings.push(Finding::error(span.clone(), "layouts that do not fit each other", label));
+        }
+        let mut limits = BTreeMap::new();
+        for (profile, own) in &written.limits {
+            if !profiles.contains_key(profile.get_ref()) {
+                let help = suggestion(profile.get_ref(), profiles.keys().map(String::as_str));
+                let message = format!("no profile `{}`", profile.get_ref());
+                self.findings.push(Finding::error(profile.span(), message, "limits of a profile").help(help));
+            }
+            limits.extend(self.limits(own).map(|own| (profile.get_ref().clone(), own)));
+        }
+        Some(Rule {
+            name: written.name.get_ref().clone(),
+            candidates,
+            reference,
+            candidate_layout,
+            reference_layout,
+            may_be_unused: written.may_be_unused,
+            reference_optional: written.reference_optional,
+            alias,
+            limits,
+            span,
+        })
+    }
+
+    /// Every placeholder of `template` must follow from those of each of `others`.
+    fn determined<const N: usize>(
+        &mut self,
+        value: &Spanned<String>,
+        template: &Template,
+        others: [&Template; N],
+        placeholders: &Placeholders,
+    ) {
+        for other in others {
+            let known = follow(other.placeholders(), placeholders);
+            let unknown = template.placeholders().find(|name| !known.contains(name));
+            if let Some(unknown) = unknown {
+                let at = value.get_ref().find(&format!("{{{unknown}")).unwrap_or(0);
+                let range = self.inside(value, at..at + unknown.len() + 2);
+                let message = format!("unknown placeholder `{unknown}`");
+                let label = format!("does not follow from `{other}`");
+                let finding = Finding::error(range, message, label)
+                    .help(suggestion(unknown, known.into_iter().filter(|name| *name != unknown)));
+                if !self.findings.contains(&finding) {
+                    self.findings.push(finding);
+                }
+            }
+        }
+    }
+
+    fn ignore(&mut self, written: &FileIgnore, placeholders: &Placeholders, rules: &[Rule]) -> Option<Ignore> {
+        let reason = &written.reason;
+        if reason.get_ref().trim().is_empty() {
+            self.findings.push(
+                Finding::error(reason.span(), "an ignore without a reason", "empty")
+                    .help("say why nothing is lost when these tensors are not compared"),
+            );
+        }
+        let names = self.templates(&written.names, Wildcards::Allowed, reason.span())?;
+        let used = rules.iter().flat_map(|rule| rule.candidates.iter().chain([&rule.reference]));
+        let known = follow(used.flat_map(Template::placeholders), placeholders);
+        for (value, template) in written.names.iter().zip(&names) {
+            if let Some(unknown) = template.placeholders().find(|name| !known.contains(name)) {
+                let at = value.get_ref().find(&format!("{{{unknown}")).unwrap_or(0);
+                let range = self.inside(value, at..at + unknown.len() + 2);
+                let message = format!("unknown placeholder `{unknown}`");
+                let help = suggestion(unknown, known.iter().copied());
+                self.findings.push(Finding::error(range, message, "no rule has it").help(help));
+            }
+        }
+        let when_identical_to = match &written.when_identical_to {
+            None => Vec::new(),
+            Some(same) => {
+                let templates = self.templates(same, Wildcards::Refused, reason.span())?;
+                for (value, template) in same.iter().zip(&templates) {
+                    for name in &names {
+                        self.determined(value, template, [name], placeholders);
+                    }
+                }
+                templates
+            }
+        };
+        let span = written.names.iter().next().map_or(reason.span(), Spanned::span);
+        let (line, _) = position(self.text, span.start);
+        let reason = reason.get_ref().trim().to_string();
+        Some(Ignore { side: written.side, names, when_identical_to, reason, line, span })
+    }
+
+    /// Two rules, or a rule and an ignore, that can take one name. Names are tried that fit one of them.
+    fn conflicts(&mut self, rules: &[Rule], ignores: &[Ignore]) {
+        const SAMPLE: u64 = 7;
+        for (i, rule) in rules.iter().enumerate() {
+            if let Some(first) = rules[..i].iter().find(|other| other.name == rule.name) {
+                self.findings.push(
+                    Finding::error(rule.span.clone(), format!("two rules named `{}`", rule.name), "second")
+                        .and(first.span.clone(), "first")
+                        .help("reports tell rules apart by name"),
+                );
+                continue;
+            }
+            for side in [Side::Candidate, Side::Reference] {
+                for template in names_of(rule, side) {
+                    let sample = template.sample(SAMPLE);
+                    let takes = |other: &&Rule| names_of(other, side).iter().any(|t| t.matches(&sample).is_some());
+                    let others = rules.iter().enumerate().filter(|(j, _)| *j != i).map(|(_, other)| other);
+                    for other in others.filter(takes) {
+                        let message = format!("two rules take the {side} `{sample}`");
+                        let known = |finding: &Finding| finding.labels.iter().any(|(span, _)| *span == rule.span)
+                            && finding.labels.iter().any(|(span, _)| *span == other.span);
+                        if !self.findings.iter().any(known) {
+                            self.findings.push(
+                                Finding::error(rule.span.clone(), message, "this rule")
+                                    .and(other.span.clone(), "and this one")
+                                    .help("several candidates of one reference go into one rule: candidate = [\"…\", \"…\"]"),
+                            );
+                        }
+                    }
+                    let ignore = ignores.iter().find(|ignore| {
+                        ignore.side == side
+                            && ignore.when_identical_to.is_empty()
+                            && ignore.names.iter().any(|name| name.matches(&sample).is_some())
+                    });
+                    if let Some(ignore) = ignore {
+                        self.findings.push(
+                            Finding::error(rule.span.clone(), format!("the {side} `{sample}` is both compared and ignored"), "this rule takes it")
+                                .and(ignore.span.clone(), "this ignore lists it")
+                                .help("make the ignore's names narrower"),
+                        );
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn names_of(rule: &Rule, side: Side) -> &[Template] {
+    match side {
+        Side::Candidate => &rule.candidates,
+        Side::Reference => std::slice::from_ref(&rule.reference),
+    }
+}
+
+/// The placeholders that follow from `given`.
+fn follow<'a>(given: impl Iterator<Item = &'a str>, placeholders: &'a Placeholders) -> BTreeSet<&'a str> {
+    let mut known: BTreeSet<&str> = given.collect();
+    for (name, flattened) in placeholders {
+        let (outer, inner) = (flattened.outer.as_str(), flattened.inner.as_str());
+        if known.contains(name.as_str()) {
+            known.extend([outer, inner]);
+        }
+        if known.contains(outer) && known.contains(inner) {
+            known.insert(name);
+        }
+    }
+    known
+}

@@ -1,0 +1,204 @@
+//! The mapping file as it is written, before anything in it is checked.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+use toml::Spanned;
+
+use super::Side;
+use super::finding::{Finding, suggestion};
+use crate::tolerance::{FloorFactors, Limits};
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct File {
+    pub(super) schema_version: Spanned<u32>,
+    pub(super) name: String,
+    pub(super) candidate: FileSide,
+    pub(super) reference: FileSide,
+    #[serde(default)]
+    pub(super) placeholders: BTreeMap<Spanned<String>, FilePlaceholder>,
+    #[serde(default, rename = "rule")]
+    pub(super) rules: Vec<FileRule>,
+    #[serde(default, rename = "ignore")]
+    pub(super) ignores: Vec<FileIgnore>,
+    #[serde(default, rename = "profile")]
+    pub(super) profiles: BTreeMap<String, FileProfile>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct FileSide {
+    pub(super) files: Spanned<String>,
+    pub(super) layout: Spanned<String>,
+    pub(super) two_byte_integers: Option<TwoByteIntegers>,
+}
+
+#[derive(Clone, Copy, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum TwoByteIntegers {
+    Bf16,
+    F16,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct FilePlaceholder {
+    pub(super) flatten: Spanned<[Spanned<String>; 2]>,
+    pub(super) lengths: Option<Spanned<Vec<u64>>>,
+    pub(super) lengths_from: Option<Spanned<String>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct FileRule {
+    pub(super) name: Spanned<String>,
+    pub(super) candidate: Names,
+    pub(super) reference: Spanned<String>,
+    pub(super) layout: Option<Spanned<String>>,
+    pub(super) candidate_layout: Option<Spanned<String>>,
+    pub(super) reference_layout: Option<Spanned<String>>,
+    #[serde(default)]
+    pub(super) may_be_unused: bool,
+    #[serde(default)]
+    pub(super) reference_optional: bool,
+    pub(super) alias: Option<FileAlias>,
+    #[serde(default)]
+    pub(super) limits: BTreeMap<Spanned<String>, Spanned<FileLimits>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct FileAlias {
+    pub(super) candidate: Names,
+    pub(super) when_identical_to: Spanned<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct FileIgnore {
+    pub(super) side: Side,
+    pub(super) names: Names,
+    pub(super) when_identical_to: Option<Names>,
+    pub(super) reason: Spanned<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct FileProfile {
+    pub(super) description: String,
+    pub(super) times_floor: Option<Spanned<FileFloorFactors>>,
+    #[serde(default)]
+    pub(super) limits: Option<Spanned<FileLimits>>,
+}
+
+/// One name, or several in a list.
+#[derive(Deserialize)]
+#[serde(untagged, expecting = "expected a name, or a list of names")]
+pub(super) enum Names {
+    One(Spanned<String>),
+    Many(Vec<Spanned<String>>),
+}
+
+impl Names {
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Spanned<String>> {
+        match self {
+            Names::One(name) => std::slice::from_ref(name).iter(),
+            Names::Many(names) => names.iter(),
+        }
+    }
+}
+
+#[derive(Clone, Copy, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct FileLimits {
+    rel_l2: Option<f64>,
+    rel_linf: Option<f64>,
+    max_abs: Option<f64>,
+    mean_abs: Option<f64>,
+    cosine: Option<f64>,
+    atol: Option<f64>,
+    rtol: Option<f64>,
+    outliers: Option<u64>,
+    allow_non_finite: Option<bool>,
+}
+
+impl FileLimits {
+    /// The limits; the name of one that is no limit otherwise.
+    pub(super) fn check(&self) -> Result<Limits, &'static str> {
+        let figures = [
+            ("rel_l2", self.rel_l2),
+            ("rel_linf", self.rel_linf),
+            ("max_abs", self.max_abs),
+            ("mean_abs", self.mean_abs),
+            ("atol", self.atol),
+            ("rtol", self.rtol),
+        ];
+        for (name, figure) in figures {
+            if figure.is_some_and(|figure| !(figure.is_finite() && figure >= 0.0)) {
+                return Err(name);
+            }
+        }
+        if self.cosine.is_some_and(|cosine| !(-1.0..=1.0).contains(&cosine)) {
+            return Err("cosine");
+        }
+        Ok(Limits {
+            rel_l2: self.rel_l2,
+            rel_linf: self.rel_linf,
+            max_abs: self.max_abs,
+            mean_abs: self.mean_abs,
+            cosine: self.cosine,
+            atol: self.atol,
+            rtol: self.rtol,
+            outliers: self.outliers.unwrap_or(0),
+            allow_non_finite: self.allow_non_finite.unwrap_or(false),
+        })
+    }
+}
+
+#[derive(Clone, Copy, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct FileFloorFactors {
+    rel_l2: Option<f64>,
+    rel_linf: Option<f64>,
+}
+
+impl FileFloorFactors {
+    /// The factors; the name of one that is under 1 or not finite otherwise.
+    pub(super) fn check(&self) -> Result<FloorFactors, &'static str> {
+        for (name, factor) in [("rel_l2", self.rel_l2), ("rel_linf", self.rel_linf)] {
+            if factor.is_some_and(|factor| !(factor.is_finite() && factor >= 1.0)) {
+                return Err(name);
+            }
+        }
+        match (self.rel_l2, self.rel_linf) {
+            (None, None) => Err("times_floor"),
+            (rel_l2, rel_linf) => Ok(FloorFactors { rel_l2, rel_linf }),
+        }
+    }
+}
+
+/// Reads the TOML; a mistake in it becomes a finding with a suggestion.
+pub(super) fn parse(text: &str) -> Result<File, Finding> {
+    toml::from_str(text).map_err(|error| {
+        let span = error.span().unwrap_or(0..0);
+        let message = error.message();
+        // serde lists what is known behind what was found, each between backticks.
+        let quoted: Vec<&str> = message.split('`').skip(1).step_by(2).collect();
+        match quoted.split_first() {
+            Some((found, known)) if message.starts_with("unknown field") => {
+                Finding::error(span, format!("unknown key `{found}`"), "not a key of this table")
+                    .help(suggestion(found, known.iter().copied()))
+            }
+            Some((found, known)) if message.starts_with("unknown variant") => {
+                Finding::error(span, format!("unknown value `{found}`"), "not one of the values")
+                    .help(suggestion(found, known.iter().copied()))
+            }
+            Some((found, _)) if message.starts_with("missing field") => {
+                Finding::error(span, format!("key `{found}` is missing"), "in this table")
+                    .help("mappings/README.md describes every key")
+            }
+            _ => Finding::error(span, message.to_string(), "here"),
+        }
+    })
+}

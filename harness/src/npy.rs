@@ -1,0 +1,416 @@
+//! `.npy` files: f16, bf16, f32 and f64, C and Fortran order, either endianness, versions 1 to 3.
+//!
+//! Nothing is allocated on a header's word: every size is held against the length of the file first.
+
+use std::fs::File;
+use std::io::{BufReader, Read, Write};
+use std::path::{Path, PathBuf};
+
+use npyz::{Order, WriterBuilder};
+use py_literal::Value;
+
+use crate::tensor::{Dtype, Tensor, Values, element_count};
+
+/// A header longer than this is no tensor's.
+const MAX_HEADER: u64 = 1 << 16;
+/// A header nested deeper than this is no tensor's; its parser is recursive.
+const MAX_NESTING: usize = 8;
+/// More axes than any tensor has.
+const MAX_RANK: usize = 32;
+
+/// A file that could not be read as a tensor.
+#[derive(Debug, thiserror::Error)]
+#[error("{}: {problem}", path.display())]
+pub struct NpyError {
+    /// The file.
+    pub path: PathBuf,
+    /// What is wrong with it.
+    #[source]
+    pub problem: Problem,
+}
+
+/// What is wrong with an `.npy` file.
+#[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "each variant's message says what its fields are")]
+pub enum Problem {
+    #[error("cannot be read: {0}")]
+    Io(#[from] std::io::Error),
+    #[error("expected an .npy file, found a folder; name one of the files in it")]
+    Folder,
+    #[error("expected an .npy file (it starts with \\x93NUMPY), found {found}")]
+    NotNpy { found: String },
+    #[error("expected .npy format version 1, 2 or 3, found {major}.{minor}")]
+    Version { major: u8, minor: u8 },
+    #[error(
+        "expected a header that fits in the file ({length} bytes) and in 64 KiB, found one of {header} bytes"
+    )]
+    HeaderLength { header: u64, length: u64 },
+    #[error("malformed header: {0}")]
+    Header(String),
+    #[error(
+        "expected a floating-point dtype (<f2, <f4, <f8, or bf16 as V2), found {found}; save it as float32"
+    )]
+    Dtype { found: String },
+    #[error("expected a shape that can exist, found {found}")]
+    Shape { found: String },
+    #[error(
+        "truncated: shape {shape:?} of {dtype} takes {expected} bytes, found {found}; \
+         was the dump cut short, or the disk full?"
+    )]
+    Truncated { shape: Vec<usize>, dtype: Dtype, expected: u64, found: u64 },
+    #[error("oversized: shape {shape:?} of {dtype} takes {expected} bytes, found {found}")]
+    Oversized { shape: Vec<usize>, dtype: Dtype, expected: u64, found: u64 },
+    #[error("expected {expected} elements, found {found}")]
+    Elements { expected: usize, found: usize },
+}
+
+/// Reads a tensor.
+///
+/// `two_byte_integers` says what `<u2` stands for; NumPy has no bf16, so dumps of it are often stored that way.
+///
+/// # Errors
+/// Whatever is not exactly one tensor of floating-point numbers.
+pub fn read(path: &Path, two_byte_integers: Option<Dtype>) -> Result<Tensor, NpyError> {
+    read_file(path, two_byte_integers).map_err(|problem| NpyError { path: path.to_path_buf(), problem })
+}
+
+fn read_file(path: &Path, two_byte_integers: Option<Dtype>) -> Result<Tensor, Problem> {
+    let file = File::open(path)?;
+    let metadata = file.metadata()?;
+    if metadata.is_dir() {
+        return Err(Problem::Folder);
+    }
+    parse(BufReader::new(file), metadata.len(), two_byte_integers)
+}
+
+/// Reads a tensor from `length` bytes.
+fn parse(mut reader: impl Read, length: u64, two_byte_integers: Option<Dtype>) -> Result<Tensor, Problem> {
+    let mut front = Vec::new();
+    reader.by_ref().take(10).read_to_end(&mut front)?;
+    if front.len() < 10 || !front.starts_with(b"\x93NUMPY") {
+        let found = match front.as_slice() {
+            [] => "an empty file".to_string(),
+            bytes => format!("{} bytes that start with {:02x?}", length, &bytes[..bytes.len().min(6)]),
+        };
+        return Err(Problem::NotNpy { found });
+    }
+    let (major, minor) = (front[6], front[7]);
+    if !(1..=3).contains(&major) || minor != 0 {
+        return Err(Problem::Version { major, minor });
+    }
+    let header = if major == 1 {
+        u64::from(u16::from_le_bytes([front[8], front[9]]))
+    } else {
+        let mut more = [0; 2];
+        reader.read_exact(&mut more)?;
+        front.extend(more);
+        u64::from(u32::from_le_bytes([front[8], front[9], more[0], more[1]]))
+    };
+    let start = front.len() as u64;
+    if header > MAX_HEADER || start + header > length {
+        return Err(Problem::HeaderLength { header, length });
+    }
+    let mut declaration = Vec::new();
+    reader.by_ref().take(header).read_to_end(&mut declaration)?;
+    let (shape, dtype, big_endian, order) = interpret(&declaration, two_byte_integers)?;
+
+    let count = element_count(&shape).and_then(|count| u64::try_from(count).ok());
+    let expected = count.and_then(|count| count.checked_mul(dtype.size() as u64));
+    let Some(expected) = expected else {
+        return Err(Problem::Shape { found: format!("{shape:?}") });
+    };
+    let found = length - start - header;
+    if found < expected {
+        return Err(Problem::Truncated { shape, dtype, expected, found });
+    }
+    if found > expected {
+        return Err(Problem::Oversized { shape, dtype, expected, found });
+    }
+    let values = decode(&mut reader, expected, dtype, big_endian)?;
+    // The file may have shrunk since its length was asked for.
+    let wanted = element_count(&shape).unwrap_or(usize::MAX);
+    let values = match order {
+        Order::C => values,
+        Order::Fortran if values.len() == wanted => transpose(&values, &shape),
+        Order::Fortran => values,
+    };
+    let found = values.len();
+    Tensor::new(shape, dtype, values).ok_or(Problem::Elements { expected: wanted, found })
+}
+
+/// Shape, type, endianness and order that a header declares.
+fn interpret(
+    header: &[u8],
+    two_byte_integers: Option<Dtype>,
+) -> Result<(Vec<usize>, Dtype, bool, Order), Problem> {
+    let mut nesting = 0usize;
+    for byte in header {
+        match byte {
+            b'(' | b'[' | b'{' => nesting += 1,
+            b')' | b']' | b'}' => nesting = nesting.saturating_sub(1),
+            _ => {}
+        }
+        if nesting > MAX_NESTING {
+            return Err(Problem::Header("brackets nested too deep".into()));
+        }
+    }
+    let malformed = |message: String| Problem::Header(message);
+    let text = std::str::from_utf8(header).map_err(|error| malformed(error.to_string()))?;
+    let Ok(Value::Dict(entries)) = text.trim().parse::<Value>() else {
+        return Err(malformed("expected a Python dictionary with descr, fortran_order and shape".into()));
+    };
+    let entry = |name: &str| {
+        let found = entries.iter().find(|(key, _)| matches!(key, Value::String(key) if key == name));
+        found.map(|(_, value)| value).ok_or_else(|| malformed(format!("no entry `{name}`")))
+    };
+    let order = match entry("fortran_order")? {
+        Value::Boolean(true) => Order::Fortran,
+        Value::Boolean(false) => Order::C,
+        _ => return Err(malformed("`fortran_order` is neither True nor False".into())),
+    };
+    let descr = match entry("descr")? {
+        Value::String(descr) => descr.as_str(),
+        _ => return Err(Problem::Dtype { found: "a record type".into() }),
+    };
+    let dtype = match descr.trim_start_matches(['<', '>', '|', '=']) {
+        "f2" => Dtype::F16,
+        "f4" => Dtype::F32,
+        "f8" => Dtype::F64,
+        "V2" => Dtype::Bf16,
+        "u2" if two_byte_integers == Some(Dtype::Bf16) => Dtype::Bf16,
+        "u2" if two_byte_integers == Some(Dtype::F16) => Dtype::F16,
+        _ => return Err(Problem::Dtype { found: format!("`{descr}`") }),
+    };
+    let Value::Tuple(extents) = entry("shape")? else {
+        return Err(malformed("`shape` is no tuple".into()));
+    };
+    let extent = |value: &Value| match value {
+        Value::Integer(extent) => usize::try_from(extent).ok(),
+        _ => None,
+    };
+    let shape: Option<Vec<usize>> = extents.iter().map(extent).collect();
+    match shape {
+        Some(shape) if shape.len() <= MAX_RANK => Ok((shape, dtype, descr.starts_with('>'), order)),
+        _ => {
+            let first = extents.iter().take(4).map(ToString::to_string).collect::<Vec<_>>().join(", ");
+            Err(Problem::Shape { found: format!("{} axes, ({first}, …)", extents.len()) })
+        }
+    }
+}
+
+fn decode(reader: &mut impl Read, bytes: u64, dtype: Dtype, big_endian: bool) -> std::io::Result<Values> {
+    // `bytes` is known to be no more than the file holds.
+    let mut raw = Vec::with_capacity(usize::try_from(bytes).unwrap_or(0));
+    reader.take(bytes).read_to_end(&mut raw)?;
+    Ok(match dtype {
+        Dtype::F16 => Values::F32(elements(&raw, big_endian, |b| half::f16::from_le_bytes(b).to_f32())),
+        Dtype::Bf16 => Values::F32(elements(&raw, big_endian, |b| half::bf16::from_le_bytes(b).to_f32())),
+        Dtype::F32 => Values::F32(elements(&raw, big_endian, f32::from_le_bytes)),
+        Dtype::F64 => Values::F64(elements(&raw, big_endian, f64::from_le_bytes)),
+    })
+}
+
+fn elements<const N: usize, T>(raw: &[u8], big_endian: bool, from_le: impl Fn([u8; N]) -> T) -> Vec<T> {
+    let element = |bytes: &[u8; N]| {
+        let mut bytes = *bytes;
+        if big_endian {
+            bytes.reverse();
+        }
+        from_le(bytes)
+    };
+    raw.as_chunks::<N>().0.iter().map(element).collect()
+}
+
+/// From Fortran order (first axis fastest) to C order.
+fn transpose(values: &Values, shape: &[usize]) -> Values {
+    let mut strides = vec![1; shape.len()];
+    for i in 1..shape.len() {
+        strides[i] = strides[i - 1] * shape[i - 1];
+    }
+    let indices = (0..values.len()).map(|mut flat| {
+        let mut index = 0;
+        for (extent, stride) in shape.iter().zip(&strides).rev() {
+            index += flat % extent * stride;
+            flat /= extent;
+        }
+        index
+    });
+    values.gather(indices)
+}
+
+/// Writes a tensor as little-endian f32 or f64 in C order, aside and then renamed: no half file is left behind.
+///
+/// # Errors
+/// Whatever the file system says.
+pub fn write(path: &Path, tensor: &Tensor) -> Result<(), NpyError> {
+    write_file(path, tensor).map_err(|error| NpyError { path: path.to_path_buf(), problem: error.into() })
+}
+
+fn write_file(path: &Path, tensor: &Tensor) -> std::io::Result<()> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let mut file = tempfile::NamedTempFile::new_in(folder)?;
+    let mut out = std::io::BufWriter::new(&mut file);
+    let shape: Vec<u64> = tensor.shape().iter().map(|extent| *extent as u64).collect();
+    match tensor.values() {
+        Values::F32(values) => {
+            let options = npyz::WriteOptions::new().default_dtype().shape(&shape);
+            let mut writer = options.writer(&mut out).begin_nd()?;
+            writer.extend(values.iter().copied())?;
+            writer.finish()?;
+        }
+        Values::F64(values) => {
+            let options = npyz::WriteOptions::new().default_dtype().shape(&shape);
+            let mut writer = options.writer(&mut out).begin_nd()?;
+            writer.extend(values.iter().copied())?;
+            writer.finish()?;
+        }
+    }
+    out.flush()?;
+    drop(out);
+    file.persist(path).map_err(|error| error.error)?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// A file with this header and body.
+    fn file(version: u8, header: &str, body: &[u8]) -> Vec<u8> {
+        let mut bytes = b"\x93NUMPY".to_vec();
+        bytes.extend([version, 0]);
+        match version {
+            1 => bytes.extend((header.len() as u16).to_le_bytes()),
+            _ => bytes.extend((header.len() as u32).to_le_bytes()),
+        }
+        bytes.extend(header.as_bytes());
+        bytes.extend(body);
+        bytes
+    }
+
+    fn header(descr: &str, fortran: bool, shape: &str) -> String {
+        let fortran = if fortran { "True" } else { "False" };
+        format!("{{'descr': '{descr}', 'fortran_order': {fortran}, 'shape': {shape}, }}\n")
+    }
+
+    fn parsed(bytes: &[u8]) -> Result<Tensor, Problem> {
+        parse(bytes, bytes.len() as u64, None)
+    }
+
+    #[test]
+    fn every_type_order_version_and_endianness() {
+        // [[0, 1, 2], [3, 4, 5]]
+        for version in 1..=3 {
+            for fortran in [false, true] {
+                let order =
+                    if fortran { [0.0, 3.0, 1.0, 4.0, 2.0, 5.0] } else { [0.0, 1.0, 2.0, 3.0, 4.0, 5.0] };
+                for big in [false, true] {
+                    for (code, dtype) in
+                        [("f2", Dtype::F16), ("V2", Dtype::Bf16), ("f4", Dtype::F32), ("f8", Dtype::F64)]
+                    {
+                        let body: Vec<u8> = order
+                            .iter()
+                            .flat_map(|x: &f64| {
+                                let mut bytes = match dtype {
+                                    Dtype::F16 => half::f16::from_f64(*x).to_le_bytes().to_vec(),
+                                    Dtype::Bf16 => half::bf16::from_f64(*x).to_le_bytes().to_vec(),
+                                    Dtype::F32 => (*x as f32).to_le_bytes().to_vec(),
+                                    Dtype::F64 => x.to_le_bytes().to_vec(),
+                                };
+                                if big {
+                                    bytes.reverse();
+                                }
+                                bytes
+                            })
+                            .collect();
+                        let descr = format!("{}{code}", if big { '>' } else { '<' });
+                        let tensor =
+                            parsed(&file(version, &header(&descr, fortran, "(2, 3)"), &body)).unwrap();
+                        assert_eq!((tensor.shape(), tensor.dtype()), (&[2, 3][..], dtype));
+                        let values: Vec<f64> = (0..6).map(|i| tensor.values().get(i)).collect();
+                        assert_eq!(values, [0.0, 1.0, 2.0, 3.0, 4.0, 5.0], "{descr} version {version}");
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn two_byte_integers_are_read_only_as_what_they_are_declared_to_be() {
+        let bytes = file(1, &header("<u2", false, "(1,)"), &half::bf16::from_f32(1.5).to_le_bytes());
+        assert!(matches!(parsed(&bytes), Err(Problem::Dtype { .. })));
+        let tensor = parse(&bytes[..], bytes.len() as u64, Some(Dtype::Bf16)).unwrap();
+        assert_eq!((tensor.dtype(), tensor.values().get(0)), (Dtype::Bf16, 1.5));
+    }
+
+    #[test]
+    fn trap_13_no_allocation_on_a_headers_word() {
+        let mut huge = file(2, "", b"");
+        huge[8..12].copy_from_slice(&u32::MAX.to_le_bytes());
+        let absurd = |shape: &str| file(1, &header("<f4", false, shape), b"\0\0\0\0");
+        let messages: Vec<String> = [
+            huge,
+            absurd("(18446744073709551615, 18446744073709551615)"),
+            absurd("(4611686018427387904, 4)"),
+            absurd("(1000000000000,)"),
+            absurd("(2,)"),
+            absurd("()"),
+            absurd("(0,)"),
+            file(1, &header("<i4", false, "(1,)"), b"\0\0\0\0"),
+            file(1, &header("|O", false, "(1,)"), b"\0\0\0\0"),
+            file(9, "", b""),
+            file(1, &"(".repeat(60_000), b""),
+            file(1, "{'descr': '<f4'}", b""),
+            b"\x89PNG\r\n\x1a\n and more".to_vec(),
+            Vec::new(),
+        ]
+        .iter()
+        .map(|bytes| match parsed(bytes) {
+            Ok(tensor) => format!("{:?}", tensor.shape()),
+            Err(problem) => problem.to_string(),
+        })
+        .collect();
+        insta::assert_snapshot!(messages.join("\n"));
+    }
+
+    #[test]
+    fn files_that_are_not_there_or_are_folders() {
+        let folder = tempfile::tempdir().unwrap();
+        assert!(matches!(read(folder.path(), None).unwrap_err().problem, Problem::Folder | Problem::Io(_)));
+        let missing = read(&folder.path().join("none.npy"), None).unwrap_err();
+        assert!(missing.to_string().contains("none.npy: cannot be read"), "{missing}");
+    }
+
+    #[test]
+    fn what_is_written_is_read_back_and_nothing_else_is_left() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.npy");
+        for tensor in [
+            Tensor::from_f32(vec![2, 2], vec![1.0, f32::NAN, -0.0, f32::INFINITY]).unwrap(),
+            Tensor::new(vec![1], Dtype::F64, Values::F64(vec![0.1])).unwrap(),
+        ] {
+            write(&path, &tensor).unwrap();
+            let back = read(&path, None).unwrap();
+            assert_eq!(format!("{tensor:?}"), format!("{back:?}"));
+        }
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    proptest! {
+        #[test]
+        fn arbitrary_bytes_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+            let _ = parsed(&bytes);
+        }
+
+        #[test]
+        fn damaged_files_never_panic(position in 0usize..90, value in any::<u8>(), cut in 0usize..100) {
+            let mut bytes = file(1, &header("<f4", true, "(2, 3)"), &[0; 24]);
+            let at = position % bytes.len();
+            bytes[at] = value;
+            bytes.truncate(bytes.len() - cut.min(bytes.len()));
+            let _ = parsed(&bytes);
+        }
+    }
+}

@@ -1,0 +1,293 @@
+//! Names with numbers in them: `mobilenet_block_{block}_attn_norm`, and `*` for any text where that is allowed.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+/// Numbers by placeholder.
+pub type Bindings = BTreeMap<String, u64>;
+
+/// More digits than any index has.
+const MAX_DIGITS: usize = 9;
+
+/// A pattern that takes names apart and puts them together.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Template {
+    parts: Vec<Part>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Part {
+    Text(String),
+    /// A decimal number without leading zeros: the placeholder's value plus an offset.
+    Number {
+        name: String,
+        offset: i64,
+    },
+    Any,
+}
+
+/// What is wrong with a template's text, and where.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct TemplateError {
+    /// Byte range in the text.
+    pub range: std::ops::Range<usize>,
+    /// What is wrong.
+    pub message: String,
+}
+
+/// Whether a template may hold `*`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wildcards {
+    /// `*` stands for any text.
+    Allowed,
+    /// `*` is an error.
+    Refused,
+}
+
+impl Template {
+    /// Parses a template.
+    ///
+    /// # Errors
+    /// Unbalanced braces, a placeholder that is no `{name}` or `{name + 1}`, a placeholder beside another or beside a
+    /// digit (where one number ended and the next began could not be told), `*` where it is refused.
+    pub fn parse(text: &str, wildcards: Wildcards) -> Result<Template, TemplateError> {
+        let error = |range, message: &str| Err(TemplateError { range, message: message.to_string() });
+        let mut parts: Vec<Part> = Vec::new();
+        let mut at = 0;
+        while let Some(c) = text[at..].chars().next() {
+            let beside_a_number = matches!(parts.last(), Some(Part::Number { .. }));
+            match c {
+                '{' => {
+                    let Some(length) = text[at..].find('}') else {
+                        return error(at..text.len(), "`{` without `}`");
+                    };
+                    let range = at..at + length + 1;
+                    let Some((name, offset)) = placeholder(&text[at + 1..at + length]) else {
+                        return error(range, "expected a placeholder such as `{block}` or `{block + 1}`");
+                    };
+                    let behind_a_digit = matches!(parts.last(), Some(Part::Text(text))
+                        if text.ends_with(|c: char| c.is_ascii_digit()));
+                    if beside_a_number || behind_a_digit {
+                        return error(range, "a number directly behind another; put a character between them");
+                    }
+                    parts.push(Part::Number { name, offset });
+                    at += length + 1;
+                }
+                '}' => return error(at..at + 1, "`}` without `{`"),
+                '*' if wildcards == Wildcards::Refused => {
+                    return error(at..at + 1, "`*` can stand only in the names of an ignore; a rule takes exact names");
+                }
+                '*' => {
+                    parts.push(Part::Any);
+                    at += 1;
+                }
+                _ => {
+                    if beside_a_number && c.is_ascii_digit() {
+                        return error(at..at + 1, "a digit directly behind a placeholder; put a character between them");
+                    }
+                    let rest = &text[at..];
+                    let length = rest.find(['{', '}', '*']).unwrap_or(rest.len());
+                    parts.push(Part::Text(rest[..length].to_string()));
+                    at += length;
+                }
+            }
+        }
+        match parts.is_empty() {
+            true => error(0..0, "an empty name"),
+            false => Ok(Template { parts }),
+        }
+    }
+
+    /// The placeholders, in order of appearance.
+    pub fn placeholders(&self) -> impl Iterator<Item = &str> {
+        self.parts.iter().filter_map(|part| match part {
+            Part::Number { name, .. } => Some(name.as_str()),
+            _ => None,
+        })
+    }
+
+    /// The numbers of a name that fits as a whole.
+    pub fn matches(&self, name: &str) -> Option<Bindings> {
+        take(&self.parts, name, Bindings::new(), &|rest| rest.is_empty())
+    }
+
+    /// The numbers of a name that fits, or goes on with `_` behind what fits.
+    pub fn matches_start(&self, name: &str) -> Option<Bindings> {
+        take(&self.parts, name, Bindings::new(), &|rest| rest.is_empty() || rest.starts_with('_'))
+    }
+
+    /// The name with these numbers; `None` where one is not given, or is below zero with its offset.
+    pub fn render(&self, bindings: &Bindings) -> Option<String> {
+        self.parts.iter().try_fold(String::new(), |mut out, part| {
+            match part {
+                Part::Text(text) => out.push_str(text),
+                Part::Number { name, offset } => {
+                    out.push_str(&bindings.get(name)?.checked_add_signed(*offset)?.to_string());
+                }
+                Part::Any => return None,
+            }
+            Some(out)
+        })
+    }
+
+    /// A name that fits, with every number `n` plus the placeholder's offset, and nothing in the place of `*`.
+    pub fn sample(&self, n: u64) -> String {
+        let text = self.parts.iter().map(|part| match part {
+            Part::Text(text) => text.clone(),
+            Part::Number { offset, .. } => n.saturating_add_signed(*offset).to_string(),
+            Part::Any => String::new(),
+        });
+        text.collect()
+    }
+}
+
+impl fmt::Display for Template {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for part in &self.parts {
+            match part {
+                Part::Text(text) => f.write_str(text)?,
+                Part::Number { name, offset: 0 } => write!(f, "{{{name}}}")?,
+                Part::Number { name, offset } if *offset < 0 => write!(f, "{{{name} - {}}}", offset.unsigned_abs())?,
+                Part::Number { name, offset } => write!(f, "{{{name} + {offset}}}")?,
+                Part::Any => f.write_str("*")?,
+            }
+        }
+        Ok(())
+    }
+}
+
+/// `name`, `name + 3` or `name - 3`.
+fn placeholder(text: &str) -> Option<(String, i64)> {
+    let end = text.find(['+', '-']).unwrap_or(text.len());
+    let name = text[..end].trim();
+    let offset = match text[end..].split_at_checked(1) {
+        None => 0,
+        Some((sign, number)) => {
+            let number = number.trim();
+            let plain = !number.is_empty() && number.len() <= MAX_DIGITS && number.bytes().all(|b| b.is_ascii_digit());
+            let number: i64 = plain.then(|| number.parse().ok())??;
+            if sign == "-" { -number } else { number }
+        }
+    };
+    let sound = name.starts_with(|c: char| c.is_ascii_alphabetic())
+        && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+    sound.then(|| (name.to_string(), offset))
+}
+
+fn take(parts: &[Part], name: &str, mut bound: Bindings, done: &dyn Fn(&str) -> bool) -> Option<Bindings> {
+    let Some((part, parts)) = parts.split_first() else {
+        return done(name).then_some(bound);
+    };
+    match part {
+        Part::Text(text) => take(parts, name.strip_prefix(text.as_str())?, bound, done),
+        Part::Number { name: placeholder, offset } => {
+            let digits = name.bytes().take_while(u8::is_ascii_digit).count();
+            let leading_zero = digits > 1 && name.starts_with('0');
+            if digits == 0 || digits > MAX_DIGITS || leading_zero {
+                return None;
+            }
+            let written: u64 = name[..digits].parse().ok()?;
+            let value = written.checked_add_signed(-offset)?;
+            if *bound.entry(placeholder.clone()).or_insert(value) != value {
+                return None;
+            }
+            take(parts, &name[digits..], bound, done)
+        }
+        Part::Any => {
+            let mut ends = name.char_indices().map(|(at, _)| at).chain([name.len()]);
+            ends.find_map(|at| take(parts, &name[at..], bound.clone(), done))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn template(text: &str) -> Template {
+        Template::parse(text, Wildcards::Allowed).unwrap()
+    }
+
+    fn bindings(pairs: &[(&str, u64)]) -> Bindings {
+        pairs.iter().map(|(name, value)| (name.to_string(), *value)).collect()
+    }
+
+    #[test]
+    fn numbers_are_taken_whole() {
+        let t = template("blocks_{stage}_{index}_norm");
+        assert_eq!(t.matches("blocks_2_19_norm"), Some(bindings(&[("index", 19), ("stage", 2)])));
+        for name in ["blocks_2_norm", "blocks_2_x_norm", "blocks_2_01_norm", "blocks_2_1234567890_norm", "blocks_2_1"] {
+            assert_eq!(t.matches(name), None, "{name}");
+        }
+    }
+
+    #[test]
+    fn trap_02_layer_1_is_not_layer_10() {
+        assert_eq!(template("layer{i}").matches("layer10"), Some(bindings(&[("i", 10)])));
+        assert_eq!(template("layer1").matches("layer10"), None);
+        assert_eq!(template("layer{i}").matches("my_layer1"), None);
+    }
+
+    #[test]
+    fn offsets_go_both_ways() {
+        let t = template("block_{block + 1}");
+        assert_eq!(t.matches("block_1"), Some(bindings(&[("block", 0)])));
+        assert_eq!(t.matches("block_0"), None);
+        assert_eq!(t.render(&bindings(&[("block", 4)])).unwrap(), "block_5");
+        assert_eq!(template("block_{block-1}").render(&bindings(&[("block", 0)])), None);
+        assert_eq!(template("block_{block-1}").to_string(), "block_{block - 1}");
+    }
+
+    #[test]
+    fn one_placeholder_has_one_value() {
+        assert!(template("{a}_{a}").matches("3_3").is_some());
+        assert!(template("{a}_{a}").matches("3_4").is_none());
+    }
+
+    #[test]
+    fn stars_take_any_text() {
+        let t = template("* (*)*");
+        assert!(t.matches("msfa_concat_norm (permuted) (cont)").is_some());
+        assert!(t.matches("msfa_concat_norm").is_none());
+        assert!(template("blocks_{s}_*_norm").matches("blocks_1_é_norm").is_some());
+    }
+
+    #[test]
+    fn starts() {
+        let t = template("blocks_{stage}_{index}");
+        assert_eq!(t.matches_start("blocks_1_12_attn"), Some(bindings(&[("index", 12), ("stage", 1)])));
+        assert_eq!(t.matches_start("blocks_1_12x"), None);
+    }
+
+    #[test]
+    fn errors_say_where() {
+        let cases = [("", 0..0), ("a{b", 1..3), ("a}b", 1..2), ("{a}{b}", 3..6), ("{a}1", 3..4), ("1{a}", 1..4)];
+        let more = [("{}", 0..2), ("{a + }", 0..6), ("{a + b}", 0..7), ("{1a}", 0..4), ("a*", 1..2)];
+        for (text, range) in cases.into_iter().chain(more) {
+            assert_eq!(Template::parse(text, Wildcards::Refused).unwrap_err().range, range, "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_rendered_is_matched(a in 0u64..999_999_990, b in 0u64..999_999_990, offset in -5i64..5) {
+            let sign = if offset < 0 { '-' } else { '+' };
+            let t = template(&format!("x_{{a}}_y{{b {sign} {}}}.z", offset.abs()));
+            let numbers = bindings(&[("a", a), ("b", b)]);
+            if let Some(name) = t.render(&numbers) {
+                prop_assert_eq!(t.matches(&name), Some(numbers));
+            }
+        }
+
+        #[test]
+        fn any_text_is_parsed_or_refused(text in "[a-z0-9{}*+ é-]{0,20}", name in "[a-z0-9 é]{0,20}") {
+            if let Ok(template) = Template::parse(&text, Wildcards::Allowed) {
+                let _ = template.matches(&name);
+                prop_assert_eq!(Template::parse(&template.to_string(), Wildcards::Allowed), Ok(template));
+            }
+        }
+    }
+}

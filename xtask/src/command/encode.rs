@@ -1,0 +1,72 @@
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Instant;
+
+use encoder::dump::{self, DumpFolder};
+use encoder::{NoTaps, TapSink};
+
+use crate::candidate::EncoderArguments;
+use crate::console::{Failure, Outcome};
+
+/// Run the encoder: an image or .npy in, soft tokens out.
+///
+/// Example: cargo xtask encode --weights model.safetensors --input photo.png --dump debug_ggml_output
+#[derive(clap::Args)]
+pub(crate) struct Encode {
+    /// Safetensors file, sharded index, or a folder with either.
+    #[arg(long, value_name = "FILE")]
+    weights: PathBuf,
+    /// Image (PNG, JPEG) at the size to encode, or .npy of [batch, 3, height, width] in [0, 1].
+    #[arg(long, value_name = "FILE")]
+    input: PathBuf,
+    /// Where to save the soft tokens, [batch, tokens, hidden] f32.
+    #[arg(long, value_name = "FILE.npy")]
+    out: Option<PathBuf>,
+    /// Save every named intermediate tensor as debug_<name>.npy in this folder; also asked for by
+    /// CLIP_DEBUG_SAVE_TENSORS=1 with CLIP_DEBUG_OUTPUT_DIR (default debug_ggml_output).
+    #[arg(long, value_name = "DIR")]
+    dump: Option<PathBuf>,
+    #[command(flatten)]
+    encoder: EncoderArguments,
+}
+
+impl Encode {
+    pub(crate) fn run(self) -> Outcome {
+        let folder = self.dump.clone().or_else(dump::folder_from_environment);
+        if self.out.is_none() && folder.is_none() {
+            return Err(Failure::usage(
+                "nothing to save: neither --out nor --dump is given",
+                "add --out tokens.npy for the soft tokens, or --dump DIR for every intermediate tensor",
+            ));
+        }
+        let pool = self.encoder.pool()?;
+        let started = Instant::now();
+        let model = pool.install(|| self.encoder.load(&self.weights, None))?;
+        let input = encoder::input::read(&self.input).map_err(Failure::unreadable)?;
+        let loaded = started.elapsed();
+        let started = Instant::now();
+        let encode = |taps: &mut (dyn TapSink + Send)| pool.install(|| model.encode(&input.shape, &input.data, taps));
+        let encoded = match &folder {
+            None => encode(&mut NoTaps).map_err(Failure::unreadable)?,
+            Some(folder) => {
+                let mut sink = DumpFolder::create(folder, std::io::stdout()).map_err(Failure::unreadable)?;
+                let encoded = encode(&mut sink).map_err(Failure::unreadable)?;
+                sink.finish().map_err(Failure::unreadable)?;
+                encoded
+            }
+        };
+        if let Some(out) = &self.out {
+            dump::write_npy(out, &encoded.shape, &encoded.data).map_err(Failure::unreadable)?;
+        }
+        anstream::eprintln!(
+            "{:?} from {:?} on {} ({} threads): loaded in {:.2} s, encoded in {:.2} s",
+            encoded.shape,
+            input.shape,
+            model.isa(),
+            pool.current_num_threads(),
+            loaded.as_secs_f64(),
+            started.elapsed().as_secs_f64()
+        );
+        Ok(ExitCode::SUCCESS)
+    }
+}

@@ -1,0 +1,156 @@
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode, Stdio};
+
+use indicatif::{ProgressBar, ProgressStyle};
+
+use crate::console::{Failure, Outcome};
+use crate::paths;
+use crate::process::succeeds;
+
+/// Make a reference set with timm (needs Python 3.11 or later; everything else is installed beside it).
+///
+/// Example: cargo xtask fixtures --preset 300m
+#[derive(clap::Args)]
+pub(crate) struct Fixtures {
+    /// Which set; `--list` shows them. The full-size one stays outside git.
+    #[arg(long, default_value = "300m")]
+    preset: String,
+    /// Folder of the set (default: fixtures/<preset>).
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// List the presets.
+    #[arg(long)]
+    list: bool,
+    /// Verify the hashes of every set that is here, make nothing.
+    #[arg(long, conflicts_with = "list")]
+    check: bool,
+    /// The Python to use, which then must have the packages of fixtures/generate/requirements.txt.
+    #[arg(long, value_name = "PYTHON", env = "FIXTURES_PYTHON")]
+    python: Option<PathBuf>,
+}
+
+impl Fixtures {
+    pub(crate) fn run(self) -> Outcome {
+        let python = match &self.python {
+            Some(python) => python.clone(),
+            None => environment()?,
+        };
+        let script = paths::fixtures().join("generate").join("generate.py");
+        let mut command = Command::new(python);
+        command.arg(script);
+        if self.list {
+            command.arg("--list");
+        } else if self.check {
+            command.arg("--check");
+            if let Some(out) = &self.out {
+                command.arg("--out").arg(out);
+            }
+        } else {
+            command.args(["--preset", &self.preset]);
+            if let Some(out) = &self.out {
+                command.arg("--out").arg(out);
+            }
+        }
+        let code = if self.list || self.check { status(&mut command)? } else { with_progress(&mut command)? };
+        if code == 0 && !self.list && !self.check {
+            let set = self.out.unwrap_or_else(|| paths::fixtures().join(&self.preset));
+            anstream::eprintln!("next: cargo xtask parity --reference {}", paths::shown(&set));
+        }
+        Ok(ExitCode::from(code))
+    }
+}
+
+/// The Python of fixtures/.venv, which is made and filled first where it is not there or out of date.
+fn environment() -> Result<PathBuf, Failure> {
+    let folder = paths::fixtures().join(".venv");
+    let requirements = paths::fixtures().join("generate").join("requirements.txt");
+    let python = if cfg!(windows) { folder.join("Scripts/python.exe") } else { folder.join("bin/python") };
+    let installed = folder.join("installed.txt");
+    let wanted = std::fs::read(&requirements)
+        .map_err(|error| Failure::usage(format!("cannot read {}: {error}", requirements.display()), "restore it with git"))?;
+    if std::fs::read(&installed).is_ok_and(|installed| installed == wanted) {
+        return Ok(python);
+    }
+    anstream::eprintln!("making {} with PyTorch, timm and transformers (some gigabytes, once)", paths::shown(&folder));
+    let base = ["python3", "python"]
+        .into_iter()
+        .find(|python| succeeds(python, &["-c", "import sys; sys.exit(sys.version_info < (3, 11))"]))
+        .ok_or_else(|| {
+            Failure::usage(
+                "found no Python 3.11 or later as `python3` or `python`",
+                "install one, or name one that has fixtures/generate/requirements.txt installed with --python",
+            )
+        })?;
+    let steps = [
+        Command::new(base).args(["-m", "venv"]).arg(&folder).status(),
+        Command::new(&python).args(["-m", "pip", "install", "--quiet", "--requirement"]).arg(&requirements).status(),
+    ];
+    for step in steps {
+        if !step.is_ok_and(|status| status.success()) {
+            return Err(Failure::usage(
+                format!("could not make the Python environment in {}", paths::shown(&folder)),
+                "see the message above; --python PYTHON uses an environment of your own",
+            ));
+        }
+    }
+    std::fs::write(&installed, wanted)
+        .map_err(|error| Failure::usage(format!("cannot write {}: {error}", installed.display()), "is the disk full?"))?;
+    Ok(python)
+}
+
+fn status(command: &mut Command) -> Result<u8, Failure> {
+    let status = command.status().map_err(|error| not_started(command, &error))?;
+    Ok(status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(2))
+}
+
+/// Runs the generator and turns its `[n/N] name shape` lines into a progress bar.
+fn with_progress(command: &mut Command) -> Result<u8, Failure> {
+    let mut child = command.stdout(Stdio::piped()).spawn().map_err(|error| not_started(command, &error))?;
+    let bar = ProgressBar::new_spinner();
+    let style = |template: &str| ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
+    bar.set_style(style("{spinner} {elapsed} {wide_msg}"));
+    bar.enable_steady_tick(std::time::Duration::from_millis(200));
+    if let Some(output) = child.stdout.take() {
+        for line in BufReader::new(output).lines().map_while(Result::ok) {
+            match position(&line) {
+                Some((n, total, text)) => {
+                    bar.set_style(style("{bar:24} {pos}/{len} {elapsed} {wide_msg}"));
+                    bar.set_length(total);
+                    bar.set_position(n);
+                    bar.set_message(text.to_string());
+                }
+                // The bar draws nothing where there is no terminal, but the lines that count are for everyone.
+                None if bar.is_hidden() || !line.starts_with("f32 run") => bar.suspend(|| println!("{line}")),
+                None => bar.set_message(line),
+            }
+        }
+    }
+    let status = child.wait().map_err(|error| not_started(command, &error))?;
+    bar.finish_and_clear();
+    Ok(status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(2))
+}
+
+/// `[3/84] name shape` as (3, 84, "name shape").
+fn position(line: &str) -> Option<(u64, u64, &str)> {
+    let (numbers, text) = line.strip_prefix('[')?.split_once(']')?;
+    let (n, total) = numbers.split_once('/')?;
+    Some((n.trim().parse().ok()?, total.trim().parse().ok()?, text.trim()))
+}
+
+fn not_started(command: &Command, error: &std::io::Error) -> Failure {
+    let program = Path::new(command.get_program());
+    Failure::usage(format!("cannot run {}: {error}", program.display()), "name another Python with --python")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::position;
+
+    #[test]
+    fn progress_lines_are_told_from_others() {
+        assert_eq!(position("[3/84] blocks_0_0 1x8x4x4"), Some((3, 84, "blocks_0_0 1x8x4x4")));
+        assert_eq!(position("f32 run: blocks_0_0"), None);
+        assert_eq!(position("[x/84] y"), None);
+    }
+}

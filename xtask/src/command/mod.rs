@@ -1,0 +1,9 @@
+//! One file for each subcommand.
+
+pub(crate) mod ci;
+pub(crate) mod encode;
+pub(crate) mod fixtures;
+pub(crate) mod lint;
+pub(crate) mod mapping;
+pub(crate) mod parity;
+pub(crate) mod test;

@@ -1,0 +1,27 @@
+use crate::console::Outcome;
+use crate::process::{Step, run_steps, succeeds};
+
+/// Run all tests: nextest where it is installed, else cargo test; documentation tests either way.
+#[derive(clap::Args)]
+pub(crate) struct Test {
+    /// Fail where this CPU lacks an instruction set instead of skipping its tests.
+    #[arg(long)]
+    require_all_isas: bool,
+}
+
+impl Test {
+    pub(crate) fn run(self) -> Outcome {
+        let steps = steps(self.require_all_isas);
+        run_steps(&steps)
+    }
+}
+
+pub(crate) fn steps(require_all_isas: bool) -> Vec<Step> {
+    let tests = if succeeds("cargo", &["nextest", "--version"]) {
+        Step::cargo(&["nextest", "run", "--workspace", "--locked"])
+    } else {
+        Step::cargo(&["test", "--workspace", "--all-targets", "--locked"])
+    };
+    let tests = if require_all_isas { tests.env("ENCODER_REQUIRE_ALL_ISAS", "1") } else { tests };
+    vec![tests, Step::cargo(&["test", "--workspace", "--doc", "--locked"])]
+}

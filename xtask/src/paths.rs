@@ -1,0 +1,26 @@
+//! Where the project's own files are.
+
+use std::path::{Path, PathBuf};
+
+/// The root of the checkout.
+pub(crate) fn root() -> PathBuf {
+    // The path recorded at compile time; `cargo xtask` always compiles in place.
+    let manifest = Path::new(env!("CARGO_MANIFEST_DIR"));
+    manifest.parent().unwrap_or(manifest).to_path_buf()
+}
+
+/// The folder of the reference sets.
+pub(crate) fn fixtures() -> PathBuf {
+    root().join("fixtures")
+}
+
+/// The mapping that is used when none is named.
+pub(crate) fn default_mapping() -> PathBuf {
+    root().join("mappings").join("gemma3n.toml")
+}
+
+/// A path as people see it: relative to the current folder where it lies below.
+pub(crate) fn shown(path: &Path) -> String {
+    let here = std::env::current_dir().unwrap_or_default();
+    path.strip_prefix(&here).unwrap_or(path).display().to_string()
+}

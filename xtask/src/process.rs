@@ -1,0 +1,59 @@
+//! Running other programs, step by step.
+
+use std::process::{Command, ExitCode, Stdio};
+
+use crate::console::{Failure, Outcome};
+use crate::paths;
+
+/// One command line.
+pub(crate) struct Step {
+    program: String,
+    arguments: Vec<String>,
+    environment: Vec<(&'static str, &'static str)>,
+}
+
+impl Step {
+    pub(crate) fn cargo(arguments: &[&str]) -> Step {
+        Step {
+            program: std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_string()),
+            arguments: arguments.iter().map(ToString::to_string).collect(),
+            environment: Vec::new(),
+        }
+    }
+
+    pub(crate) fn env(mut self, name: &'static str, value: &'static str) -> Step {
+        self.environment.push((name, value));
+        self
+    }
+
+    fn shown(&self) -> String {
+        let environment = self.environment.iter().map(|(name, value)| format!("{name}={value} "));
+        format!("{}cargo {}", environment.collect::<String>(), self.arguments.join(" "))
+    }
+}
+
+/// Runs the steps in the root of the checkout, up to the first that fails, whose exit code is returned.
+pub(crate) fn run_steps(steps: &[Step]) -> Outcome {
+    for step in steps {
+        anstream::eprintln!("$ {}", step.shown());
+        let status = Command::new(&step.program)
+            .args(&step.arguments)
+            .envs(step.environment.iter().copied())
+            .current_dir(paths::root())
+            .status()
+            .map_err(|error| Failure::usage(format!("cannot run {}: {error}", step.shown()), "is cargo on the PATH?"))?;
+        if !status.success() {
+            anstream::eprintln!("failed: {}", step.shown());
+            let code = status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(1);
+            return Ok(ExitCode::from(code));
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Whether a program runs and succeeds, without showing what it prints.
+pub(crate) fn succeeds(program: &str, arguments: &[&str]) -> bool {
+    let mut command = Command::new(program);
+    command.args(arguments).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    command.status().is_ok_and(|status| status.success())
+}
