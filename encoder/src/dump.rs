@@ -85,7 +85,11 @@ impl<W: Write> TapSink for DumpFolder<W> {
 pub fn write_npy(path: &Path, shape: &[usize], data: &[f32]) -> Result<(), DumpError> {
     let error = |source| DumpError { path: path.to_path_buf(), source };
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut file = tempfile::NamedTempFile::new_in(folder).map_err(error)?;
+    let mut builder = tempfile::Builder::new();
+    // Temporary files are private by default; these are to be read by whoever may read the folder.
+    #[cfg(unix)]
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+    let mut file = builder.tempfile_in(folder).map_err(error)?;
     let mut buffered = std::io::BufWriter::new(&mut file);
     let shape: Vec<u64> = shape.iter().map(|extent| *extent as u64).collect();
     let mut writer = npyz::WriteOptions::<f32>::new()

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::tensor::{Tensor, element_count};
+use crate::tensor::{Tensor, element_count, unravel};
 
 /// The axes of a tensor by name, slowest first; a parenthesised product is one extent.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -148,38 +148,8 @@ pub fn align(
     if candidate.shape().len() != from.groups.len() || reference_shape.len() != to.groups.len() {
         return Err(mismatch(None));
     }
-    // Extents of single axes on either side, then those of products by division.
-    let sides = [(from, candidate.shape()), (to, reference_shape)];
-    let mut extents: Vec<(&str, usize)> = Vec::new();
-    for (layout, shape) in sides {
-        for (group, extent) in layout.groups.iter().zip(shape) {
-            if let [name] = group.as_slice() {
-                match extents.iter().find(|(known, _)| known == name) {
-                    Some((_, known)) if known != extent => {
-                        return Err(mismatch(Some(format!("{name} is {known} and {extent}"))));
-                    }
-                    Some(_) => {}
-                    None => extents.push((name, *extent)),
-                }
-            }
-        }
-    }
-    let extent_of =
-        |extents: &[(&str, usize)], name: &str| extents.iter().find(|(n, _)| *n == name).map(|(_, e)| *e);
-    for (layout, shape) in sides {
-        for (group, extent) in layout.groups.iter().zip(shape) {
-            let unknown: Vec<&String> = group.iter().filter(|n| extent_of(&extents, n).is_none()).collect();
-            let known: Option<usize> =
-                element_count(&group.iter().filter_map(|n| extent_of(&extents, n)).collect::<Vec<_>>());
-            match (unknown.as_slice(), known) {
-                ([], Some(known)) if known == *extent => {}
-                ([name], Some(known)) if known > 0 && extent.is_multiple_of(known) => {
-                    extents.push((name, extent / known));
-                }
-                _ => return Err(mismatch(Some(format!("({}) cannot be {extent}", group.join(" "))))),
-            }
-        }
-    }
+    let extents = extents([(from, candidate.shape()), (to, reference_shape)])
+        .map_err(|remark| mismatch(Some(remark)))?;
     let split: Vec<usize> = from.axes().filter_map(|name| extent_of(&extents, name)).collect();
     let wanted: Vec<usize> = to.axes().filter_map(|name| extent_of(&extents, name)).collect();
     let mut strides = vec![1; split.len()];
@@ -206,6 +176,61 @@ pub fn align(
     });
     let values = candidate.values().gather(indices);
     Tensor::new(reference_shape.to_vec(), candidate.dtype(), values).ok_or_else(|| mismatch(None))
+}
+
+/// Extents by axis.
+type Extents<'a> = Vec<(&'a str, usize)>;
+
+fn extent_of(extents: &Extents<'_>, name: &str) -> Option<usize> {
+    extents.iter().find(|(known, _)| *known == name).map(|(_, extent)| *extent)
+}
+
+/// Extents of single axes on either side, then those of products by division; where they contradict each other, how.
+fn extents<'a>(sides: [(&'a Layout, &[usize]); 2]) -> Result<Extents<'a>, String> {
+    let mut extents = Extents::new();
+    let groups = || sides.into_iter().flat_map(|(layout, shape)| layout.groups.iter().zip(shape));
+    for (group, extent) in groups() {
+        if let [name] = group.as_slice() {
+            match extent_of(&extents, name) {
+                Some(known) if known != *extent => return Err(format!("{name} is {known} and {extent}")),
+                Some(_) => {}
+                None => extents.push((name, *extent)),
+            }
+        }
+    }
+    for (group, extent) in groups() {
+        let unknown: Vec<&String> = group.iter().filter(|name| extent_of(&extents, name).is_none()).collect();
+        let known =
+            element_count(&group.iter().filter_map(|name| extent_of(&extents, name)).collect::<Vec<_>>());
+        match (unknown.as_slice(), known) {
+            ([], Some(known)) if known == *extent => {}
+            ([name], Some(known)) if known > 0 && extent.is_multiple_of(known) => {
+                extents.push((name, extent / known));
+            }
+            _ => return Err(format!("({}) cannot be {extent}", group.join(" "))),
+        }
+    }
+    Ok(extents)
+}
+
+/// The candidate's index of the element that the reference has at `index`; the shapes are known to fit.
+pub fn candidate_index(
+    index: &[usize],
+    from: &Layout,
+    candidate_shape: &[usize],
+    to: &Layout,
+    reference_shape: &[usize],
+) -> Option<Vec<usize>> {
+    let extents = extents([(from, candidate_shape), (to, reference_shape)]).ok()?;
+    let mut at = Extents::new();
+    for (group, i) in to.groups.iter().zip(index) {
+        let shape: Option<Vec<usize>> = group.iter().map(|name| extent_of(&extents, name)).collect();
+        at.extend(group.iter().map(String::as_str).zip(unravel(*i, &shape?)));
+    }
+    let flat = |group: &Vec<String>| {
+        group.iter().try_fold(0, |flat, name| Some(flat * extent_of(&extents, name)? + extent_of(&at, name)?))
+    };
+    from.groups.iter().map(flat).collect()
 }
 
 /// A remark when two axes of equal layouts look exchanged.
@@ -253,6 +278,8 @@ mod tests {
         let (from, to) = (Layout::parse("b (h w) c").unwrap(), Layout::parse("b c h w").unwrap());
         let out = align(counting(&[1, 6, 2]), &from, &[1, 2, 3, 2], &to).unwrap();
         assert_eq!(out.values(), &Values::F32(vec![0., 2., 4., 6., 8., 10., 1., 3., 5., 7., 9., 11.]));
+        // h=1, w=0 of width 2 is token 2.
+        assert_eq!(candidate_index(&[0, 1, 1, 0], &from, &[1, 6, 2], &to, &[1, 2, 3, 2]).unwrap(), [0, 2, 1]);
         let back = align(out, &to, &[1, 6, 2], &from).unwrap();
         assert_eq!(back, counting(&[1, 6, 2]));
     }

@@ -5,6 +5,8 @@
 //! [`layout`], compared ([`metrics`]), judged ([`verdict`] under a [`tolerance`]) and reported ([`report`]). [`run`]
 //! joins these steps; each is usable alone.
 
+mod atomic;
+pub mod comparison;
 pub mod exit_code;
 pub mod folder;
 pub mod layout;
@@ -13,6 +15,10 @@ pub mod mapping;
 pub mod metrics;
 pub mod nearest;
 pub mod npy;
+pub mod pairing;
+pub mod reference;
+pub mod report;
+pub mod run;
 pub mod template;
 pub mod tensor;
 pub mod tolerance;

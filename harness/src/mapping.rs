@@ -152,7 +152,8 @@ impl Mapping {
     /// # Errors
     /// Every mistake in it.
     pub fn parse(path: &Path, text: String) -> Result<Mapping, MappingError> {
-        let invalid = |text: String, findings| MappingError::Invalid { path: path.to_path_buf(), text, findings };
+        let invalid =
+            |text: String, findings| MappingError::Invalid { path: path.to_path_buf(), text, findings };
         let file = match file::parse(&text) {
             Ok(file) => file,
             Err(finding) => return Err(invalid(text, vec![finding])),
@@ -176,10 +177,9 @@ impl Mapping {
     pub fn tolerance(&self, rule: &Rule, profile: &str) -> Tolerance {
         let own = rule.limits.get(profile).copied().unwrap_or_default();
         match self.profiles.get(profile) {
-            Some(profile) => Tolerance {
-                limits: profile.limits.overridden_by(&own),
-                times_floor: profile.times_floor,
-            },
+            Some(profile) => {
+                Tolerance { limits: profile.limits.overridden_by(&own), times_floor: profile.times_floor }
+            }
             None => Tolerance { limits: own, times_floor: None },
         }
     }

@@ -247,28 +247,21 @@ pub fn write(path: &Path, tensor: &Tensor) -> Result<(), NpyError> {
 }
 
 fn write_file(path: &Path, tensor: &Tensor) -> std::io::Result<()> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut file = tempfile::NamedTempFile::new_in(folder)?;
-    let mut out = std::io::BufWriter::new(&mut file);
     let shape: Vec<u64> = tensor.shape().iter().map(|extent| *extent as u64).collect();
-    match tensor.values() {
-        Values::F32(values) => {
-            let options = npyz::WriteOptions::new().default_dtype().shape(&shape);
-            let mut writer = options.writer(&mut out).begin_nd()?;
-            writer.extend(values.iter().copied())?;
-            writer.finish()?;
-        }
-        Values::F64(values) => {
-            let options = npyz::WriteOptions::new().default_dtype().shape(&shape);
-            let mut writer = options.writer(&mut out).begin_nd()?;
-            writer.extend(values.iter().copied())?;
-            writer.finish()?;
-        }
-    }
-    out.flush()?;
-    drop(out);
-    file.persist(path).map_err(|error| error.error)?;
-    Ok(())
+    crate::atomic::write(path, |out| match tensor.values() {
+        Values::F32(values) => write_values(out, &shape, values),
+        Values::F64(values) => write_values(out, &shape, values),
+    })
+}
+
+fn write_values<T: npyz::AutoSerialize + Copy>(
+    out: &mut dyn Write,
+    shape: &[u64],
+    values: &[T],
+) -> std::io::Result<()> {
+    let mut writer = npyz::WriteOptions::new().default_dtype().shape(shape).writer(out).begin_nd()?;
+    writer.extend(values.iter().copied())?;
+    writer.finish()
 }
 
 #[cfg(test)]

@@ -69,14 +69,20 @@ impl Template {
                     let behind_a_digit = matches!(parts.last(), Some(Part::Text(text))
                         if text.ends_with(|c: char| c.is_ascii_digit()));
                     if beside_a_number || behind_a_digit {
-                        return error(range, "a number directly behind another; put a character between them");
+                        return error(
+                            range,
+                            "a number directly behind another; put a character between them",
+                        );
                     }
                     parts.push(Part::Number { name, offset });
                     at += length + 1;
                 }
                 '}' => return error(at..at + 1, "`}` without `{`"),
                 '*' if wildcards == Wildcards::Refused => {
-                    return error(at..at + 1, "`*` can stand only in the names of an ignore; a rule takes exact names");
+                    return error(
+                        at..at + 1,
+                        "`*` can stand only in the names of an ignore; a rule takes exact names",
+                    );
                 }
                 '*' => {
                     parts.push(Part::Any);
@@ -84,7 +90,10 @@ impl Template {
                 }
                 _ => {
                     if beside_a_number && c.is_ascii_digit() {
-                        return error(at..at + 1, "a digit directly behind a placeholder; put a character between them");
+                        return error(
+                            at..at + 1,
+                            "a digit directly behind a placeholder; put a character between them",
+                        );
                     }
                     let rest = &text[at..];
                     let length = rest.find(['{', '}', '*']).unwrap_or(rest.len());
@@ -148,7 +157,9 @@ impl fmt::Display for Template {
             match part {
                 Part::Text(text) => f.write_str(text)?,
                 Part::Number { name, offset: 0 } => write!(f, "{{{name}}}")?,
-                Part::Number { name, offset } if *offset < 0 => write!(f, "{{{name} - {}}}", offset.unsigned_abs())?,
+                Part::Number { name, offset } if *offset < 0 => {
+                    write!(f, "{{{name} - {}}}", offset.unsigned_abs())?
+                }
                 Part::Number { name, offset } => write!(f, "{{{name} + {offset}}}")?,
                 Part::Any => f.write_str("*")?,
             }
@@ -165,7 +176,9 @@ fn placeholder(text: &str) -> Option<(String, i64)> {
         None => 0,
         Some((sign, number)) => {
             let number = number.trim();
-            let plain = !number.is_empty() && number.len() <= MAX_DIGITS && number.bytes().all(|b| b.is_ascii_digit());
+            let plain = !number.is_empty()
+                && number.len() <= MAX_DIGITS
+                && number.bytes().all(|b| b.is_ascii_digit());
             let number: i64 = plain.then(|| number.parse().ok())??;
             if sign == "-" { -number } else { number }
         }
@@ -219,7 +232,9 @@ mod tests {
     fn numbers_are_taken_whole() {
         let t = template("blocks_{stage}_{index}_norm");
         assert_eq!(t.matches("blocks_2_19_norm"), Some(bindings(&[("index", 19), ("stage", 2)])));
-        for name in ["blocks_2_norm", "blocks_2_x_norm", "blocks_2_01_norm", "blocks_2_1234567890_norm", "blocks_2_1"] {
+        for name in
+            ["blocks_2_norm", "blocks_2_x_norm", "blocks_2_01_norm", "blocks_2_1234567890_norm", "blocks_2_1"]
+        {
             assert_eq!(t.matches(name), None, "{name}");
         }
     }
@@ -264,7 +279,8 @@ mod tests {
 
     #[test]
     fn errors_say_where() {
-        let cases = [("", 0..0), ("a{b", 1..3), ("a}b", 1..2), ("{a}{b}", 3..6), ("{a}1", 3..4), ("1{a}", 1..4)];
+        let cases =
+            [("", 0..0), ("a{b", 1..3), ("a}b", 1..2), ("{a}{b}", 3..6), ("{a}1", 3..4), ("1{a}", 1..4)];
         let more = [("{}", 0..2), ("{a + }", 0..6), ("{a + b}", 0..7), ("{1a}", 0..4), ("a*", 1..2)];
         for (text, range) in cases.into_iter().chain(more) {
             assert_eq!(Template::parse(text, Wildcards::Refused).unwrap_err().range, range, "{text}");

@@ -47,10 +47,9 @@ impl EncoderArguments {
         if self.threads == Some(0) {
             return Err(Failure::usage("--threads 0 leaves nobody to work", "leave it out to use all cores"));
         }
-        rayon::ThreadPoolBuilder::new()
-            .num_threads(self.threads.unwrap_or(0))
-            .build()
-            .map_err(|error| Failure::usage(format!("cannot start the threads: {error}"), "try fewer with --threads"))
+        rayon::ThreadPoolBuilder::new().num_threads(self.threads.unwrap_or(0)).build().map_err(|error| {
+            Failure::usage(format!("cannot start the threads: {error}"), "try fewer with --threads")
+        })
     }
 
     /// Loads the model with these settings, over those of a reference set where it has any.

@@ -7,6 +7,7 @@ mod command;
 mod console;
 mod paths;
 mod process;
+mod resources;
 mod set;
 
 use std::process::ExitCode;

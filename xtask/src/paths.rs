@@ -16,7 +16,7 @@ pub(crate) fn fixtures() -> PathBuf {
 
 /// The mapping that is used when none is named.
 pub(crate) fn default_mapping() -> PathBuf {
-    root().join("mappings").join("gemma3n.toml")
+    shown(&root().join("mappings").join("gemma3n.toml")).into()
 }
 
 /// A path as people see it: relative to the current folder where it lies below.

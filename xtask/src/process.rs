@@ -41,7 +41,9 @@ pub(crate) fn run_steps(steps: &[Step]) -> Outcome {
             .envs(step.environment.iter().copied())
             .current_dir(paths::root())
             .status()
-            .map_err(|error| Failure::usage(format!("cannot run {}: {error}", step.shown()), "is cargo on the PATH?"))?;
+            .map_err(|error| {
+                Failure::usage(format!("cannot run {}: {error}", step.shown()), "is cargo on the PATH?")
+            })?;
         if !status.success() {
             anstream::eprintln!("failed: {}", step.shown());
             let code = status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(1);

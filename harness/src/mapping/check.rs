@@ -6,10 +6,14 @@ use std::path::Path;
 
 use toml::Spanned;
 
-use super::file::{File, FileIgnore, FileLimits, FileProfile, FileRule, FileSide, Names, TwoByteIntegers};
+use super::file::{
+    File, FileIgnore, FileLimits, FileProfile, FileRule, FileSide, Names, TwoByteIntegers, located,
+};
 use super::finding::{Finding, position, suggestion};
 use super::placeholder::LengthsSource;
-use super::{Alias, Flattened, Ignore, Mapping, Placeholders, Profile, Rule, SCHEMA_VERSION, Side, SideFormat};
+use super::{
+    Alias, Flattened, Ignore, Mapping, Placeholders, Profile, Rule, SCHEMA_VERSION, Side, SideFormat,
+};
 use crate::layout::Layout;
 use crate::template::{Template, Wildcards};
 use crate::tensor::Dtype;
@@ -44,8 +48,12 @@ pub(super) fn check(path: &Path, text: &str, file: File) -> Result<Mapping, Vec<
     }
     if file.profiles.is_empty() {
         checker.findings.push(
-            Finding::error(0..0, "a mapping without profiles allows nothing", "no [profile.<name>] in this file")
-                .help("mappings/README.md describes them"),
+            Finding::error(
+                0..0,
+                "a mapping without profiles allows nothing",
+                "no [profile.<name>] in this file",
+            )
+            .help("mappings/README.md describes them"),
         );
     }
     if checker.findings.is_empty() {
@@ -89,8 +97,12 @@ impl Checker<'_> {
             && !files.replacen("{name}", "", 1).contains(['{', '}']);
         if !one_file {
             self.findings.push(
-                Finding::error(side.files.span(), "not a pattern of file names", "expected `{name}` once, and `.npy`")
-                    .help("such as `debug_{name}.npy`"),
+                Finding::error(
+                    side.files.span(),
+                    "not a pattern of file names",
+                    "expected `{name}` once, and `.npy`",
+                )
+                .help("such as `debug_{name}.npy`"),
             );
         }
         let two_byte_integers = side.two_byte_integers.map(|dtype| match dtype {
@@ -108,7 +120,8 @@ impl Checker<'_> {
         if quoted != Some(value.get_ref().as_str()) {
             return span;
         }
-        span.start + 1 + inner.start..span.start + 1 + inner.end.max(inner.start + 1).min(value.get_ref().len() + 1)
+        span.start + 1 + inner.start
+            ..span.start + 1 + inner.end.max(inner.start + 1).min(value.get_ref().len() + 1)
     }
 
     fn layout(&mut self, value: &Spanned<String>) -> Option<Layout> {
@@ -130,12 +143,15 @@ impl Checker<'_> {
             .ok()
     }
 
-    fn templates(&mut self, names: &Names, wildcards: Wildcards, span: Range<usize>) -> Option<Vec<Template>> {
-        if names.iter().next().is_none() {
-            self.findings.push(Finding::error(span, "an empty list of names", "takes nothing"));
+    /// Names with their templates.
+    fn templates(&mut self, names: &Names, wildcards: Wildcards) -> Option<Vec<(Spanned<String>, Template)>> {
+        let located = located(names, self.text);
+        if located.is_empty() {
+            self.findings.push(Finding::error(names.span(), "an empty list of names", "takes nothing"));
             return None;
         }
-        let parsed: Vec<Option<Template>> = names.iter().map(|name| self.template(name, wildcards)).collect();
+        let parse = |name: Spanned<String>| self.template(&name, wildcards).map(|template| (name, template));
+        let parsed: Vec<Option<_>> = located.into_iter().map(parse).collect();
         parsed.into_iter().collect()
     }
 
@@ -144,11 +160,17 @@ impl Checker<'_> {
         for (name, written) in &file.placeholders {
             let [outer, inner] = written.flatten.get_ref();
             let bad = outer == inner
-                || [outer, inner].iter().any(|part| file.placeholders.keys().any(|known| known.get_ref() == part.get_ref()));
+                || [outer, inner]
+                    .iter()
+                    .any(|part| file.placeholders.keys().any(|known| known.get_ref() == part.get_ref()));
             if bad {
                 self.findings.push(
-                    Finding::error(written.flatten.span(), "a placeholder made of itself", "expected two plain ones")
-                        .help("such as `flatten = [\"stage\", \"index\"]`"),
+                    Finding::error(
+                        written.flatten.span(),
+                        "a placeholder made of itself",
+                        "expected two plain ones",
+                    )
+                    .help("such as `flatten = [\"stage\", \"index\"]`"),
                 );
                 continue;
             }
@@ -176,7 +198,11 @@ impl Checker<'_> {
     fn lengths(&mut self, lengths: &Spanned<Vec<u64>>) -> Option<LengthsSource> {
         let total = lengths.get_ref().iter().try_fold(0u64, |sum, length| sum.checked_add(*length));
         if total.is_none_or(|total| total > MAX_LENGTH) {
-            self.findings.push(Finding::error(lengths.span(), "absurd lengths", "expected numbers of blocks"));
+            self.findings.push(Finding::error(
+                lengths.span(),
+                "absurd lengths",
+                "expected numbers of blocks",
+            ));
             return None;
         }
         Some(LengthsSource::Given(lengths.get_ref().clone()))
@@ -213,7 +239,10 @@ impl Checker<'_> {
                 checked.map_err(|name| self.not_a_limit(factors.span(), name)).ok()
             });
             let description = profile.description.clone();
-            profiles.insert(name.clone(), Profile { description, times_floor, limits: limits.unwrap_or_default() });
+            profiles.insert(
+                name.clone(),
+                Profile { description, times_floor, limits: limits.unwrap_or_default() },
+            );
         }
         profiles
     }
@@ -226,23 +255,23 @@ impl Checker<'_> {
         profiles: &BTreeMap<String, Profile>,
     ) -> Option<Rule> {
         let span = written.name.span();
-        let candidates = self.templates(&written.candidate, Wildcards::Refused, span.clone());
+        let candidates = self.templates(&written.candidate, Wildcards::Refused);
         let reference = self.template(&written.reference, Wildcards::Refused);
         let (candidates, reference) = (candidates?, reference?);
-        for (name, template) in written.candidate.iter().zip(&candidates) {
-            self.determined(name, template, [&reference], placeholders);
-            self.determined(&written.reference, &reference, [template], placeholders);
+        for (name, template) in &candidates {
+            self.determined(name, template, &reference, placeholders);
+            self.determined(&written.reference, &reference, template, placeholders);
         }
         let alias = match &written.alias {
             None => None,
             Some(alias) => {
-                let names = self.templates(&alias.candidate, Wildcards::Refused, span.clone())?;
+                let names = self.templates(&alias.candidate, Wildcards::Refused)?;
                 let same = self.template(&alias.when_identical_to, Wildcards::Refused)?;
-                for (name, template) in alias.candidate.iter().zip(&names) {
-                    self.determined(name, template, [&reference], placeholders);
+                for (name, template) in &names {
+                    self.determined(name, template, &reference, placeholders);
                 }
-                self.determined(&alias.when_identical_to, &same, [&reference], placeholders);
-                Some(Alias { candidates: names, when_identical_to: same })
+                self.determined(&alias.when_identical_to, &same, &reference, placeholders);
+                Some(Alias { candidates: without_places(names), when_identical_to: same })
             }
         };
         if let (Some(layout), Some(other)) =
@@ -253,7 +282,10 @@ impl Checker<'_> {
                     .and(other.span(), "and so does this for one"),
             );
         }
-        let mut side = |own: &Option<Spanned<String>>, default: &Layout| match own.as_ref().or(written.layout.as_ref()) {
+        let mut side = |own: &Option<Spanned<String>>, default: &Layout| match own
+            .as_ref()
+            .or(written.layout.as_ref())
+        {
             Some(value) => self.layout(value),
             None => Some(default.clone()),
         };
@@ -274,7 +306,7 @@ impl Checker<'_> {
         }
         Some(Rule {
             name: written.name.get_ref().clone(),
-            candidates,
+            candidates: without_places(candidates),
             reference,
             candidate_layout,
             reference_layout,
@@ -286,32 +318,42 @@ impl Checker<'_> {
         })
     }
 
-    /// Every placeholder of `template` must follow from those of each of `others`.
-    fn determined<const N: usize>(
+    /// Every placeholder of `template` must follow from those of `other`.
+    fn determined(
         &mut self,
         value: &Spanned<String>,
         template: &Template,
-        others: [&Template; N],
+        other: &Template,
         placeholders: &Placeholders,
     ) {
-        for other in others {
-            let known = follow(other.placeholders(), placeholders);
-            let unknown = template.placeholders().find(|name| !known.contains(name));
-            if let Some(unknown) = unknown {
-                let at = value.get_ref().find(&format!("{{{unknown}")).unwrap_or(0);
-                let range = self.inside(value, at..at + unknown.len() + 2);
-                let message = format!("unknown placeholder `{unknown}`");
-                let label = format!("does not follow from `{other}`");
-                let finding = Finding::error(range, message, label)
-                    .help(suggestion(unknown, known.into_iter().filter(|name| *name != unknown)));
-                if !self.findings.contains(&finding) {
-                    self.findings.push(finding);
-                }
-            }
+        let known = follow(other.placeholders(), placeholders);
+        let Some(unknown) = template.placeholders().find(|name| !known.contains(name)) else {
+            return;
+        };
+        let finding = Finding::error(
+            self.placeholder(value, unknown),
+            format!("unknown placeholder `{unknown}`"),
+            format!("does not follow from `{other}`"),
+        )
+        .help(suggestion(unknown, known.into_iter()));
+        if !self.findings.contains(&finding) {
+            self.findings.push(finding);
         }
     }
 
-    fn ignore(&mut self, written: &FileIgnore, placeholders: &Placeholders, rules: &[Rule]) -> Option<Ignore> {
+    /// Where a placeholder stands in a name.
+    fn placeholder(&self, value: &Spanned<String>, name: &str) -> Range<usize> {
+        let at = value.get_ref().find(&format!("{{{name}")).unwrap_or(0);
+        let length = value.get_ref()[at..].find('}').map_or(0, |end| end + 1);
+        self.inside(value, at..at + length)
+    }
+
+    fn ignore(
+        &mut self,
+        written: &FileIgnore,
+        placeholders: &Placeholders,
+        rules: &[Rule],
+    ) -> Option<Ignore> {
         let reason = &written.reason;
         if reason.get_ref().trim().is_empty() {
             self.findings.push(
@@ -319,33 +361,30 @@ impl Checker<'_> {
                     .help("say why nothing is lost when these tensors are not compared"),
             );
         }
-        let names = self.templates(&written.names, Wildcards::Allowed, reason.span())?;
+        let names = self.templates(&written.names, Wildcards::Allowed)?;
         let used = rules.iter().flat_map(|rule| rule.candidates.iter().chain([&rule.reference]));
         let known = follow(used.flat_map(Template::placeholders), placeholders);
-        for (value, template) in written.names.iter().zip(&names) {
+        for (value, template) in &names {
             if let Some(unknown) = template.placeholders().find(|name| !known.contains(name)) {
-                let at = value.get_ref().find(&format!("{{{unknown}")).unwrap_or(0);
-                let range = self.inside(value, at..at + unknown.len() + 2);
+                let range = self.placeholder(value, unknown);
                 let message = format!("unknown placeholder `{unknown}`");
                 let help = suggestion(unknown, known.iter().copied());
                 self.findings.push(Finding::error(range, message, "no rule has it").help(help));
             }
         }
-        let when_identical_to = match &written.when_identical_to {
-            None => Vec::new(),
-            Some(same) => {
-                let templates = self.templates(same, Wildcards::Refused, reason.span())?;
-                for (value, template) in same.iter().zip(&templates) {
-                    for name in &names {
-                        self.determined(value, template, [name], placeholders);
-                    }
+        let mut when_identical_to = Vec::new();
+        if let Some(same) = &written.when_identical_to {
+            when_identical_to = self.templates(same, Wildcards::Refused)?;
+            for (value, template) in &when_identical_to {
+                for (_, name) in &names {
+                    self.determined(value, template, name, placeholders);
                 }
-                templates
             }
-        };
-        let span = written.names.iter().next().map_or(reason.span(), Spanned::span);
+        }
+        let span = written.names.span();
         let (line, _) = position(self.text, span.start);
         let reason = reason.get_ref().trim().to_string();
+        let (names, when_identical_to) = (without_places(names), without_places(when_identical_to));
         Some(Ignore { side: written.side, names, when_identical_to, reason, line, span })
     }
 
@@ -364,12 +403,15 @@ impl Checker<'_> {
             for side in [Side::Candidate, Side::Reference] {
                 for template in names_of(rule, side) {
                     let sample = template.sample(SAMPLE);
-                    let takes = |other: &&Rule| names_of(other, side).iter().any(|t| t.matches(&sample).is_some());
+                    let takes =
+                        |other: &&Rule| names_of(other, side).iter().any(|t| t.matches(&sample).is_some());
                     let others = rules.iter().enumerate().filter(|(j, _)| *j != i).map(|(_, other)| other);
                     for other in others.filter(takes) {
                         let message = format!("two rules take the {side} `{sample}`");
-                        let known = |finding: &Finding| finding.labels.iter().any(|(span, _)| *span == rule.span)
-                            && finding.labels.iter().any(|(span, _)| *span == other.span);
+                        let known = |finding: &Finding| {
+                            finding.labels.iter().any(|(span, _)| *span == rule.span)
+                                && finding.labels.iter().any(|(span, _)| *span == other.span)
+                        };
                         if !self.findings.iter().any(known) {
                             self.findings.push(
                                 Finding::error(rule.span.clone(), message, "this rule")
@@ -385,15 +427,23 @@ impl Checker<'_> {
                     });
                     if let Some(ignore) = ignore {
                         self.findings.push(
-                            Finding::error(rule.span.clone(), format!("the {side} `{sample}` is both compared and ignored"), "this rule takes it")
-                                .and(ignore.span.clone(), "this ignore lists it")
-                                .help("make the ignore's names narrower"),
+                            Finding::error(
+                                rule.span.clone(),
+                                format!("the {side} `{sample}` is both compared and ignored"),
+                                "this rule takes it",
+                            )
+                            .and(ignore.span.clone(), "this ignore lists it")
+                            .help("make the ignore's names narrower"),
                         );
                     }
                 }
             }
         }
     }
+}
+
+fn without_places(names: Vec<(Spanned<String>, Template)>) -> Vec<Template> {
+    names.into_iter().map(|(_, template)| template).collect()
 }
 
 fn names_of(rule: &Rule, side: Side) -> &[Template] {

@@ -93,20 +93,35 @@ pub(super) struct FileProfile {
 }
 
 /// One name, or several in a list.
+pub(super) type Names = Spanned<OneOrMany>;
+
 #[derive(Deserialize)]
 #[serde(untagged, expecting = "expected a name, or a list of names")]
-pub(super) enum Names {
-    One(Spanned<String>),
-    Many(Vec<Spanned<String>>),
+pub(super) enum OneOrMany {
+    One(String),
+    Many(Vec<String>),
 }
 
-impl Names {
-    pub(super) fn iter(&self) -> impl Iterator<Item = &Spanned<String>> {
-        match self {
-            Names::One(name) => std::slice::from_ref(name).iter(),
-            Names::Many(names) => names.iter(),
-        }
-    }
+/// Each of the names with its place in the file; one that is written with escapes has the place of all of them.
+pub(super) fn located(names: &Names, text: &str) -> Vec<Spanned<String>> {
+    let span = names.span();
+    let list = match names.get_ref() {
+        OneOrMany::One(name) => std::slice::from_ref(name),
+        OneOrMany::Many(list) => list.as_slice(),
+    };
+    let mut from = span.start;
+    let mut locate = |name: &String| {
+        let rest = text.get(from..span.end).unwrap_or_default();
+        let found =
+            ['"', '\''].into_iter().filter_map(|quote| rest.find(&format!("{quote}{name}{quote}"))).min();
+        let place = match found {
+            Some(at) => from + at..from + at + name.len() + 2,
+            None => span.clone(),
+        };
+        from = if found.is_some() { place.end } else { from };
+        Spanned::new(place, name.clone())
+    };
+    list.iter().map(&mut locate).collect()
 }
 
 #[derive(Clone, Copy, Deserialize)]

@@ -26,7 +26,11 @@ impl Finding {
         Finding { message: message.into(), labels: vec![(span, label.into())], help: None, warning: false }
     }
 
-    pub(crate) fn warning(span: Range<usize>, message: impl Into<String>, label: impl Into<String>) -> Finding {
+    pub(crate) fn warning(
+        span: Range<usize>,
+        message: impl Into<String>,
+        label: impl Into<String>,
+    ) -> Finding {
         Finding { warning: true, ..Finding::error(span, message, label) }
     }
 
@@ -48,10 +52,7 @@ impl Finding {
     /// The finding with file, line, column and the text underlined.
     pub fn render(&self, path: &str, text: &str, colours: bool) -> String {
         let theme = if colours { GraphicalTheme::unicode() } else { GraphicalTheme::unicode_nocolor() };
-        let shown = Shown {
-            finding: self,
-            source: NamedSource::new(path, text.to_string()),
-        };
+        let shown = Shown { finding: self, source: NamedSource::new(path, text.to_string()) };
         let mut out = String::new();
         // Writing to a string does not fail.
         let _ = GraphicalReportHandler::new_themed(theme)
@@ -75,7 +76,9 @@ pub(crate) fn suggestion<'a>(found: &str, known: impl IntoIterator<Item = &'a st
     match nearest(found, known.iter().copied()) {
         Some(name) => format!("did you mean `{name}`?"),
         None if known.is_empty() => "there are none".to_string(),
-        None => format!("known: {}", known.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")),
+        None => {
+            format!("known: {}", known.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", "))
+        }
     }
 }
 
@@ -108,7 +111,9 @@ impl Diagnostic for Shown<'_> {
 
     fn labels(&self) -> Option<Box<dyn Iterator<Item = LabeledSpan> + '_>> {
         let labels = self.finding.labels.iter();
-        Some(Box::new(labels.map(|(span, label)| LabeledSpan::new_with_span(Some(label.clone()), span.clone()))))
+        Some(Box::new(
+            labels.map(|(span, label)| LabeledSpan::new_with_span(Some(label.clone()), span.clone())),
+        ))
     }
 }
 

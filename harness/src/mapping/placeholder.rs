@@ -40,7 +40,9 @@ impl Lengths {
         };
         let mut seen: BTreeMap<u64, u64> = BTreeMap::new();
         for bindings in reference.filter_map(|name| template.matches_start(name)) {
-            if let (Some(outer), Some(inner)) = (bindings.get(&flattened.outer), bindings.get(&flattened.inner)) {
+            if let (Some(outer), Some(inner)) =
+                (bindings.get(&flattened.outer), bindings.get(&flattened.inner))
+            {
                 let length = seen.entry(*outer).or_default();
                 *length = (*length).max(inner + 1);
             }
@@ -82,7 +84,8 @@ pub(crate) fn expand(
 ) -> Option<Bindings> {
     for (name, flattened) in placeholders {
         let lengths = lengths.get(name)?;
-        let (outer, inner) = (bindings.get(&flattened.outer).copied(), bindings.get(&flattened.inner).copied());
+        let (outer, inner) =
+            (bindings.get(&flattened.outer).copied(), bindings.get(&flattened.inner).copied());
         let flat = bindings.get(name).copied();
         let flat = match (flat, outer, inner) {
             (Some(flat), ..) => flat,
@@ -90,7 +93,8 @@ pub(crate) fn expand(
             _ => continue,
         };
         let (outer_value, inner_value) = lengths.split(flat)?;
-        if outer.is_some_and(|outer| outer != outer_value) || inner.is_some_and(|inner| inner != inner_value) {
+        if outer.is_some_and(|outer| outer != outer_value) || inner.is_some_and(|inner| inner != inner_value)
+        {
             return None;
         }
         bindings.insert(name.clone(), flat);

@@ -45,7 +45,8 @@ impl Encode {
         let input = encoder::input::read(&self.input).map_err(Failure::unreadable)?;
         let loaded = started.elapsed();
         let started = Instant::now();
-        let encode = |taps: &mut (dyn TapSink + Send)| pool.install(|| model.encode(&input.shape, &input.data, taps));
+        let encode =
+            |taps: &mut (dyn TapSink + Send)| pool.install(|| model.encode(&input.shape, &input.data, taps));
         let encoded = match &folder {
             None => encode(&mut NoTaps).map_err(Failure::unreadable)?,
             Some(folder) => {

@@ -16,7 +16,7 @@ pub(crate) struct Fixtures {
     /// Which set; `--list` shows them. The full-size one stays outside git.
     #[arg(long, default_value = "300m")]
     preset: String,
-    /// Folder of the set (default: fixtures/<preset>).
+    /// Folder of the set (default: fixtures/<preset>, or fixtures/large/<preset>).
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
     /// List the presets.
@@ -54,7 +54,9 @@ impl Fixtures {
         }
         let code = if self.list || self.check { status(&mut command)? } else { with_progress(&mut command)? };
         if code == 0 && !self.list && !self.check {
-            let set = self.out.unwrap_or_else(|| paths::fixtures().join(&self.preset));
+            let large = paths::fixtures().join("large").join(&self.preset);
+            let small = paths::fixtures().join(&self.preset);
+            let set = self.out.unwrap_or(if large.is_dir() { large } else { small });
             anstream::eprintln!("next: cargo xtask parity --reference {}", paths::shown(&set));
         }
         Ok(ExitCode::from(code))
@@ -67,12 +69,16 @@ fn environment() -> Result<PathBuf, Failure> {
     let requirements = paths::fixtures().join("generate").join("requirements.txt");
     let python = if cfg!(windows) { folder.join("Scripts/python.exe") } else { folder.join("bin/python") };
     let installed = folder.join("installed.txt");
-    let wanted = std::fs::read(&requirements)
-        .map_err(|error| Failure::usage(format!("cannot read {}: {error}", requirements.display()), "restore it with git"))?;
+    let wanted = std::fs::read(&requirements).map_err(|error| {
+        Failure::usage(format!("cannot read {}: {error}", requirements.display()), "restore it with git")
+    })?;
     if std::fs::read(&installed).is_ok_and(|installed| installed == wanted) {
         return Ok(python);
     }
-    anstream::eprintln!("making {} with PyTorch, timm and transformers (some gigabytes, once)", paths::shown(&folder));
+    anstream::eprintln!(
+        "making {} with PyTorch, timm and transformers (some gigabytes, once)",
+        paths::shown(&folder)
+    );
     let base = ["python3", "python"]
         .into_iter()
         .find(|python| succeeds(python, &["-c", "import sys; sys.exit(sys.version_info < (3, 11))"]))
@@ -84,7 +90,10 @@ fn environment() -> Result<PathBuf, Failure> {
         })?;
     let steps = [
         Command::new(base).args(["-m", "venv"]).arg(&folder).status(),
-        Command::new(&python).args(["-m", "pip", "install", "--quiet", "--requirement"]).arg(&requirements).status(),
+        Command::new(&python)
+            .args(["-m", "pip", "install", "--quiet", "--requirement"])
+            .arg(&requirements)
+            .status(),
     ];
     for step in steps {
         if !step.is_ok_and(|status| status.success()) {
@@ -94,8 +103,9 @@ fn environment() -> Result<PathBuf, Failure> {
             ));
         }
     }
-    std::fs::write(&installed, wanted)
-        .map_err(|error| Failure::usage(format!("cannot write {}: {error}", installed.display()), "is the disk full?"))?;
+    std::fs::write(&installed, wanted).map_err(|error| {
+        Failure::usage(format!("cannot write {}: {error}", installed.display()), "is the disk full?")
+    })?;
     Ok(python)
 }
 
@@ -108,7 +118,9 @@ fn status(command: &mut Command) -> Result<u8, Failure> {
 fn with_progress(command: &mut Command) -> Result<u8, Failure> {
     let mut child = command.stdout(Stdio::piped()).spawn().map_err(|error| not_started(command, &error))?;
     let bar = ProgressBar::new_spinner();
-    let style = |template: &str| ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
+    let style = |template: &str| {
+        ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
+    };
     bar.set_style(style("{spinner} {elapsed} {wide_msg}"));
     bar.enable_steady_tick(std::time::Duration::from_millis(200));
     if let Some(output) = child.stdout.take() {

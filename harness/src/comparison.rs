@@ -1,0 +1,226 @@
+//! The result of a comparison: what became of every tensor of both sides.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use crate::exit_code;
+use crate::layout::ShapeMismatch;
+use crate::mapping::Side;
+use crate::metrics::Metrics;
+use crate::pairing::{Absent, Ambiguous, Ignored, Missing, Unmapped};
+use crate::tolerance::Basis;
+use crate::verdict::Judgement;
+
+/// One pair and what became of it.
+#[derive(Clone, Debug)]
+pub struct Layer {
+    /// The candidate's name.
+    pub name: String,
+    /// The reference's name.
+    pub reference: String,
+    /// The rule that paired them.
+    pub rule: String,
+    /// The name that the candidate stands for, where it has no tensor of its own.
+    pub stands_for: Option<String>,
+    /// Position in the order of execution, from 0.
+    pub order: usize,
+    /// What became of it.
+    pub outcome: Outcome,
+}
+
+/// What became of a pair.
+#[derive(Clone, Debug)]
+pub enum Outcome {
+    /// Compared and judged.
+    Compared(Box<Compared>),
+    /// The extents do not fit each other.
+    ShapeMismatch(ShapeMismatch),
+    /// One of the two cannot be read.
+    Unreadable {
+        /// Which.
+        side: Side,
+        /// Which file, what was expected, what was found.
+        message: String,
+    },
+}
+
+/// Figures and verdict of a pair.
+#[derive(Clone, Debug)]
+pub struct Compared {
+    /// Extents of the reference.
+    pub shape: Vec<usize>,
+    /// The figures.
+    pub metrics: Metrics,
+    /// The element with the largest error.
+    pub worst: Option<Worst>,
+    /// The verdict.
+    pub judgement: Judgement,
+}
+
+/// The element with the largest error.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Worst {
+    /// Its index in the reference.
+    pub index: Vec<usize>,
+    /// Its index in the candidate.
+    pub candidate_index: Vec<usize>,
+    /// The candidate's value.
+    pub candidate: f64,
+    /// The reference's value.
+    pub reference: f64,
+}
+
+impl Layer {
+    /// The exit code that this layer alone asks for.
+    pub fn exit_code(&self) -> u8 {
+        match &self.outcome {
+            Outcome::Compared(compared) if compared.judgement.passed => exit_code::PASSED,
+            Outcome::Compared(_) => exit_code::NUMBERS,
+            Outcome::ShapeMismatch(_) => exit_code::SHAPE,
+            Outcome::Unreadable { .. } => exit_code::UNREADABLE,
+        }
+    }
+
+    /// Figures and verdict, where there are any.
+    pub fn compared(&self) -> Option<&Compared> {
+        match &self.outcome {
+            Outcome::Compared(compared) => Some(compared),
+            _ => None,
+        }
+    }
+
+    /// The largest share of a limit that is used up; infinite where a limit is broken by more than any share.
+    pub fn used(&self) -> f64 {
+        match self.compared().map(|compared| &compared.judgement) {
+            Some(judgement) if judgement.criteria.iter().any(|c| !c.passed && c.used.is_none()) => {
+                f64::INFINITY
+            }
+            Some(judgement) => judgement.used().unwrap_or(0.0),
+            None => f64::INFINITY,
+        }
+    }
+}
+
+/// What one side of a comparison is.
+#[derive(Clone, Debug, Default)]
+pub struct Origin {
+    /// In a few words, for a heading.
+    pub title: String,
+    /// Its folder, where it has one.
+    pub folder: Option<PathBuf>,
+    /// Versions, settings, hashes.
+    pub facts: BTreeMap<String, String>,
+}
+
+/// Everything that is known once both sides have been compared.
+#[derive(Clone, Debug, Default)]
+pub struct Comparison {
+    /// What the candidate is.
+    pub candidate: Origin,
+    /// What the reference is.
+    pub reference: Origin,
+    /// The mapping's file.
+    pub mapping: PathBuf,
+    /// The profile of tolerances.
+    pub profile: String,
+    /// In the order of execution.
+    pub layers: Vec<Layer>,
+    /// Not compared, with a reason.
+    pub ignored: Vec<Ignored>,
+    /// Not there.
+    pub missing: Vec<Missing>,
+    /// Unknown to the mapping.
+    pub unmapped: Vec<Unmapped>,
+    /// Taken twice.
+    pub ambiguous: Vec<Ambiguous>,
+    /// Optional, and not there.
+    pub absent: Vec<Absent>,
+    /// What a reader should know, such as files whose names fit no pattern.
+    pub remarks: Vec<String>,
+    /// What the mapping's rules lack, rendered with the text underlined.
+    pub warnings: Vec<String>,
+}
+
+/// Counts over all tensors.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[expect(missing_docs, reason = "each is the number of what it is called")]
+pub struct Summary {
+    pub compared: usize,
+    pub passed: usize,
+    pub failed: usize,
+    pub shape_mismatch: usize,
+    pub unreadable: usize,
+    pub missing: usize,
+    pub unmapped: usize,
+    pub ambiguous: usize,
+    pub ignored: usize,
+    pub absent: usize,
+}
+
+impl std::ops::Add for Summary {
+    type Output = Summary;
+
+    fn add(self, other: Summary) -> Summary {
+        Summary {
+            compared: self.compared + other.compared,
+            passed: self.passed + other.passed,
+            failed: self.failed + other.failed,
+            shape_mismatch: self.shape_mismatch + other.shape_mismatch,
+            unreadable: self.unreadable + other.unreadable,
+            missing: self.missing + other.missing,
+            unmapped: self.unmapped + other.unmapped,
+            ambiguous: self.ambiguous + other.ambiguous,
+            ignored: self.ignored + other.ignored,
+            absent: self.absent + other.absent,
+        }
+    }
+}
+
+impl Comparison {
+    /// Counts over all tensors.
+    pub fn summary(&self) -> Summary {
+        let count = |code| self.layers.iter().filter(|layer| layer.exit_code() == code).count();
+        let (passed, failed) = (count(exit_code::PASSED), count(exit_code::NUMBERS));
+        Summary {
+            compared: passed + failed,
+            passed,
+            failed,
+            shape_mismatch: count(exit_code::SHAPE),
+            unreadable: count(exit_code::UNREADABLE),
+            missing: self.missing.len(),
+            unmapped: self.unmapped.len(),
+            ambiguous: self.ambiguous.len(),
+            ignored: self.ignored.len(),
+            absent: self.absent.len(),
+        }
+    }
+
+    /// The exit code of the most fundamental finding; a comparison of nothing is one.
+    pub fn exit_code(&self) -> u8 {
+        let summary = self.summary();
+        let uncovered =
+            summary.compared == 0 || summary.missing > 0 || summary.unmapped > 0 || summary.ambiguous > 0;
+        let coverage = uncovered.then_some(exit_code::COVERAGE);
+        exit_code::most_fundamental(self.layers.iter().map(Layer::exit_code).chain(coverage))
+    }
+
+    /// The first layer in the order of execution that did not pass.
+    pub fn first_failure(&self) -> Option<&Layer> {
+        self.layers.iter().find(|layer| layer.exit_code() != exit_code::PASSED)
+    }
+
+    /// The compared layer that uses up most of its limit.
+    pub fn worst(&self) -> Option<&Layer> {
+        let compared = self.layers.iter().filter(|layer| layer.compared().is_some());
+        compared.max_by(|a, b| a.used().total_cmp(&b.used()))
+    }
+
+    /// Where the limits came from, each basis once.
+    pub fn bases(&self) -> Vec<Basis> {
+        let mut bases: Vec<Basis> =
+            self.layers.iter().filter_map(Layer::compared).map(|compared| compared.judgement.basis).collect();
+        bases.sort_unstable();
+        bases.dedup();
+        bases
+    }
+}

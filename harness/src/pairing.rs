@@ -1,0 +1,390 @@
+//! Which candidate meets which reference. Every name of both sides ends in exactly one list; nothing is paired by
+//! position or by part of a name.
+
+use std::collections::BTreeMap;
+
+use crate::mapping::{Finding, Ignore, Lengths, Mapping, Rule, Side, expand};
+use crate::nearest::nearest;
+use crate::template::{Bindings, Template};
+
+/// Two tensors to compare.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pair {
+    /// Index of the rule in the mapping.
+    pub rule: usize,
+    /// The candidate's name.
+    pub candidate: String,
+    /// The reference's name.
+    pub reference: String,
+    /// The candidate stands for one that has no file of its own: its name would be this.
+    pub stands_for: Option<String>,
+}
+
+/// A tensor that is not compared, on purpose.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ignored {
+    /// Its side.
+    pub side: Side,
+    /// Its name.
+    pub name: String,
+    /// Why.
+    pub reason: String,
+    /// Line of the ignore in the mapping.
+    pub line: usize,
+}
+
+/// A tensor whose partner is there, but not it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Missing {
+    /// The side that lacks it.
+    pub side: Side,
+    /// The names that it could have.
+    pub expected: Vec<String>,
+    /// What asks for it: the partner on the other side, or the manifest.
+    pub wanted_by: WantedBy,
+}
+
+/// What asks for a missing tensor.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum WantedBy {
+    /// A tensor of the other side, by a rule of the mapping.
+    Partner(String),
+    /// The manifest of the reference set lists it.
+    Manifest,
+}
+
+/// A tensor that no rule and no ignore takes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unmapped {
+    /// Its side.
+    pub side: Side,
+    /// Its name.
+    pub name: String,
+    /// What it may be.
+    pub hint: Option<String>,
+}
+
+/// Tensors of which it cannot be said what they belong to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ambiguous {
+    /// Their side.
+    pub side: Side,
+    /// Their names.
+    pub names: Vec<String>,
+    /// What contradicts what.
+    pub detail: String,
+}
+
+/// A candidate whose reference is optional and not there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Absent {
+    /// The candidate's name.
+    pub candidate: String,
+    /// The name that the reference would have.
+    pub reference: String,
+}
+
+/// Every tensor of both sides.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Pairing {
+    /// In the order of execution.
+    pub pairs: Vec<Pair>,
+    /// Not compared, with a reason.
+    pub ignored: Vec<Ignored>,
+    /// Not there.
+    pub missing: Vec<Missing>,
+    /// Unknown to the mapping.
+    pub unmapped: Vec<Unmapped>,
+    /// Taken twice.
+    pub ambiguous: Vec<Ambiguous>,
+    /// Optional, and not there.
+    pub absent: Vec<Absent>,
+    /// Rules that took nothing.
+    pub warnings: Vec<Finding>,
+    /// What was read off the reference's names, by placeholder.
+    pub lengths: BTreeMap<String, Lengths>,
+}
+
+/// Whether two tensors of one side have the same shape and bits.
+pub type Identical<'a> = dyn Fn(Side, &str, &str) -> bool + 'a;
+
+/// The names of the reference's tensors.
+#[derive(Clone, Debug, Default)]
+pub struct ReferenceNames {
+    /// Those that are there.
+    pub present: Vec<String>,
+    /// Those that a manifest lists and that are not.
+    pub gone: Vec<String>,
+    /// Whether `present` is in the order of execution.
+    pub in_order: bool,
+}
+
+/// Pairs the names of both sides.
+pub fn pair(
+    mapping: &Mapping,
+    candidates: &[String],
+    references: &ReferenceNames,
+    identical: &Identical<'_>,
+) -> Pairing {
+    let names = |side| match side {
+        Side::Candidate => candidates,
+        Side::Reference => &references.present,
+    };
+    let known = || references.present.iter().chain(&references.gone).map(String::as_str);
+    let lengths: BTreeMap<String, Lengths> = mapping
+        .placeholders
+        .iter()
+        .map(|(name, flattened)| (name.clone(), Lengths::of(flattened, known())))
+        .collect();
+    let mut work = Work { mapping, lengths, instances: BTreeMap::new(), out: Pairing::default() };
+    for side in [Side::Candidate, Side::Reference] {
+        for name in names(side) {
+            work.place(side, name);
+        }
+    }
+    let instances = std::mem::take(&mut work.instances);
+    for (key, instance) in &instances {
+        work.settle(key, instance, candidates, identical);
+    }
+    for name in &references.gone {
+        if !work.out.missing.iter().any(|missing| missing.expected.contains(name)) {
+            let (side, expected) = (Side::Reference, vec![name.clone()]);
+            work.out.missing.push(Missing { side, expected, wanted_by: WantedBy::Manifest });
+        }
+    }
+    work.hints();
+    work.unused(&instances);
+    let mut out = work.out;
+    out.lengths = work.lengths;
+    if references.in_order {
+        let position: BTreeMap<&str, usize> =
+            references.present.iter().enumerate().map(|(at, name)| (name.as_str(), at)).collect();
+        out.pairs.sort_by_key(|pair| position.get(pair.reference.as_str()).copied().unwrap_or(usize::MAX));
+    }
+    out
+}
+
+/// One rule with its numbers. Sorted, keys are in the order of execution: neighbouring rules with the same placeholders
+/// are one group, gone through number by number.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Key {
+    group: usize,
+    bindings: Bindings,
+    rule: usize,
+}
+
+#[derive(Default)]
+struct Instance {
+    candidates: Vec<String>,
+    references: Vec<String>,
+}
+
+struct Work<'a> {
+    mapping: &'a Mapping,
+    lengths: BTreeMap<String, Lengths>,
+    instances: BTreeMap<Key, Instance>,
+    out: Pairing,
+}
+
+impl Work<'_> {
+    /// Puts a name with the rule that takes it, or into one of the lists.
+    fn place(&mut self, side: Side, name: &str) {
+        let mut found: Vec<(usize, Bindings)> = Vec::new();
+        let mut beyond = false;
+        for (i, rule) in self.mapping.rules.iter().enumerate() {
+            for template in templates(rule, side) {
+                if let Some(bindings) = template.matches(name) {
+                    match expand(bindings, &self.mapping.placeholders, &self.lengths) {
+                        Some(bindings) => found.push((i, bindings)),
+                        None => beyond = true,
+                    }
+                }
+            }
+        }
+        let ignore = self.ignore(side, name, |ignore| ignore.when_identical_to.is_empty());
+        match (found.as_slice(), ignore) {
+            ([(rule, bindings)], None) => {
+                let key =
+                    Key { group: group(&self.mapping.rules, *rule), bindings: bindings.clone(), rule: *rule };
+                let instance = self.instances.entry(key).or_default();
+                match side {
+                    Side::Candidate => instance.candidates.push(name.to_string()),
+                    Side::Reference => instance.references.push(name.to_string()),
+                }
+            }
+            ([], Some((line, reason))) => {
+                self.out.ignored.push(Ignored { side, name: name.to_string(), reason, line });
+            }
+            ([], None) => {
+                let hint = beyond.then(|| self.beyond());
+                self.out.unmapped.push(Unmapped { side, name: name.to_string(), hint });
+            }
+            (rules, ignore) => {
+                let mut takers: Vec<String> =
+                    rules.iter().map(|(i, _)| format!("rule `{}`", self.mapping.rules[*i].name)).collect();
+                takers.extend(ignore.map(|(line, _)| format!("the ignore in line {line}")));
+                let detail = format!("taken by {}", takers.join(" and "));
+                self.out.ambiguous.push(Ambiguous { side, names: vec![name.to_string()], detail });
+            }
+        }
+    }
+
+    /// Line and reason of the ignore that lists a name.
+    fn ignore(&self, side: Side, name: &str, which: impl Fn(&Ignore) -> bool) -> Option<(usize, String)> {
+        let lists = |ignore: &&Ignore| {
+            let named = || ignore.names.iter().any(|template| template.matches(name).is_some());
+            ignore.side == side && named() && which(ignore)
+        };
+        self.mapping.ignores.iter().find(lists).map(|ignore| (ignore.line, ignore.reason.clone()))
+    }
+
+    fn beyond(&self) -> String {
+        let lengths = self
+            .lengths
+            .iter()
+            .map(|(name, lengths)| format!("`{name}` has lengths {:?}", lengths.as_slice()));
+        format!("its number is beyond what the reference has: {}", lengths.collect::<Vec<_>>().join(", "))
+    }
+
+    fn settle(&mut self, key: &Key, instance: &Instance, all: &[String], identical: &Identical<'_>) {
+        let rule = &self.mapping.rules[key.rule];
+        let render = |templates: &[Template]| -> Vec<String> {
+            templates.iter().filter_map(|template| template.render(&key.bindings)).collect()
+        };
+        let twice = |side: Side, names: &[String]| Ambiguous {
+            side,
+            names: names.to_vec(),
+            detail: format!(
+                "each is what rule `{}` asks for; one may be a file of an earlier run",
+                rule.name
+            ),
+        };
+        match (instance.candidates.as_slice(), instance.references.as_slice()) {
+            ([candidate], [reference]) => self.out.pairs.push(Pair {
+                rule: key.rule,
+                candidate: candidate.clone(),
+                reference: reference.clone(),
+                stands_for: None,
+            }),
+            ([candidate], []) => {
+                let expected = render(std::slice::from_ref(&rule.reference));
+                match (rule.reference_optional, expected.first()) {
+                    (true, Some(reference)) => self
+                        .out
+                        .absent
+                        .push(Absent { candidate: candidate.clone(), reference: reference.clone() }),
+                    _ => self.out.missing.push(Missing {
+                        side: Side::Reference,
+                        expected,
+                        wanted_by: WantedBy::Partner(candidate.clone()),
+                    }),
+                }
+            }
+            ([], [reference]) => {
+                let alias = rule.alias.as_ref().and_then(|alias| {
+                    let same = alias.when_identical_to.render(&key.bindings)?;
+                    let mut present = render(&alias.candidates).into_iter().filter(|name| all.contains(name));
+                    let (found, more) = (present.next()?, present.next());
+                    (more.is_none() && identical(Side::Reference, reference, &same)).then_some(found)
+                });
+                let expected = render(&rule.candidates);
+                if let Some(candidate) = alias {
+                    let stands_for = expected.into_iter().next();
+                    self.out.pairs.push(Pair {
+                        rule: key.rule,
+                        candidate,
+                        reference: reference.clone(),
+                        stands_for,
+                    });
+                    return;
+                }
+                let handed_on = |ignore: &Ignore| {
+                    ignore.when_identical_to.iter().any(|template| {
+                        let same = template.render(&key.bindings);
+                        same.is_some_and(|same| identical(Side::Reference, reference, &same))
+                    })
+                };
+                match self.ignore(Side::Reference, reference, handed_on) {
+                    Some((line, reason)) => {
+                        let (side, name) = (Side::Reference, reference.clone());
+                        self.out.ignored.push(Ignored { side, name, reason, line });
+                    }
+                    None => {
+                        let (side, wanted_by) = (Side::Candidate, WantedBy::Partner(reference.clone()));
+                        self.out.missing.push(Missing { side, expected, wanted_by });
+                    }
+                }
+            }
+            (candidates, references) => {
+                for (side, names) in [(Side::Candidate, candidates), (Side::Reference, references)] {
+                    match names {
+                        [] => {}
+                        [one] => self.out.ambiguous.push(Ambiguous {
+                            side,
+                            names: vec![one.clone()],
+                            detail: "its partner is ambiguous".into(),
+                        }),
+                        several => self.out.ambiguous.push(twice(side, several)),
+                    }
+                }
+            }
+        }
+    }
+
+    /// Says of unmapped names which missing one they are close to.
+    fn hints(&mut self) {
+        let missing = &self.out.missing;
+        for unmapped in &mut self.out.unmapped {
+            let expected =
+                missing.iter().filter(|missing| missing.side == unmapped.side).flat_map(|m| &m.expected);
+            if let Some(name) = nearest(&unmapped.name, expected.map(String::as_str)) {
+                unmapped.hint.get_or_insert_with(|| format!("`{name}` is missing: is this it?"));
+            }
+        }
+    }
+
+    fn unused(&mut self, instances: &BTreeMap<Key, Instance>) {
+        for (i, rule) in self.mapping.rules.iter().enumerate() {
+            if rule.may_be_unused || instances.keys().any(|key| key.rule == i) {
+                continue;
+            }
+            let unmapped: Vec<&Unmapped> = self.out.unmapped.iter().collect();
+            let near = unmapped.iter().find_map(|unmapped| {
+                let texts = templates(rule, unmapped.side)
+                    .iter()
+                    .map(|template| template.sample(0))
+                    .collect::<Vec<_>>();
+                nearest(&unmapped.name, texts.iter().map(String::as_str)).map(|_| unmapped.name.clone())
+            });
+            let help = match near {
+                Some(name) => format!("`{name}` is taken by no rule: is it meant?"),
+                None => "correct its names, or say `may_be_unused = true`".to_string(),
+            };
+            self.out.warnings.push(
+                Finding::warning(
+                    rule.span.clone(),
+                    format!("rule `{}` takes nothing", rule.name),
+                    "no tensor of either side fits",
+                )
+                .help(help),
+            );
+        }
+    }
+}
+
+fn templates(rule: &Rule, side: Side) -> &[Template] {
+    match side {
+        Side::Candidate => &rule.candidates,
+        Side::Reference => std::slice::from_ref(&rule.reference),
+    }
+}
+
+/// Neighbouring rules with numbers are one group.
+fn group(rules: &[Rule], rule: usize) -> usize {
+    let numbered = |i: usize| rules[i].reference.placeholders().next().is_some();
+    let mut first = rule;
+    while first > 0 && numbered(first) && numbered(first - 1) {
+        first -= 1;
+    }
+    first
+}

@@ -1,0 +1,136 @@
+//! Reference tensors: a set with a manifest, or a folder of somebody's own dumps.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use crate::folder::{DumpFolder, FolderError};
+use crate::manifest::{self, Manifest, ManifestError};
+use crate::npy::{self, NpyError};
+use crate::pairing::ReferenceNames;
+use crate::tensor::{Dtype, Tensor};
+use crate::tolerance::NoiseFloor;
+
+/// Why a reference cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "each variant hands on its source's message")]
+pub enum ReferenceError {
+    #[error(transparent)]
+    Folder(#[from] FolderError),
+    #[error(transparent)]
+    Manifest(#[from] ManifestError),
+}
+
+/// The reference side of a comparison.
+#[derive(Clone, Debug)]
+pub struct Reference {
+    folder: DumpFolder,
+    /// By name: those that a manifest lists under another file name than the folder's pattern gives.
+    manifest: Option<(PathBuf, Manifest)>,
+    files: BTreeMap<String, PathBuf>,
+    names: ReferenceNames,
+    two_byte_integers: Option<Dtype>,
+}
+
+impl Reference {
+    /// Opens a set (a folder with a manifest), the folder of a set's tensors, or a bare folder of dumps whose files are
+    /// named by `pattern`.
+    ///
+    /// # Errors
+    /// Folders that are not there or hold no tensor, and manifests that cannot be used.
+    pub fn open(
+        path: &Path,
+        pattern: &str,
+        two_byte_integers: Option<Dtype>,
+    ) -> Result<Reference, ReferenceError> {
+        let own = path.join(manifest::FILE_NAME);
+        let above = path.parent().map(|parent| parent.join(manifest::FILE_NAME));
+        let manifest = if own.is_file() {
+            Some((path.to_path_buf(), Manifest::read(&own)?))
+        } else if let Some((above, root)) = above.filter(|above| above.is_file()).zip(path.parent()) {
+            // A folder beside the set's tensors, such as another program's dump, is no part of the set.
+            let manifest = Manifest::read(&above)?;
+            path.ends_with(&manifest.reference.folder).then(|| (root.to_path_buf(), manifest))
+        } else {
+            None
+        };
+        let folder = match &manifest {
+            Some((root, manifest)) => root.join(&manifest.reference.folder),
+            None => path.to_path_buf(),
+        };
+        let folder = DumpFolder::open(&folder, pattern)?;
+        let on_disk = folder.names();
+        let mut files: BTreeMap<String, PathBuf> = on_disk
+            .iter()
+            .filter_map(|name| Some((name.clone(), folder.file(name)?.to_path_buf())))
+            .collect();
+        let mut names = ReferenceNames { in_order: manifest.is_some(), ..ReferenceNames::default() };
+        for entry in manifest.iter().flat_map(|(_, manifest)| &manifest.tensors) {
+            let file = folder.path().join(&entry.file);
+            if file.is_file() {
+                files.insert(entry.name.clone(), file);
+                names.present.push(entry.name.clone());
+            } else {
+                names.gone.push(entry.name.clone());
+            }
+        }
+        let listed = |name: &String| names.present.contains(name) || names.gone.contains(name);
+        let more: Vec<String> = on_disk.into_iter().filter(|name| !listed(name)).collect();
+        names.present.extend(more);
+        Ok(Reference { folder, manifest, files, names, two_byte_integers })
+    }
+
+    /// The folder of the tensors.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// The manifest, where there is one.
+    pub fn manifest(&self) -> Option<&Manifest> {
+        self.manifest.as_ref().map(|(_, manifest)| manifest)
+    }
+
+    /// The weights that the set was made with.
+    pub fn weights(&self) -> Option<PathBuf> {
+        self.manifest.as_ref().map(|(root, manifest)| root.join(&manifest.weights.file))
+    }
+
+    /// The input that the set was made with.
+    pub fn input(&self) -> Option<PathBuf> {
+        self.manifest.as_ref().map(|(root, manifest)| root.join(&manifest.input.file))
+    }
+
+    /// The tensors' names.
+    pub fn names(&self) -> &ReferenceNames {
+        &self.names
+    }
+
+    /// `.npy` files that do not fit the naming.
+    pub fn strangers(&self) -> &[String] {
+        self.folder.strangers()
+    }
+
+    /// The recorded noise floor of a tensor.
+    pub fn noise_floor(&self, name: &str) -> Option<&NoiseFloor> {
+        self.manifest()?.tensor(name).map(|entry| &entry.noise_floor)
+    }
+
+    /// Reads a tensor.
+    ///
+    /// # Errors
+    /// Files that are not exactly one tensor.
+    pub fn read(&self, name: &str) -> Result<Tensor, NpyError> {
+        let unknown = || self.folder.path().join(name);
+        npy::read(&self.files.get(name).cloned().unwrap_or_else(unknown), self.two_byte_integers)
+    }
+
+    /// Whether two tensors can be read and have the same shape and values.
+    pub fn identical(&self, a: &str, b: &str) -> bool {
+        if !(self.files.contains_key(a) && self.files.contains_key(b)) {
+            return false;
+        }
+        match (self.read(a), self.read(b)) {
+            (Ok(a), Ok(b)) => a.shape() == b.shape() && a.values() == b.values(),
+            _ => false,
+        }
+    }
+}

@@ -1,0 +1,4 @@
+//! Comparisons as people and programs read them.
+
+pub mod json;
+pub mod terminal;

@@ -1,0 +1,202 @@
+//! From two sides to a comparison: reads, lays out, compares and judges, pair by pair.
+
+use std::collections::BTreeMap;
+
+use rayon::prelude::*;
+
+use crate::comparison::{Compared, Comparison, Layer, Origin, Outcome, Worst};
+use crate::folder::DumpFolder;
+use crate::layout::{align, candidate_index};
+use crate::mapping::{Mapping, Side};
+use crate::metrics::Metrics;
+use crate::npy;
+use crate::pairing::{Pair, Pairing, pair};
+use crate::reference::Reference;
+use crate::tensor::{Tensor, unravel};
+use crate::verdict::judge;
+
+/// What both kinds of run share.
+#[derive(Clone, Copy)]
+pub struct Terms<'a> {
+    /// The mapping.
+    pub mapping: &'a Mapping,
+    /// A profile that the mapping has.
+    pub profile: &'a str,
+    /// The reference side.
+    pub reference: &'a Reference,
+}
+
+impl<'a> Terms<'a> {
+    /// Compares a dump folder with the reference; pairs are gone through in parallel.
+    pub fn compare_folder(&self, candidate: &DumpFolder) -> Comparison {
+        let two_byte_integers = self.mapping.candidate.two_byte_integers;
+        let read = |name: &str| match candidate.file(name) {
+            Some(file) => npy::read(file, two_byte_integers).map_err(|error| error.to_string()),
+            None => Err(format!("{name}: no such tensor")),
+        };
+        let same = |a: &str, b: &str| match (read(a), read(b)) {
+            (Ok(a), Ok(b)) => a.shape() == b.shape() && a.values() == b.values(),
+            _ => false,
+        };
+        let pairing =
+            pair(self.mapping, &candidate.names(), self.reference.names(), &|side, a, b| match side {
+                Side::Candidate => same(a, b),
+                Side::Reference => self.reference.identical(a, b),
+            });
+        let pairs: Vec<(usize, &Pair)> = pairing.pairs.iter().enumerate().collect();
+        let layers = pairs
+            .into_par_iter()
+            .map(|(order, pair)| match read(&pair.candidate) {
+                Ok(tensor) => self.layer(pair, order, tensor),
+                Err(message) => {
+                    layer(self.mapping, pair, order, Outcome::Unreadable { side: Side::Candidate, message })
+                }
+            })
+            .collect();
+        let origin = Origin {
+            title: candidate.path().display().to_string(),
+            folder: Some(candidate.path().to_path_buf()),
+            ..Origin::default()
+        };
+        let remarks = strangers(Side::Candidate, candidate.strangers(), &self.mapping.candidate.files);
+        self.comparison(pairing, layers, origin, remarks)
+    }
+
+    /// Begins a comparison of tensors that are still to be computed, of which only the names are known.
+    pub fn session(&self, names: &[String]) -> Session<'a> {
+        let pairing = pair(self.mapping, names, self.reference.names(), &|side, a, b| {
+            side == Side::Reference && self.reference.identical(a, b)
+        });
+        Session { terms: *self, pairing, layers: BTreeMap::new() }
+    }
+
+    fn layer(&self, pair: &Pair, order: usize, candidate: Tensor) -> Layer {
+        layer(self.mapping, pair, order, self.outcome(pair, candidate))
+    }
+
+    fn outcome(&self, pair: &Pair, candidate: Tensor) -> Outcome {
+        let rule = &self.mapping.rules[pair.rule];
+        let reference = match self.reference.read(&pair.reference) {
+            Ok(reference) => reference,
+            Err(error) => return Outcome::Unreadable { side: Side::Reference, message: error.to_string() },
+        };
+        let (from, to) = (&rule.candidate_layout, &rule.reference_layout);
+        let (shape, types) = (candidate.shape().to_vec(), (candidate.dtype(), reference.dtype()));
+        let candidate = match align(candidate, from, reference.shape(), to) {
+            Ok(candidate) => candidate,
+            Err(mismatch) => return Outcome::ShapeMismatch(mismatch),
+        };
+        let (a, b) = (candidate.values(), reference.values());
+        let metrics = Metrics::of(a, b, types);
+        let tolerance = self.mapping.tolerance(rule, self.profile);
+        let judgement = judge(&metrics, a, b, &tolerance, self.reference.noise_floor(&pair.reference));
+        let worst = metrics.worst.map(|flat| {
+            let index = unravel(flat, reference.shape());
+            let candidate_index = candidate_index(&index, from, &shape, to, reference.shape());
+            let candidate_index = candidate_index.unwrap_or_else(|| index.clone());
+            Worst { index, candidate_index, candidate: a.get(flat), reference: b.get(flat) }
+        });
+        let shape = reference.shape().to_vec();
+        Outcome::Compared(Box::new(Compared { shape, metrics, worst, judgement }))
+    }
+
+    fn comparison(
+        &self,
+        pairing: Pairing,
+        layers: Vec<Layer>,
+        candidate: Origin,
+        mut remarks: Vec<String>,
+    ) -> Comparison {
+        remarks.extend(strangers(Side::Reference, self.reference.strangers(), &self.mapping.reference.files));
+        if self.reference.manifest().is_none() {
+            remarks.push(
+                "the reference has no manifest: judged by the mapping's limits, not by a noise floor"
+                    .to_string(),
+            );
+        }
+        let path = self.mapping.path.display().to_string();
+        let warnings =
+            pairing.warnings.iter().map(|finding| finding.render(&path, &self.mapping.text, false));
+        Comparison {
+            candidate,
+            reference: origin(self.reference),
+            mapping: self.mapping.path.clone(),
+            profile: self.profile.to_string(),
+            layers,
+            warnings: warnings.collect(),
+            ignored: pairing.ignored,
+            missing: pairing.missing,
+            unmapped: pairing.unmapped,
+            ambiguous: pairing.ambiguous,
+            absent: pairing.absent,
+            remarks,
+        }
+    }
+}
+
+/// A comparison with tensors that arrive one by one; each is compared at once and then let go.
+pub struct Session<'a> {
+    terms: Terms<'a>,
+    pairing: Pairing,
+    layers: BTreeMap<usize, Layer>,
+}
+
+impl Session<'_> {
+    /// Whether a tensor has a partner.
+    pub fn wants(&self, name: &str) -> bool {
+        self.pairing.pairs.iter().any(|pair| pair.candidate == name)
+    }
+
+    /// Compares a tensor with all its partners.
+    pub fn record(&mut self, name: &str, tensor: Tensor) {
+        let partners = self.pairing.pairs.iter().enumerate().filter(|(_, pair)| pair.candidate == name);
+        for (order, pair) in partners {
+            self.layers.insert(order, self.terms.layer(pair, order, tensor.clone()));
+        }
+    }
+
+    /// The comparison; a tensor that was announced and did not arrive is unreadable.
+    pub fn finish(mut self, candidate: Origin) -> Comparison {
+        for (order, pair) in self.pairing.pairs.iter().enumerate() {
+            let never = || {
+                let message = format!("{}: announced, but never computed", pair.candidate);
+                layer(self.terms.mapping, pair, order, Outcome::Unreadable { side: Side::Candidate, message })
+            };
+            self.layers.entry(order).or_insert_with(never);
+        }
+        let layers = self.layers.into_values().collect();
+        self.terms.comparison(self.pairing, layers, candidate, Vec::new())
+    }
+}
+
+fn layer(mapping: &Mapping, pair: &Pair, order: usize, outcome: Outcome) -> Layer {
+    Layer {
+        name: pair.candidate.clone(),
+        reference: pair.reference.clone(),
+        rule: mapping.rules[pair.rule].name.clone(),
+        stands_for: pair.stands_for.clone(),
+        order,
+        outcome,
+    }
+}
+
+fn strangers(side: Side, files: &[String], pattern: &str) -> Vec<String> {
+    let remark =
+        |file: &String| format!("{side} file `{file}` is not named like `{pattern}` and was left out");
+    files.iter().map(remark).collect()
+}
+
+fn origin(reference: &Reference) -> Origin {
+    let folder = reference.folder().to_path_buf();
+    let Some(manifest) = reference.manifest() else {
+        return Origin { title: folder.display().to_string(), folder: Some(folder), ..Origin::default() };
+    };
+    let mut facts = manifest.generator.versions.clone();
+    facts.insert("python".to_string(), manifest.generator.python.clone());
+    facts.insert("weights sha256".to_string(), manifest.weights.sha256.clone());
+    facts.insert("input sha256".to_string(), manifest.input.sha256.clone());
+    facts.insert("computed in".to_string(), manifest.reference.computed_in.clone());
+    let timm = facts.get("timm").map(|version| format!(" {version}")).unwrap_or_default();
+    let title = format!("set {}, timm{timm} in {}", manifest.set, manifest.reference.computed_in);
+    Origin { title, folder: Some(folder), facts }
+}

@@ -1,0 +1,62 @@
+//! What a command says when it cannot do its work.
+
+use std::process::ExitCode;
+
+use harness::exit_code;
+
+/// What a command ends with.
+pub(crate) type Outcome = Result<ExitCode, Failure>;
+
+/// Why a command did not do its work, and what to do.
+pub(crate) struct Failure {
+    code: u8,
+    message: String,
+    help: Option<String>,
+    /// The message has its own frame.
+    framed: bool,
+}
+
+impl Failure {
+    /// Wrong usage, configuration or mapping.
+    pub(crate) fn usage(message: impl Into<String>, help: impl Into<String>) -> Failure {
+        Failure { code: exit_code::USAGE, message: message.into(), help: Some(help.into()), framed: false }
+    }
+
+    /// Something from outside that cannot be used; the error says which file, what was expected, what was found.
+    pub(crate) fn unreadable(error: impl std::fmt::Display) -> Failure {
+        Failure { code: exit_code::UNREADABLE, message: error.to_string(), help: None, framed: false }
+    }
+
+    /// Something that could not be written.
+    pub(crate) fn write(path: &std::path::Path, error: &std::io::Error) -> Failure {
+        Failure::usage(
+            format!("cannot write {}: {error}", path.display()),
+            "is the folder there, and is there space?",
+        )
+    }
+
+    pub(crate) fn help(mut self, help: impl Into<String>) -> Failure {
+        self.help = Some(help.into());
+        self
+    }
+}
+
+impl From<harness::mapping::MappingError> for Failure {
+    fn from(error: harness::mapping::MappingError) -> Failure {
+        let framed = matches!(error, harness::mapping::MappingError::Invalid { .. });
+        let message = error.render(true).trim_end().to_string();
+        Failure { code: exit_code::USAGE, message, help: None, framed }
+    }
+}
+
+/// Prints a failure and gives its exit code.
+pub(crate) fn report(failure: Failure) -> ExitCode {
+    match failure.framed {
+        true => anstream::eprintln!("{}", failure.message),
+        false => anstream::eprintln!("\x1b[1;31merror\x1b[0m: {}", failure.message),
+    }
+    if let Some(help) = failure.help {
+        anstream::eprintln!("help: {help}");
+    }
+    ExitCode::from(failure.code)
+}
