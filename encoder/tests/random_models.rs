@@ -1,5 +1,5 @@
 //! The optimised encoder against the naive one, over random architectures, sizes and weights.
-#![allow(missing_docs, reason = "a test target")]
+#![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 
 mod support;
 
@@ -7,8 +7,8 @@ use encoder::{AllTaps, Architecture, Isa, LoadOptions, Model, NoTaps, reference}
 use proptest::prelude::*;
 use support::{Problem, problem};
 
-/// Relative L2 error allowed at any tap: ten layers or so, each with an error of a few f32 roundings, magnified where an
-/// RMS norm meets a nearly empty row.
+/// Bound of the relative L2 error at any tap: ten layers or so, each with an error of a few f32 roundings, magnified
+/// where an RMS norm meets a nearly empty row.
 const REL_L2: f64 = 2e-5;
 
 fn available() -> Vec<Isa> {

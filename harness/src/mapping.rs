@@ -4,6 +4,7 @@
 //! template, layout and limit is sound, or every mistake in it with the text underlined.
 
 mod check;
+mod conflict;
 mod file;
 mod finding;
 mod placeholder;
@@ -74,6 +75,16 @@ pub struct Rule {
     pub limits: BTreeMap<String, Limits>,
     /// Byte range of the name in the file.
     pub span: std::ops::Range<usize>,
+}
+
+impl Rule {
+    /// The names that it takes of a side.
+    pub fn names(&self, side: Side) -> &[Template] {
+        match side {
+            Side::Candidate => &self.candidates,
+            Side::Reference => std::slice::from_ref(&self.reference),
+        }
+    }
 }
 
 /// Another candidate tensor stands for a missing one, where the reference shows that both are the same.

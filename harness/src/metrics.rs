@@ -215,7 +215,8 @@ pub fn count_outliers(a: &Values, b: &Values, atol: f64, rtol: f64) -> u64 {
             let breaks = |i: &usize| {
                 let (a, b) = (a.get(*i), b.get(*i));
                 let agree = a == b || (a.is_nan() && b.is_nan());
-                !agree && !((a - b).abs() <= atol + rtol * b.abs())
+                let within = (a - b).abs() <= atol + rtol * b.abs();
+                !(agree || within)
             };
             range.filter(breaks).count() as u64
         })

@@ -192,7 +192,7 @@ impl Work<'_> {
         let mut found: Vec<(usize, Bindings)> = Vec::new();
         let mut beyond = false;
         for (i, rule) in self.mapping.rules.iter().enumerate() {
-            for template in templates(rule, side) {
+            for template in rule.names(side) {
                 if let Some(bindings) = template.matches(name) {
                     match expand(bindings, &self.mapping.placeholders, &self.lengths) {
                         Some(bindings) => found.push((i, bindings)),
@@ -350,10 +350,8 @@ impl Work<'_> {
             }
             let unmapped: Vec<&Unmapped> = self.out.unmapped.iter().collect();
             let near = unmapped.iter().find_map(|unmapped| {
-                let texts = templates(rule, unmapped.side)
-                    .iter()
-                    .map(|template| template.sample(0))
-                    .collect::<Vec<_>>();
+                let texts =
+                    rule.names(unmapped.side).iter().map(|template| template.sample(0)).collect::<Vec<_>>();
                 nearest(&unmapped.name, texts.iter().map(String::as_str)).map(|_| unmapped.name.clone())
             });
             let help = match near {
@@ -369,13 +367,6 @@ impl Work<'_> {
                 .help(help),
             );
         }
-    }
-}
-
-fn templates(rule: &Rule, side: Side) -> &[Template] {
-    match side {
-        Side::Candidate => &rule.candidates,
-        Side::Reference => std::slice::from_ref(&rule.reference),
     }
 }
 

@@ -6,13 +6,14 @@ use std::path::Path;
 
 use toml::Spanned;
 
+use super::conflict;
 use super::file::{
     File, FileIgnore, FileLimits, FileProfile, FileRule, FileSide, Names, TwoByteIntegers, located,
 };
 use super::finding::{Finding, position, suggestion};
 use super::placeholder::LengthsSource;
 use super::{
-    Alias, Flattened, Ignore, Mapping, Placeholders, Profile, Rule, SCHEMA_VERSION, Side, SideFormat,
+    Alias, Flattened, Ignore, Mapping, Placeholders, Profile, Rule, SCHEMA_VERSION, SideFormat,
 };
 use crate::layout::Layout;
 use crate::template::{Template, Wildcards};
@@ -57,7 +58,7 @@ pub(super) fn check(path: &Path, text: &str, file: File) -> Result<Mapping, Vec<
         );
     }
     if checker.findings.is_empty() {
-        checker.conflicts(&rules, &ignores);
+        checker.findings = conflict::conflicts(&rules, &ignores);
     }
     if !checker.findings.is_empty() {
         checker.findings.sort_by_key(|finding| finding.labels.first().map_or(0, |(span, _)| span.start));
@@ -259,8 +260,7 @@ impl Checker<'_> {
         let reference = self.template(&written.reference, Wildcards::Refused);
         let (candidates, reference) = (candidates?, reference?);
         for (name, template) in &candidates {
-            self.determined(name, template, &reference, placeholders);
-            self.determined(&written.reference, &reference, template, placeholders);
+            self.both_determined((name, template), (&written.reference, &reference), placeholders);
         }
         let alias = match &written.alias {
             None => None,
@@ -318,6 +318,28 @@ impl Checker<'_> {
         })
     }
 
+    /// The placeholders of each of two names must follow from those of the other.
+    fn both_determined(
+        &mut self,
+        a: (&Spanned<String>, &Template),
+        b: (&Spanned<String>, &Template),
+        placeholders: &Placeholders,
+    ) {
+        let strange = |template: &Template, other: &Template| {
+            template
+                .placeholders()
+                .any(|name| !declared(placeholders).contains(name) && other.placeholders().all(|o| o != name))
+        };
+        // A misspelt name keeps the other side's from following; only the misspelt one is named.
+        let (strange_a, strange_b) = (strange(a.1, b.1), strange(b.1, a.1));
+        if strange_a || !strange_b {
+            self.determined(a.0, a.1, b.1, placeholders);
+        }
+        if strange_b || !strange_a {
+            self.determined(b.0, b.1, a.1, placeholders);
+        }
+    }
+
     /// Every placeholder of `template` must follow from those of `other`.
     fn determined(
         &mut self,
@@ -335,7 +357,7 @@ impl Checker<'_> {
             format!("unknown placeholder `{unknown}`"),
             format!("does not follow from `{other}`"),
         )
-        .help(suggestion(unknown, known.into_iter()));
+        .help(suggestion(unknown, known.union(&declared(placeholders)).copied()));
         if !self.findings.contains(&finding) {
             self.findings.push(finding);
         }
@@ -387,70 +409,16 @@ impl Checker<'_> {
         let (names, when_identical_to) = (without_places(names), without_places(when_identical_to));
         Some(Ignore { side: written.side, names, when_identical_to, reason, line, span })
     }
-
-    /// Two rules, or a rule and an ignore, that can take one name. Names are tried that fit one of them.
-    fn conflicts(&mut self, rules: &[Rule], ignores: &[Ignore]) {
-        const SAMPLE: u64 = 7;
-        for (i, rule) in rules.iter().enumerate() {
-            if let Some(first) = rules[..i].iter().find(|other| other.name == rule.name) {
-                self.findings.push(
-                    Finding::error(rule.span.clone(), format!("two rules named `{}`", rule.name), "second")
-                        .and(first.span.clone(), "first")
-                        .help("reports tell rules apart by name"),
-                );
-                continue;
-            }
-            for side in [Side::Candidate, Side::Reference] {
-                for template in names_of(rule, side) {
-                    let sample = template.sample(SAMPLE);
-                    let takes =
-                        |other: &&Rule| names_of(other, side).iter().any(|t| t.matches(&sample).is_some());
-                    let others = rules.iter().enumerate().filter(|(j, _)| *j != i).map(|(_, other)| other);
-                    for other in others.filter(takes) {
-                        let message = format!("two rules take the {side} `{sample}`");
-                        let known = |finding: &Finding| {
-                            finding.labels.iter().any(|(span, _)| *span == rule.span)
-                                && finding.labels.iter().any(|(span, _)| *span == other.span)
-                        };
-                        if !self.findings.iter().any(known) {
-                            self.findings.push(
-                                Finding::error(rule.span.clone(), message, "this rule")
-                                    .and(other.span.clone(), "and this one")
-                                    .help("several candidates of one reference go into one rule: candidate = [\"…\", \"…\"]"),
-                            );
-                        }
-                    }
-                    let ignore = ignores.iter().find(|ignore| {
-                        ignore.side == side
-                            && ignore.when_identical_to.is_empty()
-                            && ignore.names.iter().any(|name| name.matches(&sample).is_some())
-                    });
-                    if let Some(ignore) = ignore {
-                        self.findings.push(
-                            Finding::error(
-                                rule.span.clone(),
-                                format!("the {side} `{sample}` is both compared and ignored"),
-                                "this rule takes it",
-                            )
-                            .and(ignore.span.clone(), "this ignore lists it")
-                            .help("make the ignore's names narrower"),
-                        );
-                    }
-                }
-            }
-        }
-    }
 }
 
 fn without_places(names: Vec<(Spanned<String>, Template)>) -> Vec<Template> {
     names.into_iter().map(|(_, template)| template).collect()
 }
 
-fn names_of(rule: &Rule, side: Side) -> &[Template] {
-    match side {
-        Side::Candidate => &rule.candidates,
-        Side::Reference => std::slice::from_ref(&rule.reference),
-    }
+/// The placeholders that the mapping declares.
+fn declared(placeholders: &Placeholders) -> BTreeSet<&str> {
+    let names = placeholders.iter();
+    names.flat_map(|(name, flattened)| [name.as_str(), &flattened.outer, &flattened.inner]).collect()
 }
 
 /// The placeholders that follow from `given`.

@@ -23,5 +23,5 @@ pub(crate) fn steps(require_all_isas: bool) -> Vec<Step> {
         Step::cargo(&["test", "--workspace", "--all-targets", "--locked"])
     };
     let tests = if require_all_isas { tests.env("ENCODER_REQUIRE_ALL_ISAS", "1") } else { tests };
-    vec![tests, Step::cargo(&["test", "--workspace", "--doc", "--locked"])]
+    vec![Step::cargo(&["test", "--workspace", "--doc", "--locked"]), tests]
 }
