@@ -23,8 +23,22 @@ impl Failure {
     }
 
     /// Something from outside that cannot be used; the error says which file, what was expected, what was found.
-    pub(crate) fn unreadable(error: impl std::fmt::Display) -> Failure {
-        Failure { code: exit_code::UNREADABLE, message: error.to_string(), help: None, framed: false }
+    pub(crate) fn unreadable(error: impl std::error::Error) -> Failure {
+        let mut message = error.to_string();
+        let mut cause = error.source();
+        while let Some(error) = cause {
+            // Many messages hold their cause already.
+            if !message.contains(&error.to_string()) {
+                message = format!("{message}: {error}");
+            }
+            cause = error.source();
+        }
+        Failure::unusable(message)
+    }
+
+    /// Something from outside that cannot be used.
+    pub(crate) fn unusable(message: impl Into<String>) -> Failure {
+        Failure { code: exit_code::UNREADABLE, message: message.into(), help: None, framed: false }
     }
 
     /// Something that could not be written.

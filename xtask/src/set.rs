@@ -12,17 +12,15 @@ use crate::paths;
 pub(crate) fn committed() -> Result<Vec<PathBuf>, Failure> {
     let folder = PathBuf::from(paths::shown(&paths::fixtures()));
     let entries = std::fs::read_dir(&folder)
-        .map_err(|error| Failure::unreadable(format!("{}: cannot be read: {error}", folder.display())))?;
+        .map_err(|error| Failure::unusable(format!("{}: cannot be read: {error}", folder.display())))?;
     let mut sets: Vec<PathBuf> = entries
         .filter_map(|entry| Some(entry.ok()?.path()))
         .filter(|path| path.join(manifest::FILE_NAME).is_file())
         .collect();
     sets.sort();
     match sets.is_empty() {
-        true => {
-            Err(Failure::unreadable(format!("{}: expected reference sets, found none", folder.display()))
-                .help("restore them with `git restore fixtures`"))
-        }
+        true => Err(Failure::unusable(format!("{}: expected reference sets, found none", folder.display()))
+            .help("restore them with `git restore fixtures`")),
         false => Ok(sets),
     }
 }
@@ -36,7 +34,7 @@ pub(crate) fn settings(manifest: &Manifest) -> Result<Settings, Failure> {
         other => {
             let message =
                 format!("set {}: expected padding `same` or `symmetric`, found `{other}`", manifest.set);
-            return Err(Failure::unreadable(message).help("make the set anew with `cargo xtask fixtures`"));
+            return Err(Failure::unusable(message).help("make the set anew with `cargo xtask fixtures`"));
         }
     };
     let [height, width] = written.output_resolution;

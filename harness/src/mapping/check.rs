@@ -12,9 +12,7 @@ use super::file::{
 };
 use super::finding::{Finding, position, suggestion};
 use super::placeholder::LengthsSource;
-use super::{
-    Alias, Flattened, Ignore, Mapping, Placeholders, Profile, Rule, SCHEMA_VERSION, SideFormat,
-};
+use super::{Alias, Flattened, Ignore, Mapping, Placeholders, Profile, Rule, SCHEMA_VERSION, SideFormat};
 use crate::layout::Layout;
 use crate::template::{Template, Wildcards};
 use crate::tensor::Dtype;

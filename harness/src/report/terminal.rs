@@ -274,7 +274,11 @@ impl Report {
         let worst = worst.max_by(|(_, a), (_, b)| a.used().total_cmp(&b.used()));
         if let Some((comparison, layer)) = worst {
             let place = place(comparison, layer, comparisons.len());
-            self.wrapped(0, &format!("worst layer: {place}, {} of its limit", share(layer.used())));
+            let used = match layer.used() {
+                used if used.is_infinite() => "beyond any limit".to_string(),
+                used => format!("{} of its limit", share(used)),
+            };
+            self.wrapped(0, &format!("worst layer: {place}, {used}"));
         }
         if let Some((comparison, layer)) = comparisons.iter().find_map(|c| Some((c, c.first_failure()?))) {
             self.wrapped(0, &format!("first failing layer: {}", place(comparison, layer, comparisons.len())));

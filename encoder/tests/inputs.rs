@@ -1,0 +1,59 @@
+//! Inputs that no model takes.
+#![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
+
+use std::path::Path;
+
+use encoder::{Checkpoint, LoadOptions, Model, NoTaps, dump, input};
+
+fn model() -> Model {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fixtures/blocks/model.safetensors");
+    Model::load(&Checkpoint::open(&path).unwrap(), &LoadOptions::default()).unwrap()
+}
+
+#[test]
+fn shapes_and_values_are_checked_before_any_work() {
+    let model = model();
+    let cases: [(&[usize], usize, f32); 8] = [
+        (&[3, 64, 64], 3 * 64 * 64, 0.5),
+        (&[1, 4, 64, 64], 4 * 64 * 64, 0.5),
+        (&[1, 3, 64, 64], 3 * 64 * 63, 0.5),
+        (&[1, 3, 0, 64], 0, 0.5),
+        (&[0, 3, 64, 64], 0, 0.5),
+        (&[1, 3, 64, 64], 3 * 64 * 64, 127.0),
+        (&[1, 3, 64, 64], 3 * 64 * 64, f32::NAN),
+        (&[usize::MAX, 3, 2, 2], 12, 0.5),
+    ];
+    let messages = cases
+        .map(|(shape, n, value)| model.encode(shape, &vec![value; n], &mut NoTaps).unwrap_err().to_string());
+    insta::assert_snapshot!(messages.join("\n"));
+}
+
+#[test]
+fn files_that_hold_no_input() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    dump::write_npy(&path("cut.npy"), &[1, 3, 8, 8], &[0.5; 192]).unwrap();
+    let whole = std::fs::read(path("cut.npy")).unwrap();
+    std::fs::write(path("cut.npy"), &whole[..whole.len() - 4]).unwrap();
+    std::fs::write(path("empty.npy"), b"").unwrap();
+    std::fs::write(path("text.png"), b"no picture").unwrap();
+    std::fs::write(path("input.gif"), b"GIF89a").unwrap();
+    let mut absurd = whole.clone();
+    let at = absurd.windows(3).position(|bytes| bytes == b"8, ").unwrap();
+    absurd[at..at + 3].copy_from_slice(b"8E9");
+    std::fs::write(path("absurd.npy"), absurd).unwrap();
+    for name in ["cut.npy", "empty.npy", "text.png", "input.gif", "absurd.npy", "none.png"] {
+        let message = input::read(&path(name)).unwrap_err().to_string();
+        assert!(message.contains(name), "{message}");
+    }
+}
+
+#[test]
+fn a_dump_is_whole_or_not_there() {
+    let folder = tempfile::tempdir().unwrap();
+    let taken = folder.path().join("debug_x.npy");
+    std::fs::create_dir(&taken).unwrap();
+    let message = dump::write_npy(&taken, &[2], &[1.0, 2.0]).unwrap_err().to_string();
+    assert!(message.contains("debug_x.npy"), "{message}");
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1, "something was left behind");
+}

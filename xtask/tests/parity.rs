@@ -1,0 +1,350 @@
+//! `cargo xtask parity` as its users meet it: exit codes and what is printed.
+#![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
+
+use std::path::{Path, PathBuf};
+
+use assert_cmd::Command;
+use harness::npy;
+use harness::tensor::{Tensor, Values};
+use predicates::Predicate;
+use tempfile::TempDir;
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_path_buf()
+}
+
+fn xtask(arguments: &[&str]) -> Command {
+    let mut command = Command::new(assert_cmd::cargo::cargo_bin!("xtask"));
+    command.current_dir(root()).args(arguments).env_remove("ENCODER_MAX_ISA");
+    command
+}
+
+fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let target = to.join(entry.file_name());
+        if entry.path().is_dir() {
+            copy(&entry.path(), &target);
+        } else {
+            std::fs::copy(entry.path(), target).unwrap();
+        }
+    }
+}
+
+/// A copy of a committed set, to be damaged.
+struct Set {
+    folder: TempDir,
+}
+
+impl Set {
+    fn of(name: &str) -> Set {
+        let folder = tempfile::tempdir().unwrap();
+        copy(&root().join("fixtures").join(name), folder.path());
+        Set { folder }
+    }
+
+    fn path(&self) -> &str {
+        self.folder.path().to_str().unwrap()
+    }
+
+    fn reference(&self, name: &str) -> PathBuf {
+        self.folder.path().join(format!("reference/debug_activation_{name}.npy"))
+    }
+
+    fn parity(&self) -> Command {
+        xtask(&["parity", "--quiet", "--reference", self.path()])
+    }
+}
+
+/// Whether an output has this text, wherever its lines are broken.
+fn contains(text: &str) -> impl Predicate<[u8]> + use<> {
+    let unbroken = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let wanted = unbroken(text);
+    predicates::function::function(move |output: &[u8]| {
+        unbroken(&String::from_utf8_lossy(output)).contains(&wanted)
+    })
+}
+
+/// Rewrites a tensor.
+fn edit(path: &Path, change: impl FnOnce(&mut Vec<usize>, &mut Vec<f32>)) {
+    let tensor = npy::read(path, None).unwrap();
+    let Values::F32(mut values) = tensor.values().clone() else { panic!("expected f32") };
+    let mut shape = tensor.shape().to_vec();
+    change(&mut shape, &mut values);
+    npy::write(path, &Tensor::from_f32(shape, values).unwrap()).unwrap();
+}
+
+/// Exchanges the last two axes.
+fn swap_h_and_w(path: &Path) {
+    edit(path, |shape, values| {
+        let (h, w) = (shape[2], shape[3]);
+        let swapped = values
+            .chunks(h * w)
+            .flat_map(|map| (0..w).flat_map(move |x| (0..h).map(move |y| map[y * w + x])))
+            .collect();
+        *values = swapped;
+        shape.swap(2, 3);
+    });
+}
+
+#[test]
+fn the_encoder_passes_on_every_committed_set() {
+    let report = tempfile::tempdir().unwrap();
+    let json = report.path().join("parity.json");
+    let argument = format!("json={}", json.display());
+    xtask(&["parity", "--report", &argument]).assert().code(0).stdout(contains("PASS"));
+    let report: serde_json::Value = serde_json::from_slice(&std::fs::read(json).unwrap()).unwrap();
+    assert!(report["summary"]["compared"].as_u64().unwrap() >= 45);
+    assert_eq!(report["summary"]["verdict"], "pass");
+    for layer in report["layers"].as_array().unwrap() {
+        let criteria = layer["tolerance"]["criteria"].as_array().unwrap();
+        let rel_l2 = criteria.iter().find(|criterion| criterion["metric"] == "rel_l2").unwrap();
+        assert_eq!(layer["tolerance"]["basis"], "noise_floor");
+        assert!(rel_l2["measured"].as_f64().unwrap() <= rel_l2["limit"].as_f64().unwrap(), "{layer}");
+    }
+}
+
+#[test]
+fn nothing_is_wider_than_a_terminal() {
+    for arguments in [&["parity"][..], &["parity", "--verbose"]] {
+        let output = xtask(arguments).assert().get_output().stdout.clone();
+        let text = String::from_utf8(output).unwrap();
+        let wide: Vec<&str> = text.lines().filter(|line| line.chars().count() > 80).collect();
+        assert!(wide.is_empty(), "{wide:#?}");
+    }
+}
+
+const DUMP: &str = "fixtures/ggml-small/candidate/debug_ggml_output";
+
+#[test]
+fn the_real_dump_passes_as_what_it_is() {
+    xtask(&["parity", "--candidate", DUMP, "--reference", "fixtures/ggml-small", "--profile", "f16-weights"])
+        .assert()
+        .code(0)
+        .stdout(contains("47 compared, 47 passed, 6 ignored"))
+        .stdout(contains("ignored: 6 of the candidate: a view of a tensor"));
+}
+
+#[test]
+fn the_real_dump_fails_as_what_it_is_not() {
+    xtask(&["parity", "--candidate", DUMP, "--reference", "fixtures/ggml-small/reference"])
+        .assert()
+        .code(1)
+        .stdout(contains("first failing layer: mobilenet_stem_output"))
+        .stdout(contains("next: "));
+}
+
+#[test]
+fn a_renamed_reference_is_a_matter_of_coverage() {
+    let set = Set::of("blocks");
+    let renamed = set.reference("timm_model_blocks_1_1");
+    std::fs::rename(&renamed, set.reference("timm_model_blocks_1_1_old")).unwrap();
+    set.parity()
+        .assert()
+        .code(3)
+        .stdout(contains("missing reference timm_model_blocks_1_1"))
+        .stdout(contains("unmapped reference timm_model_blocks_1_1_old"))
+        .stdout(contains("`timm_model_blocks_1_1` is missing: is this it?"));
+}
+
+#[test]
+fn one_wrong_element_is_a_matter_of_numbers() {
+    let set = Set::of("blocks");
+    edit(&set.reference("timm_model_blocks_2_1"), |_, values| values[100] += 1e-2);
+    set.parity().assert().code(1).stdout(contains("1 failed")).stdout(contains("worst element"));
+}
+
+#[test]
+fn trap_09_swapped_axes_are_a_matter_of_shapes_unless_the_map_is_square() {
+    let oblong = Set::of("blocks");
+    swap_h_and_w(&oblong.reference("timm_model_blocks_0_0"));
+    oblong.parity().assert().code(4).stdout(contains("h and w look exchanged"));
+    let square = Set::of("ggml-small");
+    swap_h_and_w(&square.reference("timm_model_blocks_0_0"));
+    square.parity().assert().code(1).stdout(contains("first failing layer: mobilenet_block_0_edge_residual"));
+}
+
+#[test]
+fn a_typo_in_the_mapping_is_a_matter_of_usage() {
+    let folder = tempfile::tempdir().unwrap();
+    let mapping = folder.path().join("typo.toml");
+    let text = std::fs::read_to_string(root().join("mappings/gemma3n.toml")).unwrap();
+    std::fs::write(
+        &mapping,
+        text.replacen("reference = \"timm_model_conv_stem\"", "refrence = \"timm_model_conv_stem\"", 1),
+    )
+    .unwrap();
+    let typo = mapping.to_str().unwrap();
+    for arguments in [&["parity", "--mapping", typo][..], &["mapping", "check", typo]] {
+        xtask(arguments)
+            .assert()
+            .code(2)
+            .stderr(contains("typo.toml:24:1"))
+            .stderr(contains("did you mean `reference`?"));
+    }
+}
+
+#[test]
+fn a_truncated_file_is_a_matter_of_reading() {
+    let set = Set::of("blocks");
+    let path = set.reference("timm_model_blocks_0_1");
+    let bytes = std::fs::read(&path).unwrap();
+    std::fs::write(&path, &bytes[..bytes.len() / 2]).unwrap();
+    set.parity().assert().code(5).stdout(contains(
+        "debug_activation_timm_model_blocks_0_1.npy: truncated: shape [1, 12, 24, 32] of f32",
+    ));
+}
+
+#[test]
+fn the_most_fundamental_finding_decides() {
+    let set = Set::of("blocks");
+    edit(&set.reference("timm_model_blocks_2_1"), |_, values| values[100] += 1e-2);
+    std::fs::rename(set.reference("timm_model_msfa"), set.reference("timm_model_msfo")).unwrap();
+    set.parity().assert().code(3);
+    std::fs::write(set.reference("timm_model_conv_stem"), b"").unwrap();
+    set.parity().assert().code(5).stdout(contains("found an empty file"));
+}
+
+#[test]
+fn trap_01_unrelated_tensors_are_no_pass() {
+    let folder = tempfile::tempdir().unwrap();
+    let tensor = Tensor::from_f32(vec![1], vec![1.0]).unwrap();
+    npy::write(&folder.path().join("debug_unrelated.npy"), &tensor).unwrap();
+    let candidate = folder.path().to_str().unwrap();
+    xtask(&["parity", "--candidate", candidate, "--reference", "fixtures/blocks", "--quiet"])
+        .assert()
+        .code(3)
+        .stdout(contains("nothing was compared"));
+}
+
+#[test]
+fn unusable_folders_and_options_say_what_to_do() {
+    let cases: [(&[&str], u8, &str); 7] = [
+        (&["--candidate", DUMP], 2, "--reference"),
+        (&["--profile", "f23"], 2, "no profile `f23`; did you mean `f32`?"),
+        (&["--reference", "fixtures/block"], 5, "did you mean `fixtures/blocks`?"),
+        (&["--reference", "fixtures/blocks/reference", "--candidate", "README.md"], 5, "found a file"),
+        (&["--reference", DUMP], 5, "expected files named `debug_activation_{name}.npy`"),
+        (&["--threads", "0"], 2, "leaves nobody to work"),
+        (&["--report", "xml=a"], 2, "expected json=PATH"),
+    ];
+    for (arguments, code, message) in cases {
+        let all: Vec<&str> = ["parity"].iter().chain(arguments).copied().collect();
+        xtask(&all).assert().code(i32::from(code)).stderr(contains(message));
+    }
+}
+
+#[test]
+fn somebodys_own_dumps_are_judged_by_the_mappings_limits() {
+    let set = Set::of("blocks");
+    let dump = tempfile::tempdir().unwrap();
+    let weights = format!("{}/model.safetensors", set.path());
+    let input = format!("{}/input.png", set.path());
+    let dump = dump.path().to_str().unwrap();
+    xtask(&[
+        "encode",
+        "--weights",
+        &weights,
+        "--input",
+        &input,
+        "--output-resolution",
+        "2x4",
+        "--dump",
+        dump,
+    ])
+    .assert()
+    .code(0)
+    .stdout(contains("Saved tensor 'mobilenet_stem_output' with shape [64, 48, 8, 1] to "));
+    std::fs::remove_file(set.folder.path().join("manifest.json")).unwrap();
+    let reference = format!("{}/reference", set.path());
+    xtask(&["parity", "--candidate", dump, "--reference", &reference])
+        .assert()
+        .code(0)
+        .stdout(contains("the reference has no manifest"))
+        .stdout(contains("limits are the mapping's own"));
+}
+
+#[test]
+fn dumps_are_asked_for_by_the_environment_too() {
+    let folder = tempfile::tempdir().unwrap();
+    xtask(&[
+        "encode",
+        "--weights",
+        "fixtures/blocks/model.safetensors",
+        "--input",
+        "fixtures/blocks/input.png",
+    ])
+    .env("CLIP_DEBUG_SAVE_TENSORS", "1")
+    .env("CLIP_DEBUG_OUTPUT_DIR", folder.path())
+    .assert()
+    .code(0);
+    assert!(folder.path().join("debug_mm_post_proj_norm.npy").is_file());
+}
+
+#[test]
+fn encode_refuses_what_it_cannot_use() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_string();
+    let weights = std::fs::read(root().join("fixtures/blocks/model.safetensors")).unwrap();
+    std::fs::write(path("short.safetensors"), &weights[..weights.len() - 4]).unwrap();
+    std::fs::write(path("no.safetensors"), b"not a checkpoint").unwrap();
+    npy::write(
+        Path::new(&path("rank.npy")),
+        &Tensor::from_f32(vec![3, 64, 64], vec![0.5; 3 * 64 * 64]).unwrap(),
+    )
+    .unwrap();
+    npy::write(
+        Path::new(&path("range.npy")),
+        &Tensor::from_f32(vec![1, 3, 64, 64], vec![127.0; 3 * 64 * 64]).unwrap(),
+    )
+    .unwrap();
+    let good = ["fixtures/blocks/model.safetensors", "fixtures/blocks/input.png"].map(String::from);
+    let [weights, input] = &good;
+    let cases = [
+        (path("short.safetensors"), input.clone(), "short.safetensors"),
+        (path("no.safetensors"), input.clone(), "no.safetensors"),
+        (path("none.safetensors"), input.clone(), "none.safetensors"),
+        (weights.clone(), path("rank.npy"), "[3, 64, 64]"),
+        (weights.clone(), path("range.npy"), "[0, 1]"),
+        (weights.clone(), "README.md".to_string(), "README.md"),
+    ];
+    for (weights, input, message) in cases {
+        let out = path("out.npy");
+        xtask(&["encode", "--weights", &weights, "--input", &input, "--out", &out])
+            .assert()
+            .code(5)
+            .stderr(contains(message));
+        assert!(!Path::new(&out).exists());
+    }
+}
+
+/// A limit on the size of files stands for a disk that is full.
+#[cfg(unix)]
+#[test]
+fn a_full_disk_leaves_no_half_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let limited = "trap '' XFSZ; ulimit -f 100; exec \"$0\" \"$@\"";
+    let output = std::process::Command::new("sh")
+        .args(["-c", limited])
+        .arg(assert_cmd::cargo::cargo_bin!("xtask"))
+        .args([
+            "encode",
+            "--weights",
+            "fixtures/blocks/model.safetensors",
+            "--input",
+            "fixtures/blocks/input.png",
+        ])
+        .arg("--dump")
+        .arg(folder.path())
+        .current_dir(root())
+        .output()
+        .unwrap();
+    let message = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(5), "{message}");
+    assert!(message.contains("cannot write") && message.contains(".npy"), "{message}");
+    for entry in std::fs::read_dir(folder.path()).unwrap() {
+        let path = entry.unwrap().path();
+        assert!(npy::read(&path, None).is_ok(), "{} is half a file", path.display());
+    }
+}
