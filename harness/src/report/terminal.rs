@@ -259,7 +259,7 @@ impl Report {
             let (a, b) = (worst.candidate, worst.reference);
             self.wrapped(
                 4,
-                &format!("worst element {:?}{moved}: candidate {a:e}, reference {b:e}", worst.index),
+                &format!("worst element {:?}{moved}: candidate {a:.6e}, reference {b:.6e}", worst.index),
             );
         }
         if let Some(diagnosis) = &compared.judgement.diagnosis {

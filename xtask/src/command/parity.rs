@@ -169,29 +169,26 @@ impl Parity {
 /// What to type or edit next, by exit code.
 fn next_steps(code: u8, mapping: &Mapping) -> Vec<String> {
     let mapping = paths::shown(&mapping.path);
-    let lines: &[String] = &match code {
-        exit_code::NUMBERS => [
-            "next: look at the first failing layer; what comes after it inherits its error".to_string(),
-            "      add --verbose for the reference's names, --report json=parity.json for every figure"
-                .to_string(),
-        ],
-        exit_code::COVERAGE => [
-            format!("next: dump what is missing, or say in {mapping} what belongs together"),
-            format!("      cargo xtask mapping check {mapping}"),
-        ],
-        exit_code::SHAPE => [
-            "next: was the port given the same input as the reference? If an axis is stored elsewhere,"
-                .to_string(),
-            format!("      declare it in {mapping}: candidate_layout = \"b c w h\""),
-        ],
-        exit_code::UNREADABLE => [
-            "next: write the unreadable files again, into an empty folder".to_string(),
-            "      cargo xtask encode --weights FILE --input FILE --dump DIR writes this project's"
-                .to_string(),
-        ],
+    let text = match code {
+        exit_code::NUMBERS => {
+            "next: look at the first failing layer; what comes after it inherits its error\n      \
+             --verbose shows the reference's names, --report json=FILE every figure"
+                .to_string()
+        }
+        exit_code::COVERAGE => format!(
+            "next: dump what is missing, or say in {mapping} what belongs together\n      \
+             cargo xtask mapping check {mapping}"
+        ),
+        exit_code::SHAPE => format!(
+            "next: was the port given the same input as the reference? If it stores an axis\n      \
+             elsewhere, say so in {mapping}: candidate_layout = \"b c w h\""
+        ),
+        exit_code::UNREADABLE => "next: write the unreadable files again, into an empty folder\n      \
+             cargo xtask encode --dump DIR writes those of this project's encoder"
+            .to_string(),
         _ => return Vec::new(),
     };
-    lines.to_vec()
+    text.lines().map(String::from).collect()
 }
 
 /// Compares each tensor as soon as the encoder has it.
