@@ -18,9 +18,9 @@ impl Test {
 
 pub(crate) fn steps(require_all_isas: bool) -> Vec<Step> {
     let tests = if succeeds("cargo", &["nextest", "--version"]) {
-        Step::cargo(&["nextest", "run", "--workspace", "--locked"])
+        Step::cargo(&["nextest", "run", "--workspace", "--locked", "--no-fail-fast"])
     } else {
-        Step::cargo(&["test", "--workspace", "--all-targets", "--locked"])
+        Step::cargo(&["test", "--workspace", "--all-targets", "--locked", "--no-fail-fast"])
     };
     let tests = if require_all_isas { tests.env("ENCODER_REQUIRE_ALL_ISAS", "1") } else { tests };
     vec![Step::cargo(&["test", "--workspace", "--doc", "--locked"]), tests]
