@@ -34,6 +34,7 @@ struct Entry {
 /// The encoder's weights by timm's names, the embedder's behind `embed_vision.`.
 pub struct Checkpoint {
     origin: String,
+    files: Vec<PathBuf>,
     shards: Vec<Mmap>,
     entries: BTreeMap<String, Entry>,
 }
@@ -51,8 +52,12 @@ impl Checkpoint {
         } else {
             vec![path.clone()]
         };
-        let mut checkpoint =
-            Checkpoint { origin: path.display().to_string(), shards: Vec::new(), entries: BTreeMap::new() };
+        let mut checkpoint = Checkpoint {
+            origin: path.display().to_string(),
+            files: shards.clone(),
+            shards: Vec::new(),
+            entries: BTreeMap::new(),
+        };
         let mut raw = BTreeMap::new();
         for shard in &shards {
             checkpoint.map_shard(shard, &mut raw)?;
@@ -81,7 +86,12 @@ impl Checkpoint {
             }
             entries.insert(name, Entry { shape, location: Location::Memory(data) });
         }
-        Ok(Checkpoint { origin, shards: Vec::new(), entries })
+        Ok(Checkpoint { origin, files: Vec::new(), shards: Vec::new(), entries })
+    }
+
+    /// The files that hold the weights, in the order of the index; none for weights in memory.
+    pub fn files(&self) -> &[PathBuf] {
+        &self.files
     }
 
     /// The file, for messages.

@@ -33,6 +33,7 @@ pub struct DumpError {
 /// Writes every tensor to a folder and a line about each to `progress`.
 pub struct DumpFolder<W> {
     folder: PathBuf,
+    files: Vec<PathBuf>,
     progress: W,
 }
 
@@ -45,16 +46,17 @@ impl<W: Write> DumpFolder<W> {
         let error = |source| DumpError { path: folder.to_path_buf(), source };
         std::fs::create_dir_all(folder).map_err(error)?;
         writeln!(progress, "=== Saving intermediate tensors to {} ===", folder.display()).map_err(error)?;
-        Ok(DumpFolder { folder: folder.to_path_buf(), progress })
+        Ok(DumpFolder { folder: folder.to_path_buf(), files: Vec::new(), progress })
     }
 
-    /// Says that all tensors are there.
+    /// Says that all tensors are there, and gives their files in the order of execution.
     ///
     /// # Errors
     /// When the line cannot be written.
-    pub fn finish(mut self) -> Result<(), DumpError> {
+    pub fn finish(mut self) -> Result<Vec<PathBuf>, DumpError> {
         writeln!(self.progress, "=== Tensor saving complete ===")
-            .map_err(|source| DumpError { path: self.folder.clone(), source })
+            .map_err(|source| DumpError { path: self.folder.clone(), source })?;
+        Ok(self.files)
     }
 }
 
@@ -74,6 +76,7 @@ impl<W: Write> TapSink for DumpFolder<W> {
         let mut extents: Vec<usize> = tensor.shape.iter().rev().copied().collect();
         extents.resize(extents.len().max(4), 1);
         writeln!(self.progress, "Saved tensor '{name}' with shape {extents:?} to {}", path.display())?;
+        self.files.push(path);
         Ok(())
     }
 }

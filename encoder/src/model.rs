@@ -141,6 +141,11 @@ impl Model {
         &self.architecture
     }
 
+    /// The settings that it was loaded with.
+    pub fn settings(&self) -> Settings {
+        self.settings
+    }
+
     /// The instruction set that the weights are packed for.
     pub fn isa(&self) -> Isa {
         self.isa

@@ -123,6 +123,8 @@ pub struct Comparison {
     pub mapping: PathBuf,
     /// The profile of tolerances.
     pub profile: String,
+    /// The file that both sides are known to have had as input.
+    pub input: Option<String>,
     /// In the order of execution.
     pub layers: Vec<Layer>,
     /// Not compared, with a reason.

@@ -16,6 +16,7 @@ pub mod metrics;
 pub mod nearest;
 pub mod npy;
 pub mod pairing;
+pub mod provenance;
 pub mod reference;
 pub mod report;
 pub mod run;

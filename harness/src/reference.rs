@@ -7,6 +7,7 @@ use crate::folder::{DumpFolder, FolderError};
 use crate::manifest::{self, Manifest, ManifestError};
 use crate::npy::{self, NpyError};
 use crate::pairing::ReferenceNames;
+use crate::provenance::{DumpManifest, Hashed, Identity, ProvenanceError, changed};
 use crate::tensor::{Dtype, Tensor};
 use crate::tolerance::NoiseFloor;
 
@@ -18,6 +19,8 @@ pub enum ReferenceError {
     Folder(#[from] FolderError),
     #[error(transparent)]
     Manifest(#[from] ManifestError),
+    #[error(transparent)]
+    Provenance(#[from] ProvenanceError),
 }
 
 /// The reference side of a comparison.
@@ -26,6 +29,7 @@ pub struct Reference {
     folder: DumpFolder,
     /// By name: those that a manifest lists under another file name than the folder's pattern gives.
     manifest: Option<(PathBuf, Manifest)>,
+    dump: Option<DumpManifest>,
     files: BTreeMap<String, PathBuf>,
     names: ReferenceNames,
     two_byte_integers: Option<Dtype>,
@@ -76,7 +80,11 @@ impl Reference {
         let listed = |name: &String| names.present.contains(name) || names.gone.contains(name);
         let more: Vec<String> = on_disk.into_iter().filter(|name| !listed(name)).collect();
         names.present.extend(more);
-        Ok(Reference { folder, manifest, files, names, two_byte_integers })
+        let dump = match &manifest {
+            Some(_) => None,
+            None => DumpManifest::read(folder.path())?,
+        };
+        Ok(Reference { folder, manifest, dump, files, names, two_byte_integers })
     }
 
     /// The folder of the tensors.
@@ -97,6 +105,30 @@ impl Reference {
     /// The input that the set was made with.
     pub fn input(&self) -> Option<PathBuf> {
         self.manifest.as_ref().map(|(root, manifest)| root.join(&manifest.input.file))
+    }
+
+    /// What the tensors were computed from, where that is recorded.
+    pub fn identity(&self) -> Option<Identity> {
+        let Some(manifest) = self.manifest() else {
+            return self.dump.as_ref().map(DumpManifest::identity);
+        };
+        let hashed =
+            |file: &manifest::HashedFile| Hashed { file: file.file.clone(), sha256: file.sha256.clone() };
+        Some(Identity { weights: hashed(&manifest.weights), input: hashed(&manifest.input) })
+    }
+
+    /// The recorded files that are not as they were recorded.
+    pub fn changed(&self) -> Vec<String> {
+        let recorded: Vec<Hashed> = match (self.manifest(), &self.dump) {
+            (Some(manifest), _) => manifest
+                .tensors
+                .iter()
+                .map(|entry| Hashed { file: entry.file.clone(), sha256: entry.sha256.clone() })
+                .collect(),
+            (None, Some(dump)) => dump.tensors.clone(),
+            (None, None) => Vec::new(),
+        };
+        changed(self.folder(), &recorded)
     }
 
     /// The tensors' names.

@@ -122,6 +122,7 @@ impl<'a> Terms<'a> {
             reference: origin(self.reference),
             mapping: self.mapping.path.clone(),
             profile: self.profile.to_string(),
+            input: None,
             layers,
             warnings: warnings.collect(),
             ignored: pairing.ignored,

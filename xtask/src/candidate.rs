@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use encoder::{Checkpoint, Isa, LoadOptions, Model, Padding, Settings};
+use harness::provenance::{self, Hashed};
 
 use crate::console::Failure;
 
@@ -52,8 +53,8 @@ impl EncoderArguments {
         })
     }
 
-    /// Loads the model with these settings, over those of a reference set where it has any.
-    pub(crate) fn load(&self, weights: &Path, set: Option<Settings>) -> Result<Model, Failure> {
+    /// Loads the model with these settings, over those of a reference set where it has any; with it the weights' hash.
+    pub(crate) fn load(&self, weights: &Path, set: Option<Settings>) -> Result<(Model, Hashed), Failure> {
         let set = set.unwrap_or_default();
         let settings = Settings {
             padding: match self.padding {
@@ -65,6 +66,9 @@ impl EncoderArguments {
             kv_stride: set.kv_stride,
         };
         let checkpoint = Checkpoint::open(weights).map_err(Failure::unreadable)?;
-        Model::load(&checkpoint, &LoadOptions { settings, isa: self.isa }).map_err(Failure::unreadable)
+        let hash = provenance::hash_files(checkpoint.files()).map_err(Failure::unreadable)?;
+        let model = Model::load(&checkpoint, &LoadOptions { settings, isa: self.isa })
+            .map_err(Failure::unreadable)?;
+        Ok((model, hash))
     }
 }

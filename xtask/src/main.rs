@@ -5,6 +5,7 @@
 mod candidate;
 mod command;
 mod console;
+mod origins;
 mod paths;
 mod process;
 mod resources;

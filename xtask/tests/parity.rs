@@ -348,3 +348,35 @@ fn a_full_disk_leaves_no_half_file() {
         assert!(npy::read(&path, None).is_ok(), "{} is half a file", path.display());
     }
 }
+
+#[test]
+fn weights_or_inputs_of_another_set_are_refused() {
+    let other = ["--weights", "fixtures/symmetric/model.safetensors"];
+    let input = ["--input", "fixtures/symmetric/input.png"];
+    for (option, message) in [(other, "different weights"), (input, "different inputs")] {
+        let all: Vec<&str> =
+            ["parity", "--reference", "fixtures/blocks"].iter().chain(&option).copied().collect();
+        xtask(&all).assert().code(5).stderr(contains(message));
+    }
+}
+
+#[test]
+fn a_dump_says_what_it_is_of() {
+    let folder = tempfile::tempdir().unwrap();
+    let dump = folder.path().to_str().unwrap();
+    let set =
+        ["--weights", "fixtures/ggml-small/model.safetensors", "--input", "fixtures/ggml-small/input.png"];
+    let all: Vec<&str> = ["encode", "--dump", dump].iter().chain(&set).copied().collect();
+    xtask(&all).assert().code(0);
+    let compare = |set: &str| xtask(&["parity", "--strict", "--candidate", dump, "--reference", set]);
+    compare("fixtures/ggml-small").assert().code(0).stdout(contains("input (input.png) bit-identical ok"));
+    compare("fixtures/symmetric").assert().code(5).stderr(contains("different weights"));
+    edit(&folder.path().join("debug_mobilenet_stem_output.npy"), |_, values| values[0] += 1e-9);
+    compare("fixtures/ggml-small").assert().code(5).stderr(contains("debug_mobilenet_stem_output.npy"));
+    std::fs::remove_file(folder.path().join("dump.json")).unwrap();
+    compare("fixtures/ggml-small").assert().code(5).stderr(contains("has no dump.json"));
+    xtask(&["parity", "--candidate", dump, "--reference", "fixtures/ggml-small"])
+        .assert()
+        .code(0)
+        .stdout(contains("note: what weights and input the candidate is of is not recorded"));
+}

@@ -116,6 +116,12 @@ impl Report {
         let header = format!("  {:NAME$} {:>9} {:>9} {:>9}", "layer", "rel_l2", "max|d|", "of limit");
         let header = self.paint(&header, Style::new().dimmed());
         self.line(header);
+        if let Some(input) = comparison.input.as_ref().filter(|_| !self.options.quiet) {
+            let name = format!("input ({input})");
+            let row =
+                format!("  {name:NAME$} {:>29}  {}", "bit-identical", self.paint("ok", Style::new().green()));
+            self.line(row);
+        }
         for layer in shown {
             self.row(layer);
         }

@@ -1,9 +1,10 @@
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
 
 use encoder::dump::{self, DumpFolder};
-use encoder::{NoTaps, TapSink};
+use encoder::{Model, NoTaps, TapSink};
+use harness::provenance::{self, DumpManifest, Hashed};
 
 use crate::candidate::EncoderArguments;
 use crate::console::{Failure, Outcome};
@@ -41,7 +42,7 @@ impl Encode {
         }
         let pool = self.encoder.pool()?;
         let started = Instant::now();
-        let model = pool.install(|| self.encoder.load(&self.weights, None))?;
+        let (model, weights) = pool.install(|| self.encoder.load(&self.weights, None))?;
         let input = encoder::input::read(&self.input).map_err(Failure::unreadable)?;
         let loaded = started.elapsed();
         let started = Instant::now();
@@ -52,7 +53,8 @@ impl Encode {
             Some(folder) => {
                 let mut sink = DumpFolder::create(folder, std::io::stdout()).map_err(Failure::unreadable)?;
                 let encoded = encode(&mut sink).map_err(Failure::unreadable)?;
-                sink.finish().map_err(Failure::unreadable)?;
+                let files = sink.finish().map_err(Failure::unreadable)?;
+                self.record_provenance(folder, &model, weights, &files)?;
                 encoded
             }
         };
@@ -69,5 +71,36 @@ impl Encode {
             started.elapsed().as_secs_f64()
         );
         Ok(ExitCode::SUCCESS)
+    }
+
+    /// Writes down what the dump was computed from.
+    fn record_provenance(
+        &self,
+        folder: &Path,
+        model: &Model,
+        weights: Hashed,
+        files: &[PathBuf],
+    ) -> Result<(), Failure> {
+        let settings = model.settings();
+        let facts = [
+            ("instruction set", model.isa().to_string()),
+            ("padding", format!("{:?}", settings.padding).to_lowercase()),
+            (
+                "output resolution",
+                format!("{}x{}", settings.output_resolution.0, settings.output_resolution.1),
+            ),
+            ("k/v stride", settings.kv_stride.to_string()),
+        ];
+        let hash = |path: &PathBuf| provenance::hash_file(path).map_err(Failure::unreadable);
+        DumpManifest {
+            schema_version: provenance::SCHEMA_VERSION,
+            program: concat!("encoder ", env!("CARGO_PKG_VERSION")).to_string(),
+            facts: facts.map(|(name, value)| (name.to_string(), value)).into(),
+            weights,
+            input: hash(&self.input)?,
+            tensors: files.iter().map(hash).collect::<Result<_, _>>()?,
+        }
+        .write(folder)
+        .map_err(Failure::unreadable)
     }
 }

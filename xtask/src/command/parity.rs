@@ -1,4 +1,4 @@
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
@@ -7,6 +7,7 @@ use harness::comparison::{Comparison, Origin};
 use harness::exit_code;
 use harness::folder::DumpFolder;
 use harness::mapping::Mapping;
+use harness::provenance::{self, DumpManifest, Identity};
 use harness::reference::Reference;
 use harness::report::terminal::{self, Options};
 use harness::run::{Session, Terms};
@@ -14,6 +15,7 @@ use harness::tensor::Tensor;
 
 use crate::candidate::EncoderArguments;
 use crate::console::{Failure, Outcome};
+use crate::origins::Origins;
 use crate::{paths, resources, set};
 
 /// Compare a port with its reference, layer by layer.
@@ -50,6 +52,9 @@ pub(crate) struct Parity {
     /// Write a report; json is the format there is. Repeatable.
     #[arg(long, value_name = "FORMAT=PATH", value_parser = report)]
     report: Vec<PathBuf>,
+    /// Refuse sides of which it is not recorded what they were computed from, and files changed since.
+    #[arg(long)]
+    strict: bool,
     /// Show only what needs attention.
     #[arg(long, conflicts_with = "verbose")]
     quiet: bool,
@@ -86,11 +91,7 @@ impl Parity {
                 .map_err(Failure::unreadable)?;
             let terms = Terms { mapping: &mapping, profile: &self.profile, reference: &reference };
             let comparison = match &self.candidate {
-                Some(folder) => {
-                    let folder =
-                        DumpFolder::open(folder, &mapping.candidate.files).map_err(Failure::unreadable)?;
-                    pool.install(|| terms.compare_folder(&folder))
-                }
+                Some(folder) => self.compare_folder(&terms, &pool, folder)?,
                 None => self.run_encoder(&terms, &pool, &mut encoding)?,
             };
             let text = terminal::comparison(&comparison, options);
@@ -109,6 +110,28 @@ impl Parity {
             anstream::println!("{line}");
         }
         Ok(ExitCode::from(code))
+    }
+
+    fn compare_folder(
+        &self,
+        terms: &Terms<'_>,
+        pool: &rayon::ThreadPool,
+        path: &Path,
+    ) -> Result<Comparison, Failure> {
+        let folder = DumpFolder::open(path, &terms.mapping.candidate.files).map_err(Failure::unreadable)?;
+        let dump = DumpManifest::read(path).map_err(Failure::unreadable)?;
+        let recorded = dump.as_ref().map_or(&[][..], |dump| &dump.tensors);
+        let changed = pool.install(|| provenance::changed(path, recorded));
+        let origins = Origins {
+            candidate: dump.as_ref().map(DumpManifest::identity),
+            path: Some(path),
+            changed,
+            strict: self.strict,
+        };
+        let settled = origins.settle(terms.reference, pool)?;
+        let mut comparison = pool.install(|| terms.compare_folder(&folder));
+        settled.note(&mut comparison);
+        Ok(comparison)
     }
 
     fn run_encoder(
@@ -130,7 +153,12 @@ impl Parity {
         let weights = ours(&self.weights, reference.weights(), "--weights")?;
         let input = ours(&self.input, reference.input(), "--input")?;
         let settings = reference.manifest().map(set::settings).transpose()?;
-        let model = pool.install(|| self.encoder.load(&weights, settings))?;
+        let (model, hash) = pool.install(|| self.encoder.load(&weights, settings))?;
+        let identity =
+            Identity { weights: hash, input: provenance::hash_file(&input).map_err(Failure::unreadable)? };
+        let origins =
+            Origins { candidate: Some(identity), path: None, changed: Vec::new(), strict: self.strict };
+        let settled = origins.settle(reference, pool)?;
         let image = encoder::input::read(&input).map_err(Failure::unreadable)?;
         let names = match image.shape.as_slice() {
             [_, _, height, width] => model.tap_names(*height, *width),
@@ -147,11 +175,13 @@ impl Parity {
             ("instruction set", model.isa().to_string()),
             ("threads", threads.to_string()),
         ];
-        Ok(taps.session.finish(Origin {
+        let mut comparison = taps.session.finish(Origin {
             title: format!("encoder in f32 ({}, {threads} threads)", model.isa()),
             folder: None,
             facts: facts.map(|(name, value)| (name.to_string(), value)).into(),
-        }))
+        });
+        settled.note(&mut comparison);
+        Ok(comparison)
     }
 
     fn cost(&self, total: Duration, encoding: Duration, threads: usize) {
