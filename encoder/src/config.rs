@@ -189,6 +189,12 @@ impl Architecture {
                     spec.input
                 )));
             }
+            if spec.dw_start.or(spec.dw_mid).or(spec.dw_end).is_some() || spec.layer_scale {
+                let found = "found msfa.ffn with depthwise convolutions or a layer scale";
+                return Err(
+                    reader.model(format!("expected two pointwise convolutions in the fusion, {found}"))
+                );
+            }
             reader.parameter("msfa.norm.weight", spec.output)?;
             width = spec.output;
             Some(InvertedResidualSpec { skip: false, ..spec })

@@ -17,7 +17,8 @@ pub const DEFAULT_OUTPUT_DIR: &str = "debug_ggml_output";
 /// The folder that the environment asks dumps to be written to, if it asks for any.
 pub fn folder_from_environment() -> Option<PathBuf> {
     let wanted = std::env::var_os(SAVE_TENSORS).is_some_and(|value| !value.is_empty() && value != "0");
-    wanted.then(|| std::env::var_os(OUTPUT_DIR).map_or_else(|| DEFAULT_OUTPUT_DIR.into(), PathBuf::from))
+    let folder = std::env::var_os(OUTPUT_DIR).filter(|folder| !folder.is_empty());
+    wanted.then(|| folder.map_or_else(|| DEFAULT_OUTPUT_DIR.into(), PathBuf::from))
 }
 
 /// Why a tensor could not be saved.
@@ -87,24 +88,33 @@ impl<W: Write> TapSink for DumpFolder<W> {
 /// When the file cannot be written.
 pub fn write_npy(path: &Path, shape: &[usize], data: &[f32]) -> Result<(), DumpError> {
     let error = |source| DumpError { path: path.to_path_buf(), source };
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    // A link is followed; what is no regular file, such as `/dev/stdout`, is written to as it is.
+    let target = match std::fs::metadata(path) {
+        Ok(metadata) if metadata.is_dir() => return Err(error(std::io::ErrorKind::IsADirectory.into())),
+        Ok(metadata) if !metadata.is_file() => {
+            let out = std::fs::File::options().write(true).open(path).map_err(error)?;
+            return write_elements(&mut std::io::BufWriter::new(out), shape, data).map_err(error);
+        }
+        Ok(_) => std::fs::canonicalize(path).map_err(error)?,
+        Err(_) => path.to_path_buf(),
+    };
+    let folder = target.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let mut builder = tempfile::Builder::new();
     // Temporary files are private by default; these are to be read by whoever may read the folder.
     #[cfg(unix)]
     builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-    let mut file = builder.tempfile_in(folder).map_err(error)?;
-    let mut buffered = std::io::BufWriter::new(&mut file);
-    let shape: Vec<u64> = shape.iter().map(|extent| *extent as u64).collect();
-    let mut writer = npyz::WriteOptions::<f32>::new()
-        .default_dtype()
-        .shape(&shape)
-        .writer(&mut buffered)
-        .begin_nd()
-        .map_err(error)?;
-    writer.extend(data.iter().copied()).map_err(error)?;
-    writer.finish().map_err(error)?;
-    buffered.flush().map_err(error)?;
-    drop(buffered);
-    file.persist(path).map_err(|failed| error(failed.error))?;
+    // The folder is named by the caller's error; a temporary name would say nothing.
+    let mut file = builder.tempfile_in(folder).map_err(|failed| error(failed.kind().into()))?;
+    write_elements(&mut std::io::BufWriter::new(&mut file), shape, data).map_err(error)?;
+    file.persist(&target).map_err(|failed| error(failed.error))?;
     Ok(())
+}
+
+fn write_elements(out: &mut impl Write, shape: &[usize], data: &[f32]) -> std::io::Result<()> {
+    let shape: Vec<u64> = shape.iter().map(|extent| *extent as u64).collect();
+    let options = npyz::WriteOptions::<f32>::new().default_dtype().shape(&shape);
+    let mut writer = options.writer(&mut *out).begin_nd()?;
+    writer.extend(data.iter().copied())?;
+    writer.finish()?;
+    out.flush()
 }

@@ -8,7 +8,7 @@
 //! # fn main() -> Result<(), encoder::Error> {
 //! let checkpoint = Checkpoint::open("model.safetensors".as_ref())?;
 //! let model = Model::load(&checkpoint, &LoadOptions::default())?;
-//! let image = encoder::input::read("photo.png".as_ref())?;
+//! let image = encoder::input::read_image("photo.png".as_ref())?;
 //! let tokens = model.encode(&image.shape, &image.data, &mut NoTaps)?;
 //! assert_eq!(tokens.shape, [1, 256, 2048]);
 //! # Ok(())

@@ -18,6 +18,9 @@ use crate::kernels::convolution::{Axis, Padding};
 use crate::simd::Isa;
 use crate::tap::{self, TapSink, TapTensor};
 
+/// Larger output resolutions and strides are mistakes.
+const MAX_SETTING: usize = 4096;
+
 /// How a model is loaded.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LoadOptions {
@@ -97,9 +100,11 @@ impl Model {
             Some(isa) => return Err(Error::IsaNotAvailable { isa: isa.name() }),
         };
         let settings = options.settings;
-        if settings.output_resolution.0 == 0 || settings.output_resolution.1 == 0 || settings.kv_stride == 0 {
+        let (height, width) = settings.output_resolution;
+        let sound = |extent: usize| (1..=MAX_SETTING).contains(&extent);
+        if !(sound(height) && sound(width) && sound(settings.kv_stride)) {
             return Err(Error::Input {
-                expected: "an output resolution and a k/v stride of at least 1".to_string(),
+                expected: format!("an output resolution and a k/v stride from 1 to {MAX_SETTING}"),
                 found: format!("{settings:?}"),
             });
         }

@@ -48,7 +48,7 @@ fn load(path: &Path) -> Result<Model, encoder::Error> {
 }
 
 fn encode(path: &Path) -> Encoded {
-    let image = input::read(&fixture("input.png")).unwrap();
+    let image = input::read_image(&fixture("input.png")).unwrap();
     load(path).unwrap().encode(&image.shape, &image.data, &mut NoTaps).unwrap()
 }
 

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use crate::exit_code;
 use crate::layout::ShapeMismatch;
-use crate::mapping::Side;
+use crate::mapping::{MinimumCoverage, Side};
 use crate::metrics::Metrics;
 use crate::pairing::{Absent, Ambiguous, Ignored, Missing, Unmapped};
 use crate::tolerance::Basis;
@@ -89,15 +89,9 @@ impl Layer {
         }
     }
 
-    /// The largest share of a limit that is used up; infinite where a limit is broken by more than any share.
+    /// The largest share of a limit that is used up; infinite where nothing could be compared.
     pub fn used(&self) -> f64 {
-        match self.compared().map(|compared| &compared.judgement) {
-            Some(judgement) if judgement.criteria.iter().any(|c| !c.passed && c.used.is_none()) => {
-                f64::INFINITY
-            }
-            Some(judgement) => judgement.used().unwrap_or(0.0),
-            None => f64::INFINITY,
-        }
+        self.compared().map_or(f64::INFINITY, |compared| compared.judgement.used())
     }
 }
 
@@ -137,10 +131,23 @@ pub struct Comparison {
     pub ambiguous: Vec<Ambiguous>,
     /// Optional, and not there.
     pub absent: Vec<Absent>,
-    /// What a reader should know, such as files whose names fit no pattern.
+    /// What must be compared at the least.
+    pub minimum: MinimumCoverage,
+    /// What kept the comparison from being made.
+    pub obstacle: Option<Obstacle>,
+    /// What a reader should know, such as what is not recorded.
     pub remarks: Vec<String>,
     /// What the mapping's rules lack, rendered with the text underlined.
     pub warnings: Vec<String>,
+}
+
+/// Why nothing could be compared.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Obstacle {
+    /// Which file, what was expected, what was found.
+    pub message: String,
+    /// The exit code that it asks for.
+    pub exit_code: u8,
 }
 
 /// Counts over all tensors.
@@ -200,10 +207,27 @@ impl Comparison {
     /// The exit code of the most fundamental finding; a comparison of nothing is one.
     pub fn exit_code(&self) -> u8 {
         let summary = self.summary();
-        let uncovered =
-            summary.compared == 0 || summary.missing > 0 || summary.unmapped > 0 || summary.ambiguous > 0;
+        let uncovered = self.layers.is_empty()
+            || self.shortfall().is_some()
+            || summary.missing > 0
+            || summary.unmapped > 0
+            || summary.ambiguous > 0;
         let coverage = uncovered.then_some(exit_code::COVERAGE);
-        exit_code::most_fundamental(self.layers.iter().map(Layer::exit_code).chain(coverage))
+        let obstacle = self.obstacle.as_ref().map(|obstacle| obstacle.exit_code);
+        exit_code::most_fundamental(self.layers.iter().map(Layer::exit_code).chain(coverage).chain(obstacle))
+    }
+
+    /// How much less was compared than the mapping asks for; shapes that do not fit count, they are findings of their own.
+    pub fn shortfall(&self) -> Option<String> {
+        let layers = self.layers.len();
+        let elements: usize =
+            self.layers.iter().filter_map(Layer::compared).map(|compared| compared.metrics.n).sum();
+        if layers < self.minimum.layers {
+            return Some(format!("{layers} layers, at least {} are asked for", self.minimum.layers));
+        }
+        let all_compared = self.layers.iter().all(|layer| layer.compared().is_some());
+        (all_compared && elements < self.minimum.elements)
+            .then(|| format!("{elements} elements, at least {} are asked for", self.minimum.elements))
     }
 
     /// The first layer in the order of execution that did not pass.
@@ -217,12 +241,84 @@ impl Comparison {
         compared.max_by(|a, b| a.used().total_cmp(&b.used()))
     }
 
-    /// Where the limits came from, each basis once.
-    pub fn bases(&self) -> Vec<Basis> {
-        let mut bases: Vec<Basis> =
-            self.layers.iter().filter_map(Layer::compared).map(|compared| compared.judgement.basis).collect();
-        bases.sort_unstable();
-        bases.dedup();
-        bases
+    /// Whether limits were multiples of the noise floor, and whether they were the mapping's own.
+    pub fn bases(&self) -> (bool, bool) {
+        let criteria = || self.layers.iter().filter_map(Layer::compared).flat_map(|c| &c.judgement.criteria);
+        (criteria().any(|c| c.basis != Basis::Mapping), criteria().any(|c| c.basis == Basis::Mapping))
+    }
+}
+
+/// All comparisons that one command makes.
+#[derive(Clone, Debug, Default)]
+pub struct Run {
+    /// In the order in which they were made.
+    pub comparisons: Vec<Comparison>,
+}
+
+impl Run {
+    /// Counts over all tensors of all comparisons.
+    pub fn summary(&self) -> Summary {
+        self.comparisons.iter().map(Comparison::summary).fold(Summary::default(), std::ops::Add::add)
+    }
+
+    /// The exit code of the most fundamental finding; a run without a comparison is one.
+    pub fn exit_code(&self) -> u8 {
+        let nothing = self.comparisons.is_empty().then_some(exit_code::COVERAGE);
+        exit_code::most_fundamental(self.comparisons.iter().map(Comparison::exit_code).chain(nothing))
+    }
+
+    /// The first layer that did not pass, with its comparison.
+    pub fn first_failure(&self) -> Option<(&Comparison, &Layer)> {
+        self.comparisons.iter().find_map(|comparison| Some((comparison, comparison.first_failure()?)))
+    }
+
+    /// The compared layer that uses up most of its limit, with its comparison.
+    pub fn worst(&self) -> Option<(&Comparison, &Layer)> {
+        let worst = self.comparisons.iter().filter_map(|comparison| Some((comparison, comparison.worst()?)));
+        worst.max_by(|(_, a), (_, b)| a.used().total_cmp(&b.used()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn trap_01_nothing_compared_is_no_pass() {
+        assert_eq!(Run::default().exit_code(), exit_code::COVERAGE);
+        assert_eq!(Comparison::default().exit_code(), exit_code::COVERAGE);
+    }
+
+    #[test]
+    fn too_little_is_no_pass() {
+        let layer = |outcome| Layer {
+            name: "a".into(),
+            reference: "a".into(),
+            rule: "a".into(),
+            stands_for: None,
+            order: 0,
+            outcome,
+        };
+        let compared = Compared {
+            shape: vec![3],
+            metrics: Metrics { n: 3, ..Metrics::default() },
+            worst: None,
+            judgement: Judgement { passed: true, criteria: Vec::new(), diagnosis: None },
+        };
+        let with = |layers, elements| Comparison {
+            minimum: MinimumCoverage { layers, elements },
+            layers: vec![layer(Outcome::Compared(Box::new(compared.clone())))],
+            ..Comparison::default()
+        };
+        assert_eq!(with(1, 3).exit_code(), exit_code::PASSED);
+        assert_eq!(with(2, 3).exit_code(), exit_code::COVERAGE);
+        assert_eq!(with(1, 4).exit_code(), exit_code::COVERAGE);
+    }
+
+    #[test]
+    fn an_obstacle_decides() {
+        let obstacle = Some(Obstacle { message: "gone".into(), exit_code: exit_code::UNREADABLE });
+        let comparison = Comparison { obstacle, ..Comparison::default() };
+        assert_eq!(Run { comparisons: vec![comparison] }.exit_code(), exit_code::UNREADABLE);
     }
 }

@@ -39,11 +39,16 @@ impl DumpFolder {
     /// Folders that are not there, cannot be read, or hold no such file.
     pub fn open(path: &Path, pattern: &str) -> Result<DumpFolder, FolderError> {
         let io = |source| FolderError::Io { path: path.to_path_buf(), source };
-        if !path.exists() {
-            return Err(FolderError::Missing { path: path.to_path_buf(), nearest: nearest_sibling(path) });
-        }
-        if !path.is_dir() {
-            return Err(FolderError::NotAFolder { path: path.to_path_buf() });
+        match std::fs::metadata(path) {
+            Ok(metadata) if metadata.is_dir() => {}
+            Ok(_) => return Err(FolderError::NotAFolder { path: path.to_path_buf() }),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                return Err(FolderError::Missing {
+                    path: path.to_path_buf(),
+                    nearest: nearest_sibling(path),
+                });
+            }
+            Err(source) => return Err(io(source)),
         }
         let (before, behind) = pattern.split_once("{name}").unwrap_or((pattern, ""));
         let mut folder =

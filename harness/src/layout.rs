@@ -139,14 +139,14 @@ pub fn align(
         reference: to.describe(reference_shape),
         remark,
     };
+    if candidate.shape().len() != from.groups.len() || reference_shape.len() != to.groups.len() {
+        return Err(mismatch(None));
+    }
     if from == to {
         if candidate.shape() == reference_shape {
             return Ok(candidate);
         }
         return Err(mismatch(exchanged(from, candidate.shape(), reference_shape)));
-    }
-    if candidate.shape().len() != from.groups.len() || reference_shape.len() != to.groups.len() {
-        return Err(mismatch(None));
     }
     let extents = extents([(from, candidate.shape()), (to, reference_shape)])
         .map_err(|remark| mismatch(Some(remark)))?;
@@ -295,6 +295,8 @@ mod tests {
             "candidate has b=1 c=2 h=6 w=4, reference has b=1 c=2 h=4 w=6: h and w look exchanged; \
              a layout in the mapping can say so"
         );
+        let flat = Layout::parse("n").unwrap();
+        assert!(align(counting(&[2, 2]), &flat, &[2, 2], &flat).is_err());
         assert!(align(counting(&[1, 48]), &layout, &[1, 2, 4, 6], &layout).is_err());
         let tokens = Layout::parse("b (h w) c").unwrap();
         assert!(align(counting(&[1, 23, 2]), &tokens, &[1, 2, 4, 6], &layout).is_err());

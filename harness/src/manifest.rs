@@ -11,6 +11,14 @@ pub const FILE_NAME: &str = "manifest.json";
 /// The version of the schema that this program reads.
 pub const SCHEMA_VERSION: u32 = 1;
 
+/// f32 is never this far from f64 in a model that works; a limit made of more sees nothing.
+const MAX_FLOOR: f64 = 1e-3;
+
+#[derive(Deserialize)]
+struct Version {
+    schema_version: u32,
+}
+
 /// A manifest that cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[expect(missing_docs, reason = "each variant's message says what its fields are")]
@@ -21,7 +29,12 @@ pub enum ManifestError {
     Json { path: PathBuf, source: serde_json::Error },
     #[error("{}: expected schema_version {SCHEMA_VERSION}, found {found}; make the set anew with `cargo xtask fixtures`", path.display())]
     Version { path: PathBuf, found: u32 },
-    #[error("{}: noise floor of `{tensor}`: expected finite figures, 0 or more", path.display())]
+    #[error("{}: expected the tensors of a reference set, found an empty list", path.display())]
+    Empty { path: PathBuf },
+    #[error(
+        "{}: noise floor of `{tensor}`: expected figures from 0 to {MAX_FLOOR:e}; under a higher one nothing is seen",
+        path.display()
+    )]
     Floor { path: PathBuf, tensor: String },
 }
 
@@ -105,15 +118,20 @@ impl Manifest {
     pub fn read(path: &Path) -> Result<Manifest, ManifestError> {
         let path_buf = || path.to_path_buf();
         let bytes = std::fs::read(path).map_err(|source| ManifestError::Io { path: path_buf(), source })?;
-        let manifest: Manifest = serde_json::from_slice(&bytes)
-            .map_err(|source| ManifestError::Json { path: path_buf(), source })?;
-        if manifest.schema_version != SCHEMA_VERSION {
-            return Err(ManifestError::Version { path: path_buf(), found: manifest.schema_version });
+        let json = |source| ManifestError::Json { path: path_buf(), source };
+        let Version { schema_version } = serde_json::from_slice(&bytes).map_err(json)?;
+        if schema_version != SCHEMA_VERSION {
+            return Err(ManifestError::Version { path: path_buf(), found: schema_version });
+        }
+        let manifest: Manifest = serde_json::from_slice(&bytes).map_err(json)?;
+        if manifest.tensors.is_empty() {
+            return Err(ManifestError::Empty { path: path_buf() });
         }
         let sound = |x: f64| x.is_finite() && x >= 0.0;
         for tensor in &manifest.tensors {
             let floor = &tensor.noise_floor;
-            if ![floor.rel_l2, floor.rel_linf, floor.max_abs].into_iter().all(sound) {
+            let figures = [floor.rel_l2, floor.rel_linf, floor.max_abs];
+            if !figures.into_iter().all(sound) || floor.rel_l2.max(floor.rel_linf) > MAX_FLOOR {
                 return Err(ManifestError::Floor { path: path_buf(), tensor: tensor.name.clone() });
             }
         }

@@ -52,6 +52,15 @@ pub struct SideFormat {
     pub two_byte_integers: Option<Dtype>,
 }
 
+/// What a comparison must cover at the least, for one that finds little to pass for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct MinimumCoverage {
+    /// Layers compared.
+    pub layers: usize,
+    /// Elements compared, over all layers.
+    pub elements: usize,
+}
+
 /// One kind of pair.
 #[derive(Clone, Debug)]
 pub struct Rule {
@@ -103,7 +112,7 @@ pub struct Ignore {
     pub side: Side,
     /// Their names.
     pub names: Vec<Template>,
-    /// Only where the other side has no partner and one of these tensors of the same side has the same bits.
+    /// Only where the other side has no partner and one of these tensors of the reference has the same values.
     pub when_identical_to: Vec<Template>,
     /// Why.
     pub reason: String,
@@ -116,6 +125,8 @@ pub struct Ignore {
 /// A set of tolerances.
 #[derive(Clone, Debug)]
 pub struct Profile {
+    /// Its name.
+    pub name: String,
     /// What it is for.
     pub description: String,
     /// Multiples of the noise floor, where the reference records one.
@@ -137,6 +148,8 @@ pub struct Mapping {
     pub candidate: SideFormat,
     /// How the reference's folders look.
     pub reference: SideFormat,
+    /// What must be compared at the least.
+    pub coverage: MinimumCoverage,
     /// Numbers that are made of others.
     pub placeholders: Placeholders,
     /// In the order of the file.
@@ -184,14 +197,12 @@ impl Mapping {
         })
     }
 
-    /// What holds for a rule under a profile.
-    pub fn tolerance(&self, rule: &Rule, profile: &str) -> Tolerance {
-        let own = rule.limits.get(profile).copied().unwrap_or_default();
-        match self.profiles.get(profile) {
-            Some(profile) => {
-                Tolerance { limits: profile.limits.overridden_by(&own), times_floor: profile.times_floor }
-            }
-            None => Tolerance { limits: own, times_floor: None },
+    /// What holds for a rule under one of the mapping's profiles.
+    pub fn tolerance(&self, rule: &Rule, profile: &Profile) -> Tolerance {
+        Tolerance {
+            rule: rule.limits.get(&profile.name).copied().unwrap_or_default(),
+            times_floor: profile.times_floor,
+            profile: profile.limits,
         }
     }
 

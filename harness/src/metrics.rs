@@ -103,9 +103,13 @@ fn chunks(n: usize) -> impl IndexedParallelIterator<Item = std::ops::Range<usize
 }
 
 impl Metrics {
-    /// Compares `a` with `b`, element by element; both hold the same number of elements, the shorter one counts.
+    /// Compares `a` with `b`, element by element.
+    ///
+    /// # Panics
+    /// When they hold different numbers of elements: [`crate::layout::align`] sees to it that they do not.
     pub fn of(a: &Values, b: &Values, types: (Dtype, Dtype)) -> Metrics {
-        let n = a.len().min(b.len());
+        assert_eq!(a.len(), b.len(), "candidate and reference hold different numbers of elements");
+        let n = b.len();
         let dtype = types.0.narrower(types.1);
         let sums: Vec<Sums> = chunks(n)
             .map(|range| {
@@ -215,7 +219,7 @@ pub fn count_outliers(a: &Values, b: &Values, atol: f64, rtol: f64) -> u64 {
             let breaks = |i: &usize| {
                 let (a, b) = (a.get(*i), b.get(*i));
                 let agree = a == b || (a.is_nan() && b.is_nan());
-                let within = (a - b).abs() <= atol + rtol * b.abs();
+                let within = a.is_finite() && b.is_finite() && (a - b).abs() <= atol + rtol * b.abs();
                 !(agree || within)
             };
             range.filter(breaks).count() as u64
@@ -339,6 +343,16 @@ mod tests {
         assert_eq!((m.non_finite_mismatches, m.rel_l2), (1, None));
         let m = of(&[0.0], &[f32::NAN]);
         assert_eq!(m.non_finite_mismatches, 1);
+    }
+
+    #[test]
+    fn trap_05_an_infinite_reference_does_not_widen_the_element_rule() {
+        let values = |x: f32| Values::F32(vec![x]);
+        let count = |a: f32, b: f32| count_outliers(&values(a), &values(b), 0.1, 0.1);
+        assert_eq!(count(1.0, f32::INFINITY), 1);
+        assert_eq!(count(f32::NEG_INFINITY, f32::INFINITY), 1);
+        assert_eq!(count(f32::INFINITY, f32::INFINITY), 0);
+        assert_eq!(count(f32::NAN, 1.0), 1);
     }
 
     #[test]

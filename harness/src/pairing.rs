@@ -105,8 +105,8 @@ pub struct Pairing {
     pub lengths: BTreeMap<String, Lengths>,
 }
 
-/// Whether two tensors of one side have the same shape and bits.
-pub type Identical<'a> = dyn Fn(Side, &str, &str) -> bool + 'a;
+/// Whether two tensors of the reference have the same shape and values.
+pub type Identical<'a> = dyn Fn(&str, &str) -> bool + 'a;
 
 /// The names of the reference's tensors.
 #[derive(Clone, Debug, Default)]
@@ -139,7 +139,7 @@ pub fn pair(
     let mut work = Work { mapping, lengths, instances: BTreeMap::new(), out: Pairing::default() };
     for side in [Side::Candidate, Side::Reference] {
         for name in names(side) {
-            work.place(side, name);
+            work.place(side, name, identical);
         }
     }
     let instances = std::mem::take(&mut work.instances);
@@ -188,7 +188,7 @@ struct Work<'a> {
 
 impl Work<'_> {
     /// Puts a name with the rule that takes it, or into one of the lists.
-    fn place(&mut self, side: Side, name: &str) {
+    fn place(&mut self, side: Side, name: &str, identical: &Identical<'_>) {
         let mut found: Vec<(usize, Bindings)> = Vec::new();
         let mut beyond = false;
         for (i, rule) in self.mapping.rules.iter().enumerate() {
@@ -216,6 +216,12 @@ impl Work<'_> {
                 self.out.ignored.push(Ignored { side, name: name.to_string(), reason, line });
             }
             ([], None) => {
+                if let Some((line, reason)) =
+                    self.ignore(side, name, |ignore| self.hands_on(ignore, name, identical))
+                {
+                    self.out.ignored.push(Ignored { side, name: name.to_string(), reason, line });
+                    return;
+                }
                 let hint = beyond.then(|| self.beyond());
                 self.out.unmapped.push(Unmapped { side, name: name.to_string(), hint });
             }
@@ -238,12 +244,31 @@ impl Work<'_> {
         self.mapping.ignores.iter().find(lists).map(|ignore| (ignore.line, ignore.reason.clone()))
     }
 
+    /// Whether a tensor of the reference has the values of one that the ignore names.
+    fn hands_on(&self, ignore: &Ignore, name: &str, identical: &Identical<'_>) -> bool {
+        let numbers = || ignore.names.iter().find_map(|template| template.matches(name));
+        let Some(numbers) =
+            Some(&ignore.when_identical_to).filter(|same| !same.is_empty()).and_then(|_| numbers())
+        else {
+            return false;
+        };
+        let Some(numbers) = expand(numbers, &self.mapping.placeholders, &self.lengths) else {
+            return false;
+        };
+        let mut others = ignore.when_identical_to.iter().filter_map(|template| template.render(&numbers));
+        others.any(|other| identical(name, &other))
+    }
+
     fn beyond(&self) -> String {
         let lengths = self
             .lengths
             .iter()
             .map(|(name, lengths)| format!("`{name}` has lengths {:?}", lengths.as_slice()));
-        format!("its number is beyond what the reference has: {}", lengths.collect::<Vec<_>>().join(", "))
+        format!(
+            "its number is beyond what the reference has: {}; where the reference holds only some, give the mapping \
+             `lengths = [...]`",
+            lengths.collect::<Vec<_>>().join(", ")
+        )
     }
 
     fn settle(&mut self, key: &Key, instance: &Instance, all: &[String], identical: &Identical<'_>) {
@@ -285,7 +310,7 @@ impl Work<'_> {
                     let same = alias.when_identical_to.render(&key.bindings)?;
                     let mut present = render(&alias.candidates).into_iter().filter(|name| all.contains(name));
                     let (found, more) = (present.next()?, present.next());
-                    (more.is_none() && identical(Side::Reference, reference, &same)).then_some(found)
+                    (more.is_none() && identical(reference, &same)).then_some(found)
                 });
                 let expected = render(&rule.candidates);
                 if let Some(candidate) = alias {
@@ -298,12 +323,7 @@ impl Work<'_> {
                     });
                     return;
                 }
-                let handed_on = |ignore: &Ignore| {
-                    ignore.when_identical_to.iter().any(|template| {
-                        let same = template.render(&key.bindings);
-                        same.is_some_and(|same| identical(Side::Reference, reference, &same))
-                    })
-                };
+                let handed_on = |ignore: &Ignore| self.hands_on(ignore, reference, identical);
                 match self.ignore(Side::Reference, reference, handed_on) {
                     Some((line, reason)) => {
                         let (side, name) = (Side::Reference, reference.clone());
@@ -344,6 +364,15 @@ impl Work<'_> {
     }
 
     fn unused(&mut self, instances: &BTreeMap<Key, Instance>) {
+        for (name, flattened) in &self.mapping.placeholders {
+            if self.lengths.get(name).is_none_or(|lengths| lengths.as_slice().is_empty()) {
+                let message = format!("`{name}` counts over nothing");
+                self.out.warnings.push(
+                    Finding::warning(flattened.span.clone(), message, "no name of the reference fits")
+                        .help("correct the name, or give `lengths = [...]`"),
+                );
+            }
+        }
         for (i, rule) in self.mapping.rules.iter().enumerate() {
             if rule.may_be_unused || instances.keys().any(|key| key.rule == i) {
                 continue;

@@ -1,6 +1,6 @@
 //! Reference tensors: a set with a manifest, or a folder of somebody's own dumps.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use crate::folder::{DumpFolder, FolderError};
@@ -27,7 +27,7 @@ pub enum ReferenceError {
 #[derive(Clone, Debug)]
 pub struct Reference {
     folder: DumpFolder,
-    /// By name: those that a manifest lists under another file name than the folder's pattern gives.
+    /// With the folder that it is in.
     manifest: Option<(PathBuf, Manifest)>,
     dump: Option<DumpManifest>,
     files: BTreeMap<String, PathBuf>,
@@ -46,14 +46,21 @@ impl Reference {
         pattern: &str,
         two_byte_integers: Option<Dtype>,
     ) -> Result<Reference, ReferenceError> {
+        let io = |source| FolderError::Io { path: path.to_path_buf(), source };
         let own = path.join(manifest::FILE_NAME);
-        let above = path.parent().map(|parent| parent.join(manifest::FILE_NAME));
-        let manifest = if own.is_file() {
+        // A path such as `.` has no parent of its own.
+        let absolute = std::path::absolute(path).map_err(io)?;
+        let parent = match path.parent() {
+            Some(parent) if !parent.as_os_str().is_empty() => Some(parent),
+            _ => absolute.parent(),
+        };
+        let above = parent.map(|parent| (parent, parent.join(manifest::FILE_NAME)));
+        let manifest = if own.try_exists().map_err(io)? {
             Some((path.to_path_buf(), Manifest::read(&own)?))
-        } else if let Some((above, root)) = above.filter(|above| above.is_file()).zip(path.parent()) {
+        } else if let Some((root, above)) = above.filter(|(_, above)| above.is_file()) {
             // A folder beside the set's tensors, such as another program's dump, is no part of the set.
             let manifest = Manifest::read(&above)?;
-            path.ends_with(&manifest.reference.folder).then(|| (root.to_path_buf(), manifest))
+            absolute.ends_with(&manifest.reference.folder).then(|| (root.to_path_buf(), manifest))
         } else {
             None
         };
@@ -77,8 +84,8 @@ impl Reference {
                 names.gone.push(entry.name.clone());
             }
         }
-        let listed = |name: &String| names.present.contains(name) || names.gone.contains(name);
-        let more: Vec<String> = on_disk.into_iter().filter(|name| !listed(name)).collect();
+        let listed: BTreeSet<&String> = names.present.iter().chain(&names.gone).collect();
+        let more: Vec<String> = on_disk.into_iter().filter(|name| !listed.contains(name)).collect();
         names.present.extend(more);
         let dump = match &manifest {
             Some(_) => None,
@@ -161,7 +168,7 @@ impl Reference {
             return false;
         }
         match (self.read(a), self.read(b)) {
-            (Ok(a), Ok(b)) => a.shape() == b.shape() && a.values() == b.values(),
+            (Ok(a), Ok(b)) => a.same_values(&b),
             _ => false,
         }
     }

@@ -7,10 +7,10 @@ use rayon::prelude::*;
 use crate::comparison::{Compared, Comparison, Layer, Origin, Outcome, Worst};
 use crate::folder::DumpFolder;
 use crate::layout::{align, candidate_index};
-use crate::mapping::{Mapping, Side};
+use crate::mapping::{Ignore, Mapping, Profile, Side};
 use crate::metrics::Metrics;
 use crate::npy;
-use crate::pairing::{Pair, Pairing, pair};
+use crate::pairing::{Ignored, Pair, Pairing, Unmapped, pair};
 use crate::reference::Reference;
 use crate::tensor::{Tensor, unravel};
 use crate::verdict::judge;
@@ -20,8 +20,8 @@ use crate::verdict::judge;
 pub struct Terms<'a> {
     /// The mapping.
     pub mapping: &'a Mapping,
-    /// A profile that the mapping has.
-    pub profile: &'a str,
+    /// One of the mapping's profiles.
+    pub profile: &'a Profile,
     /// The reference side.
     pub reference: &'a Reference,
 }
@@ -34,15 +34,7 @@ impl<'a> Terms<'a> {
             Some(file) => npy::read(file, two_byte_integers).map_err(|error| error.to_string()),
             None => Err(format!("{name}: no such tensor")),
         };
-        let same = |a: &str, b: &str| match (read(a), read(b)) {
-            (Ok(a), Ok(b)) => a.shape() == b.shape() && a.values() == b.values(),
-            _ => false,
-        };
-        let pairing =
-            pair(self.mapping, &candidate.names(), self.reference.names(), &|side, a, b| match side {
-                Side::Candidate => same(a, b),
-                Side::Reference => self.reference.identical(a, b),
-            });
+        let pairing = self.pair(&candidate.names(), candidate.strangers());
         let pairs: Vec<(usize, &Pair)> = pairing.pairs.iter().enumerate().collect();
         let layers = pairs
             .into_par_iter()
@@ -58,16 +50,37 @@ impl<'a> Terms<'a> {
             folder: Some(candidate.path().to_path_buf()),
             ..Origin::default()
         };
-        let remarks = strangers(Side::Candidate, candidate.strangers(), &self.mapping.candidate.files);
-        self.comparison(pairing, layers, origin, remarks)
+        self.comparison(pairing, layers, origin)
     }
 
     /// Begins a comparison of tensors that are still to be computed, of which only the names are known.
     pub fn session(&self, names: &[String]) -> Session<'a> {
-        let pairing = pair(self.mapping, names, self.reference.names(), &|side, a, b| {
-            side == Side::Reference && self.reference.identical(a, b)
-        });
+        let pairing = self.pair(names, &[]);
         Session { terms: *self, pairing, layers: BTreeMap::new() }
+    }
+
+    fn pair(&self, names: &[String], strangers: &[String]) -> Pairing {
+        let mut pairing =
+            pair(self.mapping, names, self.reference.names(), &|a, b| self.reference.identical(a, b));
+        for (side, files) in [(Side::Candidate, strangers), (Side::Reference, self.reference.strangers())] {
+            let pattern = &self.mapping.format(side).files;
+            for file in files {
+                let lists = |ignore: &&Ignore| {
+                    ignore.side == side && ignore.names.iter().any(|name| name.matches(file).is_some())
+                };
+                let name = file.clone();
+                match self.mapping.ignores.iter().find(lists) {
+                    Some(Ignore { reason, line, .. }) => {
+                        pairing.ignored.push(Ignored { side, name, reason: reason.clone(), line: *line });
+                    }
+                    None => {
+                        let hint = Some(format!("a file that is not named like `{pattern}`"));
+                        pairing.unmapped.push(Unmapped { side, name, hint });
+                    }
+                }
+            }
+        }
+        pairing
     }
 
     fn layer(&self, pair: &Pair, order: usize, candidate: Tensor) -> Layer {
@@ -100,19 +113,17 @@ impl<'a> Terms<'a> {
         Outcome::Compared(Box::new(Compared { shape, metrics, worst, judgement }))
     }
 
-    fn comparison(
-        &self,
-        pairing: Pairing,
-        layers: Vec<Layer>,
-        candidate: Origin,
-        mut remarks: Vec<String>,
-    ) -> Comparison {
-        remarks.extend(strangers(Side::Reference, self.reference.strangers(), &self.mapping.reference.files));
+    fn comparison(&self, pairing: Pairing, layers: Vec<Layer>, candidate: Origin) -> Comparison {
+        let mut remarks = Vec::new();
         if self.reference.manifest().is_none() {
             remarks.push(
                 "the reference has no manifest: judged by the mapping's limits, not by a noise floor"
                     .to_string(),
             );
+            for (name, lengths) in &pairing.lengths {
+                let lengths = lengths.as_slice();
+                remarks.push(format!("`{name}` counts over {lengths:?}, as the reference's names show"));
+            }
         }
         let path = self.mapping.path.display().to_string();
         let warnings =
@@ -121,7 +132,7 @@ impl<'a> Terms<'a> {
             candidate,
             reference: origin(self.reference),
             mapping: self.mapping.path.clone(),
-            profile: self.profile.to_string(),
+            profile: self.profile.name.clone(),
             input: None,
             layers,
             warnings: warnings.collect(),
@@ -130,6 +141,8 @@ impl<'a> Terms<'a> {
             unmapped: pairing.unmapped,
             ambiguous: pairing.ambiguous,
             absent: pairing.absent,
+            minimum: self.mapping.coverage,
+            obstacle: None,
             remarks,
         }
     }
@@ -166,7 +179,7 @@ impl Session<'_> {
             self.layers.entry(order).or_insert_with(never);
         }
         let layers = self.layers.into_values().collect();
-        self.terms.comparison(self.pairing, layers, candidate, Vec::new())
+        self.terms.comparison(self.pairing, layers, candidate)
     }
 }
 
@@ -179,12 +192,6 @@ fn layer(mapping: &Mapping, pair: &Pair, order: usize, outcome: Outcome) -> Laye
         order,
         outcome,
     }
-}
-
-fn strangers(side: Side, files: &[String], pattern: &str) -> Vec<String> {
-    let remark =
-        |file: &String| format!("{side} file `{file}` is not named like `{pattern}` and was left out");
-    files.iter().map(remark).collect()
 }
 
 fn origin(reference: &Reference) -> Origin {

@@ -100,6 +100,11 @@ impl Tensor {
         (element_count(&shape) == Some(values.len())).then_some(Tensor { shape, dtype, values })
     }
 
+    /// Whether shape and values are equal; NaN equals nothing, -0 equals +0.
+    pub fn same_values(&self, other: &Tensor) -> bool {
+        self.shape == other.shape && self.values == other.values
+    }
+
     /// Extents, slowest first.
     pub fn shape(&self) -> &[usize] {
         &self.shape

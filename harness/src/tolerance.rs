@@ -17,10 +17,10 @@ pub struct Limits {
     pub atol: Option<f64>,
     /// Element rule: |d| <= atol + rtol |b|.
     pub rtol: Option<f64>,
-    /// Elements that may break the element rule.
-    pub outliers: u64,
-    /// Whether NaN and Inf may stand where the reference has the same.
-    pub allow_non_finite: bool,
+    /// Elements that may break the element rule; none where it is not set.
+    pub outliers: Option<u64>,
+    /// Whether NaN and Inf may stand where the reference has the same; not where it is not set.
+    pub allow_non_finite: Option<bool>,
 }
 
 impl Limits {
@@ -34,8 +34,8 @@ impl Limits {
             cosine: over.cosine.or(self.cosine),
             atol: over.atol.or(self.atol),
             rtol: over.rtol.or(self.rtol),
-            outliers: self.outliers.max(over.outliers),
-            allow_non_finite: self.allow_non_finite || over.allow_non_finite,
+            outliers: over.outliers.or(self.outliers),
+            allow_non_finite: over.allow_non_finite.or(self.allow_non_finite),
         }
     }
 }
@@ -64,37 +64,63 @@ pub struct NoiseFloor {
 /// The tolerance of one layer under one profile.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Tolerance {
-    /// What holds where no noise floor is known, and whatever a multiple of it does not cover.
-    pub limits: Limits,
-    /// What holds where a noise floor is known.
+    /// The rule's own limits; they come first.
+    pub rule: Limits,
+    /// Multiples of the noise floor, where one is recorded; they come second.
     pub times_floor: Option<FloorFactors>,
+    /// The profile's limits, for what is left.
+    pub profile: Limits,
 }
 
-/// Where a layer's limits came from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+/// Where a limit came from.
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Basis {
-    /// Multiples of the recorded noise floor.
-    NoiseFloor,
-    /// The mapping's own figures.
+    /// A multiple of the recorded noise floor.
+    NoiseFloor {
+        /// The floor.
+        floor: f64,
+        /// The factor.
+        factor: f64,
+    },
+    /// The mapping's own figure, of a rule or a profile.
     Mapping,
+}
+
+/// What holds for one layer.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Resolved {
+    /// The limits.
+    pub limits: Limits,
+    /// Where that of `rel_l2` came from.
+    pub rel_l2: Basis,
+    /// Where that of `rel_linf` came from.
+    pub rel_linf: Basis,
 }
 
 /// Half a unit in the last place of f32: references are stored rounded to it, so no floor is lower.
 const STORAGE_FLOOR: f64 = 5.960_464_477_539_063e-8;
 
 impl Tolerance {
-    /// The limits that hold for a layer with or without a known noise floor.
-    pub fn resolve(&self, floor: Option<&NoiseFloor>) -> (Limits, Basis) {
-        let (Some(factors), Some(floor)) = (self.times_floor, floor) else {
-            return (self.limits, Basis::Mapping);
+    /// The limits that hold for a layer with or without a known noise floor: figure by figure the rule's, else the
+    /// multiple of the floor, else the profile's.
+    pub fn resolve(&self, floor: Option<&NoiseFloor>) -> Resolved {
+        let factors = self.times_floor.unwrap_or_default();
+        let figure = |rule: Option<f64>, factor: Option<f64>, floor: Option<f64>, profile: Option<f64>| match (
+            rule, factor, floor,
+        ) {
+            (None, Some(factor), Some(floor)) => {
+                let floor = floor.max(STORAGE_FLOOR);
+                (Some(factor * floor), Basis::NoiseFloor { floor, factor })
+            }
+            (rule, ..) => (rule.or(profile), Basis::Mapping),
         };
-        let times = |factor: Option<f64>, floor: f64| factor.map(|factor| factor * floor.max(STORAGE_FLOOR));
-        let limits = Limits {
-            rel_l2: times(factors.rel_l2, floor.rel_l2),
-            rel_linf: times(factors.rel_linf, floor.rel_linf),
-            ..self.limits
-        };
-        (limits, Basis::NoiseFloor)
+        let (rule, profile) = (&self.rule, &self.profile);
+        let (rel_l2, rel_l2_basis) =
+            figure(rule.rel_l2, factors.rel_l2, floor.map(|f| f.rel_l2), profile.rel_l2);
+        let (rel_linf, rel_linf_basis) =
+            figure(rule.rel_linf, factors.rel_linf, floor.map(|f| f.rel_linf), profile.rel_linf);
+        let limits = Limits { rel_l2, rel_linf, ..self.profile.overridden_by(rule) };
+        Resolved { limits, rel_l2: rel_l2_basis, rel_linf: rel_linf_basis }
     }
 }
 
@@ -102,25 +128,51 @@ impl Tolerance {
 mod tests {
     use super::*;
 
+    const FLOOR: NoiseFloor = NoiseFloor { rel_l2: 1e-6, rel_linf: 1e-6, max_abs: 1.0 };
+
+    fn limits(rel_l2: f64, rel_linf: f64) -> Limits {
+        Limits { rel_l2: Some(rel_l2), rel_linf: Some(rel_linf), ..Limits::default() }
+    }
+
+    fn times_four() -> Option<FloorFactors> {
+        Some(FloorFactors { rel_l2: Some(4.0), rel_linf: None })
+    }
+
     #[test]
-    fn the_floor_replaces_the_limits_where_it_is_known() {
-        let tolerance = Tolerance {
-            limits: Limits { rel_l2: Some(1e-3), rel_linf: Some(1e-2), ..Limits::default() },
-            times_floor: Some(FloorFactors { rel_l2: Some(4.0), rel_linf: None }),
+    fn the_floor_comes_before_the_profile_and_takes_no_limit_away() {
+        let tolerance =
+            Tolerance { profile: limits(1e-3, 1e-2), times_floor: times_four(), ..Tolerance::default() };
+        assert_eq!(tolerance.resolve(None).limits, tolerance.profile);
+        let resolved = tolerance.resolve(Some(&FLOOR));
+        assert_eq!((resolved.limits.rel_l2, resolved.limits.rel_linf), (Some(4e-6), Some(1e-2)));
+        assert_eq!(resolved.rel_l2, Basis::NoiseFloor { floor: 1e-6, factor: 4.0 });
+        assert_eq!(resolved.rel_linf, Basis::Mapping);
+    }
+
+    #[test]
+    fn the_rule_comes_before_the_floor() {
+        let tolerance =
+            Tolerance { rule: limits(1e-9, 1e-8), profile: limits(1e-3, 1e-2), times_floor: times_four() };
+        assert_eq!(tolerance.resolve(Some(&FLOOR)).limits, tolerance.rule);
+    }
+
+    #[test]
+    fn a_rule_can_tighten_and_loosen() {
+        let profile = Limits { outliers: Some(3), allow_non_finite: Some(true), ..limits(1.0, 2.0) };
+        let rule = Limits {
+            outliers: Some(0),
+            allow_non_finite: Some(false),
+            max_abs: Some(7.0),
+            ..limits(3.0, 0.5)
         };
-        assert_eq!(tolerance.resolve(None), (tolerance.limits, Basis::Mapping));
-        let floor = NoiseFloor { rel_l2: 1e-6, rel_linf: 1e-6, max_abs: 1.0 };
-        let (limits, basis) = tolerance.resolve(Some(&floor));
-        assert_eq!((limits.rel_l2, limits.rel_linf, basis), (Some(4e-6), None, Basis::NoiseFloor));
+        assert_eq!(profile.overridden_by(&rule), rule);
+        assert_eq!(rule.overridden_by(&Limits::default()), rule);
     }
 
     #[test]
     fn no_floor_is_under_the_rounding_of_the_stored_reference() {
-        let tolerance = Tolerance {
-            times_floor: Some(FloorFactors { rel_l2: Some(4.0), rel_linf: None }),
-            ..Tolerance::default()
-        };
+        let tolerance = Tolerance { times_floor: times_four(), ..Tolerance::default() };
         let floor = NoiseFloor { rel_l2: 0.0, rel_linf: 0.0, max_abs: 0.0 };
-        assert_eq!(tolerance.resolve(Some(&floor)).0.rel_l2, Some(4.0 * STORAGE_FLOOR));
+        assert_eq!(tolerance.resolve(Some(&floor)).limits.rel_l2, Some(4.0 * STORAGE_FLOOR));
     }
 }

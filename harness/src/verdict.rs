@@ -2,7 +2,7 @@
 
 use crate::metrics::{Metrics, count_outliers};
 use crate::tensor::Values;
-use crate::tolerance::{Basis, Limits, NoiseFloor, Tolerance};
+use crate::tolerance::{Basis, Limits, NoiseFloor, Resolved, Tolerance};
 
 /// One figure held against its limit.
 #[derive(Clone, Debug, PartialEq)]
@@ -13,6 +13,8 @@ pub struct Criterion {
     pub measured: Option<f64>,
     /// Its limit.
     pub limit: f64,
+    /// Where the limit came from.
+    pub basis: Basis,
     /// Whether it holds.
     pub passed: bool,
     /// Share of the limit used up; above 1 it is broken. `None` where no such number exists.
@@ -26,16 +28,19 @@ pub struct Judgement {
     pub passed: bool,
     /// All that were asked for.
     pub criteria: Vec<Criterion>,
-    /// Where the limits came from.
-    pub basis: Basis,
     /// A cause that the figures prove.
     pub diagnosis: Option<String>,
 }
 
 impl Judgement {
-    /// The largest share of a limit that is used up.
-    pub fn used(&self) -> Option<f64> {
-        self.criteria.iter().filter_map(|criterion| criterion.used).max_by(f64::total_cmp)
+    /// The largest share of a limit that is used up; infinite where a limit is broken by more than any share.
+    pub fn used(&self) -> f64 {
+        let used = |criterion: &Criterion| match criterion.used {
+            Some(used) => used,
+            None if criterion.passed => 0.0,
+            None => f64::INFINITY,
+        };
+        self.criteria.iter().map(used).max_by(f64::total_cmp).unwrap_or(0.0)
     }
 }
 
@@ -47,65 +52,61 @@ pub fn judge(
     tolerance: &Tolerance,
     floor: Option<&NoiseFloor>,
 ) -> Judgement {
-    let (limits, basis) = tolerance.resolve(floor);
+    let Resolved { limits, rel_l2, rel_linf } = tolerance.resolve(floor);
     let mut criteria = Vec::new();
-    let count = |name, measured: usize| at_most(name, Some(measured as f64), 0.0);
+    let count = |name, measured: usize| at_most(name, Some(measured as f64), 0.0, Basis::Mapping);
     if metrics.n == 0 {
-        criteria.push(Criterion {
-            name: "elements",
-            measured: Some(0.0),
-            limit: 1.0,
-            passed: false,
-            used: None,
-        });
+        criteria.push(unmet("elements"));
     }
     if metrics.non_finite_mismatches > 0 {
         criteria.push(count("non_finite_mismatches", metrics.non_finite_mismatches));
-    } else if !limits.allow_non_finite && metrics.non_finite() > 0 {
+    } else if limits.allow_non_finite != Some(true) && metrics.non_finite() > 0 {
         criteria.push(count("non_finite", metrics.non_finite()));
     }
     if metrics.zero_reference {
         // Relative figures are undefined: the absolute error decides.
-        criteria.push(at_most("max_abs", metrics.max_abs, limits.max_abs.unwrap_or(0.0)));
+        criteria.push(at_most("max_abs", metrics.max_abs, limits.max_abs.unwrap_or(0.0), Basis::Mapping));
     } else {
         let figures = [
-            ("rel_l2", metrics.rel_l2, limits.rel_l2),
-            ("rel_linf", metrics.rel_linf, limits.rel_linf),
-            ("max_abs", metrics.max_abs, limits.max_abs),
-            ("mean_abs", metrics.mean_abs, limits.mean_abs),
+            ("rel_l2", metrics.rel_l2, limits.rel_l2, rel_l2),
+            ("rel_linf", metrics.rel_linf, limits.rel_linf, rel_linf),
+            ("max_abs", metrics.max_abs, limits.max_abs, Basis::Mapping),
+            ("mean_abs", metrics.mean_abs, limits.mean_abs, Basis::Mapping),
         ];
-        for (name, measured, limit) in figures {
-            criteria.extend(limit.map(|limit| at_most(name, measured, limit)));
+        for (name, measured, limit, basis) in figures {
+            criteria.extend(limit.map(|limit| at_most(name, measured, limit, basis)));
         }
-        if let Some(limit) = limits.cosine {
-            let passed = metrics.cosine.is_some_and(|cosine| cosine >= limit);
-            criteria.push(Criterion { name: "cosine", measured: metrics.cosine, limit, passed, used: None });
-        }
+        criteria.extend(limits.cosine.map(|limit| at_least_cosine(metrics.cosine, limit)));
     }
     criteria.extend(element_rule(&limits, a, b));
-    let nothing_asked = criteria.is_empty();
-    let passed = !nothing_asked && criteria.iter().all(|criterion| criterion.passed);
-    if nothing_asked {
-        criteria.push(Criterion {
-            name: "limits",
-            measured: Some(0.0),
-            limit: 1.0,
-            passed: false,
-            used: None,
-        });
+    if criteria.is_empty() {
+        criteria.push(unmet("limits"));
     }
+    let passed = criteria.iter().all(|criterion| criterion.passed);
     let diagnosis = if passed { None } else { diagnose(metrics) };
-    Judgement { passed, criteria, basis, diagnosis }
+    Judgement { passed, criteria, diagnosis }
 }
 
-fn at_most(name: &'static str, measured: Option<f64>, limit: f64) -> Criterion {
+/// Something that there must be at least one of, and is not.
+fn unmet(name: &'static str) -> Criterion {
+    Criterion { name, measured: Some(0.0), limit: 1.0, basis: Basis::Mapping, passed: false, used: None }
+}
+
+fn at_most(name: &'static str, measured: Option<f64>, limit: f64, basis: Basis) -> Criterion {
     let passed = measured.is_some_and(|measured| measured <= limit);
     let used = measured.and_then(|measured| match (measured, limit) {
         (0.0, _) => Some(0.0),
         (_, 0.0) => None,
         (measured, limit) => Some(measured / limit),
     });
-    Criterion { name, measured, limit, passed, used }
+    Criterion { name, measured, limit, basis, passed, used }
+}
+
+fn at_least_cosine(measured: Option<f64>, limit: f64) -> Criterion {
+    let passed = measured.is_some_and(|cosine| cosine >= limit);
+    // The distance from 1 is what a limit leaves to be used up.
+    let used = measured.filter(|_| limit < 1.0).map(|cosine| (1.0 - cosine).max(0.0) / (1.0 - limit));
+    Criterion { name: "cosine", measured, limit, basis: Basis::Mapping, passed, used }
 }
 
 fn element_rule(limits: &Limits, a: &Values, b: &Values) -> Option<Criterion> {
@@ -113,7 +114,8 @@ fn element_rule(limits: &Limits, a: &Values, b: &Values) -> Option<Criterion> {
         return None;
     }
     let outliers = count_outliers(a, b, limits.atol.unwrap_or(0.0), limits.rtol.unwrap_or(0.0));
-    Some(at_most("outliers", Some(outliers as f64), limits.outliers as f64))
+    let budget = limits.outliers.unwrap_or(0) as f64;
+    Some(at_most("outliers", Some(outliers as f64), budget, Basis::Mapping))
 }
 
 /// Only what the figures prove.
@@ -122,7 +124,7 @@ fn diagnose(metrics: &Metrics) -> Option<String> {
         return Some("there is no element to compare".into());
     }
     if metrics.non_finite_mismatches > 0 {
-        return Some(format!("{} elements are NaN or Inf on one side only", metrics.non_finite_mismatches));
+        return Some(format!("{} elements differ in NaN or Inf", metrics.non_finite_mismatches));
     }
     if metrics.zero_candidate && !metrics.zero_reference {
         return Some("every element of the candidate is 0".into());
@@ -134,7 +136,12 @@ fn diagnose(metrics: &Metrics) -> Option<String> {
     let off = (scale - 1.0).abs();
     // What a factor leaves of ‖d‖/‖b‖ once it is taken out is sqrt(1 - cosine²).
     let left = (1.0 - cosine * cosine).max(0.0).sqrt();
-    (off > 1e-6 && left < 0.05 * off).then(|| format!("the candidate is the reference times {scale:.6}"))
+    let factor = |scale: f64| match scale.abs() {
+        1e-3..1e6 => format!("{scale:.6}"),
+        _ => format!("{scale:.6e}"),
+    };
+    (off > 1e-6 && left < 0.05 * off)
+        .then(|| format!("the candidate is the reference times {}", factor(scale)))
 }
 
 #[cfg(test)]
@@ -145,7 +152,7 @@ mod tests {
     fn verdict(a: &[f32], b: &[f32], limits: Limits) -> Judgement {
         let (a, b) = (Values::F32(a.to_vec()), Values::F32(b.to_vec()));
         let metrics = Metrics::of(&a, &b, (Dtype::F32, Dtype::F32));
-        judge(&metrics, &a, &b, &Tolerance { limits, times_floor: None }, None)
+        judge(&metrics, &a, &b, &Tolerance { rule: limits, ..Tolerance::default() }, None)
     }
 
     fn rel_l2(limit: f64) -> Limits {
@@ -157,7 +164,7 @@ mod tests {
         assert!(verdict(&[1.5], &[1.0], rel_l2(0.5)).passed);
         let broken = verdict(&[1.5], &[1.0], rel_l2(0.25));
         assert!(!broken.passed);
-        assert_eq!(broken.used(), Some(2.0));
+        assert_eq!(broken.used(), 2.0);
     }
 
     #[test]
@@ -178,7 +185,7 @@ mod tests {
     #[test]
     fn trap_05_and_06_infinities() {
         let inf = f32::INFINITY;
-        let allowed = Limits { allow_non_finite: true, ..rel_l2(1e-6) };
+        let allowed = Limits { allow_non_finite: Some(true), ..rel_l2(1e-6) };
         assert!(!verdict(&[inf, 1.0], &[inf, 1.0], rel_l2(1e-6)).passed);
         assert!(verdict(&[inf, 1.0], &[inf, 1.0], allowed).passed);
         assert!(!verdict(&[inf, 2.0], &[inf, 1.0], allowed).passed);
@@ -187,7 +194,12 @@ mod tests {
 
     #[test]
     fn the_element_rule_has_a_budget() {
-        let limits = |outliers| Limits { atol: Some(0.1), rtol: Some(0.1), outliers, ..Limits::default() };
+        let limits = |outliers| Limits {
+            atol: Some(0.1),
+            rtol: Some(0.1),
+            outliers: Some(outliers),
+            ..Limits::default()
+        };
         assert!(verdict(&[1.19, 1.0], &[1.0, 1.0], limits(0)).passed);
         assert!(!verdict(&[1.3, 1.0], &[1.0, 1.0], limits(0)).passed);
         assert!(verdict(&[1.3, 1.0], &[1.0, 1.0], limits(1)).passed);

@@ -15,7 +15,7 @@ fn gemma3n() -> Mapping {
 fn paired(candidates: &[&str], references: &[&str], identical: bool) -> Pairing {
     let owned = |names: &[&str]| names.iter().map(ToString::to_string).collect::<Vec<_>>();
     let references = ReferenceNames { present: owned(references), ..ReferenceNames::default() };
-    pair(&gemma3n(), &owned(candidates), &references, &|_, _, _| identical)
+    pair(&gemma3n(), &owned(candidates), &references, &|_, _| identical)
 }
 
 fn pairs(pairing: &Pairing) -> Vec<(&str, &str)> {
@@ -78,7 +78,7 @@ fn a_renamed_tensor_is_missing_and_unmapped_with_a_hint() {
 #[test]
 fn what_a_manifest_lists_and_is_gone_is_missing() {
     let references = ReferenceNames { gone: vec!["timm_model_msfa".into()], ..ReferenceNames::default() };
-    let pairing = pair(&gemma3n(), &[], &references, &|_, _, _| false);
+    let pairing = pair(&gemma3n(), &[], &references, &|_, _| false);
     assert_eq!(pairing.missing[0].wanted_by, WantedBy::Manifest);
 }
 

@@ -1,9 +1,10 @@
 //! The encoder as the candidate: how it is loaded and run.
 
+use std::io::Read;
 use std::path::Path;
 
-use encoder::{Checkpoint, Isa, LoadOptions, Model, Padding, Settings};
-use harness::provenance::{self, Hashed};
+use encoder::{Checkpoint, Isa, LoadOptions, Model, Padding, Settings, TapTensor};
+use harness::tensor::Values;
 
 use crate::console::Failure;
 
@@ -31,10 +32,10 @@ enum PaddingArgument {
 }
 
 fn resolution(text: &str) -> Result<(usize, usize), String> {
-    let parse = |number: &str| number.parse().ok().filter(|n| *n > 0);
+    let parse = |number: &str| number.parse().ok().filter(|n| (1..=4096).contains(n));
     match text.split_once('x').map(|(height, width)| (parse(height), parse(width))) {
         Some((Some(height), Some(width))) => Ok((height, width)),
-        _ => Err("expected height x width, such as 16x16".to_string()),
+        _ => Err("expected height x width, each from 1 to 4096, such as 16x16".to_string()),
     }
 }
 
@@ -45,16 +46,36 @@ fn isa(text: &str) -> Result<Isa, String> {
 impl EncoderArguments {
     /// The thread pool that the run is confined to.
     pub(crate) fn pool(&self) -> Result<rayon::ThreadPool, Failure> {
-        if self.threads == Some(0) {
-            return Err(Failure::usage("--threads 0 leaves nobody to work", "leave it out to use all cores"));
+        match self.threads {
+            Some(0) => {
+                return Err(Failure::usage(
+                    "--threads 0 leaves nobody to work",
+                    "leave it out to use all cores",
+                ));
+            }
+            Some(threads) if threads > 1024 => {
+                let message = format!("--threads {threads}: expected at most 1024");
+                return Err(Failure::usage(message, "leave it out to use all cores"));
+            }
+            _ => {}
         }
         rayon::ThreadPoolBuilder::new().num_threads(self.threads.unwrap_or(0)).build().map_err(|error| {
             Failure::usage(format!("cannot start the threads: {error}"), "try fewer with --threads")
         })
     }
 
-    /// Loads the model with these settings, over those of a reference set where it has any; with it the weights' hash.
-    pub(crate) fn load(&self, weights: &Path, set: Option<Settings>) -> Result<(Model, Hashed), Failure> {
+    /// Whether any of what a model is loaded with is given.
+    pub(crate) fn chooses_a_model(&self) -> bool {
+        self.padding.is_some() || self.output_resolution.is_some() || self.isa.is_some()
+    }
+
+    /// Opens the weights.
+    pub(crate) fn open(&self, weights: &Path) -> Result<Checkpoint, Failure> {
+        Checkpoint::open(weights).map_err(Failure::unreadable)
+    }
+
+    /// Loads the model with these settings, over those of a reference set where it has any.
+    pub(crate) fn load(&self, checkpoint: &Checkpoint, set: Option<Settings>) -> Result<Model, Failure> {
         let set = set.unwrap_or_default();
         let settings = Settings {
             padding: match self.padding {
@@ -65,10 +86,29 @@ impl EncoderArguments {
             output_resolution: self.output_resolution.unwrap_or(set.output_resolution),
             kv_stride: set.kv_stride,
         };
-        let checkpoint = Checkpoint::open(weights).map_err(Failure::unreadable)?;
-        let hash = provenance::hash_files(checkpoint.files()).map_err(Failure::unreadable)?;
-        let model = Model::load(&checkpoint, &LoadOptions { settings, isa: self.isa })
-            .map_err(Failure::unreadable)?;
-        Ok((model, hash))
+        Model::load(checkpoint, &LoadOptions { settings, isa: self.isa }).map_err(|error| match error {
+            encoder::Error::UnknownIsa { .. } | encoder::Error::IsaNotAvailable { .. } => {
+                Failure::usage(error.to_string(), "cargo xtask parity --help lists the instruction sets")
+            }
+            error => Failure::unreadable(error),
+        })
     }
+}
+
+/// Reads an input: an image, or an `.npy` of `[batch, channels, height, width]`.
+pub(crate) fn read_input(path: &Path) -> Result<TapTensor, Failure> {
+    let mut magic = [0; 6];
+    let regular = std::fs::metadata(path).is_ok_and(|metadata| metadata.is_file());
+    let npy = regular
+        && std::fs::File::open(path).is_ok_and(|mut file| file.read_exact(&mut magic).is_ok())
+        && &magic == b"\x93NUMPY";
+    if !npy && path.extension().is_none_or(|extension| extension != "npy") {
+        return encoder::input::read_image(path).map_err(Failure::unreadable);
+    }
+    let tensor = harness::npy::read(path, None).map_err(Failure::unreadable)?;
+    let data = match tensor.values() {
+        Values::F32(values) => values.clone(),
+        Values::F64(values) => values.iter().map(|x| *x as f32).collect(),
+    };
+    Ok(TapTensor { shape: tensor.shape().to_vec(), data })
 }

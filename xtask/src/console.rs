@@ -1,8 +1,13 @@
 //! What a command says when it cannot do its work.
 
+use std::io::Write;
+use std::path::Path;
 use std::process::ExitCode;
 
+use harness::comparison::{Comparison, Obstacle, Origin};
 use harness::exit_code;
+
+use crate::paths;
 
 /// What a command ends with.
 pub(crate) type Outcome = Result<ExitCode, Failure>;
@@ -42,11 +47,19 @@ impl Failure {
     }
 
     /// Something that could not be written.
-    pub(crate) fn write(path: &std::path::Path, error: &std::io::Error) -> Failure {
-        Failure::usage(
-            format!("cannot write {}: {error}", path.display()),
-            "is the folder there, and is there space?",
-        )
+    pub(crate) fn write(path: &Path, error: &std::io::Error) -> Failure {
+        Failure::unusable(format!("cannot write {}: {error}", path.display()))
+            .help("is the folder there, and is there space?")
+    }
+
+    /// A comparison that says why it could not be made.
+    pub(crate) fn instead_of(&self, reference: &Path) -> Comparison {
+        let title = paths::shown(reference);
+        Comparison {
+            reference: Origin { title, folder: Some(reference.to_path_buf()), ..Origin::default() },
+            obstacle: Some(Obstacle { message: self.message.clone(), exit_code: self.code }),
+            ..Comparison::default()
+        }
     }
 
     pub(crate) fn help(mut self, help: impl Into<String>) -> Failure {
@@ -73,4 +86,17 @@ pub(crate) fn report(failure: Failure) -> ExitCode {
         anstream::eprintln!("help: {help}");
     }
     ExitCode::from(failure.code)
+}
+
+/// Prints to the standard output. Whoever closes it has read enough; where it cannot be written there is nobody to tell
+/// the verdict to, which is a failure.
+pub(crate) fn say(text: &str) {
+    let mut out = anstream::stdout().lock();
+    match writeln!(out, "{}", text.trim_end_matches('\n')).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            anstream::eprintln!("error: cannot write to the standard output: {error}");
+            std::process::exit(i32::from(exit_code::UNREADABLE));
+        }
+        _ => {}
+    }
 }

@@ -4,6 +4,7 @@
 
 mod candidate;
 mod command;
+mod compare;
 mod console;
 mod origins;
 mod paths;

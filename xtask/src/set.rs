@@ -8,21 +8,27 @@ use harness::manifest::{self, Manifest};
 use crate::console::Failure;
 use crate::paths;
 
-/// The committed sets, by name: every folder in `fixtures/` with a manifest.
+/// The sets in `fixtures/`, by name: every folder there with a reference, which then must have a manifest too.
 pub(crate) fn committed() -> Result<Vec<PathBuf>, Failure> {
     let folder = PathBuf::from(paths::shown(&paths::fixtures()));
-    let entries = std::fs::read_dir(&folder)
-        .map_err(|error| Failure::unusable(format!("{}: cannot be read: {error}", folder.display())))?;
-    let mut sets: Vec<PathBuf> = entries
-        .filter_map(|entry| Some(entry.ok()?.path()))
-        .filter(|path| path.join(manifest::FILE_NAME).is_file())
-        .collect();
-    sets.sort();
-    match sets.is_empty() {
-        true => Err(Failure::unusable(format!("{}: expected reference sets, found none", folder.display()))
-            .help("restore them with `git restore fixtures`")),
-        false => Ok(sets),
+    let unusable = |error| Failure::unusable(format!("{}: cannot be read: {error}", folder.display()));
+    let mut sets = Vec::new();
+    for entry in std::fs::read_dir(&folder).map_err(unusable)? {
+        let path = entry.map_err(unusable)?.path();
+        if path.join("reference").is_dir() || path.join(manifest::FILE_NAME).is_file() {
+            sets.push(path);
+        }
     }
+    sets.sort();
+    let broken = sets.iter().find(|path| !path.join(manifest::FILE_NAME).is_file());
+    let problem = match broken {
+        Some(path) => {
+            format!("{}: expected a reference set, found no {}", path.display(), manifest::FILE_NAME)
+        }
+        None if sets.is_empty() => format!("{}: expected reference sets, found none", folder.display()),
+        None => return Ok(sets),
+    };
+    Err(Failure::unusable(problem).help("restore them with `git restore fixtures`"))
 }
 
 /// The encoder's settings that a set was made with.

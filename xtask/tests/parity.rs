@@ -1,6 +1,7 @@
 //! `cargo xtask parity` as its users meet it: exit codes and what is printed.
 #![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use assert_cmd::Command;
@@ -97,12 +98,33 @@ fn the_encoder_passes_on_every_committed_set() {
     let report: serde_json::Value = serde_json::from_slice(&std::fs::read(json).unwrap()).unwrap();
     assert!(report["summary"]["compared"].as_u64().unwrap() >= 45);
     assert_eq!(report["summary"]["verdict"], "pass");
+    let floors = floors();
     for layer in report["layers"].as_array().unwrap() {
-        let criteria = layer["tolerance"]["criteria"].as_array().unwrap();
-        let rel_l2 = criteria.iter().find(|criterion| criterion["metric"] == "rel_l2").unwrap();
-        assert_eq!(layer["tolerance"]["basis"], "noise_floor");
-        assert!(rel_l2["measured"].as_f64().unwrap() <= rel_l2["limit"].as_f64().unwrap(), "{layer}");
+        let set = &report["provenance"][layer["comparison"].as_u64().unwrap() as usize]["reference"]["title"];
+        let set = set.as_str().unwrap().trim_start_matches("set ").split(',').next().unwrap().to_string();
+        let floor = floors[&(set, layer["reference"].as_str().unwrap().to_string())];
+        assert!(layer["rel_l2"].as_f64().unwrap() <= 4.0 * floor, "over 4 times {floor:e}: {layer}");
     }
+    let sets: BTreeSet<&String> = floors.keys().map(|(set, _)| set).collect();
+    assert_eq!(
+        sets.into_iter().collect::<Vec<_>>(),
+        ["blocks", "ggml-small", "odd-bilinear", "symmetric", "variants"]
+    );
+}
+
+/// The noise floor (rel_l2) of every tensor by set and name, as the manifests record it.
+fn floors() -> BTreeMap<(String, String), f64> {
+    let mut floors = BTreeMap::new();
+    for entry in std::fs::read_dir(root().join("fixtures")).unwrap() {
+        let Ok(text) = std::fs::read(entry.unwrap().path().join("manifest.json")) else { continue };
+        let manifest: serde_json::Value = serde_json::from_slice(&text).unwrap();
+        for tensor in manifest["tensors"].as_array().unwrap() {
+            let name = |value: &serde_json::Value| value.as_str().unwrap().to_string();
+            let floor = tensor["noise_floor"]["rel_l2"].as_f64().unwrap();
+            floors.insert((name(&manifest["set"]), name(&tensor["name"])), floor);
+        }
+    }
+    floors
 }
 
 #[test]
@@ -176,11 +198,13 @@ fn a_typo_in_the_mapping_is_a_matter_of_usage() {
     )
     .unwrap();
     let typo = mapping.to_str().unwrap();
+    let line = 1 + text.lines().position(|line| line == "reference = \"timm_model_conv_stem\"").unwrap();
+    let place = format!("typo.toml:{line}:1");
     for arguments in [&["parity", "--mapping", typo][..], &["mapping", "check", typo]] {
         xtask(arguments)
             .assert()
             .code(2)
-            .stderr(contains("typo.toml:24:1"))
+            .stderr(contains(&place))
             .stderr(contains("did you mean `reference`?"));
     }
 }
@@ -220,7 +244,7 @@ fn trap_01_unrelated_tensors_are_no_pass() {
 
 #[test]
 fn unusable_folders_and_options_say_what_to_do() {
-    let cases: [(&[&str], u8, &str); 7] = [
+    let cases: [(&[&str], u8, &str); 9] = [
         (&["--candidate", DUMP], 2, "--reference"),
         (&["--profile", "f23"], 2, "no profile `f23`; did you mean `f32`?"),
         (&["--reference", "fixtures/block"], 5, "did you mean `fixtures/blocks`?"),
@@ -228,6 +252,12 @@ fn unusable_folders_and_options_say_what_to_do() {
         (&["--reference", DUMP], 5, "expected files named `debug_activation_{name}.npy`"),
         (&["--threads", "0"], 2, "leaves nobody to work"),
         (&["--report", "xml=a"], 2, "expected json=PATH"),
+        (&["--report", "json=README.md/parity.json", "--reference", "fixtures/symmetric"], 5, "cannot write"),
+        (
+            &["--candidate", DUMP, "--reference", "fixtures/ggml-small", "--isa", "portable"],
+            2,
+            "have nothing to act on",
+        ),
     ];
     for (arguments, code, message) in cases {
         let all: Vec<&str> = ["parity"].iter().chain(arguments).copied().collect();
@@ -379,4 +409,52 @@ fn a_dump_says_what_it_is_of() {
         .assert()
         .code(0)
         .stdout(contains("note: what weights and input the candidate is of is not recorded"));
+}
+
+#[test]
+fn a_bad_instruction_set_is_a_matter_of_usage() {
+    xtask(&["parity", "--reference", "fixtures/symmetric"]).env("ENCODER_MAX_ISA", "sse9").assert().code(2);
+    xtask(&["parity", "--reference", "fixtures/symmetric", "--isa", "sse9"]).assert().code(2);
+}
+
+#[test]
+fn sub_folders_of_the_checkout_do_as_well() {
+    xtask(&["parity", "--quiet"]).current_dir(root().join("fixtures")).assert().code(0);
+    xtask(&["parity", "--quiet", "--reference", "."])
+        .current_dir(root().join("fixtures/blocks"))
+        .assert()
+        .code(0);
+    xtask(&["parity", "--quiet", "--reference", "."])
+        .current_dir(root().join("fixtures/blocks/reference"))
+        .assert()
+        .code(0)
+        .stdout(contains("40 compared, 40 passed"));
+}
+
+#[test]
+fn a_report_of_an_earlier_run_does_not_stand_for_this_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let report = folder.path().join("new/parity.json");
+    let argument = format!("json={}", report.display());
+    let verdict = || {
+        let report: serde_json::Value = serde_json::from_slice(&std::fs::read(&report).unwrap()).unwrap();
+        report["summary"]["verdict"].as_str().unwrap().to_string()
+    };
+    xtask(&["parity", "--reference", "fixtures/symmetric", "--report", &argument]).assert().code(0);
+    assert_eq!(verdict(), "pass");
+    xtask(&["parity", "--reference", "fixtures/none", "--report", &argument]).assert().code(5);
+    assert_eq!(verdict(), "fail");
+}
+
+#[test]
+fn a_limit_of_a_rule_holds_where_a_noise_floor_is_recorded() {
+    let folder = tempfile::tempdir().unwrap();
+    let mapping = folder.path().join("tight.toml");
+    let text = std::fs::read_to_string(root().join("mappings/gemma3n.toml")).unwrap();
+    let tight = "name = \"stem\"\nlimits.f32 = { rel_l2 = 1e-12 }";
+    std::fs::write(&mapping, text.replacen("name = \"stem\"", tight, 1)).unwrap();
+    xtask(&["parity", "--reference", "fixtures/blocks", "--mapping", mapping.to_str().unwrap()])
+        .assert()
+        .code(1)
+        .stdout(contains("first failing layer: mobilenet_stem_output"));
 }

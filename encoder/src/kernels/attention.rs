@@ -96,3 +96,49 @@ fn softmax<S: Simd>(simd: S, scale: f32, row: &mut [f32]) {
         *x *= inverse;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernels::packing::DEPTH;
+    use crate::testing::{available_isas, values};
+
+    fn naive(queries: &[f32], keys: &[f32], v: &[f32], (key_dim, value_dim): (usize, usize)) -> Vec<f64> {
+        let dot =
+            |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum::<f64>();
+        let mut out = Vec::new();
+        for query in queries.chunks_exact(key_dim) {
+            let scores = keys.chunks_exact(key_dim).map(|key| dot(query, key) / (key_dim as f64).sqrt());
+            let weights: Vec<f64> = scores.map(f64::exp).collect();
+            let sum: f64 = weights.iter().sum();
+            out.extend((0..value_dim).map(|d| {
+                let weighted =
+                    weights.iter().zip(v.chunks_exact(value_dim)).map(|(w, v)| w * f64::from(v[d]));
+                weighted.sum::<f64>() / sum
+            }));
+        }
+        out
+    }
+
+    #[test]
+    fn agrees_with_the_naive_one_around_every_edge() {
+        for isa in available_isas() {
+            for positions in [1, 2, 15, 16, 17, DEPTH - 1, DEPTH, DEPTH + 1, 2 * DEPTH + 3] {
+                for (rows, dims) in [(1, (1, 1)), (7, (8, 5)), (33, (17, 16))] {
+                    let queries = values(rows * dims.0, 1);
+                    let (keys, v) = (values(positions * dims.0, 2), values(positions * dims.1, 3));
+                    let mut out = vec![f32::NAN; rows * dims.1];
+                    attention(isa, &queries, &keys, &v, dims, &mut out);
+                    let exact = naive(&queries, &keys, &v, dims);
+                    for (i, (out, exact)) in out.iter().zip(&exact).enumerate() {
+                        let error = (f64::from(*out) - exact).abs();
+                        assert!(
+                            error <= 1e-6,
+                            "{isa}, {positions} positions, {rows} rows, element {i}: {out} for {exact}"
+                        );
+                    }
+                }
+            }
+        }
+    }
+}

@@ -88,3 +88,48 @@ impl Kernel for Line<'_, '_> {
         epilogue.apply(simd, line * x.output, channels, out);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernels::convolution::Padding;
+    use crate::simd::MAX_LANES;
+    use crate::testing::{available_isas, values};
+
+    #[test]
+    fn agrees_with_the_naive_one_around_every_edge() {
+        for isa in available_isas() {
+            for channels in [1, MAX_LANES / 2 - 1, MAX_LANES / 2 + 1, MAX_LANES - 1, MAX_LANES, MAX_LANES + 1]
+            {
+                for (kernel, stride) in [(3, 1), (3, 2), (5, 1), (5, 2)] {
+                    for (height, width) in [(1, 1), (2, 5), (7, 4)] {
+                        let axis = |size| Axis::new(Padding::Same, size, kernel, stride).unwrap();
+                        let (y, x) = (axis(height), axis(width));
+                        let image = values(2 * height * width * channels, 1);
+                        let weights = values(kernel * kernel * channels, 2);
+                        let mut out = vec![f32::NAN; 2 * y.output * x.output * channels];
+                        depthwise(isa, &image, channels, (y, x), &weights, &RowOps::default(), &mut out);
+                        for (i, out) in out.iter().enumerate() {
+                            let (c, pixel) = (i % channels, i / channels);
+                            let (ox, line) = (pixel % x.output, pixel / x.output);
+                            let (oy, batch) = (line % y.output, line / y.output);
+                            let mut exact = 0.0;
+                            for (ky, kx) in (0..kernel).flat_map(|ky| (0..kernel).map(move |kx| (ky, kx))) {
+                                if let (Some(iy), Some(ix)) = (y.source(oy, ky), x.source(ox, kx)) {
+                                    let a = image[((batch * height + iy) * width + ix) * channels + c];
+                                    let b = weights[(ky * kernel + kx) * channels + c];
+                                    exact += f64::from(a) * f64::from(b);
+                                }
+                            }
+                            let error = (f64::from(*out) - exact).abs();
+                            assert!(
+                                error <= 2e-6,
+                                "{isa}, {channels} channels, {kernel}x{kernel} / {stride}, {height}x{width}, element {i}"
+                            );
+                        }
+                    }
+                }
+            }
+        }
+    }
+}

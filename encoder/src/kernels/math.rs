@@ -50,7 +50,7 @@ pub(crate) const GELU_MAX_ERROR: f64 = 2.0e-7;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::simd::{Isa, Kernel};
+    use crate::simd::Kernel;
     use crate::testing::available_isas;
 
     struct Map<'a>(&'a mut [f32], bool);
@@ -112,6 +112,5 @@ mod tests {
             assert!(y[0].abs() < 1e-30 && y[1].abs() < 1e-30, "{isa}: {y:?}");
             assert_eq!(y[2..], [0.0, 50.0, 1e3], "{isa}");
         }
-        assert!(Isa::Portable.is_available());
     }
 }

@@ -136,7 +136,10 @@ impl Isa {
         Ok(best.unwrap_or(Isa::Portable))
     }
 
-    /// Runs a kernel compiled for this instruction set, or for the portable one where the CPU lacks it.
+    /// Runs a kernel compiled for this instruction set.
+    ///
+    /// # Panics
+    /// Where the CPU lacks it: panels are packed for one instruction set, no other may read them.
     #[inline]
     pub(crate) fn run<K: Kernel>(self, kernel: K) -> K::Output {
         match self {
@@ -152,9 +155,11 @@ impl Isa {
                     return token.run(kernel);
                 }
             }
+            Isa::Portable => return kernel.run(portable::Portable),
+            #[cfg(not(target_arch = "x86_64"))]
             _ => {}
         }
-        kernel.run(portable::Portable)
+        panic!("this CPU has no {self}");
     }
 
     /// (rows, columns) of the GEMM register tile.

@@ -19,6 +19,18 @@ impl Problem {
         Checkpoint::from_tensors(self.tensors()).unwrap()
     }
 
+    /// The checkpoint with every weight moved up or down by `share` of itself.
+    pub(crate) fn nudged(&self, share: f32) -> Checkpoint {
+        let mut random = Random(self.seed.rotate_left(31) | 1);
+        let nudge = |(name, shape, mut data): (String, Vec<usize>, Vec<f32>)| {
+            for x in &mut data {
+                *x *= if random.next() < 0.0 { 1.0 - share } else { 1.0 + share };
+            }
+            (name, shape, data)
+        };
+        Checkpoint::from_tensors(self.tensors().into_iter().map(nudge)).unwrap()
+    }
+
     /// Name, shape, elements of every weight.
     pub(crate) fn tensors(&self) -> Vec<(String, Vec<usize>, Vec<f32>)> {
         let mut tensors = Vec::new();

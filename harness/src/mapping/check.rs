@@ -12,7 +12,10 @@ use super::file::{
 };
 use super::finding::{Finding, position, suggestion};
 use super::placeholder::LengthsSource;
-use super::{Alias, Flattened, Ignore, Mapping, Placeholders, Profile, Rule, SCHEMA_VERSION, SideFormat};
+use super::{
+    Alias, Flattened, Ignore, Mapping, MinimumCoverage, Placeholders, Profile, Rule, SCHEMA_VERSION, Side,
+    SideFormat,
+};
 use crate::layout::Layout;
 use crate::template::{Template, Wildcards};
 use crate::tensor::Dtype;
@@ -27,6 +30,10 @@ pub(super) fn check(path: &Path, text: &str, file: File) -> Result<Mapping, Vec<
     let candidate = checker.side(&file.candidate);
     let reference = checker.side(&file.reference);
     let placeholders = checker.placeholders(&file);
+    if !checker.findings.is_empty() {
+        // What stands on these would only repeat them.
+        return Err(checker.findings);
+    }
     let profiles = checker.profiles(&file.profiles);
     let layouts = [checker.layout(&file.candidate.layout), checker.layout(&file.reference.layout)];
     let rules: Vec<Rule> = match layouts {
@@ -68,6 +75,7 @@ pub(super) fn check(path: &Path, text: &str, file: File) -> Result<Mapping, Vec<
         name: file.name,
         candidate,
         reference,
+        coverage: MinimumCoverage { layers: file.coverage.min_layers, elements: file.coverage.min_elements },
         placeholders,
         rules,
         ignores,
@@ -188,7 +196,8 @@ impl Checker<'_> {
             };
             if let Some(lengths) = lengths {
                 let (outer, inner) = (outer.get_ref().clone(), inner.get_ref().clone());
-                placeholders.insert(name.get_ref().clone(), Flattened { outer, inner, lengths });
+                let span = written.lengths_from.as_ref().map_or(name.span(), Spanned::span);
+                placeholders.insert(name.get_ref().clone(), Flattened { outer, inner, lengths, span });
             }
         }
         placeholders
@@ -225,23 +234,42 @@ impl Checker<'_> {
     fn not_a_limit(&mut self, span: Range<usize>, name: &str) {
         let label = format!("`{name}` is negative, not finite, or out of range");
         self.findings.push(Finding::error(span, "not a limit", label).help(
-            "limits are figures of 0 or more (cosine: -1 to 1); times_floor holds factors of 1 or more, at least one",
+            "limits are figures of 0 or more (cosine: -1 to 1); times_floor holds factors of 1 to 100, at least one",
         ));
     }
 
-    fn profiles(&mut self, written: &BTreeMap<String, FileProfile>) -> BTreeMap<String, Profile> {
+    fn profiles(&mut self, written: &BTreeMap<Spanned<String>, FileProfile>) -> BTreeMap<String, Profile> {
         let mut profiles = BTreeMap::new();
-        for (name, profile) in written {
-            let limits = profile.limits.as_ref().and_then(|limits| self.limits(limits));
+        for (key, profile) in written {
+            let name = key.get_ref().clone();
+            let limits = profile.limits.as_ref().and_then(|limits| self.limits(limits)).unwrap_or_default();
             let times_floor = profile.times_floor.as_ref().and_then(|factors| {
                 let checked = factors.get_ref().check();
                 checked.map_err(|name| self.not_a_limit(factors.span(), name)).ok()
             });
+            // A mean passes one wrong element, a cosine any factor.
+            let bounds_every_element = limits.rel_linf.or(limits.max_abs).or(limits.rel_l2).is_some()
+                || limits.atol.or(limits.rtol).is_some()
+                || times_floor.is_some();
+            if !bounds_every_element {
+                self.findings.push(
+                    Finding::error(
+                        key.span(),
+                        format!("profile `{name}` sees too little"),
+                        "no limit that each element counts in",
+                    )
+                    .help("set `times_floor`, or one of rel_l2, rel_linf, max_abs, atol, rtol in `limits`"),
+                );
+            }
+            if limits.outliers.is_some() && limits.atol.or(limits.rtol).is_none() {
+                self.findings.push(Finding::error(
+                    key.span(),
+                    "`outliers` without `atol` or `rtol`",
+                    "has no effect",
+                ));
+            }
             let description = profile.description.clone();
-            profiles.insert(
-                name.clone(),
-                Profile { description, times_floor, limits: limits.unwrap_or_default() },
-            );
+            profiles.insert(name.clone(), Profile { name, description, times_floor, limits });
         }
         profiles
     }
@@ -394,6 +422,12 @@ impl Checker<'_> {
         }
         let mut when_identical_to = Vec::new();
         if let Some(same) = &written.when_identical_to {
+            if written.side == Side::Candidate {
+                let message = "`when_identical_to` on the candidate's side";
+                self.findings.push(Finding::error(same.span(), message, "is for the reference's only").help(
+                    "a candidate may still have to be computed when names are paired; ignore it by name",
+                ));
+            }
             when_identical_to = self.templates(same, Wildcards::Refused)?;
             for (value, template) in &when_identical_to {
                 for (_, name) in &names {

@@ -17,13 +17,15 @@ pub(super) struct File {
     pub(super) candidate: FileSide,
     pub(super) reference: FileSide,
     #[serde(default)]
+    pub(super) coverage: FileCoverage,
+    #[serde(default)]
     pub(super) placeholders: BTreeMap<Spanned<String>, FilePlaceholder>,
     #[serde(default, rename = "rule")]
     pub(super) rules: Vec<FileRule>,
     #[serde(default, rename = "ignore")]
     pub(super) ignores: Vec<FileIgnore>,
     #[serde(default, rename = "profile")]
-    pub(super) profiles: BTreeMap<String, FileProfile>,
+    pub(super) profiles: BTreeMap<Spanned<String>, FileProfile>,
 }
 
 #[derive(Deserialize)]
@@ -32,6 +34,15 @@ pub(super) struct FileSide {
     pub(super) files: Spanned<String>,
     pub(super) layout: Spanned<String>,
     pub(super) two_byte_integers: Option<TwoByteIntegers>,
+}
+
+#[derive(Clone, Copy, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct FileCoverage {
+    #[serde(default)]
+    pub(super) min_layers: usize,
+    #[serde(default)]
+    pub(super) min_elements: usize,
 }
 
 #[derive(Clone, Copy, Deserialize)]
@@ -165,8 +176,8 @@ impl FileLimits {
             cosine: self.cosine,
             atol: self.atol,
             rtol: self.rtol,
-            outliers: self.outliers.unwrap_or(0),
-            allow_non_finite: self.allow_non_finite.unwrap_or(false),
+            outliers: self.outliers,
+            allow_non_finite: self.allow_non_finite,
         })
     }
 }
@@ -182,7 +193,7 @@ impl FileFloorFactors {
     /// The factors; the name of one that is under 1 or not finite otherwise.
     pub(super) fn check(&self) -> Result<FloorFactors, &'static str> {
         for (name, factor) in [("rel_l2", self.rel_l2), ("rel_linf", self.rel_linf)] {
-            if factor.is_some_and(|factor| !(factor.is_finite() && factor >= 1.0)) {
+            if factor.is_some_and(|factor| !(1.0..=MAX_FACTOR).contains(&factor)) {
                 return Err(name);
             }
         }
@@ -192,6 +203,9 @@ impl FileFloorFactors {
         }
     }
 }
+
+/// A limit of more than this many noise floors sees too little.
+const MAX_FACTOR: f64 = 100.0;
 
 /// Reads the TOML; a mistake in it becomes a finding with a suggestion.
 pub(super) fn parse(text: &str) -> Result<File, Finding> {

@@ -16,6 +16,8 @@ pub struct Flattened {
     pub inner: String,
     /// How many values `inner` has for each of `outer`.
     pub lengths: LengthsSource,
+    /// Byte range of the lengths in the file.
+    pub span: std::ops::Range<usize>,
 }
 
 /// Where the lengths come from.
@@ -115,6 +117,7 @@ mod tests {
             outer: "stage".into(),
             inner: "index".into(),
             lengths: LengthsSource::ReferenceNames(template),
+            span: 0..0,
         };
         Lengths::of(&flattened, names.iter().copied())
     }

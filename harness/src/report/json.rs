@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use crate::comparison::{Compared, Comparison, Layer, Origin, Outcome, Summary};
+use crate::comparison::{Compared, Layer, Origin, Outcome, Run};
 use crate::exit_code;
 use crate::mapping::Side;
 use crate::pairing::WantedBy;
@@ -104,7 +104,6 @@ impl From<f64> for Number {
 
 #[derive(Serialize)]
 struct Tolerance<'a> {
-    basis: &'static str,
     criteria: Vec<DocumentCriterion<'a>>,
 }
 
@@ -113,6 +112,9 @@ struct DocumentCriterion<'a> {
     metric: &'a str,
     measured: Option<f64>,
     limit: f64,
+    basis: &'static str,
+    floor: Option<f64>,
+    factor: Option<f64>,
     passed: bool,
 }
 
@@ -165,7 +167,9 @@ struct DocumentProvenance<'a> {
     same_input: Option<&'a str>,
     candidate: DocumentOrigin<'a>,
     reference: DocumentOrigin<'a>,
+    obstacle: Option<&'a str>,
     remarks: &'a [String],
+    warnings: &'a [String],
 }
 
 #[derive(Serialize)]
@@ -230,27 +234,24 @@ fn layer(comparison: usize, layer: &Layer) -> DocumentLayer<'_> {
 }
 
 fn tolerance(compared: &Compared) -> Tolerance<'_> {
-    let criteria = compared.judgement.criteria.iter().map(|criterion| DocumentCriterion {
-        metric: criterion.name,
-        measured: criterion.measured,
-        limit: criterion.limit,
-        passed: criterion.passed,
+    let criteria = compared.judgement.criteria.iter().map(|criterion| {
+        let (basis, floor, factor) = match criterion.basis {
+            Basis::NoiseFloor { floor, factor } => ("noise_floor", Some(floor), Some(factor)),
+            Basis::Mapping => ("mapping", None, None),
+        };
+        let (metric, measured, limit) = (criterion.name, criterion.measured, criterion.limit);
+        DocumentCriterion { metric, measured, limit, basis, floor, factor, passed: criterion.passed }
     });
-    let basis = match compared.judgement.basis {
-        Basis::NoiseFloor => "noise_floor",
-        Basis::Mapping => "mapping",
-    };
-    Tolerance { basis, criteria: criteria.collect() }
+    Tolerance { criteria: criteria.collect() }
 }
 
 /// The report as text.
 ///
 /// # Errors
 /// When it cannot be written as JSON.
-pub fn render(comparisons: &[Comparison]) -> Result<String, serde_json::Error> {
-    let total = comparisons.iter().map(Comparison::summary).fold(Summary::default(), std::ops::Add::add);
-    let code = exit_code::most_fundamental(comparisons.iter().map(Comparison::exit_code));
-    let numbered = || comparisons.iter().enumerate();
+pub fn render(run: &Run) -> Result<String, serde_json::Error> {
+    let (total, code) = (run.summary(), run.exit_code());
+    let numbered = || run.comparisons.iter().enumerate();
     let document = Document {
         schema_version: SCHEMA_VERSION,
         summary: DocumentSummary {
@@ -266,7 +267,7 @@ pub fn render(comparisons: &[Comparison]) -> Result<String, serde_json::Error> {
             unreadable: total.unreadable,
             verdict: if code == exit_code::PASSED { "pass" } else { "fail" },
             exit_code: code,
-            first_failure: comparisons.iter().find_map(|c| Some(c.first_failure()?.name.as_str())),
+            first_failure: run.first_failure().map(|(_, layer)| layer.name.as_str()),
         },
         layers: numbered().flat_map(|(i, c)| c.layers.iter().map(move |l| layer(i, l))).collect(),
         missing: numbered()
@@ -331,7 +332,9 @@ pub fn render(comparisons: &[Comparison]) -> Result<String, serde_json::Error> {
                 same_input: c.input.as_deref(),
                 candidate: origin(&c.candidate),
                 reference: origin(&c.reference),
+                obstacle: c.obstacle.as_ref().map(|obstacle| obstacle.message.as_str()),
                 remarks: &c.remarks,
+                warnings: &c.warnings,
             })
             .collect(),
     };
@@ -342,7 +345,7 @@ pub fn render(comparisons: &[Comparison]) -> Result<String, serde_json::Error> {
 ///
 /// # Errors
 /// Whatever the file system says.
-pub fn write(path: &Path, comparisons: &[Comparison]) -> std::io::Result<()> {
-    let text = render(comparisons)?;
+pub fn write(path: &Path, run: &Run) -> std::io::Result<()> {
+    let text = render(run)?;
     crate::atomic::write(path, |out| out.write_all(text.as_bytes()))
 }

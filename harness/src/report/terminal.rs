@@ -4,11 +4,10 @@ use std::fmt::Write;
 
 use owo_colors::{OwoColorize, Style};
 
-use crate::comparison::{Compared, Comparison, Layer, Outcome, Summary};
+use crate::comparison::{Compared, Comparison, Layer, Outcome, Run};
 use crate::exit_code;
 use crate::mapping::Side;
 use crate::pairing::WantedBy;
-use crate::tolerance::Basis;
 use crate::verdict::Criterion;
 
 /// Columns that a line may take.
@@ -38,9 +37,9 @@ pub fn comparison(comparison: &Comparison, options: Options) -> String {
 }
 
 /// The last lines: counts over all comparisons, the worst and the first failing layer.
-pub fn summary(comparisons: &[Comparison], options: Options) -> String {
+pub fn summary(run: &Run, options: Options) -> String {
     let mut report = Report { out: String::new(), options };
-    report.summary(comparisons);
+    report.summary(run);
     report.out
 }
 
@@ -51,7 +50,9 @@ struct Report {
 
 impl Report {
     fn line(&mut self, text: impl AsRef<str>) {
-        self.out.push_str(text.as_ref().trim_end());
+        // Names come from files: what would steer a terminal is shown, not sent.
+        let plain = |c: char| if c.is_control() && c != '\u{1b}' { '\u{fffd}' } else { c };
+        self.out.extend(text.as_ref().trim_end().chars().map(plain));
         self.out.push('\n');
     }
 
@@ -82,7 +83,10 @@ impl Report {
     }
 
     fn heading(&mut self, comparison: &Comparison) {
-        let title = format!("{} against {}", comparison.candidate.title, comparison.reference.title);
+        let title = match comparison.candidate.title.as_str() {
+            "" => comparison.reference.title.clone(),
+            candidate => format!("{candidate} against {}", comparison.reference.title),
+        };
         if title.chars().count() <= WIDTH {
             let title = self.paint(&title, Style::new().bold());
             self.line(title);
@@ -91,12 +95,18 @@ impl Report {
             self.line(candidate);
             self.wrapped(2, &format!("against {}", comparison.reference.title));
         }
-        let bases = comparison.bases();
-        let basis = match bases.as_slice() {
-            [] => "nothing was judged",
-            [Basis::NoiseFloor] => "limits are multiples of the recorded noise floor",
-            [Basis::Mapping] => "limits are the mapping's own",
-            _ => "limits are multiples of the noise floor where it is recorded, else the mapping's",
+        if let Some(obstacle) = &comparison.obstacle {
+            let head = self.paint("cannot be compared", Style::new().red().bold());
+            self.wrapped(2, &format!("{head}: {}", obstacle.message));
+            return;
+        }
+        let basis = match comparison.bases() {
+            (false, false) => "nothing was judged",
+            (true, false) => "limits are multiples of the recorded noise floor",
+            (false, true) => "limits are the mapping's own",
+            (true, true) => {
+                "limits are multiples of the noise floor where it is recorded, else the mapping's"
+            }
         };
         self.wrapped(2, &format!("profile {}: {basis}", comparison.profile));
         for remark in &comparison.remarks {
@@ -175,9 +185,21 @@ impl Report {
         {
             self.line("  * no tensor of its own: where a block has no skip, its output stands for it");
         }
+        if let Some(shortfall) = comparison.shortfall() {
+            let head = self.paint("too little compared", Style::new().red().bold());
+            self.wrapped(2, &format!("{head}: {shortfall} (coverage, in the mapping)"));
+        }
         for missing in &comparison.missing {
             let head = self.attention("missing", missing.side);
-            self.line(format!("{head} {}", missing.expected.join(" or ")));
+            match missing.expected.as_slice() {
+                [one] => self.line(format!("{head} {one}")),
+                several => {
+                    self.line(format!("{head}, one of"));
+                    for name in several {
+                        self.line(format!("    {name}"));
+                    }
+                }
+            }
             let wanted = match &missing.wanted_by {
                 WantedBy::Partner(partner) => format!("wanted by {} {partner}", other(missing.side)),
                 WantedBy::Manifest => "listed in the manifest of the set".to_string(),
@@ -273,21 +295,19 @@ impl Report {
         }
     }
 
-    fn summary(&mut self, comparisons: &[Comparison]) {
-        let total = comparisons.iter().map(Comparison::summary).fold(Summary::default(), std::ops::Add::add);
-        let code = exit_code::most_fundamental(comparisons.iter().map(Comparison::exit_code));
-        let worst = comparisons.iter().filter_map(|c| Some((c, c.worst()?)));
-        let worst = worst.max_by(|(_, a), (_, b)| a.used().total_cmp(&b.used()));
-        if let Some((comparison, layer)) = worst {
-            let place = place(comparison, layer, comparisons.len());
+    fn summary(&mut self, run: &Run) {
+        let (total, code) = (run.summary(), run.exit_code());
+        let comparisons = run.comparisons.len();
+        if let Some((comparison, layer)) = run.worst() {
+            let place = place(comparison, layer, comparisons);
             let used = match layer.used() {
                 used if used.is_infinite() => "beyond any limit".to_string(),
                 used => format!("{} of its limit", share(used)),
             };
             self.wrapped(0, &format!("worst layer: {place}, {used}"));
         }
-        if let Some((comparison, layer)) = comparisons.iter().find_map(|c| Some((c, c.first_failure()?))) {
-            self.wrapped(0, &format!("first failing layer: {}", place(comparison, layer, comparisons.len())));
+        if let Some((comparison, layer)) = run.first_failure() {
+            self.wrapped(0, &format!("first failing layer: {}", place(comparison, layer, comparisons)));
         }
         let mut counts = format!("{} compared, {} passed", total.compared, total.passed);
         let others = [

@@ -2,15 +2,16 @@ use crate::command::{lint, test};
 use crate::console::Outcome;
 use crate::process::{Step, run_steps};
 
-/// Do what continuous integration does: lint, test, parity.
+/// Do what decides whether a change lands: lint, mapping, parity, tests.
 #[derive(clap::Args)]
 pub(crate) struct Ci {}
 
 impl Ci {
     pub(crate) fn run(self) -> Outcome {
         let mut steps = lint::steps();
+        steps.push(Step::cargo(&["xtask", "mapping", "check"]));
+        steps.push(Step::cargo(&["xtask", "parity", "--quiet", "--report", "json=target/parity.json"]));
         steps.extend(test::steps(false));
-        steps.push(Step::cargo(&["xtask", "parity"]));
         run_steps(&steps)
     }
 }

@@ -3,10 +3,10 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use encoder::dump::{self, DumpFolder};
-use encoder::{Model, NoTaps, TapSink};
-use harness::provenance::{self, DumpManifest, Hashed};
+use encoder::{Checkpoint, Model, NoTaps, TapSink};
+use harness::provenance::{self, DumpManifest};
 
-use crate::candidate::EncoderArguments;
+use crate::candidate::{EncoderArguments, read_input};
 use crate::console::{Failure, Outcome};
 
 /// Run the encoder: an image or .npy in, soft tokens out.
@@ -42,8 +42,9 @@ impl Encode {
         }
         let pool = self.encoder.pool()?;
         let started = Instant::now();
-        let (model, weights) = pool.install(|| self.encoder.load(&self.weights, None))?;
-        let input = encoder::input::read(&self.input).map_err(Failure::unreadable)?;
+        let checkpoint = self.encoder.open(&self.weights)?;
+        let model = pool.install(|| self.encoder.load(&checkpoint, None))?;
+        let input = read_input(&self.input)?;
         let loaded = started.elapsed();
         let started = Instant::now();
         let encode =
@@ -54,7 +55,7 @@ impl Encode {
                 let mut sink = DumpFolder::create(folder, std::io::stdout()).map_err(Failure::unreadable)?;
                 let encoded = encode(&mut sink).map_err(Failure::unreadable)?;
                 let files = sink.finish().map_err(Failure::unreadable)?;
-                self.record_provenance(folder, &model, weights, &files)?;
+                self.record_provenance(folder, &model, &checkpoint, &files)?;
                 encoded
             }
         };
@@ -78,7 +79,7 @@ impl Encode {
         &self,
         folder: &Path,
         model: &Model,
-        weights: Hashed,
+        checkpoint: &Checkpoint,
         files: &[PathBuf],
     ) -> Result<(), Failure> {
         let settings = model.settings();
@@ -96,7 +97,7 @@ impl Encode {
             schema_version: provenance::SCHEMA_VERSION,
             program: concat!("encoder ", env!("CARGO_PKG_VERSION")).to_string(),
             facts: facts.map(|(name, value)| (name.to_string(), value)).into(),
-            weights,
+            weights: provenance::hash_files(checkpoint.files()).map_err(Failure::unreadable)?,
             input: hash(&self.input)?,
             tensors: files.iter().map(hash).collect::<Result<_, _>>()?,
         }

@@ -34,6 +34,8 @@ impl Fixtures {
     pub(crate) fn run(self) -> Outcome {
         let python = match &self.python {
             Some(python) => python.clone(),
+            // These need nothing but Python itself.
+            None if self.list || self.check => base_python()?.into(),
             None => environment()?,
         };
         let script = paths::fixtures().join("generate").join("generate.py");
@@ -79,24 +81,13 @@ fn environment() -> Result<PathBuf, Failure> {
         "making {} with PyTorch, timm and transformers (some gigabytes, once)",
         paths::shown(&folder)
     );
-    let base = ["python3", "python"]
-        .into_iter()
-        .find(|python| succeeds(python, &["-c", "import sys; sys.exit(sys.version_info < (3, 11))"]))
-        .ok_or_else(|| {
-            Failure::usage(
-                "found no Python 3.11 or later as `python3` or `python`",
-                "install one, or name one that has fixtures/generate/requirements.txt installed with --python",
-            )
-        })?;
-    let steps = [
-        Command::new(base).args(["-m", "venv"]).arg(&folder).status(),
-        Command::new(&python)
-            .args(["-m", "pip", "install", "--quiet", "--requirement"])
-            .arg(&requirements)
-            .status(),
-    ];
-    for step in steps {
-        if !step.is_ok_and(|status| status.success()) {
+    let base = base_python()?;
+    let mut make = Command::new(base);
+    make.args(["-m", "venv"]).arg(&folder);
+    let mut fill = Command::new(&python);
+    fill.args(["-m", "pip", "install", "--quiet", "--requirement"]).arg(&requirements);
+    for mut step in [make, fill] {
+        if !step.status().is_ok_and(|status| status.success()) {
             return Err(Failure::usage(
                 format!("could not make the Python environment in {}", paths::shown(&folder)),
                 "see the message above; --python PYTHON uses an environment of your own",
@@ -107,6 +98,18 @@ fn environment() -> Result<PathBuf, Failure> {
         Failure::usage(format!("cannot write {}: {error}", installed.display()), "is the disk full?")
     })?;
     Ok(python)
+}
+
+fn base_python() -> Result<&'static str, Failure> {
+    ["python3", "python"]
+        .into_iter()
+        .find(|python| succeeds(python, &["-c", "import sys; sys.exit(sys.version_info < (3, 11))"]))
+        .ok_or_else(|| {
+            Failure::usage(
+                "found no Python 3.11 or later as `python3` or `python`",
+                "install one, or name one that has fixtures/generate/requirements.txt installed with --python",
+            )
+        })
 }
 
 fn status(command: &mut Command) -> Result<u8, Failure> {
@@ -124,7 +127,9 @@ fn with_progress(command: &mut Command) -> Result<u8, Failure> {
     bar.set_style(style("{spinner} {elapsed} {wide_msg}"));
     bar.enable_steady_tick(std::time::Duration::from_millis(200));
     if let Some(output) = child.stdout.take() {
-        for line in BufReader::new(output).lines().map_while(Result::ok) {
+        // Whatever bytes come, the pipe is read to its end: the generator would wait for ever on a full one.
+        for line in BufReader::new(output).split(b'\n').map_while(Result::ok) {
+            let line = String::from_utf8_lossy(&line).trim_end().to_string();
             match position(&line) {
                 Some((n, total, text)) => {
                     bar.set_style(style("{bar:24} {pos}/{len} {elapsed} {wide_msg}"));

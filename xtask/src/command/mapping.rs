@@ -3,7 +3,7 @@ use std::process::ExitCode;
 
 use clap::Subcommand;
 
-use crate::console::Outcome;
+use crate::console::{Outcome, say};
 use crate::paths;
 
 /// Work on a name mapping.
@@ -30,13 +30,13 @@ impl Mapping {
         let file = file.unwrap_or_else(paths::default_mapping);
         let mapping = harness::mapping::Mapping::read(&file)?;
         let profiles: Vec<&str> = mapping.profiles.keys().map(String::as_str).collect();
-        anstream::println!(
+        say(&format!(
             "{}: good: {} rules, {} ignores, profiles {}",
             paths::shown(&file),
             mapping.rules.len(),
             mapping.ignores.len(),
             profiles.join(", ")
-        );
+        ));
         Ok(ExitCode::SUCCESS)
     }
 }

@@ -1,21 +1,15 @@
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use encoder::{TapSink, TapTensor};
-use harness::comparison::{Comparison, Origin};
+use harness::comparison::Run;
 use harness::exit_code;
-use harness::folder::DumpFolder;
 use harness::mapping::Mapping;
-use harness::provenance::{self, DumpManifest, Identity};
-use harness::reference::Reference;
 use harness::report::terminal::{self, Options};
-use harness::run::{Session, Terms};
-use harness::tensor::Tensor;
 
 use crate::candidate::EncoderArguments;
-use crate::console::{Failure, Outcome};
-use crate::origins::Origins;
+use crate::compare::Compare;
+use crate::console::{Failure, Outcome, say};
 use crate::{paths, resources, set};
 
 /// Compare a port with its reference, layer by layer.
@@ -74,114 +68,73 @@ fn report(text: &str) -> Result<PathBuf, String> {
 
 impl Parity {
     pub(crate) fn run(self) -> Outcome {
+        self.compare().inspect_err(|failure| {
+            // A report of an earlier run must not stand for this one.
+            let instead = failure.instead_of(self.reference.as_deref().unwrap_or(&paths::fixtures()));
+            let run = Run { comparisons: vec![instead] };
+            for path in &self.report {
+                // The failure itself is what there is to tell.
+                let _ = harness::report::json::write(path, &run);
+            }
+        })
+    }
+
+    fn compare(&self) -> Outcome {
         let started = Instant::now();
         let mapping = Mapping::read(&self.mapping.clone().unwrap_or_else(paths::default_mapping))?;
         mapping.profile(&self.profile)?;
         let pool = self.encoder.pool()?;
+        if self.candidate.is_some() && self.encoder.chooses_a_model() {
+            return Err(Failure::usage(
+                "--candidate compares a folder: --padding, --output-resolution and --isa have nothing to act on",
+                "leave them out, or leave --candidate out to run the encoder",
+            ));
+        }
         let references = match &self.reference {
             Some(reference) => vec![reference.clone()],
             None => set::committed()?,
         };
         let options = Options { colours: true, quiet: self.quiet, verbose: self.verbose };
-        let mut comparisons = Vec::new();
-        let mut encoding = Duration::ZERO;
-        for path in references {
-            let format = &mapping.reference;
-            let reference = Reference::open(&path, &format.files, format.two_byte_integers)
-                .map_err(Failure::unreadable)?;
-            let terms = Terms { mapping: &mapping, profile: &self.profile, reference: &reference };
-            let comparison = match &self.candidate {
-                Some(folder) => self.compare_folder(&terms, &pool, folder)?,
-                None => self.run_encoder(&terms, &pool, &mut encoding)?,
-            };
-            let text = terminal::comparison(&comparison, options);
-            if !(self.quiet && comparison.exit_code() == exit_code::PASSED) {
-                anstream::println!("{text}");
-            }
-            comparisons.push(comparison);
-        }
-        for path in &self.report {
-            harness::report::json::write(path, &comparisons).map_err(|error| Failure::write(path, &error))?;
-        }
-        anstream::print!("{}", terminal::summary(&comparisons, options));
-        self.cost(started.elapsed(), encoding, pool.current_num_threads());
-        let code = exit_code::most_fundamental(comparisons.iter().map(Comparison::exit_code));
-        for line in next_steps(code, &mapping) {
-            anstream::println!("{line}");
-        }
-        Ok(ExitCode::from(code))
-    }
-
-    fn compare_folder(
-        &self,
-        terms: &Terms<'_>,
-        pool: &rayon::ThreadPool,
-        path: &Path,
-    ) -> Result<Comparison, Failure> {
-        let folder = DumpFolder::open(path, &terms.mapping.candidate.files).map_err(Failure::unreadable)?;
-        let dump = DumpManifest::read(path).map_err(Failure::unreadable)?;
-        let recorded = dump.as_ref().map_or(&[][..], |dump| &dump.tensors);
-        let changed = pool.install(|| provenance::changed(path, recorded));
-        let origins = Origins {
-            candidate: dump.as_ref().map(DumpManifest::identity),
-            path: Some(path),
-            changed,
+        let compare = Compare {
+            mapping: &mapping,
+            profile: mapping.profile(&self.profile)?,
+            pool: &pool,
+            encoder: &self.encoder,
             strict: self.strict,
         };
-        let settled = origins.settle(terms.reference, pool)?;
-        let mut comparison = pool.install(|| terms.compare_folder(&folder));
-        settled.note(&mut comparison);
-        Ok(comparison)
-    }
-
-    fn run_encoder(
-        &self,
-        terms: &Terms<'_>,
-        pool: &rayon::ThreadPool,
-        encoding: &mut Duration,
-    ) -> Result<Comparison, Failure> {
-        let reference = terms.reference;
-        let ours = |given: &Option<PathBuf>, of_the_set: Option<PathBuf>, option: &str| {
-            given.clone().or(of_the_set).ok_or_else(|| {
-                let folder = reference.folder().display();
-                Failure::usage(
-                    format!("{folder} has no manifest.json that says what the encoder is to run on: {option} is missing"),
-                    format!("add {option} FILE, or compare a folder of dumps with --candidate DIR"),
-                )
-            })
-        };
-        let weights = ours(&self.weights, reference.weights(), "--weights")?;
-        let input = ours(&self.input, reference.input(), "--input")?;
-        let settings = reference.manifest().map(set::settings).transpose()?;
-        let (model, hash) = pool.install(|| self.encoder.load(&weights, settings))?;
-        let identity =
-            Identity { weights: hash, input: provenance::hash_file(&input).map_err(Failure::unreadable)? };
-        let origins =
-            Origins { candidate: Some(identity), path: None, changed: Vec::new(), strict: self.strict };
-        let settled = origins.settle(reference, pool)?;
-        let image = encoder::input::read(&input).map_err(Failure::unreadable)?;
-        let names = match image.shape.as_slice() {
-            [_, _, height, width] => model.tap_names(*height, *width),
-            _ => Vec::new(),
-        };
-        let started = Instant::now();
-        let mut taps = Taps { session: terms.session(&names), comparing: Duration::ZERO };
-        pool.install(|| model.encode(&image.shape, &image.data, &mut taps)).map_err(Failure::unreadable)?;
-        *encoding += started.elapsed().saturating_sub(taps.comparing);
-        let threads = pool.current_num_threads();
-        let facts = [
-            ("weights", weights.display().to_string()),
-            ("input", input.display().to_string()),
-            ("instruction set", model.isa().to_string()),
-            ("threads", threads.to_string()),
-        ];
-        let mut comparison = taps.session.finish(Origin {
-            title: format!("encoder in f32 ({}, {threads} threads)", model.isa()),
-            folder: None,
-            facts: facts.map(|(name, value)| (name.to_string(), value)).into(),
-        });
-        settled.note(&mut comparison);
-        Ok(comparison)
+        let mut run = Run::default();
+        let mut encoding = Duration::ZERO;
+        for path in &references {
+            let made = match &self.candidate {
+                Some(folder) => compare.folder(folder, path).map(|comparison| (comparison, Duration::ZERO)),
+                None => compare.encoder(path, self.weights.as_deref(), self.input.as_deref()),
+            };
+            let comparison = match made {
+                Ok((comparison, time)) => {
+                    encoding += time;
+                    comparison
+                }
+                // With one reference there is nothing else to tell.
+                Err(failure) if references.len() == 1 => return Err(failure),
+                Err(failure) => failure.instead_of(path),
+            };
+            let text = terminal::comparison(&comparison, options);
+            let worth_saying = !comparison.warnings.is_empty() || !comparison.remarks.is_empty();
+            if !self.quiet || comparison.exit_code() != exit_code::PASSED || worth_saying {
+                say(&text);
+                say("");
+            }
+            run.comparisons.push(comparison);
+        }
+        say(&terminal::summary(&run, options));
+        self.cost(started.elapsed(), encoding, pool.current_num_threads());
+        for path in &self.report {
+            harness::report::json::write(path, &run).map_err(|error| Failure::write(path, &error))?;
+        }
+        for line in next_steps(run.exit_code(), &mapping) {
+            say(&line);
+        }
+        Ok(ExitCode::from(run.exit_code()))
     }
 
     fn cost(&self, total: Duration, encoding: Duration, threads: usize) {
@@ -192,7 +145,7 @@ impl Parity {
         if let Some(bytes) = resources::peak_memory() {
             cost += &format!("; peak memory {:.0} MiB", bytes as f64 / f64::from(1 << 20));
         }
-        anstream::println!("{cost}");
+        say(&cost);
     }
 }
 
@@ -219,30 +172,4 @@ fn next_steps(code: u8, mapping: &Mapping) -> Vec<String> {
         _ => return Vec::new(),
     };
     text.lines().map(String::from).collect()
-}
-
-/// Compares each tensor as soon as the encoder has it.
-struct Taps<'a> {
-    session: Session<'a>,
-    comparing: Duration,
-}
-
-impl TapSink for Taps<'_> {
-    fn wants(&self, name: &str) -> bool {
-        self.session.wants(name)
-    }
-
-    fn record(
-        &mut self,
-        name: &str,
-        tensor: TapTensor,
-    ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
-        let started = Instant::now();
-        let shape = tensor.shape.clone();
-        let tensor = Tensor::from_f32(tensor.shape, tensor.data)
-            .ok_or_else(|| format!("{name}: shape {shape:?} does not hold the elements"))?;
-        self.session.record(name, tensor);
-        self.comparing += started.elapsed();
-        Ok(())
-    }
 }

@@ -1,3 +1,5 @@
+use encoder::Isa;
+
 use crate::console::Outcome;
 use crate::process::{Step, run_steps, succeeds};
 
@@ -11,6 +13,11 @@ pub(crate) struct Test {
 
 impl Test {
     pub(crate) fn run(self) -> Outcome {
+        for isa in Isa::ALL.into_iter().filter(|isa| !isa.is_available()) {
+            anstream::eprintln!(
+                "SKIPPED: tests of {isa}, which this CPU has not; --require-all-isas makes that a failure"
+            );
+        }
         let steps = steps(self.require_all_isas);
         run_steps(&steps)
     }

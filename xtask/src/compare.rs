@@ -1,0 +1,140 @@
+//! One comparison: the encoder, or a folder of dumps, with a reference.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use encoder::{TapSink, TapTensor};
+use harness::comparison::{Comparison, Origin};
+use harness::folder::DumpFolder;
+use harness::mapping::{Mapping, Profile};
+use harness::provenance::{self, DumpManifest, Identity};
+use harness::reference::Reference;
+use harness::run::{Session, Terms};
+use harness::tensor::Tensor;
+
+use crate::candidate::{EncoderArguments, read_input};
+use crate::console::Failure;
+use crate::origins::Origins;
+use crate::set;
+
+/// How comparisons are made.
+pub(crate) struct Compare<'a> {
+    pub(crate) mapping: &'a Mapping,
+    pub(crate) profile: &'a Profile,
+    pub(crate) pool: &'a rayon::ThreadPool,
+    pub(crate) encoder: &'a EncoderArguments,
+    /// Refuse sides whose origin is not recorded.
+    pub(crate) strict: bool,
+}
+
+impl Compare<'_> {
+    /// Opens a reference as the mapping describes it.
+    pub(crate) fn reference(&self, path: &Path) -> Result<Reference, Failure> {
+        let format = &self.mapping.reference;
+        Reference::open(path, &format.files, format.two_byte_integers).map_err(Failure::unreadable)
+    }
+
+    /// Compares a folder of dumps.
+    pub(crate) fn folder(&self, candidate: &Path, reference: &Path) -> Result<Comparison, Failure> {
+        let reference = &self.reference(reference)?;
+        let folder =
+            DumpFolder::open(candidate, &self.mapping.candidate.files).map_err(Failure::unreadable)?;
+        let dump = DumpManifest::read(candidate).map_err(Failure::unreadable)?;
+        let recorded = dump.as_ref().map_or(&[][..], |dump| &dump.tensors);
+        let origins = Origins {
+            candidate: dump.as_ref().map(DumpManifest::identity),
+            path: Some(candidate),
+            changed: self.pool.install(|| provenance::changed(candidate, recorded)),
+            strict: self.strict,
+        };
+        let settled = origins.settle(reference, self.pool)?;
+        let terms = Terms { mapping: self.mapping, profile: self.profile, reference };
+        let mut comparison = self.pool.install(|| terms.compare_folder(&folder));
+        settled.note(&mut comparison);
+        Ok(comparison)
+    }
+
+    /// Runs the encoder, on the reference's own weights and input unless others are given, and compares every tensor as
+    /// soon as it is there; with it the time that the encoder took.
+    pub(crate) fn encoder(
+        &self,
+        reference: &Path,
+        weights: Option<&Path>,
+        input: Option<&Path>,
+    ) -> Result<(Comparison, Duration), Failure> {
+        let reference = &self.reference(reference)?;
+        let ours = |given: Option<&Path>, of_the_set: Option<PathBuf>, option: &str| {
+            given.map(Path::to_path_buf).or(of_the_set).ok_or_else(|| {
+                let folder = reference.folder().display();
+                Failure::usage(
+                    format!("{folder} has no manifest.json that says what to run the encoder on: {option} is missing"),
+                    format!("add {option} FILE, or compare a folder of dumps with --candidate DIR"),
+                )
+            })
+        };
+        let weights = ours(weights, reference.weights(), "--weights")?;
+        let input = ours(input, reference.input(), "--input")?;
+        let settings = reference.manifest().map(set::settings).transpose()?;
+        let checkpoint = self.encoder.open(&weights)?;
+        let identity = Identity {
+            weights: provenance::hash_files(checkpoint.files()).map_err(Failure::unreadable)?,
+            input: provenance::hash_file(&input).map_err(Failure::unreadable)?,
+        };
+        let origins =
+            Origins { candidate: Some(identity), path: None, changed: Vec::new(), strict: self.strict };
+        let settled = origins.settle(reference, self.pool)?;
+        let model = self.pool.install(|| self.encoder.load(&checkpoint, settings))?;
+        let image = read_input(&input)?;
+        let names = match image.shape.as_slice() {
+            [_, _, height, width] => model.tap_names(*height, *width),
+            _ => Vec::new(),
+        };
+        let terms = Terms { mapping: self.mapping, profile: self.profile, reference };
+        let mut taps = Taps { session: terms.session(&names), comparing: Duration::ZERO };
+        let started = Instant::now();
+        self.pool
+            .install(|| model.encode(&image.shape, &image.data, &mut taps))
+            .map_err(Failure::unreadable)?;
+        let time = started.elapsed().saturating_sub(taps.comparing);
+        let threads = self.pool.current_num_threads();
+        let facts = [
+            ("weights", weights.display().to_string()),
+            ("input", input.display().to_string()),
+            ("instruction set", model.isa().to_string()),
+            ("threads", threads.to_string()),
+        ];
+        let mut comparison = taps.session.finish(Origin {
+            title: format!("encoder in f32 ({}, {threads} threads)", model.isa()),
+            folder: None,
+            facts: facts.map(|(name, value)| (name.to_string(), value)).into(),
+        });
+        settled.note(&mut comparison);
+        Ok((comparison, time))
+    }
+}
+
+/// Compares each tensor as soon as the encoder has it.
+struct Taps<'a> {
+    session: Session<'a>,
+    comparing: Duration,
+}
+
+impl TapSink for Taps<'_> {
+    fn wants(&self, name: &str) -> bool {
+        self.session.wants(name)
+    }
+
+    fn record(
+        &mut self,
+        name: &str,
+        tensor: TapTensor,
+    ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+        let started = Instant::now();
+        let shape = tensor.shape.clone();
+        let tensor = Tensor::from_f32(tensor.shape, tensor.data)
+            .ok_or_else(|| format!("{name}: shape {shape:?} does not hold the elements"))?;
+        self.session.record(name, tensor);
+        self.comparing += started.elapsed();
+        Ok(())
+    }
+}
