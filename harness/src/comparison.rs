@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use crate::baseline::Trend;
 use crate::exit_code;
 use crate::layout::ShapeMismatch;
 use crate::mapping::{MinimumCoverage, Side};
@@ -55,6 +56,15 @@ pub struct Compared {
     pub worst: Option<Worst>,
     /// The verdict.
     pub judgement: Judgement,
+    /// How it stands to the errors that the candidate is known to have, where they are known.
+    pub trend: Option<Trend>,
+}
+
+impl Compared {
+    /// Within the tolerance and no worse than the baseline.
+    pub fn passed(&self) -> bool {
+        self.judgement.passed && !matches!(self.trend, Some(Trend::Worse(_)))
+    }
 }
 
 /// The element with the largest error.
@@ -71,10 +81,15 @@ pub struct Worst {
 }
 
 impl Layer {
+    /// What the pair is called: the candidate's name, or the one that it stands for.
+    pub fn pair_name(&self) -> &str {
+        self.stands_for.as_deref().unwrap_or(&self.name)
+    }
+
     /// The exit code that this layer alone asks for.
     pub fn exit_code(&self) -> u8 {
         match &self.outcome {
-            Outcome::Compared(compared) if compared.judgement.passed => exit_code::PASSED,
+            Outcome::Compared(compared) if compared.passed() => exit_code::PASSED,
             Outcome::Compared(_) => exit_code::NUMBERS,
             Outcome::ShapeMismatch(_) => exit_code::SHAPE,
             Outcome::Unreadable { .. } => exit_code::UNREADABLE,
@@ -304,6 +319,7 @@ mod tests {
             metrics: Metrics { n: 3, ..Metrics::default() },
             worst: None,
             judgement: Judgement { passed: true, criteria: Vec::new(), diagnosis: None },
+            trend: None,
         };
         let with = |layers, elements| Comparison {
             minimum: MinimumCoverage { layers, elements },

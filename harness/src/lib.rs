@@ -6,10 +6,12 @@
 //! joins these steps; each is usable alone.
 
 mod atomic;
+pub mod baseline;
 pub mod comparison;
 pub mod exit_code;
 pub mod folder;
 pub mod layout;
+mod lines;
 pub mod manifest;
 pub mod mapping;
 pub mod metrics;
@@ -23,4 +25,5 @@ pub mod run;
 pub mod template;
 pub mod tensor;
 pub mod tolerance;
+pub mod tolerances;
 pub mod verdict;

@@ -201,6 +201,7 @@ impl Mapping {
     pub fn tolerance(&self, rule: &Rule, profile: &Profile) -> Tolerance {
         Tolerance {
             rule: rule.limits.get(&profile.name).copied().unwrap_or_default(),
+            derived: None,
             times_floor: profile.times_floor,
             profile: profile.limits,
         }

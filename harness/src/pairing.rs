@@ -20,6 +20,13 @@ pub struct Pair {
     pub stands_for: Option<String>,
 }
 
+impl Pair {
+    /// What the pair is called: the candidate's name, or the one that it stands for.
+    pub fn name(&self) -> &str {
+        self.stands_for.as_deref().unwrap_or(&self.candidate)
+    }
+}
+
 /// A tensor that is not compared, on purpose.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ignored {

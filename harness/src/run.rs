@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use rayon::prelude::*;
 
+use crate::baseline::Baseline;
 use crate::comparison::{Compared, Comparison, Layer, Origin, Outcome, Worst};
 use crate::folder::DumpFolder;
 use crate::layout::{align, candidate_index};
@@ -13,6 +14,8 @@ use crate::npy;
 use crate::pairing::{Ignored, Pair, Pairing, Unmapped, pair};
 use crate::reference::Reference;
 use crate::tensor::{Tensor, unravel};
+use crate::tolerance::Derived;
+use crate::tolerances::{Figures, Tolerances};
 use crate::verdict::judge;
 
 /// What both kinds of run share.
@@ -24,6 +27,12 @@ pub struct Terms<'a> {
     pub profile: &'a Profile,
     /// The reference side.
     pub reference: &'a Reference,
+    /// Derived tolerances of the reference set, where there are any.
+    pub tolerances: Option<&'a Tolerances>,
+    /// The errors that the candidate is known to have on it, where they are known.
+    pub baseline: Option<&'a Baseline>,
+    /// Whether the baseline was measured under the conditions of this run, among others.
+    pub measured: bool,
 }
 
 impl<'a> Terms<'a> {
@@ -101,7 +110,9 @@ impl<'a> Terms<'a> {
         };
         let (a, b) = (candidate.values(), reference.values());
         let metrics = Metrics::of(a, b, types);
-        let tolerance = self.mapping.tolerance(rule, self.profile);
+        let mut tolerance = self.mapping.tolerance(rule, self.profile);
+        let derived = self.tolerances.and_then(|tolerances| tolerances.layer(pair.name(), &pair.reference));
+        tolerance.derived = derived.map(|layer| Derived { tolerance: layer.tolerance, floor: layer.floor() });
         let judgement = judge(&metrics, a, b, &tolerance, self.reference.noise_floor(&pair.reference));
         let worst = metrics.worst.map(|flat| {
             let index = unravel(flat, reference.shape());
@@ -110,7 +121,16 @@ impl<'a> Terms<'a> {
             Worst { index, candidate_index, candidate: a.get(flat), reference: b.get(flat) }
         });
         let shape = reference.shape().to_vec();
-        Outcome::Compared(Box::new(Compared { shape, metrics, worst, judgement }))
+        let known = self.baseline.and_then(|baseline| baseline.layer(pair.name(), &pair.reference));
+        let trend = known.map(|known| {
+            let undefined = if metrics.zero_reference { 0.0 } else { f64::NAN };
+            let new = Figures {
+                rel_l2: metrics.rel_l2.unwrap_or(undefined),
+                rel_linf: metrics.rel_linf.unwrap_or(undefined),
+            };
+            known.trend(new, self.measured)
+        });
+        Outcome::Compared(Box::new(Compared { shape, metrics, worst, judgement, trend }))
     }
 
     fn comparison(&self, pairing: Pairing, layers: Vec<Layer>, candidate: Origin) -> Comparison {

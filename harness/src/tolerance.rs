@@ -1,5 +1,7 @@
 //! How far a layer may be from its reference.
 
+use crate::tolerances::Figures;
+
 /// Limits that a layer must keep; one that is `None` is not asked for.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Limits {
@@ -61,20 +63,45 @@ pub struct NoiseFloor {
     pub max_abs: f64,
 }
 
+impl NoiseFloor {
+    /// The figures that layers are judged by.
+    pub fn figures(&self) -> Figures {
+        Figures { rel_l2: self.rel_l2, rel_linf: self.rel_linf }
+    }
+}
+
 /// The tolerance of one layer under one profile.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Tolerance {
     /// The rule's own limits; they come first.
     pub rule: Limits,
-    /// Multiples of the noise floor, where one is recorded; they come second.
+    /// Derived limits of this layer of this set, with their floors; they come second.
+    pub derived: Option<Derived>,
+    /// Multiples of the noise floor, where one is recorded; they come third.
     pub times_floor: Option<FloorFactors>,
     /// The profile's limits, for what is left.
     pub profile: Limits,
 }
 
+/// Derived limits of a layer.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Derived {
+    /// The limits.
+    pub tolerance: Figures,
+    /// What they are multiples of.
+    pub floor: Figures,
+}
+
 /// Where a limit came from.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Basis {
+    /// Derived for this layer of this set: a multiple of a measured floor.
+    Derived {
+        /// The floor.
+        floor: f64,
+        /// The factor.
+        factor: f64,
+    },
     /// A multiple of the recorded noise floor.
     NoiseFloor {
         /// The floor.
@@ -98,27 +125,31 @@ pub struct Resolved {
 }
 
 /// Half a unit in the last place of f32: references are stored rounded to it, so no floor is lower.
-const STORAGE_FLOOR: f64 = 5.960_464_477_539_063e-8;
+pub(crate) const STORAGE_FLOOR: f64 = 5.960_464_477_539_063e-8;
 
 impl Tolerance {
     /// The limits that hold for a layer with or without a known noise floor: figure by figure the rule's, else the
     /// multiple of the floor, else the profile's.
     pub fn resolve(&self, floor: Option<&NoiseFloor>) -> Resolved {
         let factors = self.times_floor.unwrap_or_default();
-        let figure = |rule: Option<f64>, factor: Option<f64>, floor: Option<f64>, profile: Option<f64>| match (
-            rule, factor, floor,
-        ) {
-            (None, Some(factor), Some(floor)) => {
-                let floor = floor.max(STORAGE_FLOOR);
-                (Some(factor * floor), Basis::NoiseFloor { floor, factor })
+        type Of = fn(&Figures) -> f64;
+        let figure = |of: Of, rule: Option<f64>, factor: Option<f64>, profile: Option<f64>| {
+            let floor = floor.map(|floor| of(&floor.figures()).max(STORAGE_FLOOR));
+            match (rule, &self.derived, factor.zip(floor)) {
+                (None, Some(derived), _) => {
+                    let (tolerance, floor) = (of(&derived.tolerance), of(&derived.floor));
+                    (Some(tolerance), Basis::Derived { floor, factor: tolerance / floor })
+                }
+                (None, None, Some((factor, floor))) => {
+                    (Some(factor * floor), Basis::NoiseFloor { floor, factor })
+                }
+                (rule, ..) => (rule.or(profile), Basis::Mapping),
             }
-            (rule, ..) => (rule.or(profile), Basis::Mapping),
         };
         let (rule, profile) = (&self.rule, &self.profile);
-        let (rel_l2, rel_l2_basis) =
-            figure(rule.rel_l2, factors.rel_l2, floor.map(|f| f.rel_l2), profile.rel_l2);
+        let (rel_l2, rel_l2_basis) = figure(|f| f.rel_l2, rule.rel_l2, factors.rel_l2, profile.rel_l2);
         let (rel_linf, rel_linf_basis) =
-            figure(rule.rel_linf, factors.rel_linf, floor.map(|f| f.rel_linf), profile.rel_linf);
+            figure(|f| f.rel_linf, rule.rel_linf, factors.rel_linf, profile.rel_linf);
         let limits = Limits { rel_l2, rel_linf, ..self.profile.overridden_by(rule) };
         Resolved { limits, rel_l2: rel_l2_basis, rel_linf: rel_linf_basis }
     }
@@ -151,9 +182,23 @@ mod tests {
 
     #[test]
     fn the_rule_comes_before_the_floor() {
-        let tolerance =
-            Tolerance { rule: limits(1e-9, 1e-8), profile: limits(1e-3, 1e-2), times_floor: times_four() };
+        let tolerance = Tolerance {
+            rule: limits(1e-9, 1e-8),
+            profile: limits(1e-3, 1e-2),
+            times_floor: times_four(),
+            derived: None,
+        };
         assert_eq!(tolerance.resolve(Some(&FLOOR)).limits, tolerance.rule);
+    }
+
+    #[test]
+    fn what_was_derived_comes_before_multiples_of_the_floor() {
+        let figures = |x: f64| Figures { rel_l2: x, rel_linf: x };
+        let derived = Some(Derived { tolerance: figures(6e-6), floor: figures(2e-6) });
+        let tolerance = Tolerance { derived, times_floor: times_four(), ..Tolerance::default() };
+        let resolved = tolerance.resolve(Some(&FLOOR));
+        assert_eq!((resolved.limits.rel_l2, resolved.limits.rel_linf), (Some(6e-6), Some(6e-6)));
+        assert!(matches!(resolved.rel_l2, Basis::Derived { floor: 2e-6, .. }));
     }
 
     #[test]

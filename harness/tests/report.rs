@@ -100,8 +100,15 @@ fn compare(root: &TempDir) -> Comparison {
     let mapping = Mapping::parse(Path::new("small.toml"), MAPPING.to_string()).unwrap();
     let reference = Reference::open(&root.path().join("reference"), &mapping.reference.files, None).unwrap();
     let candidate = DumpFolder::open(&root.path().join("candidate"), &mapping.candidate.files).unwrap();
-    Terms { mapping: &mapping, profile: mapping.profile("f32").unwrap(), reference: &reference }
-        .compare_folder(&candidate)
+    Terms {
+        mapping: &mapping,
+        profile: mapping.profile("f32").unwrap(),
+        reference: &reference,
+        tolerances: None,
+        baseline: None,
+        measured: false,
+    }
+    .compare_folder(&candidate)
 }
 
 fn anonymous(text: &str, root: &TempDir) -> String {
@@ -176,7 +183,14 @@ fn a_tensor_that_never_arrives_is_no_pass() {
     let mapping = Mapping::parse(Path::new("small.toml"), MAPPING.to_string()).unwrap();
     let reference = Reference::open(&root.path().join("reference"), &mapping.reference.files, None).unwrap();
     let profile = mapping.profile("f32").unwrap();
-    let terms = Terms { mapping: &mapping, profile, reference: &reference };
+    let terms = Terms {
+        mapping: &mapping,
+        profile,
+        reference: &reference,
+        tolerances: None,
+        baseline: None,
+        measured: false,
+    };
     let names: Vec<String> = (0..8).map(|i| format!("layer_{i}")).chain(["tokens".to_string()]).collect();
     let mut session = terms.session(&names);
     for name in names.iter().filter(|name| *name != "layer_5") {

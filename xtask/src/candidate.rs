@@ -9,7 +9,7 @@ use harness::tensor::Values;
 use crate::console::Failure;
 
 /// Arguments of every command that runs the encoder.
-#[derive(clap::Args, Clone)]
+#[derive(clap::Args, Clone, Default)]
 pub(crate) struct EncoderArguments {
     /// Worker threads (default: all cores); the result does not depend on it.
     #[arg(long, value_name = "N")]

@@ -15,7 +15,7 @@ use harness::tensor::Tensor;
 use crate::candidate::{EncoderArguments, read_input};
 use crate::console::Failure;
 use crate::origins::Origins;
-use crate::set;
+use crate::{baselines, set};
 
 /// How comparisons are made.
 pub(crate) struct Compare<'a> {
@@ -48,7 +48,16 @@ impl Compare<'_> {
             strict: self.strict,
         };
         let settled = origins.settle(reference, self.pool)?;
-        let terms = Terms { mapping: self.mapping, profile: self.profile, reference };
+        let tolerances = baselines::tolerances(reference, &self.profile.name)?;
+        let terms = Terms {
+            mapping: self.mapping,
+            profile: self.profile,
+            reference,
+            tolerances: tolerances.as_ref(),
+            // What is known are this project's errors, not those of others.
+            baseline: None,
+            measured: false,
+        };
         let mut comparison = self.pool.install(|| terms.compare_folder(&folder));
         settled.note(&mut comparison);
         Ok(comparison)
@@ -89,7 +98,18 @@ impl Compare<'_> {
             [_, _, height, width] => model.tap_names(*height, *width),
             _ => Vec::new(),
         };
-        let terms = Terms { mapping: self.mapping, profile: self.profile, reference };
+        let tolerances = baselines::tolerances(reference, &self.profile.name)?;
+        let baseline = baselines::errors(reference, &self.profile.name)?;
+        let terms = Terms {
+            mapping: self.mapping,
+            profile: self.profile,
+            reference,
+            tolerances: tolerances.as_ref(),
+            baseline: baseline.as_ref(),
+            measured: baseline.as_ref().is_some_and(|baseline| {
+                baseline.measured.instruction_sets.contains(&model.isa().to_string())
+            }),
+        };
         let mut taps = Taps { session: terms.session(&names), comparing: Duration::ZERO };
         let started = Instant::now();
         self.pool

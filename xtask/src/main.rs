@@ -2,10 +2,12 @@
 //! `cargo xtask`: where a port of MobileNetV5 parts from its reference. Thin: arguments, and calls into `encoder` and
 //! `harness`.
 
+mod baselines;
 mod candidate;
 mod command;
 mod compare;
 mod console;
+mod measure;
 mod origins;
 mod paths;
 mod process;
@@ -28,6 +30,7 @@ struct Arguments {
 enum Command {
     Parity(command::parity::Parity),
     Encode(command::encode::Encode),
+    Baseline(command::baseline::Baseline),
     Mapping(command::mapping::Mapping),
     Fixtures(command::fixtures::Fixtures),
     Test(command::test::Test),
@@ -40,6 +43,7 @@ fn main() -> ExitCode {
     let result = match arguments.command {
         Command::Parity(command) => command.run(),
         Command::Encode(command) => command.run(),
+        Command::Baseline(command) => command.run(),
         Command::Mapping(command) => command.run(),
         Command::Fixtures(command) => command.run(),
         Command::Test(command) => command.run(),

@@ -4,6 +4,10 @@ use std::path::{Path, PathBuf};
 
 /// The root of the checkout.
 pub(crate) fn root() -> PathBuf {
+    // Tests of this crate work on a copy.
+    if let Some(root) = std::env::var_os("PARITY_ROOT") {
+        return root.into();
+    }
     // The path recorded at compile time; `cargo xtask` always compiles in place.
     let manifest = Path::new(env!("CARGO_MANIFEST_DIR"));
     manifest.parent().unwrap_or(manifest).to_path_buf()
@@ -12,6 +16,11 @@ pub(crate) fn root() -> PathBuf {
 /// The folder of the reference sets.
 pub(crate) fn fixtures() -> PathBuf {
     root().join("fixtures")
+}
+
+/// The folder of derived tolerances and known errors.
+pub(crate) fn baselines() -> PathBuf {
+    root().join("baselines")
 }
 
 /// The mapping that is used when none is named.

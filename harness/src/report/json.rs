@@ -5,6 +5,7 @@ use std::path::Path;
 
 use serde::Serialize;
 
+use crate::baseline::Trend;
 use crate::comparison::{Compared, Layer, Origin, Outcome, Run};
 use crate::exit_code;
 use crate::mapping::Side;
@@ -67,8 +68,18 @@ struct DocumentLayer<'a> {
     counts: Option<Counts>,
     worst: Option<DocumentWorst<'a>>,
     tolerance: Option<Tolerance<'a>>,
+    baseline: Option<DocumentBaseline>,
     verdict: &'static str,
     diagnosis: Option<String>,
+}
+
+#[derive(Serialize)]
+struct DocumentBaseline {
+    trend: &'static str,
+    metric: Option<&'static str>,
+    old: Option<f64>,
+    new: Option<f64>,
+    allowed: Option<f64>,
 }
 
 #[derive(Serialize)]
@@ -190,7 +201,7 @@ fn layer(comparison: usize, layer: &Layer) -> DocumentLayer<'_> {
     let figure = |of: fn(&crate::metrics::Metrics) -> Option<f64>| metrics.and_then(of);
     let (verdict, diagnosis) = match &layer.outcome {
         Outcome::Compared(compared) => {
-            (if compared.judgement.passed { "pass" } else { "fail" }, compared.judgement.diagnosis.clone())
+            (if compared.passed() { "pass" } else { "fail" }, compared.judgement.diagnosis.clone())
         }
         Outcome::ShapeMismatch(mismatch) => ("shape_mismatch", Some(mismatch.to_string())),
         Outcome::Unreadable { message, .. } => ("unreadable", Some(message.clone())),
@@ -228,14 +239,31 @@ fn layer(comparison: usize, layer: &Layer) -> DocumentLayer<'_> {
             reference: worst.reference.into(),
         }),
         tolerance: compared.map(tolerance),
+        baseline: compared.and_then(|compared| compared.trend).map(baseline),
         verdict,
         diagnosis,
+    }
+}
+
+fn baseline(trend: Trend) -> DocumentBaseline {
+    let (trend, change) = match trend {
+        Trend::Worse(change) => ("worse", Some(change)),
+        Trend::Better(change) => ("better", Some(change)),
+        Trend::Same => ("same", None),
+    };
+    DocumentBaseline {
+        trend,
+        metric: change.map(|change| change.metric),
+        old: change.map(|change| change.old),
+        new: change.map(|change| change.new).filter(|new| new.is_finite()),
+        allowed: change.map(|change| change.allowed),
     }
 }
 
 fn tolerance(compared: &Compared) -> Tolerance<'_> {
     let criteria = compared.judgement.criteria.iter().map(|criterion| {
         let (basis, floor, factor) = match criterion.basis {
+            Basis::Derived { floor, factor } => ("derived", Some(floor), Some(factor)),
             Basis::NoiseFloor { floor, factor } => ("noise_floor", Some(floor), Some(factor)),
             Basis::Mapping => ("mapping", None, None),
         };

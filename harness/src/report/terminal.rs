@@ -4,6 +4,7 @@ use std::fmt::Write;
 
 use owo_colors::{OwoColorize, Style};
 
+use crate::baseline::{Change, Trend};
 use crate::comparison::{Compared, Comparison, Layer, Outcome, Run};
 use crate::exit_code;
 use crate::mapping::Side;
@@ -151,9 +152,11 @@ impl Report {
         let (good, bad) = (Style::new().green(), Style::new().red().bold());
         let row = match &layer.outcome {
             Outcome::Compared(compared) => {
-                let verdict = match compared.judgement.passed {
-                    true => self.paint("ok", good),
-                    false => self.paint("FAIL", bad),
+                let verdict = match (compared.judgement.passed, compared.trend) {
+                    (false, _) => self.paint("FAIL", bad),
+                    (true, Some(Trend::Worse(_))) => self.paint("WORSE", bad),
+                    (true, Some(Trend::Better(_))) => self.paint("better", good),
+                    (true, _) => self.paint("ok", good),
                 };
                 let metrics = &compared.metrics;
                 let (rel_l2, max_abs) = (figure(metrics.rel_l2), figure(metrics.max_abs));
@@ -279,6 +282,13 @@ impl Report {
         for criterion in compared.judgement.criteria.iter().filter(|criterion| !criterion.passed) {
             self.wrapped(4, &broken(criterion));
         }
+        if let Some(Trend::Worse(Change { metric, old, new, allowed })) = compared.trend {
+            let times = new / old;
+            self.wrapped(
+                4,
+                &format!("{metric} {new:.3e} is {times:.1} times its baseline {old:.3e}; {allowed:.1} times are allowed"),
+            );
+        }
         if let Some(worst) = &compared.worst {
             let moved = match worst.candidate_index == worst.index {
                 true => String::new(),
@@ -323,6 +333,16 @@ impl Report {
         for (count, what) in others.into_iter().filter(|(count, _)| *count > 0) {
             // Writing to a string does not fail.
             let _ = write!(counts, ", {count} {what}");
+        }
+        let better: Vec<&str> = run
+            .comparisons
+            .iter()
+            .flat_map(|comparison| &comparison.layers)
+            .filter(|layer| matches!(layer.compared().and_then(|c| c.trend), Some(Trend::Better(_))))
+            .map(Layer::pair_name)
+            .collect();
+        if let Some(first) = better.first() {
+            self.wrapped(0, &format!("better than the baseline: {} layers, the first {first}", better.len()));
         }
         let verdict = match code {
             exit_code::PASSED => self.paint("PASS", Style::new().green().bold()),

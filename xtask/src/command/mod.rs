@@ -1,5 +1,6 @@
 //! One file for each subcommand.
 
+pub(crate) mod baseline;
 pub(crate) mod ci;
 pub(crate) mod encode;
 pub(crate) mod fixtures;

@@ -2,7 +2,8 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use harness::comparison::Run;
+use harness::baseline::Trend;
+use harness::comparison::{Layer, Run};
 use harness::exit_code;
 use harness::mapping::Mapping;
 use harness::report::terminal::{self, Options};
@@ -130,6 +131,10 @@ impl Parity {
         self.cost(started.elapsed(), encoding, pool.current_num_threads());
         for path in &self.report {
             harness::report::json::write(path, &run).map_err(|error| Failure::write(path, &error))?;
+        }
+        let worse = |layer: &Layer| matches!(layer.compared().and_then(|c| c.trend), Some(Trend::Worse(_)));
+        if run.comparisons.iter().flat_map(|comparison| &comparison.layers).any(worse) {
+            say("next: where a layer is worse on purpose: cargo xtask baseline measure, then review");
         }
         for line in next_steps(run.exit_code(), &mapping) {
             say(&line);
