@@ -163,7 +163,7 @@ impl Baseline {
         let mut rest: Option<bool> = None;
         for review in &waiting {
             let mut taken: Vec<&str> = Vec::new();
-            say(&format!("{}", paths::shown(&review.accepted)));
+            say(&paths::shown(&review.accepted));
             for new in &review.new.layers {
                 let old = review.old.layer(&new.name, &new.reference);
                 if old.is_some_and(|old| old.largest == new.largest && old.smallest == new.smallest) {
