@@ -132,7 +132,9 @@ impl Parity {
         for path in &self.report {
             harness::report::json::write(path, &run).map_err(|error| Failure::write(path, &error))?;
         }
-        let worse = |layer: &Layer| matches!(layer.compared().and_then(|c| c.trend), Some(Trend::Worse(_)));
+        let worse = |layer: &Layer| {
+            layer.compared().is_some_and(|c| c.judgement.passed && matches!(c.trend, Some(Trend::Worse(_))))
+        };
         if run.comparisons.iter().flat_map(|comparison| &comparison.layers).any(worse) {
             say("next: where a layer is worse on purpose: cargo xtask baseline measure, then review");
         }
