@@ -29,6 +29,10 @@ pub mod checkpoint;
 pub mod config;
 pub mod dump;
 mod error;
+#[cfg(not(feature = "faults"))]
+mod faults;
+#[cfg(feature = "faults")]
+pub mod faults;
 pub mod input;
 mod kernels;
 mod model;

@@ -14,7 +14,9 @@ use activation::Activation;
 use crate::checkpoint::Checkpoint;
 use crate::config::{Architecture, BlockSpec, Settings};
 use crate::error::Error;
+use crate::faults::{Seam, Site};
 use crate::kernels::convolution::{Axis, Padding};
+use crate::kernels::rows::{RowOps, apply_rows};
 use crate::simd::Isa;
 use crate::tap::{self, TapSink, TapTensor};
 
@@ -61,9 +63,15 @@ struct Context<'a> {
     isa: Isa,
     padding: Padding,
     taps: &'a mut dyn TapSink,
+    seam: Seam,
 }
 
 impl Context<'_> {
+    /// Applies `ops` to every pixel's channels, in place.
+    fn apply(&self, ops: &RowOps<'_>, x: &mut Activation) {
+        apply_rows(self.isa, &self.seam.ops(*ops), x.channels, &mut x.data);
+    }
+
     /// Hands `[B, C, H, W]` over, if somebody wants it.
     fn tap(&mut self, name: &str, x: &Activation) -> Result<(), Error> {
         self.tap_with(name, || TapTensor {
@@ -193,8 +201,36 @@ impl Model {
     /// # Errors
     /// An input of another rank, channel count or range; a failing tap.
     pub fn encode(&self, shape: &[usize], input: &[f32], taps: &mut dyn TapSink) -> Result<Encoded, Error> {
+        self.encode_through(Seam::default(), shape, input, taps)
+    }
+
+    /// Runs the encoder with a fault planted in one of its parts.
+    ///
+    /// # Errors
+    /// As [`Model::encode`].
+    #[cfg(feature = "faults")]
+    pub fn encode_with_fault(
+        &self,
+        planted: (Site, crate::faults::Fault),
+        shape: &[usize],
+        input: &[f32],
+        taps: &mut dyn TapSink,
+    ) -> Result<Encoded, Error> {
+        let mut seam = Seam::default();
+        seam.planted = Some(planted);
+        self.encode_through(seam, shape, input, taps)
+    }
+
+    fn encode_through(
+        &self,
+        seam: Seam,
+        shape: &[usize],
+        input: &[f32],
+        taps: &mut dyn TapSink,
+    ) -> Result<Encoded, Error> {
         let mut x = self.check_input(shape, input)?;
-        let mut context = Context { isa: self.isa, padding: self.settings.padding, taps };
+        let mut context = Context { isa: self.isa, padding: self.settings.padding, taps, seam };
+        context.seam.enter(Site::Stem);
         x = self.stem.forward(&mut context, &x)?;
         context.tap(tap::STEM, &x)?;
         let last_but_one = self.blocks.len() - 1;
@@ -205,6 +241,7 @@ impl Model {
                 fused = Some(x.clone());
             }
             for block in blocks {
+                context.seam.enter(Site::Block(number));
                 x = match block {
                     Block::EdgeResidual(block) => block.forward(&mut context, number, x)?,
                     Block::InvertedResidual(block) => block.forward(&mut context, number, x)?,
@@ -214,8 +251,10 @@ impl Model {
             }
         }
         if let (Some(fusion), Some(fused)) = (&self.fusion, fused) {
+            context.seam.enter(Site::Fusion);
             x = fusion.forward(&mut context, &fused, &x)?;
         }
+        context.seam.enter(Site::Embedder);
         match &self.embedder {
             Some(embedder) => {
                 let x = embedder.forward(&mut context, x)?;

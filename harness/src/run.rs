@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use rayon::prelude::*;
 
-use crate::baseline::Baseline;
+use crate::baseline::{Baseline, Trend};
 use crate::comparison::{Compared, Comparison, Layer, Origin, Outcome, Worst};
 use crate::folder::DumpFolder;
-use crate::layout::{align, candidate_index};
+use crate::layout::{ShapeMismatch, align, candidate_index};
 use crate::mapping::{Ignore, Mapping, Profile, Side};
 use crate::metrics::Metrics;
 use crate::npy;
@@ -68,7 +68,8 @@ impl<'a> Terms<'a> {
         Session { terms: *self, pairing, layers: BTreeMap::new() }
     }
 
-    fn pair(&self, names: &[String], strangers: &[String]) -> Pairing {
+    /// Pairs a candidate's names, and lists its files that are not named like tensors.
+    pub fn pair(&self, names: &[String], strangers: &[String]) -> Pairing {
         let mut pairing =
             pair(self.mapping, names, self.reference.names(), &|a, b| self.reference.identical(a, b));
         for (side, files) in [(Side::Candidate, strangers), (Side::Reference, self.reference.strangers())] {
@@ -97,17 +98,30 @@ impl<'a> Terms<'a> {
     }
 
     fn outcome(&self, pair: &Pair, candidate: Tensor) -> Outcome {
-        let rule = &self.mapping.rules[pair.rule];
         let reference = match self.reference.read(&pair.reference) {
             Ok(reference) => reference,
             Err(error) => return Outcome::Unreadable { side: Side::Reference, message: error.to_string() },
         };
+        match self.compare(pair, candidate, &reference) {
+            Ok(compared) => Outcome::Compared(Box::new(compared)),
+            Err(mismatch) => Outcome::ShapeMismatch(mismatch),
+        }
+    }
+
+    /// Compares and judges a pair of tensors.
+    ///
+    /// # Errors
+    /// Extents that do not fit each other.
+    pub fn compare(
+        &self,
+        pair: &Pair,
+        candidate: Tensor,
+        reference: &Tensor,
+    ) -> Result<Compared, ShapeMismatch> {
+        let rule = &self.mapping.rules[pair.rule];
         let (from, to) = (&rule.candidate_layout, &rule.reference_layout);
         let (shape, types) = (candidate.shape().to_vec(), (candidate.dtype(), reference.dtype()));
-        let candidate = match align(candidate, from, reference.shape(), to) {
-            Ok(candidate) => candidate,
-            Err(mismatch) => return Outcome::ShapeMismatch(mismatch),
-        };
+        let candidate = align(candidate, from, reference.shape(), to)?;
         let (a, b) = (candidate.values(), reference.values());
         let metrics = Metrics::of(a, b, types);
         let mut tolerance = self.mapping.tolerance(rule, self.profile);
@@ -120,17 +134,19 @@ impl<'a> Terms<'a> {
             let candidate_index = candidate_index.unwrap_or_else(|| index.clone());
             Worst { index, candidate_index, candidate: a.get(flat), reference: b.get(flat) }
         });
-        let shape = reference.shape().to_vec();
-        let known = self.baseline.and_then(|baseline| baseline.layer(pair.name(), &pair.reference));
-        let trend = known.map(|known| {
-            let undefined = if metrics.zero_reference { 0.0 } else { f64::NAN };
-            let new = Figures {
-                rel_l2: metrics.rel_l2.unwrap_or(undefined),
-                rel_linf: metrics.rel_linf.unwrap_or(undefined),
-            };
-            known.trend(new, self.measured)
-        });
-        Outcome::Compared(Box::new(Compared { shape, metrics, worst, judgement, trend }))
+        let trend = self.trend(pair, &metrics);
+        Ok(Compared { shape: reference.shape().to_vec(), metrics, worst, judgement, trend })
+    }
+
+    fn trend(&self, pair: &Pair, metrics: &Metrics) -> Option<Trend> {
+        let known = self.baseline?.layer(pair.name(), &pair.reference)?;
+        // Of an all-zero reference no relative figure exists; any other undefined one is a failure.
+        let undefined = if metrics.zero_reference { 0.0 } else { f64::NAN };
+        let new = Figures {
+            rel_l2: metrics.rel_l2.unwrap_or(undefined),
+            rel_linf: metrics.rel_linf.unwrap_or(undefined),
+        };
+        Some(known.trend(new, self.measured))
     }
 
     fn comparison(&self, pairing: Pairing, layers: Vec<Layer>, candidate: Origin) -> Comparison {

@@ -12,6 +12,8 @@ mod origins;
 mod paths;
 mod process;
 mod resources;
+#[cfg(feature = "faults")]
+mod selftest;
 mod set;
 
 use std::process::ExitCode;
@@ -31,6 +33,7 @@ enum Command {
     Parity(command::parity::Parity),
     Encode(command::encode::Encode),
     Baseline(command::baseline::Baseline),
+    Selftest(command::selftest::Selftest),
     Mapping(command::mapping::Mapping),
     Fixtures(command::fixtures::Fixtures),
     Test(command::test::Test),
@@ -44,6 +47,7 @@ fn main() -> ExitCode {
         Command::Parity(command) => command.run(),
         Command::Encode(command) => command.run(),
         Command::Baseline(command) => command.run(),
+        Command::Selftest(command) => command.run(),
         Command::Mapping(command) => command.run(),
         Command::Fixtures(command) => command.run(),
         Command::Test(command) => command.run(),

@@ -31,9 +31,36 @@ pub(crate) struct RowOps<'a> {
     pub(crate) layer_scale: Option<&'a [f32]>,
     /// Added row by row, `[rows, channels]`.
     pub(crate) skip: Option<&'a [f32]>,
+    /// Multiplies the epsilon of the norm.
+    #[cfg(feature = "faults")]
+    pub(crate) epsilon_times: Option<f32>,
+    /// GELU by the error function.
+    #[cfg(feature = "faults")]
+    pub(crate) erf: bool,
 }
 
 impl RowOps<'_> {
+    #[cfg(not(feature = "faults"))]
+    #[inline(always)]
+    fn epsilon(&self) -> f32 {
+        EPSILON
+    }
+
+    #[cfg(feature = "faults")]
+    fn epsilon(&self) -> f32 {
+        self.epsilon_times.unwrap_or(1.0) * EPSILON
+    }
+
+    #[inline(always)]
+    fn apply_gelu<S: Simd>(&self, simd: S, row: &mut [f32]) {
+        #[cfg(feature = "faults")]
+        if self.erf {
+            row.iter_mut().for_each(|x| *x = crate::faults::erf_gelu(*x));
+            return;
+        }
+        map(simd, row, |x| math::gelu(simd, x));
+    }
+
     /// Applies the operations to `rows` (`[_, channels]`), the first of which is row `first` of `skip`.
     #[inline(always)]
     pub(crate) fn apply<S: Simd>(&self, simd: S, first: usize, channels: usize, rows: &mut [f32]) {
@@ -51,16 +78,16 @@ impl RowOps<'_> {
             match self.norm {
                 Norm::None => {}
                 Norm::Plain => {
-                    let inverse = simd.splat(inverse_rms(simd, row));
+                    let inverse = simd.splat(inverse_rms(simd, row, self.epsilon()));
                     map(simd, row, |x| simd.mul(x, inverse));
                 }
                 Norm::Weighted(weight) => {
-                    let inverse = simd.splat(inverse_rms(simd, row));
+                    let inverse = simd.splat(inverse_rms(simd, row, self.epsilon()));
                     zip(simd, row, weight, |x, w| simd.mul(simd.mul(x, inverse), w));
                 }
             }
             if self.gelu {
-                map(simd, row, |x| math::gelu(simd, x));
+                self.apply_gelu(simd, row);
             }
             if let Some(gamma) = self.layer_scale {
                 zip(simd, row, gamma, |x, g| simd.mul(x, g));
@@ -91,7 +118,7 @@ pub(crate) fn apply_rows(isa: Isa, ops: &RowOps<'_>, channels: usize, data: &mut
 
 /// `1 / sqrt(mean(x^2) + eps)`.
 #[inline(always)]
-fn inverse_rms<S: Simd>(simd: S, row: &[f32]) -> f32 {
+fn inverse_rms<S: Simd>(simd: S, row: &[f32], epsilon: f32) -> f32 {
     let mut sums = [simd.splat(0.0); 4];
     let chunks = row.chunks_exact(4 * S::LANES);
     let rest = chunks.remainder();
@@ -108,7 +135,7 @@ fn inverse_rms<S: Simd>(simd: S, row: &[f32]) -> f32 {
     let sum = simd.add(simd.add(sums[0], sums[1]), simd.add(sums[2], sums[3]));
     let sum: f64 = simd.lanes(sum).iter().map(|x| f64::from(*x)).sum();
     let mean = sum / row.len() as f64;
-    (1.0 / (mean + f64::from(EPSILON)).sqrt()) as f32
+    (1.0 / (mean + f64::from(epsilon)).sqrt()) as f32
 }
 
 #[inline(always)]

@@ -6,7 +6,7 @@ use super::layer::{Dense, Depthwise, Loader};
 use crate::config::AttentionSpec;
 use crate::error::Error;
 use crate::kernels::attention::attention;
-use crate::kernels::rows::{Norm, RowOps, apply_rows};
+use crate::kernels::rows::{Norm, RowOps};
 use crate::tap::BlockTap;
 
 /// Norm, multi-query attention, layer scale, skip.
@@ -84,7 +84,7 @@ impl Attention {
         let spec = &self.spec;
         let mut normed = x.clone();
         let ops = RowOps { norm: Norm::Weighted(&self.norm), ..RowOps::default() };
-        apply_rows(context.isa, &ops, normed.channels, &mut normed.data);
+        context.apply(&ops, &mut normed);
         context.tap(&BlockTap::AttnNorm.name(number), &normed)?;
 
         let query = self.query.forward(context, &normed, &RowOps::default())?;
@@ -120,7 +120,7 @@ impl Attention {
         let mut out = self.output.forward(context, &heads, &ops)?;
         if tapped {
             context.tap(&name, &out)?;
-            apply_rows(context.isa, &skip, out.channels, &mut out.data);
+            context.apply(&skip, &mut out);
         }
         context.tap(&BlockTap::AttnOutput.name(number), &out)?;
         Ok(out)

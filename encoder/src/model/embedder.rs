@@ -5,7 +5,7 @@ use super::activation::Activation;
 use super::layer::{Dense, Loader};
 use crate::config::EmbedderSpec;
 use crate::error::Error;
-use crate::kernels::rows::{Norm, RowOps, apply_rows};
+use crate::kernels::rows::{Norm, RowOps};
 use crate::tap;
 
 /// Scale by sqrt(channels), RMS norm, projection, RMS norm without a weight.
@@ -32,12 +32,12 @@ impl Embedder {
             norm: Norm::Weighted(&self.soft_norm),
             ..RowOps::default()
         };
-        apply_rows(context.isa, &ops, x.channels, &mut x.data);
+        context.apply(&ops, &mut x);
         context.tap_tokens(tap::MM_SOFT_EMB_NORM, &x)?;
         let mut out = self.projection.forward(context, &x, &RowOps::default())?;
         context.tap_tokens(tap::MM_INPUT_PROJ, &out)?;
         let ops = RowOps { norm: Norm::Plain, ..RowOps::default() };
-        apply_rows(context.isa, &ops, out.channels, &mut out.data);
+        context.apply(&ops, &mut out);
         context.tap_tokens(tap::MM_POST_PROJ_NORM, &out)?;
         Ok(out)
     }

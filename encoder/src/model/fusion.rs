@@ -6,8 +6,9 @@ use super::inverted_residual::InvertedResidual;
 use super::layer::Loader;
 use crate::config::InvertedResidualSpec;
 use crate::error::Error;
+use crate::faults::Seam;
 use crate::kernels::resize::{average_pool, bilinear, nearest};
-use crate::kernels::rows::{Norm, RowOps, apply_rows};
+use crate::kernels::rows::{Norm, RowOps};
 use crate::tap;
 
 /// Upsampling, concatenation, feed-forward, pooling to the output resolution, norm.
@@ -37,9 +38,13 @@ impl Fusion {
         high: &Activation,
         low: &Activation,
     ) -> Result<Activation, Error> {
-        let joined = concatenate(high, low);
+        let joined = concatenate(high, low, context.seam);
         context.tap(tap::MSFA_CONCAT, &joined)?;
         let mut x = self.feed_forward.forward_fusion(context, &joined)?;
+        let norm = RowOps { norm: Norm::Weighted(&self.norm), ..RowOps::default() };
+        if context.seam.pools_after_norm() {
+            context.apply(&norm, &mut x);
+        }
         let (size, to) = ((x.height, x.width), self.resolution);
         if size != to {
             let mut out = Activation::zeros(x.batch, to.0, to.1, x.channels);
@@ -51,15 +56,24 @@ impl Fusion {
             x = out;
             context.tap(tap::MSFA_DOWNSAMPLE, &x)?;
         }
-        let ops = RowOps { norm: Norm::Weighted(&self.norm), ..RowOps::default() };
-        apply_rows(context.isa, &ops, x.channels, &mut x.data);
+        if !context.seam.pools_after_norm() {
+            context.apply(&norm, &mut x);
+        }
         context.tap(tap::MSFA_CONCAT_NORM, &x)?;
         Ok(x)
     }
 }
 
-/// Channels of `high`, then those of `low`, which is upsampled to the size of `high` by nearest neighbour.
-fn concatenate(high: &Activation, low: &Activation) -> Activation {
+fn concatenate(high: &Activation, low: &Activation, seam: Seam) -> Activation {
+    let resized;
+    let low = if seam.upsamples_bilinearly() && (low.height, low.width) != (high.height, high.width) {
+        let mut out = Activation::zeros(low.batch, high.height, high.width, low.channels);
+        bilinear(&low.data, (low.height, low.width), low.channels, (high.height, high.width), &mut out.data);
+        resized = out;
+        &resized
+    } else {
+        low
+    };
     let mut out = Activation::zeros(high.batch, high.height, high.width, high.channels + low.channels);
     let upsample = low.height < high.height || low.width < high.width;
     let source = |i: usize, from: usize, to: usize| if upsample { nearest(i, from, to) } else { i };
@@ -68,9 +82,12 @@ fn concatenate(high: &Activation, low: &Activation) -> Activation {
         let (batch, y) = (line / high.height, line % high.height);
         let (y, x) = (source(y, low.height, high.height), source(x, low.width, high.width));
         let low_pixel = (batch * low.height + y) * low.width + x;
-        let (front, behind) = out.split_at_mut(high.channels);
-        front.copy_from_slice(&high.data[pixel * high.channels..][..high.channels]);
-        behind.copy_from_slice(&low.data[low_pixel * low.channels..][..low.channels]);
+        let high = &high.data[pixel * high.channels..][..high.channels];
+        let low = &low.data[low_pixel * low.channels..][..low.channels];
+        let (first, second) = if seam.swaps_concat() { (low, high) } else { (high, low) };
+        let (front, behind) = out.split_at_mut(first.len());
+        front.copy_from_slice(first);
+        behind.copy_from_slice(second);
     }
     out
 }

@@ -5,7 +5,7 @@ use super::activation::Activation;
 use super::layer::{Dense, Depthwise, Loader};
 use crate::config::{DepthwiseSpec, InvertedResidualSpec};
 use crate::error::Error;
-use crate::kernels::rows::{Norm, RowOps, apply_rows};
+use crate::kernels::rows::{Norm, RowOps};
 use crate::tap::{self, BlockTap};
 
 /// 1 x 1 expansion and projection, each with its norm, and the optional depthwise convolutions around them.
@@ -94,7 +94,7 @@ impl InvertedResidual {
         };
         if tapped {
             context.tap(&name, &out)?;
-            apply_rows(context.isa, &skip, out.channels, &mut out.data);
+            context.apply(&skip, &mut out);
         }
         context.tap(&BlockTap::InvertedResidual.name(number), &out)?;
         Ok(out)

@@ -83,6 +83,7 @@ impl Dense {
         x: &Activation,
         ops: &RowOps<'_>,
     ) -> Result<Activation, Error> {
+        let ops = &context.seam.ops(*ops);
         let channels = self.weights.columns();
         if self.kernel == 1 && self.stride == 1 {
             let mut out = Activation::zeros(x.batch, x.height, x.width, channels);
@@ -110,6 +111,7 @@ impl Depthwise {
         x: &Activation,
         ops: &RowOps<'_>,
     ) -> Result<Activation, Error> {
+        let ops = &context.seam.ops(*ops);
         let axes = axes(context.padding, x, self.spec.kernel, self.spec.stride)?;
         let mut out = Activation::zeros(x.batch, axes.0.output, axes.1.output, x.channels);
         depthwise(context.isa, &x.data, x.channels, axes, &self.weights, ops, &mut out.data);

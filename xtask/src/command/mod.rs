@@ -7,4 +7,5 @@ pub(crate) mod fixtures;
 pub(crate) mod lint;
 pub(crate) mod mapping;
 pub(crate) mod parity;
+pub(crate) mod selftest;
 pub(crate) mod test;

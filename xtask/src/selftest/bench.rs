@@ -1,0 +1,144 @@
+//! One reference set with the encoder's correct tensors: what faults are planted in.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use encoder::faults::{Fault, Site};
+use encoder::{AllTaps, Checkpoint, LoadOptions, Model, Settings, TapTensor};
+use harness::metrics::Metrics;
+use harness::pairing::Pair;
+use harness::reference::Reference;
+use harness::run::Terms;
+use harness::tensor::{Dtype, Tensor, Values};
+
+use crate::candidate::{EncoderArguments, read_input};
+use crate::console::Failure;
+use crate::set;
+
+/// Strengths that are tried, strongest first.
+const STRENGTHS: [f64; 9] = [1.0, 1e-1, 1e-2, 1e-3, 1e-4, 1e-5, 1e-6, 1e-7, 1e-8];
+
+/// Tensors by the candidate's names.
+pub(crate) type Tensors = BTreeMap<String, Tensor>;
+
+pub(crate) struct Bench<'a> {
+    pub(crate) set: String,
+    pub(crate) terms: Terms<'a>,
+    /// In the order of execution.
+    pub(crate) pairs: Vec<Pair>,
+    pub(crate) references: Vec<Tensor>,
+    pub(crate) checkpoint: Checkpoint,
+    pub(crate) settings: Settings,
+    pub(crate) input: TapTensor,
+    pub(crate) correct: Tensors,
+}
+
+impl<'a> Bench<'a> {
+    pub(crate) fn new(terms: Terms<'a>, reference: &Reference) -> Result<Bench<'a>, Failure> {
+        let path = reference.folder();
+        let (Some(manifest), Some(weights), Some(input)) =
+            (reference.manifest(), reference.weights(), reference.input())
+        else {
+            return Err(Failure::unusable(format!("{}: no reference set", path.display())));
+        };
+        let settings = set::settings(manifest)?;
+        let checkpoint = EncoderArguments::default().open(Path::new(&weights))?;
+        let input = read_input(&input)?;
+        let mut bench = Bench {
+            set: manifest.set.clone(),
+            terms,
+            pairs: Vec::new(),
+            references: Vec::new(),
+            checkpoint,
+            settings,
+            input,
+            correct: Tensors::new(),
+        };
+        bench.correct = bench.encode(&bench.checkpoint, settings, &bench.input, None)?;
+        let names: Vec<String> = bench.correct.keys().cloned().collect();
+        bench.pairs = bench.terms.pair(&names, &[]).pairs;
+        for pair in &bench.pairs {
+            bench.references.push(reference.read(&pair.reference).map_err(Failure::unreadable)?);
+        }
+        for i in 0..bench.pairs.len() {
+            if bench.sees(i, bench.correct_at(i).clone()) {
+                let message = format!("{}: {} fails without any fault", bench.set, bench.pairs[i].name());
+                return Err(Failure::unusable(message).help("cargo xtask parity"));
+            }
+        }
+        Ok(bench)
+    }
+
+    /// The tensors of a run, with or without a fault in its computation.
+    pub(crate) fn encode(
+        &self,
+        checkpoint: &Checkpoint,
+        settings: Settings,
+        input: &TapTensor,
+        planted: Option<(Site, Fault)>,
+    ) -> Result<Tensors, Failure> {
+        let model =
+            Model::load(checkpoint, &LoadOptions { settings, isa: None }).map_err(Failure::unreadable)?;
+        let mut taps = AllTaps::default();
+        match planted {
+            None => model.encode(&input.shape, &input.data, &mut taps),
+            Some(planted) => model.encode_with_fault(planted, &input.shape, &input.data, &mut taps),
+        }
+        .map_err(Failure::unreadable)?;
+        let tensors =
+            taps.0.into_iter().filter_map(|(name, tap)| Some((name, Tensor::from_f32(tap.shape, tap.data)?)));
+        Ok(tensors.collect())
+    }
+
+    /// The correct candidate of a pair.
+    pub(crate) fn correct_at(&self, i: usize) -> &Tensor {
+        &self.correct[&self.pairs[i].candidate]
+    }
+
+    /// Whether the gate refuses a tensor.
+    pub(crate) fn sees(&self, i: usize, candidate: Tensor) -> bool {
+        self.sees_against(i, candidate, &self.references[i])
+    }
+
+    /// Whether the gate refuses a tensor against another reference.
+    pub(crate) fn sees_against(&self, i: usize, candidate: Tensor, reference: &Tensor) -> bool {
+        self.terms
+            .compare(&self.pairs[i], candidate, reference)
+            .map_or(true, |compared| !compared.judgement.passed)
+    }
+
+    /// The smallest strength that is seen, if full strength is.
+    pub(crate) fn smallest(&self, i: usize, plant: impl Fn(f64) -> Tensor) -> Option<f64> {
+        STRENGTHS.into_iter().take_while(|strength| self.sees(i, plant(*strength))).last()
+    }
+
+    /// The smallest strength that is seen of a fault that takes the correct tensor some of the way to `faulty`.
+    pub(crate) fn smallest_towards(&self, i: usize, faulty: &Tensor) -> Option<f64> {
+        let correct = self.correct_at(i);
+        if correct.shape() != faulty.shape() {
+            return self.sees(i, faulty.clone()).then_some(STRENGTHS[0]);
+        }
+        self.smallest(i, |strength| blend(correct, faulty, strength))
+    }
+
+    /// How far a tensor is from the correct one, in noise floors of the layer.
+    pub(crate) fn floors(&self, i: usize, faulty: &Tensor) -> f64 {
+        let correct = self.correct_at(i);
+        if correct.shape() != faulty.shape() {
+            return f64::INFINITY;
+        }
+        let metrics = Metrics::of(faulty.values(), correct.values(), (Dtype::F32, Dtype::F32));
+        let Some(floor) = self.terms.reference.noise_floor(&self.pairs[i].reference) else {
+            return f64::INFINITY;
+        };
+        let share = |figure: Option<f64>, floor: f64| figure.map_or(f64::INFINITY, |figure| figure / floor);
+        share(metrics.rel_l2, floor.rel_l2).max(share(metrics.rel_linf, floor.rel_linf))
+    }
+}
+
+/// `correct + strength * (faulty - correct)`.
+fn blend(correct: &Tensor, faulty: &Tensor, strength: f64) -> Tensor {
+    let (a, b) = (correct.values(), faulty.values());
+    let values = (0..a.len()).map(|i| (a.get(i) + strength * (b.get(i) - a.get(i))) as f32).collect();
+    Tensor::new(correct.shape().to_vec(), Dtype::F32, Values::F32(values)).unwrap_or_else(|| correct.clone())
+}

@@ -1,0 +1,154 @@
+//! Faults in the computation: what ports of the model get wrong.
+
+use encoder::config::BlockSpec;
+use encoder::faults::{Fault, Site};
+use encoder::{Architecture, Checkpoint, Padding, Settings};
+
+use super::bench::Tensors;
+use super::{Bench, Finding, Verdict};
+use crate::console::Failure;
+
+/// Faults planted behind the encoder's seam, in each part of the model.
+const COMPUTED: [(&str, Fault); 12] = [
+    ("eps times 10", Fault::EpsilonTimes(10.0)),
+    ("eps divided by 10", Fault::EpsilonTimes(0.1)),
+    ("no eps", Fault::EpsilonTimes(0.0)),
+    ("erf GELU", Fault::ErfGelu),
+    ("no GELU", Fault::NoGelu),
+    ("no skip", Fault::NoSkip),
+    ("no layer scale", Fault::NoLayerScale),
+    ("no norm weight", Fault::NoNormWeight),
+    ("pooling behind the norm", Fault::PoolAfterNorm),
+    ("bilinear for nearest", Fault::BilinearUpsampling),
+    ("concatenated in the other order", Fault::ConcatOrder),
+    ("no sqrt(C)", Fault::NoFactor),
+];
+
+/// A weight by timm's name: shape and elements.
+type Weight = (String, Vec<usize>, Vec<f32>);
+
+/// Plants every fault wherever it changes anything.
+pub(super) fn plant(bench: &Bench<'_>) -> Result<Vec<Finding>, Failure> {
+    let architecture = Architecture::read(&bench.checkpoint, &bench.settings).map_err(Failure::unreadable)?;
+    let blocks = architecture.stages.iter().map(Vec::len).sum::<usize>();
+    let sites = [Site::Stem, Site::Fusion, Site::Embedder].into_iter().chain((0..blocks).map(Site::Block));
+    let mut findings = Vec::new();
+    for site in sites {
+        for (name, fault) in COMPUTED {
+            let faulty =
+                bench.encode(&bench.checkpoint, bench.settings, &bench.input, Some((site, fault)))?;
+            findings.extend(finding(bench, name, &faulty));
+        }
+    }
+    let padding = match bench.settings.padding {
+        Padding::Same => Padding::Symmetric,
+        Padding::Symmetric => Padding::Same,
+    };
+    let settings = Settings { padding, ..bench.settings };
+    let faulty = bench.encode(&bench.checkpoint, settings, &bench.input, None)?;
+    findings.extend(finding(bench, "SAME and symmetric padding exchanged", &faulty));
+    for (name, changed) in changed_weights(bench, &architecture)? {
+        let checkpoint = Checkpoint::from_tensors(changed).map_err(Failure::unreadable)?;
+        let faulty = bench.encode(&checkpoint, bench.settings, &bench.input, None)?;
+        findings.extend(finding(bench, name, &faulty));
+    }
+    Ok(findings)
+}
+
+/// What the gate makes of a faulty run; nothing where it is the correct one to the last bit.
+fn finding(bench: &Bench<'_>, fault: &'static str, faulty: &Tensors) -> Option<Finding> {
+    let of = |i: usize| faulty.get(&bench.pairs[i].candidate);
+    let differs = |i: &usize| of(*i).is_none_or(|tensor| !tensor.same_values(bench.correct_at(*i)));
+    let first = (0..bench.pairs.len()).find(differs)?;
+    let found = |i: usize, verdict| {
+        let (set, layer) = (bench.set.clone(), bench.pairs[i].name().to_string());
+        Some(Finding { fault, set, layer, verdict })
+    };
+    let mut floors = 0.0f64;
+    for i in first..bench.pairs.len() {
+        let Some(tensor) = of(i) else {
+            // A run that lacks a layer is a matter of coverage, which the gate refuses.
+            return found(i, Verdict::Seen(None));
+        };
+        if bench.sees(i, tensor.clone()) {
+            return found(i, Verdict::Seen(bench.smallest_towards(i, tensor)));
+        }
+        floors = floors.max(bench.floors(i, tensor));
+    }
+    found(first, if floors <= 1.0 { Verdict::Equivalent(floors) } else { Verdict::Missed(floors) })
+}
+
+/// Checkpoints with one part changed, by what was changed.
+fn changed_weights(
+    bench: &Bench<'_>,
+    architecture: &Architecture,
+) -> Result<Vec<(&'static str, Vec<Weight>)>, Failure> {
+    let mut weights: Vec<Weight> = Vec::new();
+    for name in bench.checkpoint.names() {
+        let shape = bench.checkpoint.shape(name).unwrap_or_default().to_vec();
+        let values = bench.checkpoint.load(name, &shape).map_err(Failure::unreadable)?;
+        weights.push((name.to_string(), shape, values));
+    }
+    let changed = |name: &str, change: &dyn Fn(&[usize], &mut Vec<f32>)| {
+        let mut weights = weights.clone();
+        let weight = weights.iter_mut().find(|(known, ..)| known == name);
+        weight.map(|(_, shape, values)| change(shape, values)).map(|()| weights)
+    };
+    let mut all: Vec<(&'static str, Option<Vec<Weight>>)> = Vec::new();
+    for (name, shape, _) in &weights {
+        if shape.len() == 4 {
+            let rounded = changed(name, &|_, values| {
+                values.iter_mut().for_each(|x| *x = f32::from_bits((x.to_bits() + 0x8000) & 0xffff_0000));
+            });
+            all.push(("one weight rounded to bf16", rounded));
+        }
+        if name.ends_with("layer_scale.gamma") {
+            all.push((
+                "layer scale twice",
+                changed(name, &|_, values| values.iter_mut().for_each(|x| *x *= *x)),
+            ));
+        }
+    }
+    for (stage, blocks) in architecture.stages.iter().enumerate() {
+        for (index, block) in blocks.iter().enumerate() {
+            let BlockSpec::Attention(spec) = block else { continue };
+            let name = |suffix: &str| format!("blocks.{stage}.{index}.attn.{suffix}.proj.weight");
+            let (heads, dim) = (spec.heads, spec.value_dim);
+            let root = (spec.key_dim as f32).sqrt();
+            let unscaled = changed(&name("query"), &|_, values| values.iter_mut().for_each(|x| *x *= root));
+            all.push(("softmax without its scale", unscaled));
+            let output = name("output");
+            let columns = |source: &dyn Fn(usize) -> Option<usize>| {
+                changed(&output, &|_, values| {
+                    for row in values.chunks_exact_mut(heads * dim) {
+                        let old = row.to_vec();
+                        for (column, x) in row.iter_mut().enumerate() {
+                            *x = source(column).map_or(0.0, |source| old[source]);
+                        }
+                    }
+                })
+            };
+            all.push(("one head dropped", columns(&|column| (column >= dim).then_some(column))));
+            if heads > 1 {
+                // Channel = i * heads + head instead of head * dim + i.
+                let interleaved = |column: usize| Some((column % dim) * heads + column / dim);
+                all.push(("heads interleaved", columns(&interleaved)));
+            }
+            if spec.key_dim == spec.value_dim {
+                let exchanged: Option<Vec<Weight>> = Some(weights.clone()).map(|mut weights| {
+                    for (known, ..) in &mut weights {
+                        let prefix = format!("blocks.{stage}.{index}.attn.");
+                        if let Some(rest) = known.strip_prefix(&format!("{prefix}key.")) {
+                            *known = format!("{prefix}value.{rest}");
+                        } else if let Some(rest) = known.strip_prefix(&format!("{prefix}value.")) {
+                            *known = format!("{prefix}key.{rest}");
+                        }
+                    }
+                    weights
+                });
+                all.push(("k and v exchanged", exchanged));
+            }
+        }
+    }
+    Ok(all.into_iter().filter_map(|(name, weights)| Some((name, weights?))).collect())
+}

@@ -1,0 +1,170 @@
+//! Faults in tensors: what goes wrong when they are laid out, dumped and named.
+
+use harness::tensor::{Tensor, Values};
+use rayon::prelude::*;
+
+use super::{Bench, Finding, Verdict};
+use crate::console::Failure;
+
+/// f16 overflows beyond this.
+const F16_MAX: f32 = 65_504.0;
+
+/// A tensor's elements by image, channel, line and column, however they are stored.
+#[derive(Clone, Copy)]
+struct Grid {
+    batch: usize,
+    channels: usize,
+    height: usize,
+    width: usize,
+    tokens: bool,
+}
+
+impl Grid {
+    /// `[B, C, H, W]`, or `[B, T, C]` with tokens in rows of `width`.
+    fn of(shape: &[usize], (height, width): (usize, usize)) -> Option<Grid> {
+        match *shape {
+            [batch, channels, height, width] => Some(Grid { batch, channels, height, width, tokens: false }),
+            [batch, tokens, channels] if tokens == height * width => {
+                Some(Grid { batch, channels, height, width, tokens: true })
+            }
+            _ => None,
+        }
+    }
+
+    fn index(self, [b, c, y, x]: [usize; 4]) -> usize {
+        match self.tokens {
+            false => ((b * self.channels + c) * self.height + y) * self.width + x,
+            true => ((b * self.height + y) * self.width + x) * self.channels + c,
+        }
+    }
+
+    /// The tensor with each element taken from where `source` says; 0 where it says nothing.
+    fn rearranged(self, values: &Values, source: impl Fn([usize; 4]) -> Option<[usize; 4]>) -> Vec<f32> {
+        let mut out = vec![0.0; values.len()];
+        for b in 0..self.batch {
+            for c in 0..self.channels {
+                for y in 0..self.height {
+                    for x in 0..self.width {
+                        if let Some(source) = source([b, c, y, x]) {
+                            out[self.index([b, c, y, x])] = values.get(self.index(source)) as f32;
+                        }
+                    }
+                }
+            }
+        }
+        out
+    }
+}
+
+fn with(tensor: &Tensor, values: Vec<f32>) -> Tensor {
+    Tensor::from_f32(tensor.shape().to_vec(), values).unwrap_or_else(|| tensor.clone())
+}
+
+fn elements(tensor: &Tensor) -> Vec<f32> {
+    (0..tensor.values().len()).map(|i| tensor.values().get(i) as f32).collect()
+}
+
+/// Plants every fault in every layer.
+pub(super) fn plant(bench: &Bench<'_>) -> Result<Vec<Finding>, Failure> {
+    let mirrored = mirror(bench);
+    // What an earlier run left behind: the same layer of another picture.
+    let stale = bench.encode(&bench.checkpoint, bench.settings, &mirrored, None)?;
+    let layers: Vec<usize> = (0..bench.pairs.len()).collect();
+    let findings: Vec<Vec<Finding>> =
+        layers.into_par_iter().map(|i| layer(bench, i, stale.get(&bench.pairs[i].candidate))).collect();
+    Ok(findings.into_iter().flatten().collect())
+}
+
+fn mirror(bench: &Bench<'_>) -> encoder::TapTensor {
+    let mut mirrored = bench.input.clone();
+    let width = mirrored.shape.last().copied().unwrap_or(1).max(1);
+    for line in mirrored.data.chunks_mut(width) {
+        line.reverse();
+    }
+    mirrored
+}
+
+fn layer(bench: &Bench<'_>, i: usize, stale: Option<&Tensor>) -> Vec<Finding> {
+    let correct = bench.correct_at(i);
+    let mut findings = Vec::new();
+    let mut add = |fault: &'static str, verdict: Verdict| {
+        let (set, layer) = (bench.set.clone(), bench.pairs[i].name().to_string());
+        findings.push(Finding { fault, set, layer, verdict });
+    };
+    let towards = |faulty: &Tensor| match bench.smallest_towards(i, faulty) {
+        Some(smallest) => Verdict::Seen(Some(smallest)),
+        None => unseen(bench, i, faulty),
+    };
+    if let Some(grid) = Grid::of(correct.shape(), bench.settings.output_resolution) {
+        let values = correct.values();
+        let rearranged = |source: &dyn Fn([usize; 4]) -> Option<[usize; 4]>| {
+            with(correct, grid.rearranged(values, source))
+        };
+        if grid.height == grid.width && grid.height > 1 {
+            add("h and w exchanged", towards(&rearranged(&|[b, c, y, x]| Some([b, c, x, y]))));
+        } else if grid.height != grid.width && !grid.tokens {
+            let swapped = vec![grid.batch, grid.channels, grid.width, grid.height];
+            let faulty = Tensor::from_f32(swapped, elements(correct)).unwrap_or_else(|| correct.clone());
+            add("h and w exchanged", once(bench, i, faulty));
+        }
+        if grid.channels > 1 {
+            let reversed = |[b, c, y, x]: [usize; 4]| Some([b, grid.channels - 1 - c, y, x]);
+            add("channels reversed", towards(&rearranged(&reversed)));
+        }
+        add("one pixel shifted", towards(&rearranged(&|[b, c, y, x]| Some([b, c, y, x.checked_sub(1)?]))));
+        let middle = grid.height / 2;
+        add("one row zeroed", towards(&rearranged(&|[b, c, y, x]| (y != middle).then_some([b, c, y, x]))));
+    }
+    let values = elements(correct);
+    let largest = values.iter().fold(0.0f32, |largest, x| largest.max(x.abs()));
+    let rms = (values.iter().map(|x| f64::from(*x).powi(2)).sum::<f64>() / values.len().max(1) as f64).sqrt();
+    let changed = |f: &dyn Fn(usize, f32) -> f32| {
+        with(correct, values.iter().enumerate().map(|(at, x)| f(at, *x)).collect())
+    };
+    let at = values.len() / 2;
+    let smallest = |plant: &(dyn Fn(f64) -> Tensor + Sync)| match bench.smallest(i, plant) {
+        Some(smallest) => Verdict::Seen(Some(smallest)),
+        None => unseen(bench, i, &plant(1.0)),
+    };
+    let one = |s: f64| changed(&|j, x| if j == at { x + (s * f64::from(largest)) as f32 } else { x });
+    add("one wrong element", smallest(&one));
+    add("scaled by 1 + strength", smallest(&|s| changed(&|_, x| (f64::from(x) * (1.0 + s)) as f32)));
+    add("bias of strength times rms", smallest(&|s| changed(&|_, x| (f64::from(x) + s * rms) as f32)));
+    add("saturated as f16", towards(&changed(&|_, x| x.clamp(-F16_MAX, F16_MAX))));
+    add("saturated at half its maximum", towards(&changed(&|_, x| x.clamp(-largest / 2.0, largest / 2.0))));
+    if let Some(stale) = stale {
+        add("a stale file of an earlier run", towards(stale));
+    }
+    if i > 0 && bench.pairs[i - 1].candidate != bench.pairs[i].candidate {
+        add("the previous layer's file", towards(bench.correct_at(i - 1)));
+    }
+    let at_one = |value: f32| changed(&|j, x| if j == at { value } else { x });
+    add("NaN", once(bench, i, at_one(f32::NAN)));
+    add("Inf", once(bench, i, at_one(f32::INFINITY)));
+    let reference = elements(&bench.references[i]);
+    let infinite = |value: f32| {
+        let values = reference.iter().enumerate().map(|(j, x)| if j == at { value } else { *x });
+        with(&bench.references[i], values.collect())
+    };
+    for (fault, value) in [("Inf on both sides", f32::INFINITY), ("Inf of the other sign", f32::NEG_INFINITY)]
+    {
+        let seen = bench.sees_against(i, at_one(f32::INFINITY), &infinite(value));
+        add(fault, if seen { Verdict::Seen(None) } else { Verdict::Missed(f64::INFINITY) });
+    }
+    findings
+}
+
+/// A fault of one strength.
+fn once(bench: &Bench<'_>, i: usize, faulty: Tensor) -> Verdict {
+    match bench.sees(i, faulty) {
+        true => Verdict::Seen(None),
+        false => Verdict::Missed(f64::INFINITY),
+    }
+}
+
+fn unseen(bench: &Bench<'_>, i: usize, faulty: &Tensor) -> Verdict {
+    match bench.floors(i, faulty) {
+        floors if floors <= 1.0 => Verdict::Equivalent(floors),
+        floors => Verdict::Missed(floors),
+    }
+}
