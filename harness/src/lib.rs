@@ -18,6 +18,7 @@ pub mod metrics;
 pub mod nearest;
 pub mod npy;
 pub mod pairing;
+pub mod probe;
 pub mod provenance;
 pub mod reference;
 pub mod report;

@@ -150,6 +150,7 @@ mod tests {
         );
     }
 
+    #[cfg_attr(not(feature = "faults"), expect(clippy::needless_update, reason = "the feature adds fields"))]
     #[test]
     fn the_epilogue_keeps_its_order() {
         for isa in available_isas() {
@@ -163,6 +164,7 @@ mod tests {
                     gelu: true,
                     layer_scale: Some(&gamma),
                     skip: Some(&skip),
+                    ..RowOps::default()
                 };
                 let mut out = x.clone();
                 crate::kernels::rows::apply_rows(isa, &ops, channels, &mut out);

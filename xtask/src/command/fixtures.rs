@@ -4,6 +4,7 @@ use std::process::{Command, ExitCode, Stdio};
 
 use indicatif::{ProgressBar, ProgressStyle};
 
+use crate::command::fixture_check;
 use crate::console::{Failure, Outcome};
 use crate::paths;
 use crate::process::succeeds;
@@ -13,49 +14,55 @@ use crate::process::succeeds;
 /// Example: cargo xtask fixtures --preset 300m
 #[derive(clap::Args)]
 pub(crate) struct Fixtures {
-    /// Which set; `--list` shows them. The full-size one stays outside git.
+    /// What to do.
+    #[arg(value_enum, default_value = "make")]
+    action: Action,
+    /// Which set; `cargo xtask fixtures list` shows them. The full-size one stays outside git.
     #[arg(long, default_value = "300m")]
     preset: String,
     /// Folder of the set (default: fixtures/<preset>, or fixtures/large/<preset>).
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
-    /// List the presets.
-    #[arg(long)]
-    list: bool,
-    /// Verify the hashes of every set that is here, make nothing.
-    #[arg(long, conflicts_with = "list")]
-    check: bool,
     /// The Python to use, which then must have the packages of fixtures/generate/requirements.txt.
     #[arg(long, value_name = "PYTHON", env = "FIXTURES_PYTHON")]
     python: Option<PathBuf>,
 }
 
+#[derive(clap::ValueEnum, Clone, Copy, PartialEq)]
+enum Action {
+    /// Make a set.
+    Make,
+    /// List the presets.
+    List,
+    /// Verify the hashes of every set in fixtures/, and that its input can show what goes wrong.
+    Check,
+}
+
 impl Fixtures {
     pub(crate) fn run(self) -> Outcome {
+        if self.action == Action::Check {
+            return fixture_check::run(self.out.as_deref());
+        }
         let python = match &self.python {
             Some(python) => python.clone(),
-            // These need nothing but Python itself.
-            None if self.list || self.check => base_python()?.into(),
+            // This needs nothing but Python itself.
+            None if self.action == Action::List => base_python()?.into(),
             None => environment()?,
         };
         let script = paths::fixtures().join("generate").join("generate.py");
         let mut command = Command::new(python);
         command.arg(script);
-        if self.list {
+        if self.action == Action::List {
             command.arg("--list");
-        } else if self.check {
-            command.arg("--check");
-            if let Some(out) = &self.out {
-                command.arg("--out").arg(out);
-            }
         } else {
             command.args(["--preset", &self.preset]);
             if let Some(out) = &self.out {
                 command.arg("--out").arg(out);
             }
         }
-        let code = if self.list || self.check { status(&mut command)? } else { with_progress(&mut command)? };
-        if code == 0 && !self.list && !self.check {
+        let make = self.action == Action::Make;
+        let code = if make { with_progress(&mut command)? } else { status(&mut command)? };
+        if code == 0 && make {
             let large = paths::fixtures().join("large").join(&self.preset);
             let small = paths::fixtures().join(&self.preset);
             let set = self.out.unwrap_or(if large.is_dir() { large } else { small });

@@ -14,6 +14,15 @@ impl Lint {
 pub(crate) fn steps() -> Vec<Step> {
     vec![
         Step::cargo(&["fmt", "--all", "--check"]),
-        Step::cargo(&["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"]),
+        Step::cargo(&[
+            "clippy",
+            "--workspace",
+            "--all-targets",
+            "--all-features",
+            "--locked",
+            "--",
+            "-D",
+            "warnings",
+        ]),
     ]
 }

@@ -3,6 +3,7 @@
 pub(crate) mod baseline;
 pub(crate) mod ci;
 pub(crate) mod encode;
+pub(crate) mod fixture_check;
 pub(crate) mod fixtures;
 pub(crate) mod lint;
 pub(crate) mod mapping;

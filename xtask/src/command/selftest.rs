@@ -71,8 +71,7 @@ impl Selftest {
             findings.extend(pool.install(|| selftest::run(&Bench::new(terms, &reference)?))?);
         }
         for finding in &findings {
-            let missed = matches!(finding.verdict, Verdict::Missed(_));
-            if self.verbose || missed {
+            if self.verbose {
                 let verdict = match finding.verdict {
                     Verdict::Seen(Some(strength)) => format!("seen from {strength:.0e}"),
                     Verdict::Seen(None) => "seen".to_string(),
@@ -91,9 +90,17 @@ impl Selftest {
         for (fault, entry) in &score.faults {
             let (everywhere, anywhere) = (strength(entry.everywhere), strength(entry.anywhere));
             say(&format!(
-                "{fault:38} {:>7} {:>5} {:>6} {everywhere:>10} {anywhere:>8}",
+                "{fault:37} {:>7} {:>4} {:>5} {everywhere:>10} {anywhere:>8}",
                 entry.planted, entry.seen, entry.equivalent
             ));
+        }
+        for (fault, entry) in &score.faults {
+            let unseen = entry.planted - entry.seen;
+            if let Some(bound) = entry.bound.filter(|_| unseen > 0) {
+                say(&format!(
+                    "not seen: {fault} in {unseen} places, which it changes by at most {bound:.1} noise floors"
+                ));
+            }
         }
         let (seen, all) = score.total();
         say(&format!("score: {seen} of {all} seen, {:.2} %", 100.0 * seen as f64 / all.max(1) as f64));

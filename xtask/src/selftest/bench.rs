@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use encoder::faults::{Fault, Site};
-use encoder::{AllTaps, Checkpoint, LoadOptions, Model, Settings, TapTensor};
+use encoder::{AllTaps, Checkpoint, Isa, LoadOptions, Model, Settings, TapTensor};
 use harness::metrics::Metrics;
 use harness::pairing::Pair;
 use harness::reference::Reference;
@@ -77,8 +77,9 @@ impl<'a> Bench<'a> {
         input: &TapTensor,
         planted: Option<(Site, Fault)>,
     ) -> Result<Tensors, Failure> {
-        let model =
-            Model::load(checkpoint, &LoadOptions { settings, isa: None }).map_err(Failure::unreadable)?;
+        // The portable kernels give the same bits on every machine, so the score is the same on every machine.
+        let options = LoadOptions { settings, isa: Some(Isa::Portable) };
+        let model = Model::load(checkpoint, &options).map_err(Failure::unreadable)?;
         let mut taps = AllTaps::default();
         match planted {
             None => model.encode(&input.shape, &input.data, &mut taps),
@@ -112,12 +113,10 @@ impl<'a> Bench<'a> {
         STRENGTHS.into_iter().take_while(|strength| self.sees(i, plant(*strength))).last()
     }
 
-    /// The smallest strength that is seen of a fault that takes the correct tensor some of the way to `faulty`.
+    /// The smallest strength that is seen of a fault that takes the correct tensor some of the way to `faulty`, which has
+    /// the same shape.
     pub(crate) fn smallest_towards(&self, i: usize, faulty: &Tensor) -> Option<f64> {
         let correct = self.correct_at(i);
-        if correct.shape() != faulty.shape() {
-            return self.sees(i, faulty.clone()).then_some(STRENGTHS[0]);
-        }
         self.smallest(i, |strength| blend(correct, faulty, strength))
     }
 

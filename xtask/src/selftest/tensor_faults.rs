@@ -1,6 +1,7 @@
 //! Faults in tensors: what goes wrong when they are laid out, dumped and named.
 
-use harness::tensor::{Tensor, Values};
+use harness::probe::Movement;
+use harness::tensor::Tensor;
 use rayon::prelude::*;
 
 use super::{Bench, Finding, Verdict};
@@ -8,53 +9,6 @@ use crate::console::Failure;
 
 /// f16 overflows beyond this.
 const F16_MAX: f32 = 65_504.0;
-
-/// A tensor's elements by image, channel, line and column, however they are stored.
-#[derive(Clone, Copy)]
-struct Grid {
-    batch: usize,
-    channels: usize,
-    height: usize,
-    width: usize,
-    tokens: bool,
-}
-
-impl Grid {
-    /// `[B, C, H, W]`, or `[B, T, C]` with tokens in rows of `width`.
-    fn of(shape: &[usize], (height, width): (usize, usize)) -> Option<Grid> {
-        match *shape {
-            [batch, channels, height, width] => Some(Grid { batch, channels, height, width, tokens: false }),
-            [batch, tokens, channels] if tokens == height * width => {
-                Some(Grid { batch, channels, height, width, tokens: true })
-            }
-            _ => None,
-        }
-    }
-
-    fn index(self, [b, c, y, x]: [usize; 4]) -> usize {
-        match self.tokens {
-            false => ((b * self.channels + c) * self.height + y) * self.width + x,
-            true => ((b * self.height + y) * self.width + x) * self.channels + c,
-        }
-    }
-
-    /// The tensor with each element taken from where `source` says; 0 where it says nothing.
-    fn rearranged(self, values: &Values, source: impl Fn([usize; 4]) -> Option<[usize; 4]>) -> Vec<f32> {
-        let mut out = vec![0.0; values.len()];
-        for b in 0..self.batch {
-            for c in 0..self.channels {
-                for y in 0..self.height {
-                    for x in 0..self.width {
-                        if let Some(source) = source([b, c, y, x]) {
-                            out[self.index([b, c, y, x])] = values.get(self.index(source)) as f32;
-                        }
-                    }
-                }
-            }
-        }
-        out
-    }
-}
 
 fn with(tensor: &Tensor, values: Vec<f32>) -> Tensor {
     Tensor::from_f32(tensor.shape().to_vec(), values).unwrap_or_else(|| tensor.clone())
@@ -91,29 +45,25 @@ fn layer(bench: &Bench<'_>, i: usize, stale: Option<&Tensor>) -> Vec<Finding> {
         let (set, layer) = (bench.set.clone(), bench.pairs[i].name().to_string());
         findings.push(Finding { fault, set, layer, verdict });
     };
-    let towards = |faulty: &Tensor| match bench.smallest_towards(i, faulty) {
-        Some(smallest) => Verdict::Seen(Some(smallest)),
-        None => unseen(bench, i, faulty),
+    let towards = |faulty: &Tensor| {
+        if faulty.shape() != correct.shape() {
+            return once(bench, i, faulty.clone());
+        }
+        match bench.smallest_towards(i, faulty) {
+            Some(smallest) => Verdict::Seen(Some(smallest)),
+            None => unseen(bench, i, faulty),
+        }
     };
-    if let Some(grid) = Grid::of(correct.shape(), bench.settings.output_resolution) {
-        let values = correct.values();
-        let rearranged = |source: &dyn Fn([usize; 4]) -> Option<[usize; 4]>| {
-            with(correct, grid.rearranged(values, source))
-        };
-        if grid.height == grid.width && grid.height > 1 {
-            add("h and w exchanged", towards(&rearranged(&|[b, c, y, x]| Some([b, c, x, y]))));
-        } else if grid.height != grid.width && !grid.tokens {
-            let swapped = vec![grid.batch, grid.channels, grid.width, grid.height];
-            let faulty = Tensor::from_f32(swapped, elements(correct)).unwrap_or_else(|| correct.clone());
-            add("h and w exchanged", once(bench, i, faulty));
+    let resolution = bench.settings.output_resolution;
+    for (fault, movement) in [
+        ("h and w exchanged", Movement::ExchangedAxes),
+        ("channels reversed", Movement::ReversedChannels),
+        ("one pixel shifted", Movement::ShiftedPixels),
+        ("one row zeroed", Movement::ZeroedRow),
+    ] {
+        if let Some(faulty) = movement.of(correct, resolution) {
+            add(fault, towards(&faulty));
         }
-        if grid.channels > 1 {
-            let reversed = |[b, c, y, x]: [usize; 4]| Some([b, grid.channels - 1 - c, y, x]);
-            add("channels reversed", towards(&rearranged(&reversed)));
-        }
-        add("one pixel shifted", towards(&rearranged(&|[b, c, y, x]| Some([b, c, y, x.checked_sub(1)?]))));
-        let middle = grid.height / 2;
-        add("one row zeroed", towards(&rearranged(&|[b, c, y, x]| (y != middle).then_some([b, c, y, x]))));
     }
     let values = elements(correct);
     let largest = values.iter().fold(0.0f32, |largest, x| largest.max(x.abs()));
