@@ -103,11 +103,9 @@ impl Report {
         }
         let basis = match comparison.bases() {
             (false, false) => "nothing was judged",
-            (true, false) => "limits are multiples of the recorded noise floor",
+            (true, false) => "limits are multiples of a measured noise floor",
             (false, true) => "limits are the mapping's own",
-            (true, true) => {
-                "limits are multiples of the noise floor where it is recorded, else the mapping's"
-            }
+            (true, true) => "limits are multiples of a noise floor where one is measured, else the mapping's",
         };
         self.wrapped(2, &format!("profile {}: {basis}", comparison.profile));
         for remark in &comparison.remarks {
