@@ -104,6 +104,11 @@ fn the_encoder_passes_on_every_committed_set() {
         let set = set.as_str().unwrap().trim_start_matches("set ").split(',').next().unwrap().to_string();
         let floor = floors[&(set, layer["reference"].as_str().unwrap().to_string())];
         assert!(layer["rel_l2"].as_f64().unwrap() <= 4.0 * floor, "over 4 times {floor:e}: {layer}");
+        // A layer that a baseline lost would be judged by looser limits, and not be held by the ratchet.
+        let criteria = layer["tolerance"]["criteria"].as_array().unwrap();
+        let derived = criteria.iter().filter(|criterion| criterion["basis"] == "derived").count();
+        assert_eq!(derived, 2, "no derived tolerance: {layer}");
+        assert!(layer["baseline"].is_object(), "no known errors: {layer}");
     }
     let sets: BTreeSet<&String> = floors.keys().map(|(set, _)| set).collect();
     assert_eq!(
