@@ -9,8 +9,8 @@ use crate::nearest::nearest;
 #[derive(Debug, thiserror::Error)]
 #[expect(missing_docs, reason = "each variant's message says what its fields are")]
 pub enum FolderError {
-    #[error("{}: no such folder{}", path.display(), hint(nearest))]
-    Missing { path: PathBuf, nearest: Option<String> },
+    #[error("{}: no such folder{}", path.display(), hint(nearest, pattern))]
+    Missing { path: PathBuf, nearest: Option<String>, pattern: String },
     #[error("{}: expected a folder of .npy files, found a file; name the folder it is in", path.display())]
     NotAFolder { path: PathBuf },
     #[error("{}: cannot be read: {source}", path.display())]
@@ -19,8 +19,11 @@ pub enum FolderError {
     Empty { path: PathBuf, pattern: String, found: String },
 }
 
-fn hint(nearest: &Option<String>) -> String {
-    nearest.as_deref().map(|name| format!("; did you mean `{name}`?")).unwrap_or_default()
+fn hint(nearest: &Option<String>, pattern: &str) -> String {
+    match nearest {
+        Some(name) => format!("; did you mean `{name}`?"),
+        None => format!("; name the one that holds the files `{pattern}`"),
+    }
 }
 
 /// The tensors of a folder by name.
@@ -46,6 +49,7 @@ impl DumpFolder {
                 return Err(FolderError::Missing {
                     path: path.to_path_buf(),
                     nearest: nearest_sibling(path),
+                    pattern: pattern.to_string(),
                 });
             }
             Err(source) => return Err(io(source)),
@@ -53,12 +57,15 @@ impl DumpFolder {
         let (before, behind) = pattern.split_once("{name}").unwrap_or((pattern, ""));
         let mut folder =
             DumpFolder { path: path.to_path_buf(), files: BTreeMap::new(), strangers: Vec::new() };
-        let mut others = 0usize;
+        let (mut others, mut folders) = (0usize, Vec::new());
         for entry in std::fs::read_dir(path).map_err(io)? {
             let entry = entry.map_err(io)?;
             let file = entry.file_name().to_string_lossy().into_owned();
             if !file.ends_with(".npy") {
-                others += 1;
+                match entry.path().is_dir() {
+                    true => folders.push(entry.path()),
+                    false => others += 1,
+                }
                 continue;
             }
             match file.strip_prefix(before).and_then(|rest| rest.strip_suffix(behind)) {
@@ -72,8 +79,15 @@ impl DumpFolder {
         if folder.files.is_empty() {
             let found = match (folder.strangers.first(), others) {
                 (Some(first), _) => format!("{} other .npy files, such as `{first}`", folder.strangers.len()),
-                (None, 0) => "nothing: the folder is empty".to_string(),
-                (None, others) => format!("{others} files, none of them .npy"),
+                (None, 0) if folders.is_empty() => "nothing: the folder is empty".to_string(),
+                (None, others) => {
+                    folders.sort();
+                    let inside = folders
+                        .first()
+                        .map(|folder| format!("; name one of them, such as `{}`", folder.display()));
+                    let (count, inside) = (folders.len(), inside.unwrap_or_default());
+                    format!("no .npy file, {others} other files and {count} folders{inside}")
+                }
             };
             return Err(FolderError::Empty { path: path.to_path_buf(), pattern: pattern.to_string(), found });
         }
@@ -132,14 +146,17 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let path = |name: &str| root.path().join(name);
         std::fs::create_dir(path("debug_ggml_output")).unwrap();
+        std::fs::create_dir_all(path("nested/debug_output")).unwrap();
+        std::fs::write(path("nested/README.md"), b"").unwrap();
         std::fs::create_dir(path("other")).unwrap();
         std::fs::write(path("other/a.npy"), b"").unwrap();
         std::fs::write(path("file"), b"").unwrap();
-        let messages: Vec<String> = ["debug_gml_output", "debug_ggml_output", "other", "file"]
-            .iter()
-            .map(|name| DumpFolder::open(&path(name), "debug_{name}.npy").unwrap_err().to_string())
-            .map(|message| message.replace(&root.path().display().to_string(), "ROOT").replace('\\', "/"))
-            .collect();
+        let messages: Vec<String> =
+            ["debug_gml_output", "debug_ggml_output", "other", "file", "nested", "somewhere else"]
+                .iter()
+                .map(|name| DumpFolder::open(&path(name), "debug_{name}.npy").unwrap_err().to_string())
+                .map(|message| message.replace(&root.path().display().to_string(), "ROOT").replace('\\', "/"))
+                .collect();
         insta::assert_snapshot!(messages.join("\n"));
     }
 }

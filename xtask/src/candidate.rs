@@ -4,7 +4,7 @@ use std::io::Read;
 use std::path::Path;
 
 use encoder::{Checkpoint, Isa, LoadOptions, Model, Padding, Settings, TapTensor};
-use harness::tensor::Values;
+use harness::tensor::{Tensor, Values};
 
 use crate::console::Failure;
 
@@ -111,4 +111,14 @@ pub(crate) fn read_input(path: &Path) -> Result<TapTensor, Failure> {
         Values::F64(values) => values.iter().map(|x| *x as f32).collect(),
     };
     Ok(TapTensor { shape: tensor.shape().to_vec(), data })
+}
+
+/// An intermediate tensor of the encoder as the harness holds it.
+pub(crate) fn as_candidate(
+    name: &str,
+    tap: TapTensor,
+) -> Result<Tensor, Box<dyn std::error::Error + Send + Sync>> {
+    let shape = tap.shape.clone();
+    let unfit = || format!("{name}: shape {shape:?} does not hold the elements").into();
+    Tensor::from_f32(tap.shape, tap.data).ok_or_else(unfit)
 }

@@ -10,9 +10,8 @@ use harness::mapping::{Mapping, Profile};
 use harness::provenance::{self, DumpManifest, Identity};
 use harness::reference::Reference;
 use harness::run::{Session, Terms};
-use harness::tensor::Tensor;
 
-use crate::candidate::{EncoderArguments, read_input};
+use crate::candidate::{EncoderArguments, as_candidate, read_input};
 use crate::console::Failure;
 use crate::origins::Origins;
 use crate::{baselines, set};
@@ -150,10 +149,7 @@ impl TapSink for Taps<'_> {
         tensor: TapTensor,
     ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
         let started = Instant::now();
-        let shape = tensor.shape.clone();
-        let tensor = Tensor::from_f32(tensor.shape, tensor.data)
-            .ok_or_else(|| format!("{name}: shape {shape:?} does not hold the elements"))?;
-        self.session.record(name, tensor);
+        self.session.record(name, as_candidate(name, tensor)?);
         self.comparing += started.elapsed();
         Ok(())
     }

@@ -11,7 +11,7 @@ use harness::run::{Session, Terms};
 use harness::tensor::{Dtype, Tensor};
 use harness::tolerances::Figures;
 
-use crate::candidate::{EncoderArguments, read_input};
+use crate::candidate::{EncoderArguments, as_candidate, read_input};
 use crate::compare::Compare;
 use crate::console::Failure;
 use crate::set;
@@ -140,8 +140,7 @@ impl TapSink for Keeping<'_> {
         name: &str,
         tensor: TapTensor,
     ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
-        let tensor =
-            Tensor::from_f32(tensor.shape, tensor.data).ok_or("a shape that does not hold its elements")?;
+        let tensor = as_candidate(name, tensor)?;
         self.tensors.insert(name.to_string(), tensor.clone());
         self.session.record(name, tensor);
         Ok(())

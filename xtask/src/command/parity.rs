@@ -83,7 +83,7 @@ impl Parity {
     fn compare(&self) -> Outcome {
         let started = Instant::now();
         let mapping = Mapping::read(&self.mapping.clone().unwrap_or_else(paths::default_mapping))?;
-        mapping.profile(&self.profile)?;
+        let profile = mapping.profile(&self.profile)?;
         let pool = self.encoder.pool()?;
         if self.candidate.is_some() && self.encoder.chooses_a_model() {
             return Err(Failure::usage(
@@ -96,13 +96,8 @@ impl Parity {
             None => set::committed()?,
         };
         let options = Options { colours: true, quiet: self.quiet, verbose: self.verbose };
-        let compare = Compare {
-            mapping: &mapping,
-            profile: mapping.profile(&self.profile)?,
-            pool: &pool,
-            encoder: &self.encoder,
-            strict: self.strict,
-        };
+        let compare =
+            Compare { mapping: &mapping, profile, pool: &pool, encoder: &self.encoder, strict: self.strict };
         let mut run = Run::default();
         let mut encoding = Duration::ZERO;
         for path in &references {
