@@ -1,80 +1,12 @@
-//! `cargo xtask parity` as its users meet it: exit codes and what is printed.
-#![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
+//! `cargo xtask parity`.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use assert_cmd::Command;
 use harness::npy;
-use harness::tensor::{Tensor, Values};
-use predicates::Predicate;
-use tempfile::TempDir;
+use harness::tensor::Tensor;
 
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_path_buf()
-}
-
-fn xtask(arguments: &[&str]) -> Command {
-    let mut command = Command::new(assert_cmd::cargo::cargo_bin!("xtask"));
-    command.current_dir(root()).args(arguments).env_remove("ENCODER_MAX_ISA");
-    command
-}
-
-fn copy(from: &Path, to: &Path) {
-    std::fs::create_dir_all(to).unwrap();
-    for entry in std::fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
-        let target = to.join(entry.file_name());
-        if entry.path().is_dir() {
-            copy(&entry.path(), &target);
-        } else {
-            std::fs::copy(entry.path(), target).unwrap();
-        }
-    }
-}
-
-/// A copy of a committed set, to be damaged.
-struct Set {
-    folder: TempDir,
-}
-
-impl Set {
-    fn of(name: &str) -> Set {
-        let folder = tempfile::tempdir().unwrap();
-        copy(&root().join("fixtures").join(name), folder.path());
-        Set { folder }
-    }
-
-    fn path(&self) -> &str {
-        self.folder.path().to_str().unwrap()
-    }
-
-    fn reference(&self, name: &str) -> PathBuf {
-        self.folder.path().join(format!("reference/debug_activation_{name}.npy"))
-    }
-
-    fn parity(&self) -> Command {
-        xtask(&["parity", "--quiet", "--reference", self.path()])
-    }
-}
-
-/// Whether an output has this text, wherever its lines are broken.
-fn contains(text: &str) -> impl Predicate<[u8]> + use<> {
-    let unbroken = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
-    let wanted = unbroken(text);
-    predicates::function::function(move |output: &[u8]| {
-        unbroken(&String::from_utf8_lossy(output)).contains(&wanted)
-    })
-}
-
-/// Rewrites a tensor.
-fn edit(path: &Path, change: impl FnOnce(&mut Vec<usize>, &mut Vec<f32>)) {
-    let tensor = npy::read(path, None).unwrap();
-    let Values::F32(mut values) = tensor.values().clone() else { panic!("expected f32") };
-    let mut shape = tensor.shape().to_vec();
-    change(&mut shape, &mut values);
-    npy::write(path, &Tensor::from_f32(shape, values).unwrap()).unwrap();
-}
+use crate::support::*;
 
 /// Exchanges the last two axes.
 fn swap_h_and_w(path: &Path) {
@@ -141,8 +73,6 @@ fn nothing_is_wider_than_a_terminal() {
         assert!(wide.is_empty(), "{wide:#?}");
     }
 }
-
-const DUMP: &str = "fixtures/ggml-small/candidate/debug_ggml_output";
 
 #[test]
 fn the_real_dump_passes_as_what_it_is() {
@@ -301,90 +231,6 @@ fn somebodys_own_dumps_are_judged_by_the_mappings_limits() {
 }
 
 #[test]
-fn dumps_are_asked_for_by_the_environment_too() {
-    let folder = tempfile::tempdir().unwrap();
-    xtask(&[
-        "encode",
-        "--weights",
-        "fixtures/blocks/model.safetensors",
-        "--input",
-        "fixtures/blocks/input.png",
-    ])
-    .env("CLIP_DEBUG_SAVE_TENSORS", "1")
-    .env("CLIP_DEBUG_OUTPUT_DIR", folder.path())
-    .assert()
-    .code(0);
-    assert!(folder.path().join("debug_mm_post_proj_norm.npy").is_file());
-}
-
-#[test]
-fn encode_refuses_what_it_cannot_use() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_string();
-    let weights = std::fs::read(root().join("fixtures/blocks/model.safetensors")).unwrap();
-    std::fs::write(path("short.safetensors"), &weights[..weights.len() - 4]).unwrap();
-    std::fs::write(path("no.safetensors"), b"not a checkpoint").unwrap();
-    npy::write(
-        Path::new(&path("rank.npy")),
-        &Tensor::from_f32(vec![3, 64, 64], vec![0.5; 3 * 64 * 64]).unwrap(),
-    )
-    .unwrap();
-    npy::write(
-        Path::new(&path("range.npy")),
-        &Tensor::from_f32(vec![1, 3, 64, 64], vec![127.0; 3 * 64 * 64]).unwrap(),
-    )
-    .unwrap();
-    let good = ["fixtures/blocks/model.safetensors", "fixtures/blocks/input.png"].map(String::from);
-    let [weights, input] = &good;
-    let cases = [
-        (path("short.safetensors"), input.clone(), "short.safetensors"),
-        (path("no.safetensors"), input.clone(), "no.safetensors"),
-        (path("none.safetensors"), input.clone(), "none.safetensors"),
-        (weights.clone(), path("rank.npy"), "[3, 64, 64]"),
-        (weights.clone(), path("range.npy"), "[0, 1]"),
-        (weights.clone(), "README.md".to_string(), "README.md"),
-    ];
-    for (weights, input, message) in cases {
-        let out = path("out.npy");
-        xtask(&["encode", "--weights", &weights, "--input", &input, "--out", &out])
-            .assert()
-            .code(5)
-            .stderr(contains(message));
-        assert!(!Path::new(&out).exists());
-    }
-}
-
-/// A limit on the size of files stands for a disk that is full.
-#[cfg(unix)]
-#[test]
-fn a_full_disk_leaves_no_half_file() {
-    let folder = tempfile::tempdir().unwrap();
-    let limited = "trap '' XFSZ; ulimit -f 100; exec \"$0\" \"$@\"";
-    let output = std::process::Command::new("sh")
-        .args(["-c", limited])
-        .arg(assert_cmd::cargo::cargo_bin!("xtask"))
-        .args([
-            "encode",
-            "--weights",
-            "fixtures/blocks/model.safetensors",
-            "--input",
-            "fixtures/blocks/input.png",
-        ])
-        .arg("--dump")
-        .arg(folder.path())
-        .current_dir(root())
-        .output()
-        .unwrap();
-    let message = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(5), "{message}");
-    assert!(message.contains("cannot write") && message.contains(".npy"), "{message}");
-    for entry in std::fs::read_dir(folder.path()).unwrap() {
-        let path = entry.unwrap().path();
-        assert!(npy::read(&path, None).is_ok(), "{} is half a file", path.display());
-    }
-}
-
-#[test]
 fn weights_or_inputs_of_another_set_are_refused() {
     let other = ["--weights", "fixtures/symmetric/model.safetensors"];
     let input = ["--input", "fixtures/symmetric/input.png"];
@@ -462,55 +308,6 @@ fn a_limit_of_a_rule_holds_where_a_noise_floor_is_recorded() {
         .assert()
         .code(1)
         .stdout(contains("first failing layer: mobilenet_stem_output"));
-}
-
-/// A committed baseline with the errors of one layer divided by 3, in the place of the real one.
-#[test]
-fn a_layer_that_worsens_under_its_tolerance_fails() {
-    let copy_of_root = tempfile::tempdir().unwrap();
-    for folder in ["baselines", "fixtures/symmetric", "mappings"] {
-        copy(&root().join(folder), &copy_of_root.path().join(folder));
-    }
-    let path = copy_of_root.path().join("baselines/symmetric/f32.errors.json");
-    let mut errors: serde_json::Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
-    let layer = errors["layers"].as_array_mut().unwrap();
-    let layer =
-        layer.iter_mut().find(|layer| layer["name"] == "mobilenet_block_3_inverted_residual").unwrap();
-    for side in ["largest", "smallest"] {
-        for metric in ["rel_l2", "rel_linf"] {
-            layer[side][metric] = (layer[side][metric].as_f64().unwrap() / 3.0).into();
-        }
-    }
-    std::fs::write(&path, errors.to_string()).unwrap();
-    xtask(&["parity"])
-        .env("PARITY_ROOT", copy_of_root.path())
-        .assert()
-        .code(1)
-        .stdout(contains("first failing layer: mobilenet_block_3_inverted_residual"))
-        .stdout(contains("times its baseline"));
-}
-
-#[test]
-fn nothing_is_written_where_ci_is_set() {
-    let copy_of_root = tempfile::tempdir().unwrap();
-    for folder in ["baselines", "fixtures/symmetric", "mappings"] {
-        copy(&root().join(folder), &copy_of_root.path().join(folder));
-    }
-    let in_copy = |arguments: &[&str], ci: &str| {
-        xtask(arguments).env("PARITY_ROOT", copy_of_root.path()).env("CI", ci).assert()
-    };
-    let pending = copy_of_root.path().join("baselines/symmetric/f32.errors.json.new");
-    for command in ["measure", "derive"] {
-        in_copy(&["baseline", command], "1").code(2).stderr(contains("CI is set: nothing is written"));
-    }
-    assert!(!pending.exists());
-    in_copy(&["baseline", "measure"], "").code(0).stdout(contains("next: cargo xtask baseline review"));
-    in_copy(&["baseline", "review", "--accept-all"], "1").code(2).stderr(contains("nothing is written"));
-    assert!(pending.exists());
-    in_copy(&["baseline", "review", "--accept", "none"], "").code(2).stderr(contains("no such layer waits"));
-    in_copy(&["baseline", "review", "--accept-all"], "").code(0).stdout(contains("layers accepted"));
-    assert!(!pending.exists());
-    in_copy(&["parity", "--quiet"], "").code(0);
 }
 
 /// No false alarm: the gate passes with every thread count on every instruction set that the machine has.

@@ -1,0 +1,7 @@
+//! The command line as its users meet it: exit codes and what is printed.
+#![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
+
+mod baseline;
+mod encode;
+mod parity;
+mod support;
