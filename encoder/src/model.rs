@@ -17,6 +17,7 @@ use crate::error::Error;
 use crate::faults::{Seam, Site};
 use crate::kernels::convolution::{Axis, Padding};
 use crate::kernels::rows::{RowOps, apply_rows};
+use crate::precision::{Operands, Precision};
 use crate::simd::Isa;
 use crate::tap::{self, TapSink, TapTensor};
 
@@ -30,6 +31,10 @@ pub struct LoadOptions {
     pub settings: Settings,
     /// Instruction set of the kernels; `None` takes the best that the CPU has, see [`Isa::detect`].
     pub isa: Option<Isa>,
+    /// How exactly dense products are computed.
+    pub precision: Precision,
+    /// Reach [`Precision::F32`] by fused multiply-adds alone, even where a matrix unit is faster and as exact.
+    pub strict_fma: bool,
 }
 
 /// A loaded encoder: weights packed for one instruction set.
@@ -37,6 +42,8 @@ pub struct Model {
     architecture: Architecture,
     settings: Settings,
     isa: Isa,
+    precision: Precision,
+    operands: Operands,
     stem: stem::Stem,
     blocks: Vec<Vec<Block>>,
     fusion: Option<fusion::Fusion>,
@@ -61,6 +68,7 @@ pub struct Encoded {
 /// What a layer needs to run.
 struct Context<'a> {
     isa: Isa,
+    operands: Operands,
     padding: Padding,
     taps: &'a mut dyn TapSink,
     seam: Seam,
@@ -117,7 +125,8 @@ impl Model {
             });
         }
         let architecture = Architecture::read(checkpoint, &settings)?;
-        let loader = layer::Loader { checkpoint, isa };
+        let operands = options.precision.operands(isa, options.strict_fma);
+        let loader = layer::Loader { checkpoint, isa, operands };
         let stem = stem::Stem::load(&loader, &architecture)?;
         let mut blocks = Vec::new();
         for (stage, specs) in architecture.stages.iter().enumerate() {
@@ -146,7 +155,8 @@ impl Model {
             Some(spec) => Some(embedder::Embedder::load(&loader, spec)?),
             None => None,
         };
-        Ok(Model { architecture, settings, isa, stem, blocks, fusion, embedder })
+        let precision = options.precision;
+        Ok(Model { architecture, settings, isa, precision, operands, stem, blocks, fusion, embedder })
     }
 
     /// The architecture read off the weights.
@@ -162,6 +172,16 @@ impl Model {
     /// The instruction set that the weights are packed for.
     pub fn isa(&self) -> Isa {
         self.isa
+    }
+
+    /// How exactly dense products are computed.
+    pub fn precision(&self) -> Precision {
+        self.precision
+    }
+
+    /// How that precision is reached, for people: `fused multiply-adds`, or `bf16 in 3 pieces`.
+    pub fn arithmetic(&self) -> String {
+        self.operands.to_string()
     }
 
     /// The names of all taps for an image of that size, in the order of execution.
@@ -229,7 +249,8 @@ impl Model {
         taps: &mut dyn TapSink,
     ) -> Result<Encoded, Error> {
         let mut x = self.check_input(shape, input)?;
-        let mut context = Context { isa: self.isa, padding: self.settings.padding, taps, seam };
+        let operands = self.operands;
+        let mut context = Context { isa: self.isa, operands, padding: self.settings.padding, taps, seam };
         context.seam.enter(Site::Stem);
         x = self.stem.forward(&mut context, &x)?;
         context.tap(tap::STEM, &x)?;

@@ -5,6 +5,7 @@ use crate::checkpoint::Checkpoint;
 use crate::config::{Architecture, AttentionSpec, BlockSpec, DepthwiseSpec, InvertedResidualSpec, Settings};
 use crate::error::Error;
 use crate::kernels::convolution::Padding;
+use crate::precision::Precision;
 use crate::tap::{self, BlockTap};
 
 /// An intermediate tensor in f64, `[B, C, H, W]` or `[B, T, C]`.
@@ -24,19 +25,37 @@ pub fn gelu(x: f64) -> f64 {
 
 /// Every tap of the model on `input` (`[batch, channels, height, width]`), by name, in the order of execution.
 ///
+/// The operands of dense products are first rounded to what `precision` holds of them; all arithmetic is in f64. With
+/// [`Precision::F32`] nothing is rounded. What the rounding alone does to a layer is the floor of that precision.
+///
 /// # Errors
 /// A checkpoint that makes no model. The input is taken as it is.
 pub fn encode(
     checkpoint: &Checkpoint,
     settings: &Settings,
+    precision: Precision,
     shape: [usize; 4],
     input: &[f32],
 ) -> Result<Vec<(String, Tensor64)>, Error> {
     let architecture = Architecture::read(checkpoint, settings)?;
-    let mut run = Run { checkpoint, settings, taps: Vec::new() };
+    let mut run = Run { checkpoint, settings, precision, taps: Vec::new() };
     let x = Image { shape, data: input.iter().map(|x| f64::from(*x)).collect() };
     run.encode(&architecture, x)?;
     Ok(run.taps)
+}
+
+/// What an operand keeps of `x`, and the smaller of its two pieces where it has two. The product of two smaller pieces
+/// is the one that [`Precision::Bf16x3`] leaves out.
+fn held(precision: Precision, x: f64) -> (f64, f64) {
+    let nearest = |x: f64| half::bf16::from_f32(x as f32).to_f64();
+    match precision {
+        Precision::F32 => (x, 0.0),
+        Precision::Bf16 => (nearest(x), 0.0),
+        Precision::Bf16x3 => {
+            let small = nearest(x - nearest(x));
+            (nearest(x) + small, small)
+        }
+    }
 }
 
 /// `[batch, channels, height, width]`.
@@ -150,6 +169,7 @@ fn convolve(
 struct Run<'a> {
     checkpoint: &'a Checkpoint,
     settings: &'a Settings,
+    precision: Precision,
     taps: Vec<(String, Tensor64)>,
 }
 
@@ -170,7 +190,21 @@ impl Run<'_> {
 
     fn dense(&self, x: &Image, name: &str, out: usize, kernel: usize, stride: usize) -> Result<Image, Error> {
         let weights = self.weights(name, &[out, x.shape[1], kernel, kernel])?;
-        Ok(convolve(x, &weights, out, kernel, stride, self.settings.padding, false))
+        Ok(self.multiply(x, &weights, out, kernel, stride))
+    }
+
+    /// A dense convolution of what the precision holds of both operands.
+    fn multiply(&self, x: &Image, weights: &[f64], out: usize, kernel: usize, stride: usize) -> Image {
+        let product = |part: fn((f64, f64)) -> f64| {
+            let weights: Vec<f64> = weights.iter().map(|w| part(held(self.precision, *w))).collect();
+            let x = x.clone().map(|x| part(held(self.precision, x)));
+            convolve(&x, &weights, out, kernel, stride, self.settings.padding, false)
+        };
+        let sum = product(|held| held.0);
+        if self.precision != Precision::Bf16x3 {
+            return sum;
+        }
+        sum.plus(&product(|held| held.1).map(|x| -x))
     }
 
     fn depthwise(&self, x: &Image, name: &str, spec: DepthwiseSpec) -> Result<Image, Error> {
@@ -306,6 +340,10 @@ impl Run<'_> {
             sides.push(self.dense(&y, &format!("{prefix}attn.{side}.proj.weight"), dim, 1, 1)?);
         }
         let (k, v) = (&sides[0], &sides[1]);
+        let times = |a: f64, b: f64| {
+            let (a, b) = (held(self.precision, a), held(self.precision, b));
+            a.0 * b.0 - a.1 * b.1
+        };
         let [batch, _, height, width] = x.shape;
         let positions = k.shape[2] * k.shape[3];
         let position = |i: usize| (i / k.shape[3], i % k.shape[3]);
@@ -318,7 +356,9 @@ impl Run<'_> {
                         .map(|i| {
                             let (ky, kx) = position(i);
                             let dot: f64 = (0..spec.key_dim)
-                                .map(|d| q.at([b, head * spec.key_dim + d, y, x]) * k.at([b, d, ky, kx]))
+                                .map(|d| {
+                                    times(q.at([b, head * spec.key_dim + d, y, x]), k.at([b, d, ky, kx]))
+                                })
                                 .sum();
                             dot / (spec.key_dim as f64).sqrt()
                         })
@@ -330,7 +370,7 @@ impl Run<'_> {
                         let sum: f64 = (0..positions)
                             .map(|i| {
                                 let (ky, kx) = position(i);
-                                weights[i] * v.at([b, d, ky, kx])
+                                times(weights[i], v.at([b, d, ky, kx]))
                             })
                             .sum();
                         let channel = head * spec.value_dim + d;
@@ -381,7 +421,7 @@ impl Run<'_> {
         let soft = self.norm(&scaled, "embed_vision.soft_embedding_norm.weight")?;
         self.tap_tokens(tap::MM_SOFT_EMB_NORM, &tokens(&soft));
         let weights = self.weights("embed_vision.embedding_projection.weight", &[hidden, channels])?;
-        let projected = convolve(&soft, &weights, hidden, 1, 1, Padding::Same, false);
+        let projected = self.multiply(&soft, &weights, hidden, 1, 1);
         self.tap_tokens(tap::MM_INPUT_PROJ, &tokens(&projected));
         self.tap_tokens(tap::MM_POST_PROJ_NORM, &tokens(&projected.normed(&[])));
         Ok(())

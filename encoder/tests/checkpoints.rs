@@ -44,7 +44,7 @@ fn save(path: &Path, weights: &[Weight]) {
 
 fn load(path: &Path) -> Result<Model, encoder::Error> {
     let settings = Settings { output_resolution: (2, 4), ..Settings::default() };
-    Model::load(&Checkpoint::open(path)?, &LoadOptions { settings, isa: None })
+    Model::load(&Checkpoint::open(path)?, &LoadOptions { settings, ..LoadOptions::default() })
 }
 
 fn encode(path: &Path) -> Encoded {

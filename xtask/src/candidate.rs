@@ -3,7 +3,7 @@
 use std::io::Read;
 use std::path::Path;
 
-use encoder::{Checkpoint, Isa, LoadOptions, Model, Padding, Settings, TapTensor};
+use encoder::{Checkpoint, Isa, LoadOptions, Model, Padding, Precision, Settings, TapTensor};
 use harness::tensor::{Tensor, Values};
 
 use crate::console::Failure;
@@ -20,9 +20,15 @@ pub(crate) struct EncoderArguments {
     /// Height and width that the fusion pools to (default: the set's, else 16x16).
     #[arg(long, value_name = "HxW", value_parser = resolution)]
     output_resolution: Option<(usize, usize)>,
-    /// Instruction set of the kernels: portable, avx2, avx512 (default: the best this CPU has).
+    /// Instruction set of the kernels: portable, avx2, avx512, avx512bf16, amx (default: the best this CPU has).
     #[arg(long, value_name = "ISA", value_parser = isa)]
     isa: Option<Isa>,
+    /// How exactly dense products are computed: f32, bf16x3, bf16 (default: f32).
+    #[arg(long, value_name = "P", value_parser = precision)]
+    precision: Option<Precision>,
+    /// Reach f32 by fused multiply-adds alone, also where a matrix unit is faster and as exact.
+    #[arg(long)]
+    strict_fma: bool,
 }
 
 #[derive(clap::ValueEnum, Clone, Copy)]
@@ -43,7 +49,17 @@ fn isa(text: &str) -> Result<Isa, String> {
     Isa::from_name(text).ok_or_else(|| format!("expected one of {}", Isa::ALL.map(Isa::name).join(", ")))
 }
 
+fn precision(text: &str) -> Result<Precision, String> {
+    Precision::from_name(text)
+        .ok_or_else(|| format!("expected one of {}", Precision::ALL.map(Precision::name).join(", ")))
+}
+
 impl EncoderArguments {
+    /// The precision of dense products.
+    pub(crate) fn precision(&self) -> Precision {
+        self.precision.unwrap_or_default()
+    }
+
     /// The thread pool that the run is confined to.
     pub(crate) fn pool(&self) -> Result<rayon::ThreadPool, Failure> {
         match self.threads {
@@ -66,7 +82,11 @@ impl EncoderArguments {
 
     /// Whether any of what a model is loaded with is given.
     pub(crate) fn chooses_a_model(&self) -> bool {
-        self.padding.is_some() || self.output_resolution.is_some() || self.isa.is_some()
+        self.padding.is_some()
+            || self.output_resolution.is_some()
+            || self.isa.is_some()
+            || self.precision.is_some()
+            || self.strict_fma
     }
 
     /// Opens the weights.
@@ -86,7 +106,9 @@ impl EncoderArguments {
             output_resolution: self.output_resolution.unwrap_or(set.output_resolution),
             kv_stride: set.kv_stride,
         };
-        Model::load(checkpoint, &LoadOptions { settings, isa: self.isa }).map_err(|error| match error {
+        let options =
+            LoadOptions { settings, isa: self.isa, precision: self.precision(), strict_fma: self.strict_fma };
+        Model::load(checkpoint, &options).map_err(|error| match error {
             encoder::Error::UnknownIsa { .. } | encoder::Error::IsaNotAvailable { .. } => {
                 Failure::usage(error.to_string(), "cargo xtask parity --help lists the instruction sets")
             }

@@ -120,10 +120,12 @@ impl Compare<'_> {
             ("weights", weights.display().to_string()),
             ("input", input.display().to_string()),
             ("instruction set", model.isa().to_string()),
+            ("precision", model.precision().to_string()),
+            ("arithmetic", model.arithmetic()),
             ("threads", threads.to_string()),
         ];
         let mut comparison = taps.session.finish(Origin {
-            title: format!("encoder in f32 ({}, {threads} threads)", model.isa()),
+            title: format!("encoder in {} ({}, {threads} threads)", model.precision(), model.isa()),
             folder: None,
             facts: facts.map(|(name, value)| (name.to_string(), value)).into(),
         });

@@ -54,8 +54,9 @@ pub(crate) fn measure(compare: &Compare<'_>, path: &Path) -> Result<SetMeasure, 
     let isas: Vec<Isa> = Isa::ALL.into_iter().filter(|isa| isa.is_available()).collect();
     let mut runs: Vec<(Comparison, BTreeMap<String, Tensor>)> = Vec::new();
     for isa in &isas {
-        let model = Model::load(&checkpoint, &LoadOptions { settings, isa: Some(*isa) })
-            .map_err(Failure::unreadable)?;
+        let model =
+            Model::load(&checkpoint, &LoadOptions { settings, isa: Some(*isa), ..LoadOptions::default() })
+                .map_err(Failure::unreadable)?;
         let names = match image.shape.as_slice() {
             [_, _, height, width] => model.tap_names(*height, *width),
             _ => Vec::new(),

@@ -2,9 +2,10 @@
 
 use rayon::prelude::*;
 
-use super::gemm::{Scratch, gemm_block, rows_per_task};
+use super::gemm::{gemm_block, rows_per_task};
 use super::math;
-use super::packing::{Matrix, PackedRhs};
+use super::packing::{LhsPanels, Matrix, PackedRhs};
+use crate::precision::Operands;
 use crate::simd::{Isa, Kernel, Simd};
 
 /// The heads of a query stand one behind the other in its row, so queries are a matrix `[pixels * heads, key_dim]`,
@@ -12,7 +13,7 @@ use crate::simd::{Isa, Kernel, Simd};
 ///
 /// `keys` is `[positions, key_dim]`, `values` `[positions, value_dim]`: one image at a time, parallel over query rows.
 pub(crate) fn attention(
-    isa: Isa,
+    (isa, operands): (Isa, Operands),
     queries: &[f32],
     keys: &[f32],
     values: &[f32],
@@ -22,14 +23,20 @@ pub(crate) fn attention(
     let positions = keys.len() / key_dim;
     assert_eq!(values.len() / value_dim, positions, "keys and values");
     assert_eq!(queries.len() / key_dim, out.len() / value_dim, "queries and outputs");
-    let keys = PackedRhs::new(isa, key_dim, positions, |d, position| keys[position * key_dim + d]);
-    let values = PackedRhs::new(isa, positions, value_dim, |position, d| values[position * value_dim + d]);
+    let keys = PackedRhs::new(isa, operands, (key_dim, positions), |position, start, out| {
+        out.copy_from_slice(&keys[position * key_dim + start..][..out.len()]);
+    });
+    let values = PackedRhs::new(isa, operands, (positions, value_dim), |d, start, out| {
+        for (out, row) in out.iter_mut().zip(values[start * value_dim..].chunks_exact(value_dim)) {
+            *out = row[d];
+        }
+    });
     let queries = Matrix::new(queries, key_dim);
     let scale = (1.0 / (key_dim as f64).sqrt()) as f32;
     let rows = rows_per_task(&keys);
     out.par_chunks_mut(rows * value_dim).enumerate().for_each_init(
-        || (Scratch::default(), Vec::new()),
-        |(scratch, scores), (task, out)| {
+        || (LhsPanels::default(), Vec::new()),
+        |(panels, scores), (task, out)| {
             scores.resize(out.len() / value_dim * positions, 0.0);
             isa.run(Task {
                 queries: &queries,
@@ -37,7 +44,7 @@ pub(crate) fn attention(
                 values: &values,
                 scale,
                 first: task * rows,
-                scratch,
+                panels,
                 scores,
                 out,
             });
@@ -51,7 +58,7 @@ struct Task<'a> {
     values: &'a PackedRhs,
     scale: f32,
     first: usize,
-    scratch: &'a mut Scratch,
+    panels: &'a mut LhsPanels,
     /// `[rows, positions]`
     scores: &'a mut [f32],
     out: &'a mut [f32],
@@ -62,12 +69,12 @@ impl Kernel for Task<'_> {
 
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
-        gemm_block(simd, self.queries, self.first, self.keys, self.scratch, self.scores);
+        gemm_block(simd, self.queries, self.first, self.keys, self.panels, self.scores);
         for row in self.scores.chunks_exact_mut(self.keys.columns()) {
             softmax(simd, self.scale, row);
         }
         let scores = Matrix::new(self.scores, self.keys.columns());
-        gemm_block(simd, &scores, 0, self.values, self.scratch, self.out);
+        gemm_block(simd, &scores, 0, self.values, self.panels, self.out);
     }
 }
 
@@ -128,7 +135,7 @@ mod tests {
                     let queries = values(rows * dims.0, 1);
                     let (keys, v) = (values(positions * dims.0, 2), values(positions * dims.1, 3));
                     let mut out = vec![f32::NAN; rows * dims.1];
-                    attention(isa, &queries, &keys, &v, dims, &mut out);
+                    attention((isa, Operands::F32), &queries, &keys, &v, dims, &mut out);
                     let exact = naive(&queries, &keys, &v, dims);
                     for (i, (out, exact)) in out.iter().zip(&exact).enumerate() {
                         let error = (f64::from(*out) - exact).abs();

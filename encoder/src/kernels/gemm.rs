@@ -2,34 +2,19 @@
 
 use rayon::prelude::*;
 
-use super::packing::{DEPTH, Lhs, PackedRhs, pack_lhs};
+use super::packing::{Block, Lhs, LhsPanels, PackedRhs, pairs};
 use super::rows::RowOps;
-use super::tile::Tile;
-use crate::simd::{Kernel, Simd};
+use super::tile::{PairTile, Tile, TileOut};
+use crate::precision::Operands;
+use crate::simd::{Kernel, PairUnit, Simd};
 
-/// Register tiles of rows in one task: the packed left block stays in the second-level cache.
-const TILES: usize = 8;
+/// Rows in one task, at least: the packed left block stays in the second-level cache, and a panel of the right side is
+/// read once for all of them.
+const TASK_ROWS: usize = 48;
 
-/// Buffers of one thread, kept over its tasks.
-#[derive(Default)]
-pub(crate) struct Scratch {
-    row: Vec<f32>,
-    panels: Vec<f32>,
-}
-
-impl Scratch {
-    fn reserve(&mut self, mr: usize, rows: usize) {
-        self.row.resize(DEPTH, 0.0);
-        let needed = rows.div_ceil(mr) * mr * DEPTH;
-        if self.panels.len() < needed {
-            self.panels.resize(needed, 0.0);
-        }
-    }
-}
-
-/// Rows that one task of an operation on `isa` computes.
+/// Rows that one task of an operation with `rhs` computes: whole tiles.
 pub(crate) fn rows_per_task(rhs: &PackedRhs) -> usize {
-    rhs.isa().tile_shape().0 * TILES
+    TASK_ROWS.next_multiple_of(rhs.isa().tile_rows(rhs.operands()))
 }
 
 /// `out = epilogue(lhs * rhs)`, `out` is `[lhs.rows(), rhs.columns()]`; parallel over blocks of rows.
@@ -38,9 +23,9 @@ pub(crate) fn gemm<L: Lhs>(lhs: &L, rhs: &PackedRhs, epilogue: &RowOps<'_>, out:
     assert_eq!(out.len(), lhs.rows() * rhs.columns(), "output elements");
     let rows = rows_per_task(rhs);
     out.par_chunks_mut(rows * rhs.columns()).enumerate().for_each_init(
-        Scratch::default,
-        |scratch, (task, out)| {
-            rhs.isa().run(Task { lhs, rhs, epilogue, first: task * rows, scratch, out });
+        LhsPanels::default,
+        |panels, (task, out)| {
+            rhs.isa().run(Task { lhs, rhs, epilogue, first: task * rows, panels, out });
         },
     );
 }
@@ -50,7 +35,7 @@ struct Task<'a, 'b, L> {
     rhs: &'a PackedRhs,
     epilogue: &'a RowOps<'b>,
     first: usize,
-    scratch: &'a mut Scratch,
+    panels: &'a mut LhsPanels,
     out: &'a mut [f32],
 }
 
@@ -59,7 +44,7 @@ impl<L: Lhs> Kernel for Task<'_, '_, L> {
 
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
-        gemm_block(simd, self.lhs, self.first, self.rhs, self.scratch, self.out);
+        gemm_block(simd, self.lhs, self.first, self.rhs, self.panels, self.out);
         self.epilogue.apply(simd, self.first, self.rhs.columns(), self.out);
     }
 }
@@ -71,38 +56,75 @@ pub(crate) fn gemm_block<S: Simd, L: Lhs>(
     lhs: &L,
     first: usize,
     rhs: &PackedRhs,
-    scratch: &mut Scratch,
+    panels: &mut LhsPanels,
     out: &mut [f32],
 ) {
-    let columns = rhs.columns();
-    let rows = out.len() / columns;
-    scratch.reserve(S::MR, rows);
-    for (start, depth) in rhs.blocks() {
-        pack_lhs(lhs, (first, rows), (start, depth), S::MR, &mut scratch.row, &mut scratch.panels);
-        for (column, width, b) in rhs.panels(start, depth) {
-            for (tile, a) in scratch.panels.chunks_exact(S::MR * depth).take(rows.div_ceil(S::MR)).enumerate()
-            {
-                let row = tile * S::MR;
-                simd.tile(Tile {
-                    a,
-                    b,
-                    out: &mut out[row * columns + column..],
-                    stride: columns,
-                    rows: S::MR.min(rows - row),
-                    columns: width,
-                    accumulate: start > 0,
+    let rows = out.len() / rhs.columns();
+    for block in rhs.blocks() {
+        let left = panels.pack::<S, L>(lhs, (first, rows), block, rhs.operands());
+        match rhs.operands() {
+            Operands::F32 => sweep(left, S::MR, rhs, block, out, |a, b, out| {
+                simd.tile(Tile { a: bytemuck::cast_slice(a), b: bytemuck::cast_slice(b), out });
+            }),
+            Operands::Bf16(pieces) => {
+                let unit = simd.pair_unit();
+                let (pairs, products) = (pairs(block.depth), pieces.products());
+                sweep(left, S::PAIRS.mr, rhs, block, out, |a, b, out| {
+                    unit.tile(PairTile { a, b, pairs, products, out });
                 });
             }
         }
     }
 }
 
+/// All tiles of a block: each panel of the right side, while it is in the first-level cache, with every left panel.
+#[inline(always)]
+fn sweep<'a>(
+    left: std::slice::ChunksExact<'a, u32>,
+    mr: usize,
+    rhs: &'a PackedRhs,
+    block: Block,
+    out: &mut [f32],
+    multiply: impl Fn(&'a [u32], &'a [u32], TileOut<'_>),
+) {
+    let columns = rhs.columns();
+    let rows = out.len() / columns;
+    for right in rhs.panels_of(block) {
+        for (tile, left) in left.clone().enumerate() {
+            let row = tile * mr;
+            let out = TileOut {
+                data: &mut out[row * columns + right.column..],
+                stride: columns,
+                rows: mr.min(rows - row),
+                columns: right.columns,
+                accumulate: block.start > 0,
+            };
+            multiply(left, right.words, out);
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use super::super::packing::Matrix;
+    use super::super::packing::{DEPTH, Matrix, PAIR_DEPTH};
     use super::*;
     use crate::kernels::rows::Norm;
+    use crate::simd::Isa;
     use crate::testing::{available_isas, values};
+
+    /// Every instruction set that the CPU has with every kind of operands.
+    fn everywhere() -> impl Iterator<Item = (Isa, Operands)> {
+        available_isas().into_iter().flat_map(|isa| Operands::ALL.map(|operands| (isa, operands)))
+    }
+
+    /// Packs `b`, `[depth, columns]`.
+    fn pack(isa: Isa, operands: Operands, b: &[f32], columns: usize) -> PackedRhs {
+        PackedRhs::new(isa, operands, (b.len() / columns, columns), |column, start, out| {
+            for (d, out) in out.iter_mut().enumerate() {
+                *out = b[(start + d) * columns + column];
+            }
+        })
+    }
 
     /// Sizes below, at and above an edge.
     fn around(edge: usize) -> [usize; 3] {
@@ -112,16 +134,16 @@ mod tests {
     #[test]
     fn gemm_agrees_with_f64_around_every_tile_edge() {
         let mut failures = Vec::new();
-        for isa in available_isas() {
-            let (mr, nr) = isa.tile_shape();
-            let rows = [1, 2].into_iter().chain(around(mr)).chain(around(mr * TILES));
+        for (isa, operands) in everywhere() {
+            let (mr, nr) = (isa.tile_rows(operands), isa.tile_columns(operands));
+            let rows = [1, 2].into_iter().chain(around(mr)).chain(around(TASK_ROWS.next_multiple_of(mr)));
             for (rows, columns) in rows.flat_map(|rows| {
                 let columns = [1, 7].into_iter().chain(around(nr)).chain(around(2 * nr));
                 columns.map(move |columns| (rows, columns))
             }) {
-                for depth in [1, 3, DEPTH - 1, DEPTH, DEPTH + 1] {
+                for depth in [1, 3, PAIR_DEPTH - 1, PAIR_DEPTH, DEPTH - 1, DEPTH, DEPTH + 1, 2 * DEPTH + 1] {
                     let (a, b) = (values(rows * depth, 1), values(depth * columns, 2));
-                    let rhs = PackedRhs::new(isa, depth, columns, |d, c| b[d * columns + c]);
+                    let rhs = pack(isa, operands, &b, columns);
                     let mut out = vec![f32::NAN; rows * columns];
                     gemm(&Matrix::new(&a, depth), &rhs, &RowOps::default(), &mut out);
                     for (i, out) in out.iter().enumerate() {
@@ -130,12 +152,13 @@ mod tests {
                             .map(|d| f64::from(a[row * depth + d]) * f64::from(b[d * columns + column]));
                         let (exact, size) =
                             terms.fold((0.0, 0.0), |(sum, size), t| (sum + t, size + t.abs()));
-                        // The a-priori bound of a sum of `depth` products.
-                        let bound = (depth + 2) as f64 * f64::from(f32::EPSILON) * size;
+                        // The a-priori bound of a sum of `depth` products of operands that are rounded.
+                        let terms = (depth + 2) * operands.products();
+                        let bound = (terms as f64 * f64::from(f32::EPSILON) + operands.rounding()) * size;
                         let error = (f64::from(*out) - exact).abs();
                         if error.is_nan() || error > bound {
                             failures.push(format!(
-                                "{isa} {rows}x{columns}x{depth} at {row},{column}: {out} for {exact}"
+                                "{isa} {operands:?} {rows}x{columns}x{depth} at {row},{column}: {out} for {exact}"
                             ));
                         }
                     }
@@ -184,7 +207,7 @@ mod tests {
     #[test]
     #[should_panic(expected = "differ in depth")]
     fn sides_of_different_depth_are_refused() {
-        let rhs = PackedRhs::new(crate::simd::Isa::Portable, 4, 4, |_, _| 0.0);
+        let rhs = pack(Isa::Portable, Operands::F32, &[0.0; 16], 4);
         gemm(&Matrix::new(&[0.0; 6], 3), &rhs, &RowOps::default(), &mut [0.0; 8]);
     }
 }

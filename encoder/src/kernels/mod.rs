@@ -11,4 +11,5 @@ pub(crate) mod math;
 pub(crate) mod packing;
 pub(crate) mod resize;
 pub(crate) mod rows;
+pub(crate) mod split;
 pub(crate) mod tile;

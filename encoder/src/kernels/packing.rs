@@ -1,53 +1,131 @@
 //! Operands of the GEMM in the order in which the micro-kernel reads them.
 
+use bytemuck::{Pod, Zeroable};
 use rayon::prelude::*;
 
-use crate::simd::Isa;
+use super::split::{pair, split};
+use crate::precision::{Operands, Pieces};
+use crate::simd::{Isa, PairOrder, Simd};
 
-/// Depth of a block: a `[DEPTH, NR]` panel of the right side stays in the first-level cache.
+/// Depth of a block of f32 operands: a `[DEPTH, NR]` panel of the right side stays in the first-level cache.
 pub(crate) const DEPTH: usize = 256;
+/// Depth to which blocks of bf16 pairs are filled up with zeros: that of a matrix unit's tile.
+pub(crate) const PAIR_DEPTH: usize = 32;
+
+/// Depth of a block. A panel of bf16 in one piece takes half the room of one of f32.
+fn block_depth(operands: Operands) -> usize {
+    match operands {
+        Operands::Bf16(Pieces::One) => 2 * DEPTH,
+        _ => DEPTH,
+    }
+}
+
+/// Words that one column of a block of `depth` takes.
+fn words(operands: Operands, depth: usize) -> usize {
+    match operands {
+        Operands::F32 => depth,
+        Operands::Bf16(pieces) => pieces.count() * pairs(depth),
+    }
+}
+
+/// Pairs that a block of `depth` is made of.
+pub(crate) fn pairs(depth: usize) -> usize {
+    depth.next_multiple_of(PAIR_DEPTH) / 2
+}
+
+/// A line of the cache: what panels are aligned to, and the unit in which they are allocated.
+#[derive(Clone, Copy, Pod, Zeroable)]
+#[repr(C, align(64))]
+struct Line([u32; 16]);
+
+/// A block of a packed right-hand side.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Block {
+    /// First depth index.
+    pub(crate) start: usize,
+    pub(crate) depth: usize,
+    /// First word of the block.
+    offset: usize,
+    /// Words of a panel.
+    panel: usize,
+}
+
+/// A panel: `NR` columns of a block.
+pub(crate) struct Panel<'a> {
+    /// First column.
+    pub(crate) column: usize,
+    /// Columns that exist, at most `NR`.
+    pub(crate) columns: usize,
+    /// Of f32 `[depth, NR]`; of pairs `[pieces, pairs, NR]`.
+    pub(crate) words: &'a [u32],
+}
 
 /// A right-hand side (`[depth, columns]`, usually weights) packed for one instruction set's tile.
 ///
-/// Layout: blocks of [`DEPTH`] rows; in a block, panels of `NR` columns; in a panel, row after row. Columns past the
-/// matrix are zero.
+/// Layout: blocks of depth; in a block, panels of `NR` columns. Columns past the matrix are zero.
 pub(crate) struct PackedRhs {
     isa: Isa,
+    operands: Operands,
     depth: usize,
     columns: usize,
     nr: usize,
-    data: Vec<f32>,
+    data: Vec<Line>,
 }
 
 impl PackedRhs {
-    /// Packs a matrix given by its elements: `element(depth index, column)`.
+    /// Packs a matrix `[depth, columns]`; `read(column, start, out)` writes a column's elements from depth index `start`
+    /// on to `out`.
     pub(crate) fn new(
         isa: Isa,
-        depth: usize,
-        columns: usize,
-        element: impl Fn(usize, usize) -> f32 + Sync,
+        operands: Operands,
+        (depth, columns): (usize, usize),
+        read: impl Fn(usize, usize, &mut [f32]) + Sync,
     ) -> Self {
-        let (_, nr) = isa.tile_shape();
-        let panels = columns.div_ceil(nr);
-        let mut data = vec![0.0; depth * panels * nr];
-        // A block of `depth` rows takes `depth * panels * nr` elements, whole blocks first.
-        data.par_chunks_mut((DEPTH * panels * nr).max(1)).enumerate().for_each(|(block, data)| {
-            let rows = data.len() / (panels * nr);
-            for (panel, data) in data.chunks_mut(rows * nr).enumerate() {
-                let width = nr.min(columns - panel * nr);
-                for (row, data) in data.chunks_mut(nr).enumerate() {
-                    for (column, out) in data[..width].iter_mut().enumerate() {
-                        *out = element(block * DEPTH + row, panel * nr + column);
+        let nr = isa.tile_columns(operands);
+        let mut packed = PackedRhs { isa, operands, depth, columns, nr, data: Vec::new() };
+        let end = packed.blocks().last().map_or(0, |block| block.offset + packed.panels() * block.panel);
+        packed.data = bytemuck::zeroed_vec(end.div_ceil(16));
+        let blocks: Vec<Block> = packed.blocks().collect();
+        let mut rest: &mut [u32] = bytemuck::cast_slice_mut(&mut packed.data);
+        let mut panels = Vec::new();
+        for block in blocks {
+            let (data, behind) = rest.split_at_mut(block.panel * columns.div_ceil(nr));
+            panels.extend(data.chunks_mut(block.panel.max(1)).enumerate().map(|(i, data)| (block, i, data)));
+            rest = behind;
+        }
+        panels.into_par_iter().for_each_init(Vec::new, |scratch: &mut Vec<f32>, (block, panel, data)| {
+            scratch.resize(2 * block_depth(operands), 0.0);
+            let (values, piece) = scratch.split_at_mut(block_depth(operands));
+            for lane in 0..nr.min(columns - panel * nr) {
+                let values = &mut values[..block.depth.next_multiple_of(2)];
+                values[block.depth..].fill(0.0);
+                read(panel * nr + lane, block.start, &mut values[..block.depth]);
+                match operands {
+                    Operands::F32 => {
+                        for (out, value) in data[lane..].iter_mut().step_by(nr).zip(&values[..block.depth]) {
+                            *out = value.to_bits();
+                        }
                     }
+                    Operands::Bf16(pieces) => split(values, piece, pieces.count(), |index, piece| {
+                        let data = &mut data[index * pairs(block.depth) * nr + lane..];
+                        for (out, two) in data.iter_mut().step_by(nr).zip(piece.as_chunks::<2>().0) {
+                            *out = pair(two[0], two[1]);
+                        }
+                    }),
                 }
             }
         });
-        PackedRhs { isa, depth, columns, nr, data }
+        packed
     }
 
     /// The instruction set it is packed for.
     pub(crate) fn isa(&self) -> Isa {
         self.isa
+    }
+
+    /// What it is packed as.
+    pub(crate) fn operands(&self) -> Operands {
+        self.operands
     }
 
     pub(crate) fn depth(&self) -> usize {
@@ -58,22 +136,41 @@ impl PackedRhs {
         self.columns
     }
 
-    /// The first depth index and the depth of each block.
-    pub(crate) fn blocks(&self) -> impl Iterator<Item = (usize, usize)> + use<> {
-        let depth = self.depth;
-        (0..depth).step_by(DEPTH).map(move |start| (start, DEPTH.min(depth - start)))
+    /// Bytes of the packed data.
+    pub(crate) fn bytes(&self) -> usize {
+        size_of_val(self.data.as_slice())
     }
 
-    /// The panels of the block that starts at `start`: (first column, columns, data `[block depth, NR]`).
+    fn panels(&self) -> usize {
+        self.columns.div_ceil(self.nr)
+    }
+
+    /// The blocks, in depth.
+    pub(crate) fn blocks(&self) -> impl Iterator<Item = Block> + use<> {
+        let (total, operands, nr, panels) = (self.depth, self.operands, self.nr, self.panels());
+        let step = block_depth(operands);
+        (0..total).step_by(step).map(move |start| {
+            let depth = step.min(total - start);
+            Block {
+                start,
+                depth,
+                offset: start / step * words(operands, step) * nr * panels,
+                panel: words(operands, depth) * nr,
+            }
+        })
+    }
+
+    /// The panels of a block.
     #[inline(always)]
-    pub(crate) fn panels(&self, start: usize, depth: usize) -> impl Iterator<Item = (usize, usize, &[f32])> {
-        let width = self.columns.div_ceil(self.nr) * self.nr;
-        let block = &self.data[start * width..(start + depth) * width];
+    pub(crate) fn panels_of(&self, block: Block) -> impl Iterator<Item = Panel<'_>> {
+        let words: &[u32] = bytemuck::cast_slice(&self.data);
+        let words = &words[block.offset..][..block.panel * self.panels()];
         let (nr, columns) = (self.nr, self.columns);
-        block
-            .chunks(depth * nr)
-            .enumerate()
-            .map(move |(panel, data)| (panel * nr, nr.min(columns - panel * nr), data))
+        words.chunks_exact(block.panel.max(1)).enumerate().map(move |(panel, words)| Panel {
+            column: panel * nr,
+            columns: nr.min(columns - panel * nr),
+            words,
+        })
     }
 }
 
@@ -118,30 +215,95 @@ impl Lhs for Matrix<'_> {
     }
 }
 
-/// Packs rows `first..first + rows` and depth `start..start + depth` into `[depth, MR]` panels in `out`, rows past the
-/// last as zeros. `scratch` holds at least `depth` elements.
-#[inline(always)]
-pub(crate) fn pack_lhs<L: Lhs>(
-    lhs: &L,
-    (first, rows): (usize, usize),
-    (start, depth): (usize, usize),
-    mr: usize,
-    scratch: &mut [f32],
-    out: &mut [f32],
-) {
-    for (panel, out) in out[..rows.div_ceil(mr) * mr * depth].chunks_exact_mut(mr * depth).enumerate() {
-        for i in 0..mr {
-            let row = panel * mr + i;
-            if row < rows {
-                let values = lhs.row(first + row, start, &mut scratch[..depth]);
-                for (out, value) in out[i..].iter_mut().step_by(mr).zip(values) {
-                    *out = *value;
-                }
-            } else {
-                for out in out[i..].iter_mut().step_by(mr) {
-                    *out = 0.0;
+/// Panels of left-hand rows, and what it takes to make them; kept over the tasks of a thread.
+#[derive(Default)]
+pub(crate) struct LhsPanels {
+    lines: Vec<Line>,
+    row: Vec<f32>,
+}
+
+impl LhsPanels {
+    /// Packs `rows` rows from `first` on, the depth of `block`, into panels of `mr` rows; rows past the last are zeros.
+    ///
+    /// A panel is `[depth, mr]` of f32, or of pairs `[pieces, pairs, mr]` or `[pieces, mr, pairs]` as `S` wants it.
+    #[inline(always)]
+    pub(crate) fn pack<S: Simd, L: Lhs>(
+        &mut self,
+        lhs: &L,
+        (first, rows): (usize, usize),
+        block: Block,
+        operands: Operands,
+    ) -> std::slice::ChunksExact<'_, u32> {
+        let mr = match operands {
+            Operands::F32 => S::MR,
+            Operands::Bf16(_) => S::PAIRS.mr,
+        };
+        let panel = words(operands, block.depth) * mr;
+        let needed = (rows.div_ceil(mr) * panel).div_ceil(16);
+        if self.lines.len() < needed {
+            self.lines.resize(needed, Line::zeroed());
+        }
+        self.row.resize(2 * block_depth(operands), 0.0);
+        let out: &mut [u32] = &mut bytemuck::cast_slice_mut(&mut self.lines)[..rows.div_ceil(mr) * panel];
+        for (index, out) in out.chunks_exact_mut(panel).enumerate() {
+            let present = mr.min(rows - index * mr);
+            if present < mr {
+                out.fill(0);
+            }
+            for lane in 0..present {
+                let row = first + index * mr + lane;
+                match operands {
+                    Operands::F32 => {
+                        let values = lhs.row(row, block.start, &mut self.row[..block.depth]);
+                        for (out, value) in out[lane..].iter_mut().step_by(mr).zip(values) {
+                            *out = value.to_bits();
+                        }
+                    }
+                    Operands::Bf16(pieces) => {
+                        let split = RowSplit { lane, mr, depth: block.depth, pieces: pieces.count() };
+                        split.pack::<S, L>(lhs, row, block.start, &mut self.row, out);
+                    }
                 }
             }
         }
+        bytemuck::cast_slice(&self.lines)[..rows.div_ceil(mr) * panel].chunks_exact(panel)
+    }
+}
+
+/// Where a row of pairs goes in its panel.
+struct RowSplit {
+    lane: usize,
+    mr: usize,
+    depth: usize,
+    pieces: usize,
+}
+
+impl RowSplit {
+    #[inline(always)]
+    fn pack<S: Simd, L: Lhs>(self, lhs: &L, row: usize, start: usize, scratch: &mut [f32], out: &mut [u32]) {
+        let half = scratch.len() / 2;
+        let (values, piece) = scratch.split_at_mut(half);
+        let padded = 2 * pairs(self.depth);
+        let values = &mut values[..padded];
+        values[self.depth..].fill(0.0);
+        // A row in place is copied: cutting it up overwrites it.
+        let (source, piece_row) = (lhs.row(row, start, &mut piece[..self.depth]), &mut values[..self.depth]);
+        piece_row.copy_from_slice(source);
+        split(values, piece, self.pieces, |index, piece| {
+            let panel = &mut out[index * pairs(self.depth) * self.mr..][..pairs(self.depth) * self.mr];
+            let pairs = piece.as_chunks::<2>().0;
+            match S::PAIRS.order {
+                PairOrder::DepthFirst => {
+                    for (out, two) in panel[self.lane..].iter_mut().step_by(self.mr).zip(pairs) {
+                        *out = pair(two[0], two[1]);
+                    }
+                }
+                PairOrder::RowFirst => {
+                    for (out, two) in panel[self.lane * pairs.len()..].iter_mut().zip(pairs) {
+                        *out = pair(two[0], two[1]);
+                    }
+                }
+            }
+        });
     }
 }

@@ -1,15 +1,11 @@
-//! The GEMM micro-kernel: one register tile of `MR x NR` results.
+//! The GEMM micro-kernels: one register tile of `MR x NR` results.
 
 use crate::simd::Simd;
 
-/// One tile of work: `out (+)= a * b` over `depth` products.
-pub(crate) struct Tile<'a> {
-    /// `[depth, MR]`: a panel of the left side, rows past the matrix zero.
-    pub(crate) a: &'a [f32],
-    /// `[depth, NR]`: a panel of the right side, columns past the matrix zero.
-    pub(crate) b: &'a [f32],
+/// Where a tile's results go.
+pub(crate) struct TileOut<'a> {
     /// Rows of the output, each `stride` apart, from the tile's first element on.
-    pub(crate) out: &'a mut [f32],
+    pub(crate) data: &'a mut [f32],
     pub(crate) stride: usize,
     /// Rows and columns of the tile that exist in the output, at most `MR` and `NR`.
     pub(crate) rows: usize,
@@ -18,13 +14,34 @@ pub(crate) struct Tile<'a> {
     pub(crate) accumulate: bool,
 }
 
-/// The micro-kernel for a tile of `MR` rows and `NV` vectors of columns.
+/// One tile of work on f32: `out (+)= a * b` over `depth` products.
+pub(crate) struct Tile<'a> {
+    /// `[depth, MR]`: a panel of the left side, rows past the matrix zero.
+    pub(crate) a: &'a [f32],
+    /// `[depth, NR]`: a panel of the right side, columns past the matrix zero.
+    pub(crate) b: &'a [f32],
+    pub(crate) out: TileOut<'a>,
+}
+
+/// One tile of work on pairs of bf16, the even depth in the lower half of a word.
+pub(crate) struct PairTile<'a> {
+    /// `[pieces, pairs, MR]` or `[pieces, MR, pairs]`, as the unit wants it; rows past the matrix zero.
+    pub(crate) a: &'a [u32],
+    /// `[pieces, pairs, NR]`, columns past the matrix zero.
+    pub(crate) b: &'a [u32],
+    /// Pairs in depth, a multiple of [`super::packing::PAIR_DEPTH`] / 2.
+    pub(crate) pairs: usize,
+    /// The (left piece, right piece) whose products are summed, in this order.
+    pub(crate) products: &'static [(usize, usize)],
+    pub(crate) out: TileOut<'a>,
+}
+
+/// The f32 micro-kernel for a tile of `MR` rows and `NV` vectors of columns.
 #[inline(always)]
 pub(crate) fn multiply<S: Simd, const MR: usize, const NV: usize>(simd: S, tile: Tile<'_>) {
-    let zero = simd.splat(0.0);
-    let mut sums = [[zero; NV]; MR];
+    let mut sums = [[simd.splat(0.0); NV]; MR];
     for (a, b) in tile.a.chunks_exact(MR).zip(tile.b.chunks_exact(NV * S::LANES)) {
-        let mut vectors = [zero; NV];
+        let mut vectors = [simd.splat(0.0); NV];
         for (j, v) in vectors.iter_mut().enumerate() {
             *v = simd.load(&b[j * S::LANES..(j + 1) * S::LANES]);
         }
@@ -35,19 +52,48 @@ pub(crate) fn multiply<S: Simd, const MR: usize, const NV: usize>(simd: S, tile:
             }
         }
     }
-    let full = tile.columns == NV * S::LANES;
-    for (i, sums) in sums.iter().enumerate().take(tile.rows) {
-        let row = &mut tile.out[i * tile.stride..][..tile.columns];
+    store(simd, &sums, tile.out);
+}
+
+/// The micro-kernel on pairs for a tile of `MR` rows and `NV` vectors of columns; the left side is depth-first.
+#[inline(always)]
+pub(crate) fn multiply_pairs<S: Simd, const MR: usize, const NV: usize>(simd: S, tile: PairTile<'_>) {
+    let (a_piece, b_piece) = (tile.pairs * MR, tile.pairs * NV * S::LANES);
+    let mut sums = [[simd.splat(0.0); NV]; MR];
+    for (left, right) in tile.products {
+        let (a, b) = (&tile.a[left * a_piece..][..a_piece], &tile.b[right * b_piece..][..b_piece]);
+        for (a, b) in a.chunks_exact(MR).zip(b.chunks_exact(NV * S::LANES)) {
+            let mut vectors = [simd.splat_pair(0); NV];
+            for (j, v) in vectors.iter_mut().enumerate() {
+                *v = simd.load_pairs(&b[j * S::LANES..(j + 1) * S::LANES]);
+            }
+            for i in 0..MR {
+                let factor = simd.splat_pair(a[i]);
+                for j in 0..NV {
+                    sums[i][j] = simd.dot(factor, vectors[j], sums[i][j]);
+                }
+            }
+        }
+    }
+    store(simd, &sums, tile.out);
+}
+
+/// Writes the rows and columns of a tile that exist.
+#[inline(always)]
+pub(crate) fn store<S: Simd, const NV: usize>(simd: S, sums: &[[S::V; NV]], out: TileOut<'_>) {
+    let full = out.columns == NV * S::LANES;
+    for (i, sums) in sums.iter().enumerate().take(out.rows) {
+        let row = &mut out.data[i * out.stride..][..out.columns];
         for (j, sum) in sums.iter().enumerate() {
             if full {
-                let out = &mut row[j * S::LANES..(j + 1) * S::LANES];
-                let sum = if tile.accumulate { simd.add(simd.load(out), *sum) } else { *sum };
-                simd.store(sum, out);
-            } else if j * S::LANES < tile.columns {
-                let end = tile.columns.min((j + 1) * S::LANES);
-                let out = &mut row[j * S::LANES..end];
-                let sum = if tile.accumulate { simd.add(simd.load_partial(out), *sum) } else { *sum };
-                simd.store_partial(sum, out);
+                let place = &mut row[j * S::LANES..(j + 1) * S::LANES];
+                let sum = if out.accumulate { simd.add(simd.load(place), *sum) } else { *sum };
+                simd.store(sum, place);
+            } else if j * S::LANES < out.columns {
+                let end = out.columns.min((j + 1) * S::LANES);
+                let place = &mut row[j * S::LANES..end];
+                let sum = if out.accumulate { simd.add(simd.load_partial(place), *sum) } else { *sum };
+                simd.store_partial(sum, place);
             }
         }
     }

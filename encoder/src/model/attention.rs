@@ -99,7 +99,7 @@ impl Attention {
                 image * length..(image + 1) * length
             };
             attention(
-                context.isa,
+                (context.isa, context.operands),
                 &query.data[of_image(&query)],
                 &key.data[of_image(&key)],
                 &value.data[of_image(&value)],

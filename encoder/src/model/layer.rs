@@ -10,12 +10,14 @@ use crate::kernels::depthwise::depthwise;
 use crate::kernels::gemm::gemm;
 use crate::kernels::packing::{Matrix, PackedRhs};
 use crate::kernels::rows::RowOps;
+use crate::precision::Operands;
 use crate::simd::Isa;
 
 /// Where weights come from and what they are packed for.
 pub(super) struct Loader<'a> {
     pub(super) checkpoint: &'a Checkpoint,
     pub(super) isa: Isa,
+    pub(super) operands: Operands,
 }
 
 impl Loader<'_> {
@@ -44,8 +46,16 @@ impl Loader<'_> {
     fn pack(&self, weights: &[f32], [output, input, kernel]: [usize; 3], stride: usize) -> Dense {
         let taps = kernel * kernel;
         // The depth runs over [kernel y, kernel x, input], the file over [output, input, kernel y, kernel x].
-        let weights = PackedRhs::new(self.isa, taps * input, output, |depth, column| {
-            weights[(column * input + depth % input) * taps + depth / input]
+        let shape = (taps * input, output);
+        let weights = PackedRhs::new(self.isa, self.operands, shape, |column, start, out| {
+            let of_column = &weights[column * input * taps..][..input * taps];
+            if taps == 1 {
+                out.copy_from_slice(&of_column[start..][..out.len()]);
+                return;
+            }
+            for (depth, out) in (start..).zip(out) {
+                *out = of_column[depth % input * taps + depth / input];
+            }
         });
         Dense { weights, kernel, stride }
     }

@@ -2,7 +2,7 @@
 
 use std::arch::x86_64::*;
 
-use super::{Kernel, Simd};
+use super::{Kernel, PairShape, Simd, Vectors};
 use crate::kernels::tile::{Tile, multiply};
 
 /// Proof that the CPU has AVX2 and FMA; only [`Avx2::new`] makes one.
@@ -107,5 +107,36 @@ impl Simd for Avx2 {
     #[inline(always)]
     fn tile(self, tile: Tile<'_>) {
         multiply::<Self, 6, 2>(self, tile);
+    }
+
+    type P = __m256i;
+    const PAIRS: PairShape = Vectors::<Self, 6, 2>::SHAPE;
+    type Unit = Vectors<Self, 6, 2>;
+
+    #[inline(always)]
+    fn pair_unit(self) -> Self::Unit {
+        Vectors(self)
+    }
+
+    #[inline(always)]
+    fn splat_pair(self, x: u32) -> Self::P {
+        proven!(_mm256_set1_epi32(x.cast_signed()))
+    }
+
+    #[inline(always)]
+    fn load_pairs(self, x: &[u32]) -> Self::P {
+        let x = &x[..8];
+        // SAFETY: a token is proof of AVX2 and FMA, and `x` has 8 elements; the load needs no alignment.
+        unsafe { _mm256_loadu_si256(x.as_ptr().cast()) }
+    }
+
+    #[inline(always)]
+    fn dot(self, a: Self::P, b: Self::P, c: Self::V) -> Self::V {
+        proven!({
+            let even = |p| _mm256_castsi256_ps(_mm256_slli_epi32::<16>(p));
+            let upper = _mm256_set1_epi32(0xffff_0000u32.cast_signed());
+            let odd = |p| _mm256_castsi256_ps(_mm256_and_si256(p, upper));
+            _mm256_fmadd_ps(odd(a), odd(b), _mm256_fmadd_ps(even(a), even(b), c))
+        })
     }
 }

@@ -1,41 +1,143 @@
-//! AVX-512F.
+//! AVX-512F, alone or with a unit for products of bf16.
 
 use std::arch::x86_64::*;
+use std::marker::PhantomData;
 
-use super::{Kernel, Simd};
+use super::{Kernel, PairShape, PairUnit, Simd, Vectors};
 use crate::kernels::tile::{Tile, multiply};
 
-/// Proof that the CPU has AVX-512F; only [`Avx512::new`] makes one.
-#[derive(Clone, Copy)]
-pub(crate) struct Avx512(());
+/// Proof that the CPU has AVX-512F and what `X` stands for; only [`Avx512::new`] makes one.
+pub(crate) struct Avx512<X>(PhantomData<X>);
+
+impl<X> Clone for Avx512<X> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<X> Copy for Avx512<X> {}
+
+/// How pairs of bf16 are multiplied beside AVX-512F.
+pub(crate) trait Extension: Sized + Send + Sync + 'static {
+    /// Whether the CPU has it, AVX-512F included.
+    fn is_available() -> bool;
+    /// Runs a kernel inside a function compiled for it.
+    fn run<K: Kernel>(token: Avx512<Self>, kernel: K) -> K::Output;
+
+    const PAIRS: PairShape;
+    type Unit: PairUnit;
+    fn pair_unit(token: Avx512<Self>) -> Self::Unit;
+    fn dot(token: Avx512<Self>, a: __m512i, b: __m512i, c: __m512) -> __m512;
+}
 
 /// Intrinsics without memory operands, callable by whoever holds a token.
 macro_rules! proven {
     ($e:expr) => {
-        // SAFETY: `self` is a token, so the CPU has AVX-512F.
+        // SAFETY: `self` or `token` is a token, so the CPU has AVX-512F and the extension.
         unsafe { $e }
     };
 }
 
-impl Avx512 {
+impl<X: Extension> Avx512<X> {
     #[inline]
     pub(crate) fn new() -> Option<Self> {
-        let available = is_x86_feature_detected!("avx512f");
-        available.then_some(Avx512(()))
+        X::is_available().then_some(Avx512(PhantomData))
     }
 
-    /// Runs a kernel inside a function compiled for AVX-512F.
+    /// Runs a kernel inside a function compiled for these instructions.
     #[inline]
     pub(crate) fn run<K: Kernel>(self, kernel: K) -> K::Output {
-        #[target_feature(enable = "avx512f")]
-        fn compiled<K: Kernel>(token: Avx512, kernel: K) -> K::Output {
-            kernel.run(token)
-        }
-        proven!(compiled(self, kernel))
+        X::run(self, kernel)
     }
 }
 
-impl Simd for Avx512 {
+/// AVX-512F alone: pairs are widened.
+pub(crate) struct NoPairs;
+
+impl Extension for NoPairs {
+    #[inline]
+    fn is_available() -> bool {
+        is_x86_feature_detected!("avx512f")
+    }
+
+    #[inline]
+    fn run<K: Kernel>(token: Avx512<Self>, kernel: K) -> K::Output {
+        #[target_feature(enable = "avx512f")]
+        fn compiled<K: Kernel>(token: Avx512<NoPairs>, kernel: K) -> K::Output {
+            kernel.run(token)
+        }
+        proven!(compiled(token, kernel))
+    }
+
+    const PAIRS: PairShape = Self::Unit::SHAPE;
+    // 12 rows and not 14: the widened halves need registers too.
+    type Unit = Vectors<Avx512<Self>, 12, 2>;
+
+    #[inline(always)]
+    fn pair_unit(token: Avx512<Self>) -> Self::Unit {
+        Vectors(token)
+    }
+
+    #[inline(always)]
+    fn dot(_: Avx512<Self>, a: __m512i, b: __m512i, c: __m512) -> __m512 {
+        proven!({
+            let even = |p| _mm512_castsi512_ps(_mm512_slli_epi32::<16>(p));
+            let upper = _mm512_set1_epi32(0xffff_0000u32.cast_signed());
+            let odd = |p| _mm512_castsi512_ps(_mm512_and_si512(p, upper));
+            _mm512_fmadd_ps(odd(a), odd(b), _mm512_fmadd_ps(even(a), even(b), c))
+        })
+    }
+}
+
+/// AVX512-BF16.
+pub(crate) struct DotBf16;
+
+impl DotBf16 {
+    /// `c + a.even * b.even + a.odd * b.odd`; denormals are taken as zero.
+    ///
+    /// # Safety
+    /// The CPU has AVX512-BF16.
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bf16")]
+    pub(super) unsafe fn dot_pairs(a: __m512i, b: __m512i, c: __m512) -> __m512 {
+        // SAFETY: both types are 512 bits wide, of any content.
+        let (a, b) = unsafe {
+            (std::mem::transmute::<__m512i, __m512bh>(a), std::mem::transmute::<__m512i, __m512bh>(b))
+        };
+        _mm512_dpbf16_ps(c, a, b)
+    }
+}
+
+impl Extension for DotBf16 {
+    #[inline]
+    fn is_available() -> bool {
+        is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512bf16")
+    }
+
+    #[inline]
+    fn run<K: Kernel>(token: Avx512<Self>, kernel: K) -> K::Output {
+        #[target_feature(enable = "avx512f,avx512bf16")]
+        fn compiled<K: Kernel>(token: Avx512<DotBf16>, kernel: K) -> K::Output {
+            kernel.run(token)
+        }
+        proven!(compiled(token, kernel))
+    }
+
+    const PAIRS: PairShape = Self::Unit::SHAPE;
+    type Unit = Vectors<Avx512<Self>, 14, 2>;
+
+    #[inline(always)]
+    fn pair_unit(token: Avx512<Self>) -> Self::Unit {
+        Vectors(token)
+    }
+
+    #[inline(always)]
+    fn dot(_: Avx512<Self>, a: __m512i, b: __m512i, c: __m512) -> __m512 {
+        proven!(DotBf16::dot_pairs(a, b, c))
+    }
+}
+
+impl<X: Extension> Simd for Avx512<X> {
     const LANES: usize = 16;
     // 14 x 2 accumulators, 2 registers of B, 1 of A: 31 of 32.
     const MR: usize = 14;
@@ -107,5 +209,31 @@ impl Simd for Avx512 {
     #[inline(always)]
     fn tile(self, tile: Tile<'_>) {
         multiply::<Self, 14, 2>(self, tile);
+    }
+
+    type P = __m512i;
+    const PAIRS: PairShape = X::PAIRS;
+    type Unit = X::Unit;
+
+    #[inline(always)]
+    fn pair_unit(self) -> Self::Unit {
+        X::pair_unit(self)
+    }
+
+    #[inline(always)]
+    fn splat_pair(self, x: u32) -> Self::P {
+        proven!(_mm512_set1_epi32(x.cast_signed()))
+    }
+
+    #[inline(always)]
+    fn load_pairs(self, x: &[u32]) -> Self::P {
+        let x = &x[..16];
+        // SAFETY: a token is proof of AVX-512F, and `x` has 16 elements; the load needs no alignment.
+        unsafe { _mm512_loadu_si512(x.as_ptr().cast()) }
+    }
+
+    #[inline(always)]
+    fn dot(self, a: Self::P, b: Self::P, c: Self::V) -> Self::V {
+        X::dot(self, a, b, c)
     }
 }

@@ -5,12 +5,17 @@
 //! probed, so holding one makes the arithmetic safe: the `unsafe` of this crate's kernels is all in this folder.
 
 #[cfg(target_arch = "x86_64")]
+mod amx;
+#[cfg(target_arch = "x86_64")]
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
+mod isa;
 mod portable;
 
-use crate::error::Error;
+pub use isa::Isa;
+
+use crate::kernels::tile::{PairTile, Tile, multiply_pairs};
 
 /// Arithmetic on vectors of `LANES` single-precision numbers.
 ///
@@ -41,8 +46,21 @@ pub(crate) trait Simd: Copy + Send + Sync + 'static {
     fn round(self, v: Self::V) -> Self::V;
     /// `2^n` for whole `n` in [-126, 127].
     fn pow2(self, n: Self::V) -> Self::V;
-    /// The GEMM micro-kernel of this instruction set, see [`crate::kernels::tile`].
-    fn tile(self, tile: crate::kernels::tile::Tile<'_>);
+    /// The GEMM micro-kernel on f32, see [`crate::kernels::tile`].
+    fn tile(self, tile: Tile<'_>);
+
+    /// One register of `LANES` pairs of bf16.
+    type P: Copy;
+    /// The register tile of the unit that multiplies pairs.
+    const PAIRS: PairShape;
+    /// The unit that multiplies pairs.
+    type Unit: PairUnit;
+    fn pair_unit(self) -> Self::Unit;
+    fn splat_pair(self, x: u32) -> Self::P;
+    /// The first `LANES` pairs of `x`; panics when there are fewer.
+    fn load_pairs(self, x: &[u32]) -> Self::P;
+    /// `c + a.even * b.even + a.odd * b.odd` in each lane.
+    fn dot(self, a: Self::P, b: Self::P, c: Self::V) -> Self::V;
 
     /// Fewer than `LANES` elements, the other lanes zero.
     #[inline(always)]
@@ -69,6 +87,42 @@ pub(crate) trait Simd: Copy + Send + Sync + 'static {
     }
 }
 
+/// The register tile of a unit that multiplies pairs of bf16.
+pub(crate) struct PairShape {
+    pub(crate) mr: usize,
+    pub(crate) nr: usize,
+    pub(crate) order: PairOrder,
+}
+
+/// How a panel of left-hand pairs is laid out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum PairOrder {
+    /// `[pairs, MR]`: the rows' values of one depth stand together.
+    DepthFirst,
+    /// `[MR, pairs]`: each row stands together.
+    #[cfg_attr(not(target_arch = "x86_64"), expect(dead_code, reason = "what AMX reads"))]
+    RowFirst,
+}
+
+/// A unit that multiplies pairs of bf16, made ready for a run of tiles.
+pub(crate) trait PairUnit {
+    fn tile(&self, tile: PairTile<'_>);
+}
+
+/// The vector unit: a tile of `MR` rows and `NV` vectors of columns.
+pub(crate) struct Vectors<S, const MR: usize, const NV: usize>(S);
+
+impl<S: Simd, const MR: usize, const NV: usize> Vectors<S, MR, NV> {
+    const SHAPE: PairShape = PairShape { mr: MR, nr: NV * S::LANES, order: PairOrder::DepthFirst };
+}
+
+impl<S: Simd, const MR: usize, const NV: usize> PairUnit for Vectors<S, MR, NV> {
+    #[inline(always)]
+    fn tile(&self, tile: PairTile<'_>) {
+        multiply_pairs::<S, MR, NV>(self.0, tile);
+    }
+}
+
 /// Lanes of the widest instruction set.
 pub(crate) const MAX_LANES: usize = 16;
 
@@ -76,108 +130,4 @@ pub(crate) const MAX_LANES: usize = 16;
 pub(crate) trait Kernel {
     type Output;
     fn run<S: Simd>(self, simd: S) -> Self::Output;
-}
-
-/// An instruction set that the kernels are compiled for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Isa {
-    /// No more than the target's baseline: SSE2 on x86-64, NEON on 64-bit Arm.
-    Portable,
-    /// AVX2 with FMA.
-    Avx2,
-    /// AVX-512F.
-    Avx512,
-}
-
-impl Isa {
-    /// All instruction sets, weakest first.
-    pub const ALL: [Isa; 3] = [Isa::Portable, Isa::Avx2, Isa::Avx512];
-
-    /// The name used in reports and in the `ENCODER_MAX_ISA` variable.
-    pub fn name(self) -> &'static str {
-        match self {
-            Isa::Portable => "portable",
-            Isa::Avx2 => "avx2",
-            Isa::Avx512 => "avx512",
-        }
-    }
-
-    /// The instruction set of that name.
-    pub fn from_name(name: &str) -> Option<Isa> {
-        Isa::ALL.into_iter().find(|isa| isa.name() == name)
-    }
-
-    /// Whether this CPU has it.
-    pub fn is_available(self) -> bool {
-        match self {
-            Isa::Portable => true,
-            #[cfg(target_arch = "x86_64")]
-            Isa::Avx2 => avx2::Avx2::new().is_some(),
-            #[cfg(target_arch = "x86_64")]
-            Isa::Avx512 => avx512::Avx512::new().is_some(),
-            #[cfg(not(target_arch = "x86_64"))]
-            Isa::Avx2 | Isa::Avx512 => false,
-        }
-    }
-
-    /// The best one that this CPU has, no better than `ENCODER_MAX_ISA` when that is set.
-    ///
-    /// # Errors
-    /// When `ENCODER_MAX_ISA` holds no instruction set's name.
-    pub fn detect() -> Result<Isa, Error> {
-        let cap = match std::env::var("ENCODER_MAX_ISA") {
-            Err(_) => Isa::Avx512,
-            Ok(name) => Isa::from_name(&name).ok_or_else(|| Error::UnknownIsa {
-                found: name,
-                known: Isa::ALL.map(Isa::name).join(", "),
-            })?,
-        };
-        let best = Isa::ALL.into_iter().rev().find(|isa| *isa <= cap && isa.is_available());
-        Ok(best.unwrap_or(Isa::Portable))
-    }
-
-    /// Runs a kernel compiled for this instruction set.
-    ///
-    /// # Panics
-    /// Where the CPU lacks it: panels are packed for one instruction set, no other may read them.
-    #[inline]
-    pub(crate) fn run<K: Kernel>(self, kernel: K) -> K::Output {
-        match self {
-            #[cfg(target_arch = "x86_64")]
-            Isa::Avx512 => {
-                if let Some(token) = avx512::Avx512::new() {
-                    return token.run(kernel);
-                }
-            }
-            #[cfg(target_arch = "x86_64")]
-            Isa::Avx2 => {
-                if let Some(token) = avx2::Avx2::new() {
-                    return token.run(kernel);
-                }
-            }
-            Isa::Portable => return kernel.run(portable::Portable),
-            #[cfg(not(target_arch = "x86_64"))]
-            _ => {}
-        }
-        panic!("this CPU has no {self}");
-    }
-
-    /// (rows, columns) of the GEMM register tile.
-    pub(crate) fn tile_shape(self) -> (usize, usize) {
-        struct Shape;
-        impl Kernel for Shape {
-            type Output = (usize, usize);
-            #[inline(always)]
-            fn run<S: Simd>(self, _: S) -> Self::Output {
-                (S::MR, S::NR)
-            }
-        }
-        self.run(Shape)
-    }
-}
-
-impl std::fmt::Display for Isa {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(self.name())
-    }
 }

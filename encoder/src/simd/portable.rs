@@ -1,6 +1,6 @@
 //! Plain Rust that the compiler vectorises for the target's baseline.
 
-use super::Simd;
+use super::{PairShape, Simd, Vectors};
 use crate::kernels::tile::{Tile, multiply};
 
 /// Needs nothing of the CPU.
@@ -91,6 +91,35 @@ impl Simd for Portable {
     #[inline(always)]
     fn tile(self, tile: Tile<'_>) {
         multiply::<Self, 6, 1>(self, tile);
+    }
+
+    type P = [u32; LANES];
+    const PAIRS: PairShape = Vectors::<Self, 6, 1>::SHAPE;
+    type Unit = Vectors<Self, 6, 1>;
+
+    #[inline(always)]
+    fn pair_unit(self) -> Self::Unit {
+        Vectors(self)
+    }
+
+    #[inline(always)]
+    fn splat_pair(self, x: u32) -> Self::P {
+        [x; LANES]
+    }
+
+    #[inline(always)]
+    fn load_pairs(self, x: &[u32]) -> Self::P {
+        std::array::from_fn({
+            let x = &x[..LANES];
+            move |i| x[i]
+        })
+    }
+
+    #[inline(always)]
+    fn dot(self, a: Self::P, b: Self::P, c: Self::V) -> Self::V {
+        let even = |p: Self::P| p.map(|x| f32::from_bits(x << 16));
+        let odd = |p: Self::P| p.map(|x| f32::from_bits(x & 0xffff_0000));
+        self.mul_add(odd(a), odd(b), self.mul_add(even(a), even(b), c))
     }
 }
 

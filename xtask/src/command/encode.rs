@@ -63,9 +63,10 @@ impl Encode {
             dump::write_npy(out, &encoded.shape, &encoded.data).map_err(Failure::unreadable)?;
         }
         anstream::eprintln!(
-            "{:?} from {:?} on {} ({} threads): loaded in {:.2} s, encoded in {:.2} s",
+            "{:?} from {:?} in {} on {} ({} threads): loaded in {:.2} s, encoded in {:.2} s",
             encoded.shape,
             input.shape,
+            model.precision(),
             model.isa(),
             pool.current_num_threads(),
             loaded.as_secs_f64(),
@@ -85,6 +86,8 @@ impl Encode {
         let settings = model.settings();
         let facts = [
             ("instruction set", model.isa().to_string()),
+            ("precision", model.precision().to_string()),
+            ("arithmetic", model.arithmetic()),
             ("padding", format!("{:?}", settings.padding).to_lowercase()),
             (
                 "output resolution",

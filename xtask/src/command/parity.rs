@@ -41,9 +41,9 @@ pub(crate) struct Parity {
     /// Which candidate meets which reference (default: mappings/gemma3n.toml).
     #[arg(long, value_name = "FILE")]
     mapping: Option<PathBuf>,
-    /// Tolerances: a profile of the mapping.
-    #[arg(long, value_name = "NAME", default_value = "f32")]
-    profile: String,
+    /// Tolerances: a profile of the mapping (default: that of the encoder's precision, f32).
+    #[arg(long, value_name = "NAME")]
+    profile: Option<String>,
     /// Write a report; json is the format there is. Repeatable.
     #[arg(long, value_name = "FORMAT=PATH", value_parser = report)]
     report: Vec<PathBuf>,
@@ -83,11 +83,12 @@ impl Parity {
     fn compare(&self) -> Outcome {
         let started = Instant::now();
         let mapping = Mapping::read(&self.mapping.clone().unwrap_or_else(paths::default_mapping))?;
-        let profile = mapping.profile(&self.profile)?;
+        let profile = self.profile.as_deref().unwrap_or(self.encoder.precision().name());
+        let profile = mapping.profile(profile)?;
         let pool = self.encoder.pool()?;
         if self.candidate.is_some() && self.encoder.chooses_a_model() {
             return Err(Failure::usage(
-                "--candidate compares a folder: --padding, --output-resolution and --isa have nothing to act on",
+                "--candidate compares a folder: options of the encoder have nothing to act on",
                 "leave them out, or leave --candidate out to run the encoder",
             ));
         }

@@ -78,7 +78,7 @@ impl<'a> Bench<'a> {
         planted: Option<(Site, Fault)>,
     ) -> Result<Tensors, Failure> {
         // The portable kernels give the same bits on every machine, so the score is the same on every machine.
-        let options = LoadOptions { settings, isa: Some(Isa::Portable) };
+        let options = LoadOptions { settings, isa: Some(Isa::Portable), ..LoadOptions::default() };
         let model = Model::load(checkpoint, &options).map_err(Failure::unreadable)?;
         let mut taps = AllTaps::default();
         match planted {

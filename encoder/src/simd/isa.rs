@@ -1,0 +1,148 @@
+//! Which instruction sets there are, and the choice among them.
+
+use super::{Kernel, Simd, portable::Portable};
+#[cfg(target_arch = "x86_64")]
+use super::{
+    amx::Tiles,
+    avx2::Avx2,
+    avx512::{Avx512, DotBf16, NoPairs},
+};
+use crate::error::Error;
+use crate::precision::Operands;
+
+/// An instruction set that the kernels are compiled for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Isa {
+    /// No more than the target's baseline: SSE2 on x86-64, NEON on 64-bit Arm.
+    Portable,
+    /// AVX2 with FMA.
+    Avx2,
+    /// AVX-512F.
+    Avx512,
+    /// AVX-512F with BF16: products of bf16 pairs.
+    Avx512Bf16,
+    /// AVX-512F with BF16, and AMX-BF16: products of bf16 matrices.
+    Amx,
+}
+
+impl Isa {
+    /// All instruction sets, weakest first.
+    pub const ALL: [Isa; 5] = [Isa::Portable, Isa::Avx2, Isa::Avx512, Isa::Avx512Bf16, Isa::Amx];
+
+    /// The name used in reports and in the `ENCODER_MAX_ISA` variable.
+    pub fn name(self) -> &'static str {
+        match self {
+            Isa::Portable => "portable",
+            Isa::Avx2 => "avx2",
+            Isa::Avx512 => "avx512",
+            Isa::Avx512Bf16 => "avx512bf16",
+            Isa::Amx => "amx",
+        }
+    }
+
+    /// The instruction set of that name.
+    pub fn from_name(name: &str) -> Option<Isa> {
+        Isa::ALL.into_iter().find(|isa| isa.name() == name)
+    }
+
+    /// Whether this CPU has it.
+    pub fn is_available(self) -> bool {
+        match self {
+            Isa::Portable => true,
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx2 => Avx2::new().is_some(),
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx512 => Avx512::<NoPairs>::new().is_some(),
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx512Bf16 => Avx512::<DotBf16>::new().is_some(),
+            #[cfg(target_arch = "x86_64")]
+            Isa::Amx => Avx512::<Tiles>::new().is_some(),
+            #[cfg(not(target_arch = "x86_64"))]
+            _ => false,
+        }
+    }
+
+    /// The best one that this CPU has, no better than `ENCODER_MAX_ISA` when that is set.
+    ///
+    /// # Errors
+    /// When `ENCODER_MAX_ISA` holds no instruction set's name.
+    pub fn detect() -> Result<Isa, Error> {
+        let cap = match std::env::var("ENCODER_MAX_ISA") {
+            Err(_) => Isa::Amx,
+            Ok(name) => Isa::from_name(&name).ok_or_else(|| Error::UnknownIsa {
+                found: name,
+                known: Isa::ALL.map(Isa::name).join(", "),
+            })?,
+        };
+        let best = Isa::ALL.into_iter().rev().find(|isa| *isa <= cap && isa.is_available());
+        Ok(best.unwrap_or(Isa::Portable))
+    }
+
+    /// Runs a kernel compiled for this instruction set.
+    ///
+    /// # Panics
+    /// Where the CPU lacks it: panels are packed for one instruction set, no other may read them.
+    #[inline]
+    pub(crate) fn run<K: Kernel>(self, kernel: K) -> K::Output {
+        match self {
+            #[cfg(target_arch = "x86_64")]
+            Isa::Amx => {
+                if let Some(token) = Avx512::<Tiles>::new() {
+                    return token.run(kernel);
+                }
+            }
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx512Bf16 => {
+                if let Some(token) = Avx512::<DotBf16>::new() {
+                    return token.run(kernel);
+                }
+            }
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx512 => {
+                if let Some(token) = Avx512::<NoPairs>::new() {
+                    return token.run(kernel);
+                }
+            }
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx2 => {
+                if let Some(token) = Avx2::new() {
+                    return token.run(kernel);
+                }
+            }
+            Isa::Portable => return kernel.run(Portable),
+            #[cfg(not(target_arch = "x86_64"))]
+            _ => {}
+        }
+        panic!("this CPU has no {self}");
+    }
+
+    /// Rows of the register tile.
+    pub(crate) fn tile_rows(self, operands: Operands) -> usize {
+        self.run(TileShape(operands)).0
+    }
+
+    /// Columns of the register tile.
+    pub(crate) fn tile_columns(self, operands: Operands) -> usize {
+        self.run(TileShape(operands)).1
+    }
+}
+
+struct TileShape(Operands);
+
+impl Kernel for TileShape {
+    type Output = (usize, usize);
+
+    #[inline(always)]
+    fn run<S: Simd>(self, _: S) -> Self::Output {
+        match self.0 {
+            Operands::F32 => (S::MR, S::NR),
+            Operands::Bf16(_) => (S::PAIRS.mr, S::PAIRS.nr),
+        }
+    }
+}
+
+impl std::fmt::Display for Isa {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.name())
+    }
+}
