@@ -8,6 +8,7 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use memmap2::Mmap;
+use rayon::prelude::*;
 use safetensors::{Dtype, SafeTensors};
 
 use crate::error::Error;
@@ -114,6 +115,17 @@ impl Checkpoint {
     /// # Errors
     /// A missing tensor, another shape, a type other than F32, F16, BF16, an element that is not finite.
     pub fn load(&self, name: &str, shape: &[usize]) -> Result<Vec<f32>, Error> {
+        let view = self.view(name, shape)?;
+        let mut values = vec![0.0; shape.iter().product()];
+        view.read(0, &mut values);
+        Ok(values)
+    }
+
+    /// A tensor where it lies.
+    ///
+    /// # Errors
+    /// As [`Checkpoint::load`].
+    pub(crate) fn view(&self, name: &str, shape: &[usize]) -> Result<View<'_>, Error> {
         let entry = self.entries.get(name).ok_or_else(|| Error::MissingTensor {
             origin: self.origin.clone(),
             name: name.to_string(),
@@ -127,14 +139,14 @@ impl Checkpoint {
                 found: entry.shape.clone(),
             });
         }
-        let values = match &entry.location {
-            Location::Memory(values) => values.clone(),
+        let view = match &entry.location {
+            Location::Memory(values) => View { elements: Elements::Memory(values), mapped: None },
             Location::File { shard, dtype, range } => {
                 let bytes = &self.shards[*shard][range.clone()];
-                match dtype {
-                    Dtype::F32 => widen(bytes, f32::from_le_bytes),
-                    Dtype::F16 => widen(bytes, |b| half::f16::from_le_bytes(b).to_f32()),
-                    Dtype::BF16 => widen(bytes, |b| half::bf16::from_le_bytes(b).to_f32()),
+                let elements = match dtype {
+                    Dtype::F32 => Elements::F32(bytes.as_chunks().0),
+                    Dtype::F16 => Elements::F16(bytes.as_chunks().0),
+                    Dtype::BF16 => Elements::Bf16(bytes.as_chunks().0),
                     other => {
                         return Err(Error::Dtype {
                             origin: self.origin.clone(),
@@ -142,17 +154,15 @@ impl Checkpoint {
                             found: format!("{other:?}"),
                         });
                     }
-                }
+                };
+                View { elements, mapped: Some((&self.shards[*shard], range.clone())) }
             }
         };
-        match values.iter().position(|value| !value.is_finite()) {
-            None => Ok(values),
-            Some(index) => Err(Error::NonFinite {
-                origin: self.origin.clone(),
-                name: name.to_string(),
-                index,
-                value: values[index],
-            }),
+        match view.first_not_finite(shape.iter().product()) {
+            None => Ok(view),
+            Some((index, value)) => {
+                Err(Error::NonFinite { origin: self.origin.clone(), name: name.to_string(), index, value })
+            }
         }
     }
 
@@ -209,9 +219,69 @@ impl Checkpoint {
     }
 }
 
+/// A tensor where it lies; its memory is given back when it is dropped.
+pub(crate) struct View<'a> {
+    elements: Elements<'a>,
+    /// The file, and where in it.
+    mapped: Option<(&'a Mmap, Range<usize>)>,
+}
+
+enum Elements<'a> {
+    Memory(&'a [f32]),
+    F32(&'a [[u8; 4]]),
+    F16(&'a [[u8; 2]]),
+    Bf16(&'a [[u8; 2]]),
+}
+
+impl View<'_> {
+    /// Widens the elements from `start` on, in row-major order, as many as `out` takes.
+    pub(crate) fn read(&self, start: usize, out: &mut [f32]) {
+        let end = start + out.len();
+        match self.elements {
+            Elements::Memory(values) => out.copy_from_slice(&values[start..end]),
+            Elements::F32(bytes) => widen(&bytes[start..end], out, f32::from_le_bytes),
+            Elements::F16(bytes) => {
+                widen(&bytes[start..end], out, |b| half::f16::from_le_bytes(b).to_f32());
+            }
+            Elements::Bf16(bytes) => {
+                widen(&bytes[start..end], out, |b| half::bf16::from_le_bytes(b).to_f32());
+            }
+        }
+    }
+
+    fn first_not_finite(&self, elements: usize) -> Option<(usize, f32)> {
+        const CHUNK: usize = 1 << 14;
+        (0..elements.div_ceil(CHUNK)).into_par_iter().find_map_first(|chunk| {
+            let start = chunk * CHUNK;
+            let values = &mut [0.0; CHUNK][..CHUNK.min(elements - start)];
+            self.read(start, values);
+            // A sum over all of them is faster than asking each, and not finite if one is not.
+            if values.iter().map(|x| x * 0.0).sum::<f32>() == 0.0 {
+                return None;
+            }
+            let index = values.iter().position(|x| !x.is_finite())?;
+            Some((start + index, values[index]))
+        })
+    }
+}
+
+impl Drop for View<'_> {
+    fn drop(&mut self) {
+        #[cfg(unix)]
+        if let Some((map, range)) = &self.mapped {
+            let advice = memmap2::UncheckedAdvice::DontNeed;
+            // SAFETY: the map is read-only and of a file: pages that are given back are read from the file again.
+            // A refusal costs memory and nothing else.
+            let _ = unsafe { map.unchecked_advise_range(advice, range.start, range.len()) };
+        }
+    }
+}
+
 /// Elements of `N` bytes each as f32.
-fn widen<const N: usize>(bytes: &[u8], convert: impl Fn([u8; N]) -> f32) -> Vec<f32> {
-    bytes.as_chunks::<N>().0.iter().map(|bytes| convert(*bytes)).collect()
+fn widen<const N: usize>(bytes: &[[u8; N]], out: &mut [f32], convert: impl Fn([u8; N]) -> f32) {
+    for (out, bytes) in out.iter_mut().zip(bytes) {
+        *out = convert(*bytes);
+    }
 }
 
 fn find_in_folder(folder: &Path) -> Result<PathBuf, Error> {

@@ -18,8 +18,9 @@ use crate::faults::{Seam, Site};
 use crate::kernels::convolution::{Axis, Padding};
 use crate::kernels::rows::{RowOps, apply_rows};
 use crate::precision::{Operands, Precision};
+use crate::profile::{Cost, Profiler, Step};
 use crate::simd::Isa;
-use crate::tap::{self, TapSink, TapTensor};
+use crate::tap::{self, NoTaps, TapSink, TapTensor};
 
 /// Larger output resolutions and strides are mistakes.
 const MAX_SETTING: usize = 4096;
@@ -72,12 +73,20 @@ struct Context<'a> {
     padding: Padding,
     taps: &'a mut dyn TapSink,
     seam: Seam,
+    profiler: &'a Profiler,
 }
 
 impl Context<'_> {
-    /// Applies `ops` to every pixel's channels, in place.
-    fn apply(&self, ops: &RowOps<'_>, x: &mut Activation) {
-        apply_rows(self.isa, &self.seam.ops(*ops), x.channels, &mut x.data);
+    /// Applies `ops` to every pixel's channels, in place; `name` is for the profile.
+    fn apply(&self, name: &str, ops: &RowOps<'_>, x: &mut Activation) {
+        let elements = x.data.len();
+        self.profiler.time(
+            name,
+            || Cost::of_elements(2 * elements),
+            || {
+                apply_rows(self.isa, &self.seam.ops(*ops), x.channels, &mut x.data);
+            },
+        );
     }
 
     /// Hands `[B, C, H, W]` over, if somebody wants it.
@@ -221,7 +230,17 @@ impl Model {
     /// # Errors
     /// An input of another rank, channel count or range; a failing tap.
     pub fn encode(&self, shape: &[usize], input: &[f32], taps: &mut dyn TapSink) -> Result<Encoded, Error> {
-        self.encode_through(Seam::default(), shape, input, taps)
+        self.encode_through(Seam::default(), &Profiler::default(), shape, input, taps)
+    }
+
+    /// Runs the encoder and takes the time of each operation, in the order of execution.
+    ///
+    /// # Errors
+    /// As [`Model::encode`].
+    pub fn profile(&self, shape: &[usize], input: &[f32]) -> Result<(Encoded, Vec<Step>), Error> {
+        let profiler = Profiler::recording();
+        let encoded = self.encode_through(Seam::default(), &profiler, shape, input, &mut NoTaps)?;
+        Ok((encoded, profiler.into_steps()))
     }
 
     /// Runs the encoder with a fault planted in one of its parts.
@@ -238,19 +257,21 @@ impl Model {
     ) -> Result<Encoded, Error> {
         let mut seam = Seam::default();
         seam.planted = Some(planted);
-        self.encode_through(seam, shape, input, taps)
+        self.encode_through(seam, &Profiler::default(), shape, input, taps)
     }
 
     fn encode_through(
         &self,
         seam: Seam,
+        profiler: &Profiler,
         shape: &[usize],
         input: &[f32],
         taps: &mut dyn TapSink,
     ) -> Result<Encoded, Error> {
         let mut x = self.check_input(shape, input)?;
         let operands = self.operands;
-        let mut context = Context { isa: self.isa, operands, padding: self.settings.padding, taps, seam };
+        let mut context =
+            Context { isa: self.isa, operands, padding: self.settings.padding, taps, seam, profiler };
         context.seam.enter(Site::Stem);
         x = self.stem.forward(&mut context, &x)?;
         context.tap(tap::STEM, &x)?;

@@ -2,26 +2,32 @@
 
 use rayon::prelude::*;
 
-use super::packing::{Block, Lhs, LhsPanels, PackedRhs, pairs};
+use super::packing::{Block, Lhs, LhsPanels, Matrix, PackedRhs, pairs};
 use super::rows::RowOps;
 use super::tile::{PairTile, Tile, TileOut};
 use crate::precision::Operands;
 use crate::simd::{Kernel, PairUnit, Simd};
 
-/// Rows in one task, at least: the packed left block stays in the second-level cache, and a panel of the right side is
-/// read once for all of them.
-const TASK_ROWS: usize = 48;
+/// Most rows of a task: a panel of the right side is read from memory once for all of them, and the packed left block
+/// still fits the second-level cache.
+const TASK_ROWS: usize = 144;
+/// Tasks for each thread, at least, where there are rows enough: the last ones to finish should not be waited for long.
+const TASKS_PER_THREAD: usize = 2;
+/// What the middle of two fused products may take of the caches.
+const MIDDLE_BYTES: usize = 1 << 20;
 
-/// Rows that one task of an operation with `rhs` computes: whole tiles.
-pub(crate) fn rows_per_task(rhs: &PackedRhs) -> usize {
-    TASK_ROWS.next_multiple_of(rhs.isa().tile_rows(rhs.operands()))
+/// Rows that one task of an operation on `rows` rows computes with `rhs`: whole tiles. No bit of the result depends on
+/// it.
+pub(crate) fn rows_per_task(rhs: &PackedRhs, rows: usize) -> usize {
+    let shared = rows.div_ceil(TASKS_PER_THREAD * rayon::current_num_threads());
+    shared.clamp(1, TASK_ROWS).next_multiple_of(rhs.isa().tile_rows(rhs.operands()))
 }
 
 /// `out = epilogue(lhs * rhs)`, `out` is `[lhs.rows(), rhs.columns()]`; parallel over blocks of rows.
 pub(crate) fn gemm<L: Lhs>(lhs: &L, rhs: &PackedRhs, epilogue: &RowOps<'_>, out: &mut [f32]) {
     assert_eq!(lhs.depth(), rhs.depth(), "the two sides of a product differ in depth");
     assert_eq!(out.len(), lhs.rows() * rhs.columns(), "output elements");
-    let rows = rows_per_task(rhs);
+    let rows = rows_per_task(rhs, lhs.rows());
     out.par_chunks_mut(rows * rhs.columns()).enumerate().for_each_init(
         LhsPanels::default,
         |panels, (task, out)| {
@@ -49,6 +55,68 @@ impl<L: Lhs> Kernel for Task<'_, '_, L> {
     }
 }
 
+/// `out = second_epilogue(first_epilogue(lhs * first) * second)`, `out` is `[lhs.rows(), second.columns()]`; parallel over
+/// blocks of rows, of which the product in the middle never leaves the cache.
+///
+/// Every element is computed as by two calls of [`gemm`]: the bits are the same.
+pub(crate) fn gemm_twice<L: Lhs>(
+    lhs: &L,
+    (first, first_epilogue): (&PackedRhs, &RowOps<'_>),
+    (second, second_epilogue): (&PackedRhs, &RowOps<'_>),
+    out: &mut [f32],
+) {
+    assert_eq!(lhs.depth(), first.depth(), "the two sides of a product differ in depth");
+    assert_eq!(first.columns(), second.depth(), "the two products differ in depth");
+    assert_eq!(out.len(), lhs.rows() * second.columns(), "output elements");
+    let rows = rows_in_cache(first, lhs.rows());
+    out.par_chunks_mut(rows * second.columns()).enumerate().for_each_init(
+        || (LhsPanels::default(), Vec::new()),
+        |(panels, middle), (task, out)| {
+            middle.resize(out.len() / second.columns() * first.columns(), 0.0);
+            let middle = middle.as_mut_slice();
+            let start = task * rows;
+            first.isa().run(Task {
+                lhs,
+                rhs: first,
+                epilogue: first_epilogue,
+                first: start,
+                panels,
+                out: middle,
+            });
+            let lhs = &Matrix::new(middle, first.columns());
+            second.isa().run(OnTaskRows { lhs, rhs: second, epilogue: second_epilogue, start, panels, out });
+        },
+    );
+}
+
+/// Rows of a task whose product with `rhs` is to stay in the cache.
+fn rows_in_cache(rhs: &PackedRhs, rows: usize) -> usize {
+    let tile = rhs.isa().tile_rows(rhs.operands());
+    let fitting = MIDDLE_BYTES / (rhs.columns() * size_of::<f32>()) / tile * tile;
+    fitting.max(tile).min(rows_per_task(rhs, rows))
+}
+
+/// The second product of a task, whose left side has just the task's rows.
+struct OnTaskRows<'a, 'b> {
+    lhs: &'a Matrix<'a>,
+    rhs: &'a PackedRhs,
+    epilogue: &'a RowOps<'b>,
+    /// First row of the task, for the epilogue.
+    start: usize,
+    panels: &'a mut LhsPanels,
+    out: &'a mut [f32],
+}
+
+impl Kernel for OnTaskRows<'_, '_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        gemm_block(simd, self.lhs, 0, self.rhs, self.panels, self.out);
+        self.epilogue.apply(simd, self.start, self.rhs.columns(), self.out);
+    }
+}
+
 /// Rows `first..` of the product, as many as `out` (`[rows, columns]`) holds, on the calling thread.
 #[inline(always)]
 pub(crate) fn gemm_block<S: Simd, L: Lhs>(
@@ -63,31 +131,67 @@ pub(crate) fn gemm_block<S: Simd, L: Lhs>(
     for block in rhs.blocks() {
         let left = panels.pack::<S, L>(lhs, (first, rows), block, rhs.operands());
         match rhs.operands() {
-            Operands::F32 => sweep(left, S::MR, rhs, block, out, |a, b, out| {
-                simd.tile(Tile { a: bytemuck::cast_slice(a), b: bytemuck::cast_slice(b), out });
-            }),
+            Operands::F32 => sweep(&OfF32(simd), left, rhs, block, out),
             Operands::Bf16(pieces) => {
-                let unit = simd.pair_unit();
                 let (pairs, products) = (pairs(block.depth), pieces.products());
-                sweep(left, S::PAIRS.mr, rhs, block, out, |a, b, out| {
-                    unit.tile(PairTile { a, b, pairs, products, out });
-                });
+                let of_pairs = OfPairs { unit: simd.pair_unit(), mr: S::PAIRS.mr, pairs, products };
+                sweep(&of_pairs, left, rhs, block, out);
             }
         }
     }
 }
 
+/// Multiplies a left panel with a right panel. A trait and no closure: closures are not inlined reliably, and what is not
+/// inlined is compiled without the instruction set.
+trait Panels {
+    /// Rows of a left panel.
+    fn mr(&self) -> usize;
+    fn multiply(&self, a: &[u32], b: &[u32], out: TileOut<'_>);
+}
+
+struct OfF32<S>(S);
+
+impl<S: Simd> Panels for OfF32<S> {
+    #[inline(always)]
+    fn mr(&self) -> usize {
+        S::MR
+    }
+
+    #[inline(always)]
+    fn multiply(&self, a: &[u32], b: &[u32], out: TileOut<'_>) {
+        self.0.tile(Tile { a: bytemuck::cast_slice(a), b: bytemuck::cast_slice(b), out });
+    }
+}
+
+struct OfPairs<U> {
+    unit: U,
+    mr: usize,
+    pairs: usize,
+    products: &'static [(usize, usize)],
+}
+
+impl<U: PairUnit> Panels for OfPairs<U> {
+    #[inline(always)]
+    fn mr(&self) -> usize {
+        self.mr
+    }
+
+    #[inline(always)]
+    fn multiply(&self, a: &[u32], b: &[u32], out: TileOut<'_>) {
+        self.unit.tile(PairTile { a, b, pairs: self.pairs, products: self.products, out });
+    }
+}
+
 /// All tiles of a block: each panel of the right side, while it is in the first-level cache, with every left panel.
 #[inline(always)]
-fn sweep<'a>(
-    left: std::slice::ChunksExact<'a, u32>,
-    mr: usize,
-    rhs: &'a PackedRhs,
+fn sweep<P: Panels>(
+    panels: &P,
+    left: std::slice::ChunksExact<'_, u32>,
+    rhs: &PackedRhs,
     block: Block,
     out: &mut [f32],
-    multiply: impl Fn(&'a [u32], &'a [u32], TileOut<'_>),
 ) {
-    let columns = rhs.columns();
+    let (columns, mr) = (rhs.columns(), panels.mr());
     let rows = out.len() / columns;
     for right in rhs.panels_of(block) {
         for (tile, left) in left.clone().enumerate() {
@@ -99,14 +203,14 @@ fn sweep<'a>(
                 columns: right.columns,
                 accumulate: block.start > 0,
             };
-            multiply(left, right.words, out);
+            panels.multiply(left, right.words, out);
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::packing::{DEPTH, Matrix, PAIR_DEPTH};
+    use super::super::packing::{DEPTH, PAIR_DEPTH};
     use super::*;
     use crate::kernels::rows::Norm;
     use crate::simd::Isa;
@@ -200,6 +304,35 @@ mod tests {
                     let error = (f64::from(*out) - exact).abs();
                     assert!(error <= 2e-6, "{isa}, {channels} channels, element {i}: {out} for {exact}");
                 }
+            }
+        }
+    }
+
+    #[test]
+    fn two_products_at_once_have_the_bits_of_two_products() {
+        for (isa, operands) in everywhere() {
+            for (rows, depth, middle, columns) in [(1, 3, 5, 2), (50, 40, 300, 33), (131, 64, 1700, 17)] {
+                let (a, b, c) =
+                    (values(rows * depth, 1), values(depth * middle, 2), values(middle * columns, 3));
+                let (lhs, norm) = (Matrix::new(&a, depth), values(middle, 4));
+                let (first, second) = (pack(isa, operands, &b, middle), pack(isa, operands, &c, columns));
+                let ops = RowOps { norm: Norm::Weighted(&norm), gelu: true, ..RowOps::default() };
+                let skip = values(rows * columns, 5);
+                let last = RowOps { norm: Norm::Plain, skip: Some(&skip), ..RowOps::default() };
+
+                let mut expanded = vec![f32::NAN; rows * middle];
+                gemm(&lhs, &first, &ops, &mut expanded);
+                let mut apart = vec![f32::NAN; rows * columns];
+                gemm(&Matrix::new(&expanded, middle), &second, &last, &mut apart);
+
+                let mut fused = vec![f32::NAN; rows * columns];
+                gemm_twice(&lhs, (&first, &ops), (&second, &last), &mut fused);
+                let bits = |x: &[f32]| x.iter().map(|x| x.to_bits()).collect::<Vec<_>>();
+                assert_eq!(
+                    bits(&fused),
+                    bits(&apart),
+                    "{isa} {operands:?} {rows}x{depth}x{middle}x{columns}"
+                );
             }
         }
     }

@@ -11,7 +11,8 @@ pub(crate) fn exp<S: Simd>(simd: S, x: S::V) -> S::V {
     const LN2_HIGH: f32 = 355.0 / 512.0;
     const LN2_LOW: f32 = -2.121_944_4e-4;
     const COEFFICIENTS: [f32; 7] = [1.0 / 5040.0, 1.0 / 720.0, 1.0 / 120.0, 1.0 / 24.0, 1.0 / 6.0, 0.5, 1.0];
-    let x = simd.max(simd.min(x, simd.splat(88.3)), simd.splat(-87.3));
+    // In this order NaN stays NaN: the x86 instructions return their second operand then.
+    let x = simd.max(simd.splat(-87.3), simd.min(simd.splat(88.3), x));
     let n = simd.round(simd.mul(x, simd.splat(std::f32::consts::LOG2_E)));
     let r = simd.mul_add(n, simd.splat(-LN2_HIGH), x);
     let r = simd.mul_add(n, simd.splat(-LN2_LOW), r);
@@ -107,6 +108,9 @@ mod tests {
             isa.run(Map(&mut y, false));
             assert!(y.iter().all(|y| y.is_finite() && *y > 0.0), "{isa}: {y:?}");
             assert_eq!(y[2], 1.0, "{isa}");
+            let mut y = [f32::NAN, 1.0];
+            isa.run(Map(&mut y, false));
+            assert!(y[0].is_nan() && !y[1].is_nan(), "{isa}: {y:?}");
             let mut y = [-1e3, -50.0, 0.0, 50.0, 1e3];
             isa.run(Map(&mut y, true));
             assert!(y[0].abs() < 1e-30 && y[1].abs() < 1e-30, "{isa}: {y:?}");

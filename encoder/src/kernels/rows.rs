@@ -58,7 +58,7 @@ impl RowOps<'_> {
             row.iter_mut().for_each(|x| *x = crate::faults::erf_gelu(*x));
             return;
         }
-        map(simd, row, |x| math::gelu(simd, x));
+        gelu(simd, row);
     }
 
     /// Applies the operations to `rows` (`[_, channels]`), the first of which is row `first` of `skip`.
@@ -136,6 +136,21 @@ fn inverse_rms<S: Simd>(simd: S, row: &[f32], epsilon: f32) -> f32 {
     let sum: f64 = simd.lanes(sum).iter().map(|x| f64::from(*x)).sum();
     let mean = sum / row.len() as f64;
     (1.0 / (mean + f64::from(epsilon)).sqrt()) as f32
+}
+
+/// Not by [`map`]: a closure of this size is not inlined, and what is not inlined is compiled without the instruction set.
+#[inline(always)]
+fn gelu<S: Simd>(simd: S, row: &mut [f32]) {
+    let mut chunks = row.chunks_exact_mut(S::LANES);
+    for chunk in &mut chunks {
+        let v = math::gelu(simd, simd.load(chunk));
+        simd.store(v, chunk);
+    }
+    let rest = chunks.into_remainder();
+    if !rest.is_empty() {
+        let v = math::gelu(simd, simd.load_partial(rest));
+        simd.store_partial(v, rest);
+    }
 }
 
 #[inline(always)]

@@ -18,6 +18,11 @@ impl Activation {
         Activation { batch, height, width, channels, data: vec![0.0; batch * height * width * channels] }
     }
 
+    /// Pixels of all images.
+    pub(super) fn pixels(&self) -> usize {
+        self.batch * self.height * self.width
+    }
+
     /// `input` is `[batch, channels, height, width]`.
     pub(super) fn from_nchw([batch, channels, height, width]: [usize; 4], input: &[f32]) -> Self {
         let mut x = Activation::zeros(batch, height, width, channels);

@@ -7,10 +7,13 @@ use crate::config::AttentionSpec;
 use crate::error::Error;
 use crate::kernels::attention::attention;
 use crate::kernels::rows::{Norm, RowOps};
+use crate::profile::Cost;
 use crate::tap::BlockTap;
 
 /// Norm, multi-query attention, layer scale, skip.
 pub(super) struct Attention {
+    /// timm's name of the block.
+    name: String,
     spec: AttentionSpec,
     norm: Vec<f32>,
     query: Dense,
@@ -61,6 +64,7 @@ impl Attention {
         };
         let queries = spec.heads * spec.key_dim;
         Ok(Attention {
+            name: prefix.trim_end_matches('.').to_string(),
             spec: *spec,
             norm: loader.parameter(&name("norm.weight"), spec.input)?,
             query: loader.dense(&name("attn.query.proj.weight"), [queries, spec.input, 1], 1)?,
@@ -84,7 +88,7 @@ impl Attention {
         let spec = &self.spec;
         let mut normed = x.clone();
         let ops = RowOps { norm: Norm::Weighted(&self.norm), ..RowOps::default() };
-        context.apply(&ops, &mut normed);
+        context.apply(&format!("{}.norm", self.name), &ops, &mut normed);
         context.tap(&BlockTap::AttnNorm.name(number), &normed)?;
 
         let query = self.query.forward(context, &normed, &RowOps::default())?;
@@ -92,21 +96,29 @@ impl Attention {
         let value = self.value.forward(context, &normed, &BlockTap::AttnValueNorm.name(number))?;
 
         let mut heads = Activation::zeros(x.batch, x.height, x.width, spec.heads * spec.value_dim);
-        let images = heads.data.chunks_exact_mut(x.height * x.width * heads.channels);
-        for (image, out) in images.enumerate() {
-            let of_image = |a: &'_ Activation| {
-                let length = a.data.len() / a.batch;
-                image * length..(image + 1) * length
-            };
-            attention(
-                (context.isa, context.operands),
-                &query.data[of_image(&query)],
-                &key.data[of_image(&key)],
-                &value.data[of_image(&value)],
-                (spec.key_dim, spec.value_dim),
-                out,
-            );
-        }
+        let elements = query.data.len() + key.data.len() + value.data.len() + heads.data.len();
+        let (positions, results) = (key.height * key.width, heads.data.len());
+        let cost = || Cost {
+            flop: 2.0 * (positions * (query.data.len() + results)) as f64,
+            ..Cost::of_elements(elements)
+        };
+        context.profiler.time(&format!("{}.attn", self.name), cost, || {
+            let images = heads.data.chunks_exact_mut(x.height * x.width * heads.channels);
+            for (image, out) in images.enumerate() {
+                let of_image = |a: &Activation| {
+                    let length = a.data.len() / a.batch;
+                    image * length..(image + 1) * length
+                };
+                attention(
+                    (context.isa, context.operands),
+                    &query.data[of_image(&query)],
+                    &key.data[of_image(&key)],
+                    &value.data[of_image(&value)],
+                    (spec.key_dim, spec.value_dim),
+                    out,
+                );
+            }
+        });
 
         // The tap stands between the layer scale and the skip.
         let name = BlockTap::LayerScale.name(number);
@@ -120,7 +132,7 @@ impl Attention {
         let mut out = self.output.forward(context, &heads, &ops)?;
         if tapped {
             context.tap(&name, &out)?;
-            context.apply(&skip, &mut out);
+            context.apply(&format!("{}.skip", self.name), &skip, &mut out);
         }
         context.tap(&BlockTap::AttnOutput.name(number), &out)?;
         Ok(out)

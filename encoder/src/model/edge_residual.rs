@@ -40,13 +40,12 @@ impl EdgeResidual {
         x: Activation,
     ) -> Result<Activation, Error> {
         let ops = RowOps { norm: Norm::Weighted(&self.expansion_norm), gelu: true, ..RowOps::default() };
-        let expanded = self.expansion.forward(context, &x, &ops)?;
-        let ops = RowOps {
+        let last = RowOps {
             norm: Norm::Weighted(&self.projection_norm),
             skip: self.skip.then_some(&x.data),
             ..RowOps::default()
         };
-        let out = self.projection.forward(context, &expanded, &ops)?;
+        let out = self.expansion.forward_into(context, &x, &ops, (&self.projection, &last))?;
         context.tap(&BlockTap::EdgeResidual.name(number), &out)?;
         Ok(out)
     }

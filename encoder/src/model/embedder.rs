@@ -32,12 +32,12 @@ impl Embedder {
             norm: Norm::Weighted(&self.soft_norm),
             ..RowOps::default()
         };
-        context.apply(&ops, &mut x);
+        context.apply("embed_vision.soft_embedding_norm", &ops, &mut x);
         context.tap_tokens(tap::MM_SOFT_EMB_NORM, &x)?;
         let mut out = self.projection.forward(context, &x, &RowOps::default())?;
         context.tap_tokens(tap::MM_INPUT_PROJ, &out)?;
         let ops = RowOps { norm: Norm::Plain, ..RowOps::default() };
-        context.apply(&ops, &mut out);
+        context.apply("embed_vision.embedding_post_projection_norm", &ops, &mut out);
         context.tap_tokens(tap::MM_POST_PROJ_NORM, &out)?;
         Ok(out)
     }

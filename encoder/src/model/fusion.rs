@@ -9,6 +9,7 @@ use crate::error::Error;
 use crate::faults::Seam;
 use crate::kernels::resize::{average_pool, bilinear, nearest};
 use crate::kernels::rows::{Norm, RowOps};
+use crate::profile::Cost;
 use crate::tap;
 
 /// Upsampling, concatenation, feed-forward, pooling to the output resolution, norm.
@@ -38,26 +39,35 @@ impl Fusion {
         high: &Activation,
         low: &Activation,
     ) -> Result<Activation, Error> {
-        let joined = concatenate(high, low, context.seam);
+        let joined_elements = high.pixels() * (high.channels + low.channels);
+        let cost = || Cost::of_elements(2 * joined_elements);
+        let joined = context.profiler.time("msfa.concat", cost, || concatenate(high, low, context.seam));
         context.tap(tap::MSFA_CONCAT, &joined)?;
         let mut x = self.feed_forward.forward_fusion(context, &joined)?;
         let norm = RowOps { norm: Norm::Weighted(&self.norm), ..RowOps::default() };
         if context.seam.pools_after_norm() {
-            context.apply(&norm, &mut x);
+            context.apply("msfa.norm", &norm, &mut x);
         }
         let (size, to) = ((x.height, x.width), self.resolution);
         if size != to {
             let mut out = Activation::zeros(x.batch, to.0, to.1, x.channels);
-            if size.0.is_multiple_of(to.0) && size.1.is_multiple_of(to.1) {
-                average_pool(&x.data, size, x.channels, to, &mut out.data);
-            } else {
-                bilinear(&x.data, size, x.channels, to, &mut out.data);
-            }
+            let elements = x.data.len() + out.data.len();
+            context.profiler.time(
+                "msfa.pool",
+                || Cost::of_elements(elements),
+                || {
+                    if size.0.is_multiple_of(to.0) && size.1.is_multiple_of(to.1) {
+                        average_pool(&x.data, size, x.channels, to, &mut out.data);
+                    } else {
+                        bilinear(&x.data, size, x.channels, to, &mut out.data);
+                    }
+                },
+            );
             x = out;
             context.tap(tap::MSFA_DOWNSAMPLE, &x)?;
         }
         if !context.seam.pools_after_norm() {
-            context.apply(&norm, &mut x);
+            context.apply("msfa.norm", &norm, &mut x);
         }
         context.tap(tap::MSFA_CONCAT_NORM, &x)?;
         Ok(x)

@@ -10,6 +10,8 @@ use crate::tap::{self, BlockTap};
 
 /// 1 x 1 expansion and projection, each with its norm, and the optional depthwise convolutions around them.
 pub(super) struct InvertedResidual {
+    /// timm's name of the block.
+    name: String,
     dw_start: Option<NormedDepthwise>,
     expansion: Dense,
     expansion_norm: Vec<f32>,
@@ -53,6 +55,7 @@ impl InvertedResidual {
             false => None,
         };
         Ok(InvertedResidual {
+            name: prefix.trim_end_matches('.').to_string(),
             dw_start: NormedDepthwise::load(loader, &name("dw_start"), spec.input, spec.dw_start)?,
             expansion: loader.dense(&name("pw_exp.conv.weight"), [spec.expanded, spec.input, 1], 1)?,
             expansion_norm: loader.parameter(&name("pw_exp.bn.weight"), spec.expanded)?,
@@ -72,11 +75,7 @@ impl InvertedResidual {
         x: Activation,
     ) -> Result<Activation, Error> {
         let started = self.start(context, &x)?;
-        let mut expanded = self.expand(context, started.as_ref().unwrap_or(&x))?;
-        if let Some(depthwise) = &self.dw_mid {
-            let ops = RowOps { norm: Norm::Weighted(&depthwise.norm), gelu: true, ..RowOps::default() };
-            expanded = depthwise.convolution.forward(context, &expanded, &ops)?;
-        }
+        let started = started.as_ref().unwrap_or(&x);
 
         // The tap stands between the layer scale and the skip.
         let name = BlockTap::LayerScale.name(number);
@@ -85,16 +84,16 @@ impl InvertedResidual {
         let skip = RowOps { skip: self.skip.then_some(&x.data), ..RowOps::default() };
         let last = RowOps { skip: if tapped { None } else { skip.skip }, ..scale };
         let mut out = match &self.dw_end {
-            None => self.project(context, &expanded, &last)?,
+            None => self.expand_and_project(context, started, &last)?,
             Some(depthwise) => {
-                let projected = self.project(context, &expanded, &RowOps::default())?;
+                let projected = self.expand_and_project(context, started, &RowOps::default())?;
                 let ops = RowOps { norm: Norm::Weighted(&depthwise.norm), ..last };
                 depthwise.convolution.forward(context, &projected, &ops)?
             }
         };
         if tapped {
             context.tap(&name, &out)?;
-            context.apply(&skip, &mut out);
+            context.apply(&format!("{}.skip", self.name), &skip, &mut out);
         }
         context.tap(&BlockTap::InvertedResidual.name(number), &out)?;
         Ok(out)
@@ -106,10 +105,14 @@ impl InvertedResidual {
         context: &mut Context<'_>,
         x: &Activation,
     ) -> Result<Activation, Error> {
-        let expanded = self.expand(context, x)?;
-        context.tap(tap::MSFA_FFN_EXPAND, &expanded)?;
         let ops = RowOps { layer_scale: self.layer_scale.as_deref(), ..RowOps::default() };
-        let out = self.project(context, &expanded, &ops)?;
+        let out = if context.taps.wants(tap::MSFA_FFN_EXPAND) {
+            let expanded = self.expansion.forward(context, x, &self.after_expansion())?;
+            context.tap(tap::MSFA_FFN_EXPAND, &expanded)?;
+            self.projection.forward(context, &expanded, &self.after_projection(&ops))?
+        } else {
+            self.expand_and_project(context, x, &ops)?
+        };
         context.tap(tap::MSFA_FFN_PROJECT, &out)?;
         Ok(out)
     }
@@ -120,14 +123,34 @@ impl InvertedResidual {
         Ok(Some(depthwise.convolution.forward(context, x, &ops)?))
     }
 
-    fn expand(&self, context: &Context<'_>, x: &Activation) -> Result<Activation, Error> {
-        let ops = RowOps { norm: Norm::Weighted(&self.expansion_norm), gelu: true, ..RowOps::default() };
-        self.expansion.forward(context, x, &ops)
+    /// Expansion, depthwise convolution, projection and norm, then what `ops` says behind the norm.
+    fn expand_and_project(
+        &self,
+        context: &Context<'_>,
+        x: &Activation,
+        ops: &RowOps<'_>,
+    ) -> Result<Activation, Error> {
+        let last = self.after_projection(ops);
+        let Some(depthwise) = &self.dw_mid else {
+            return self.expansion.forward_into(
+                context,
+                x,
+                &self.after_expansion(),
+                (&self.projection, &last),
+            );
+        };
+        let expanded = self.expansion.forward(context, x, &self.after_expansion())?;
+        let ops = RowOps { norm: Norm::Weighted(&depthwise.norm), gelu: true, ..RowOps::default() };
+        let expanded = depthwise.convolution.forward(context, &expanded, &ops)?;
+        self.projection.forward(context, &expanded, &last)
     }
 
-    /// Projection and norm, then what `ops` says behind the norm.
-    fn project(&self, context: &Context<'_>, x: &Activation, ops: &RowOps<'_>) -> Result<Activation, Error> {
-        let ops = RowOps { norm: Norm::Weighted(&self.projection_norm), ..*ops };
-        self.projection.forward(context, x, &ops)
+    fn after_expansion(&self) -> RowOps<'_> {
+        RowOps { norm: Norm::Weighted(&self.expansion_norm), gelu: true, ..RowOps::default() }
+    }
+
+    /// The norm of the projection, then what `ops` says behind the norm.
+    fn after_projection<'a>(&'a self, ops: &RowOps<'a>) -> RowOps<'a> {
+        RowOps { norm: Norm::Weighted(&self.projection_norm), ..*ops }
     }
 }

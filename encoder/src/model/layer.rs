@@ -2,15 +2,16 @@
 
 use super::Context;
 use super::activation::Activation;
-use crate::checkpoint::Checkpoint;
+use crate::checkpoint::{Checkpoint, View};
 use crate::config::DepthwiseSpec;
 use crate::error::Error;
 use crate::kernels::convolution::{Axis, Padding, Patches};
 use crate::kernels::depthwise::depthwise;
-use crate::kernels::gemm::gemm;
+use crate::kernels::gemm::{gemm, gemm_twice};
 use crate::kernels::packing::{Matrix, PackedRhs};
 use crate::kernels::rows::RowOps;
 use crate::precision::Operands;
+use crate::profile::Cost;
 use crate::simd::Isa;
 
 /// Where weights come from and what they are packed for.
@@ -33,31 +34,37 @@ impl Loader<'_> {
         [output, input, kernel]: [usize; 3],
         stride: usize,
     ) -> Result<Dense, Error> {
-        let weights = self.checkpoint.load(name, &[output, input, kernel, kernel])?;
-        Ok(self.pack(&weights, [output, input, kernel], stride))
+        let weights = self.checkpoint.view(name, &[output, input, kernel, kernel])?;
+        Ok(self.pack(name, &weights, [output, input, kernel], stride))
     }
 
     /// A linear layer `[output, input]`.
     pub(super) fn linear(&self, name: &str, output: usize, input: usize) -> Result<Dense, Error> {
-        let weights = self.checkpoint.load(name, &[output, input])?;
-        Ok(self.pack(&weights, [output, input, 1], 1))
+        let weights = self.checkpoint.view(name, &[output, input])?;
+        Ok(self.pack(name, &weights, [output, input, 1], 1))
     }
 
-    fn pack(&self, weights: &[f32], [output, input, kernel]: [usize; 3], stride: usize) -> Dense {
+    fn pack(
+        &self,
+        name: &str,
+        weights: &View<'_>,
+        [output, input, kernel]: [usize; 3],
+        stride: usize,
+    ) -> Dense {
         let taps = kernel * kernel;
         // The depth runs over [kernel y, kernel x, input], the file over [output, input, kernel y, kernel x].
         let shape = (taps * input, output);
         let weights = PackedRhs::new(self.isa, self.operands, shape, |column, start, out| {
-            let of_column = &weights[column * input * taps..][..input * taps];
             if taps == 1 {
-                out.copy_from_slice(&of_column[start..][..out.len()]);
-                return;
+                return weights.read(column * input + start, out);
             }
+            let mut of_column = vec![0.0; input * taps];
+            weights.read(column * input * taps, &mut of_column);
             for (depth, out) in (start..).zip(out) {
                 *out = of_column[depth % input * taps + depth / input];
             }
         });
-        Dense { weights, kernel, stride }
+        Dense { name: module(name), weights, kernel, stride }
     }
 
     /// A depthwise convolution `[channels, 1, kernel, kernel]`.
@@ -70,12 +77,18 @@ impl Loader<'_> {
         let taps = spec.kernel * spec.kernel;
         let weights = self.checkpoint.load(name, &[channels, 1, spec.kernel, spec.kernel])?;
         let weights = (0..taps * channels).map(|i| weights[(i % channels) * taps + i / channels]).collect();
-        Ok(Depthwise { weights, spec })
+        Ok(Depthwise { name: module(name), weights, spec })
     }
+}
+
+/// The module that a weight belongs to.
+fn module(name: &str) -> String {
+    name.strip_suffix(".weight").unwrap_or(name).to_string()
 }
 
 /// A dense k x k convolution or a linear layer.
 pub(super) struct Dense {
+    name: String,
     weights: PackedRhs,
     kernel: usize,
     stride: usize,
@@ -94,21 +107,69 @@ impl Dense {
         ops: &RowOps<'_>,
     ) -> Result<Activation, Error> {
         let ops = &context.seam.ops(*ops);
-        let channels = self.weights.columns();
-        if self.kernel == 1 && self.stride == 1 {
-            let mut out = Activation::zeros(x.batch, x.height, x.width, channels);
-            gemm(&Matrix::new(&x.data, x.channels), &self.weights, ops, &mut out.data);
-            return Ok(out);
-        }
-        let (y, x_axis) = axes(context.padding, x, self.kernel, self.stride)?;
-        let mut out = Activation::zeros(x.batch, y.output, x_axis.output, channels);
-        gemm(&Patches::new(&x.data, x.channels, y, x_axis), &self.weights, ops, &mut out.data);
+        let axes = self.axes(context, x)?;
+        let mut out = self.output(x, axes);
+        let pixels = out.pixels();
+        let cost = || self.cost(pixels) + Cost::of_elements(x.data.len() + pixels * self.weights.columns());
+        context.profiler.time(&self.name, cost, || match axes {
+            None => gemm(&Matrix::new(&x.data, x.channels), &self.weights, ops, &mut out.data),
+            Some((y, x_axis)) => {
+                gemm(&Patches::new(&x.data, x.channels, y, x_axis), &self.weights, ops, &mut out.data);
+            }
+        });
         Ok(out)
+    }
+
+    /// `next_ops(next(ops(convolution(x))))`, where `next` is 1 x 1: what is between the two stays in the cache.
+    pub(super) fn forward_into(
+        &self,
+        context: &Context<'_>,
+        x: &Activation,
+        ops: &RowOps<'_>,
+        (next, next_ops): (&Dense, &RowOps<'_>),
+    ) -> Result<Activation, Error> {
+        let first = (&self.weights, &context.seam.ops(*ops));
+        let second = (&next.weights, &context.seam.ops(*next_ops));
+        let axes = self.axes(context, x)?;
+        let mut out = next.output(x, axes);
+        let pixels = out.pixels();
+        let cost = || {
+            let elements = x.data.len() + pixels * next.weights.columns();
+            self.cost(pixels) + next.cost(pixels) + Cost::of_elements(elements)
+        };
+        context.profiler.time(&self.name, cost, || match axes {
+            None => gemm_twice(&Matrix::new(&x.data, x.channels), first, second, &mut out.data),
+            Some((y, x_axis)) => {
+                gemm_twice(&Patches::new(&x.data, x.channels, y, x_axis), first, second, &mut out.data);
+            }
+        });
+        Ok(out)
+    }
+
+    /// The axes of a convolution that is no plain product.
+    fn axes(&self, context: &Context<'_>, x: &Activation) -> Result<Option<(Axis, Axis)>, Error> {
+        if self.kernel == 1 && self.stride == 1 {
+            return Ok(None);
+        }
+        axes(context.padding, x, self.kernel, self.stride).map(Some)
+    }
+
+    /// Room for what a convolution of `x` along `axes` gives.
+    fn output(&self, x: &Activation, axes: Option<(Axis, Axis)>) -> Activation {
+        let (height, width) = axes.map_or((x.height, x.width), |(y, x)| (y.output, x.output));
+        Activation::zeros(x.batch, height, width, self.weights.columns())
+    }
+
+    /// What the products for so many pixels cost, and reading the weights.
+    fn cost(&self, pixels: usize) -> Cost {
+        let (depth, columns) = (self.weights.depth(), self.weights.columns());
+        Cost { flop: 2.0 * pixels as f64 * depth as f64 * columns as f64, bytes: self.weights.bytes() as f64 }
     }
 }
 
 /// A depthwise convolution, weights as `[kernel y, kernel x, channels]`.
 pub(super) struct Depthwise {
+    name: String,
     weights: Vec<f32>,
     spec: DepthwiseSpec,
 }
@@ -124,7 +185,14 @@ impl Depthwise {
         let ops = &context.seam.ops(*ops);
         let axes = axes(context.padding, x, self.spec.kernel, self.spec.stride)?;
         let mut out = Activation::zeros(x.batch, axes.0.output, axes.1.output, x.channels);
-        depthwise(context.isa, &x.data, x.channels, axes, &self.weights, ops, &mut out.data);
+        let elements = out.data.len();
+        let cost = || Cost {
+            flop: 2.0 * (elements * self.spec.kernel * self.spec.kernel) as f64,
+            ..Cost::of_elements(x.data.len() + self.weights.len() + elements)
+        };
+        context.profiler.time(&self.name, cost, || {
+            depthwise(context.isa, &x.data, x.channels, axes, &self.weights, ops, &mut out.data);
+        });
         Ok(out)
     }
 }
