@@ -5,7 +5,10 @@ use std::path::{Path, PathBuf};
 
 /// Writes a file as a whole, or leaves what was there. A link is followed; what is no regular file, such as
 /// `/dev/stdout`, is written to as it is. The folder is made if it is not there.
-pub(crate) fn write(
+///
+/// # Errors
+/// Whatever the file system says.
+pub fn write(
     path: &Path,
     content: impl FnOnce(&mut dyn Write) -> std::io::Result<()>,
 ) -> std::io::Result<()> {

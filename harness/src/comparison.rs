@@ -150,6 +150,9 @@ pub struct Comparison {
     pub minimum: MinimumCoverage,
     /// What kept the comparison from being made.
     pub obstacle: Option<Obstacle>,
+    /// Files that are not those that were recorded. Where nothing else is wrong this is: numbers of such files prove
+    /// nothing by passing.
+    pub not_as_recorded: Vec<String>,
     /// What a reader should know, such as what is not recorded.
     pub remarks: Vec<String>,
     /// What the mapping's rules lack, rendered with the text underlined.
@@ -229,7 +232,11 @@ impl Comparison {
             || summary.ambiguous > 0;
         let coverage = uncovered.then_some(exit_code::COVERAGE);
         let obstacle = self.obstacle.as_ref().map(|obstacle| obstacle.exit_code);
-        exit_code::most_fundamental(self.layers.iter().map(Layer::exit_code).chain(coverage).chain(obstacle))
+        let codes = self.layers.iter().map(Layer::exit_code).chain(coverage).chain(obstacle);
+        match exit_code::most_fundamental(codes) {
+            exit_code::PASSED if !self.not_as_recorded.is_empty() => exit_code::UNREADABLE,
+            code => code,
+        }
     }
 
     /// How much less was compared than the mapping asks for; shapes that do not fit count, they are findings of their own.
@@ -328,6 +335,9 @@ mod tests {
         };
         assert_eq!(with(1, 3).exit_code(), exit_code::PASSED);
         assert_eq!(with(2, 3).exit_code(), exit_code::COVERAGE);
+        let changed = |comparison| Comparison { not_as_recorded: vec!["a.npy".into()], ..comparison };
+        assert_eq!(changed(with(1, 3)).exit_code(), exit_code::UNREADABLE);
+        assert_eq!(changed(with(2, 3)).exit_code(), exit_code::COVERAGE);
         assert_eq!(with(1, 4).exit_code(), exit_code::COVERAGE);
     }
 

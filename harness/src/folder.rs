@@ -109,6 +109,12 @@ impl DumpFolder {
         self.files.get(name).map(PathBuf::as_path)
     }
 
+    /// The names of all its `.npy` files.
+    pub fn npy_files(&self) -> Vec<String> {
+        let fitting = self.files.values().filter_map(|path| Some(path.file_name()?.to_str()?.to_string()));
+        fitting.chain(self.strangers.iter().cloned()).collect()
+    }
+
     /// `.npy` files whose names do not fit the pattern, sorted.
     pub fn strangers(&self) -> &[String] {
         &self.strangers
@@ -139,6 +145,7 @@ mod tests {
         let dump = DumpFolder::open(folder.path(), "debug_{name}.npy").unwrap();
         assert_eq!(dump.names(), ["a", "b (reshaped)"]);
         assert_eq!(dump.strangers(), ["b.npy"]);
+        assert_eq!(dump.npy_files(), ["debug_a.npy", "debug_b (reshaped).npy", "b.npy"]);
     }
 
     #[test]

@@ -5,7 +5,7 @@
 //! [`layout`], compared ([`metrics`]), judged ([`verdict`] under a [`tolerance`]) and reported ([`report`]). [`run`]
 //! joins these steps; each is usable alone.
 
-mod atomic;
+pub mod atomic;
 pub mod baseline;
 pub mod comparison;
 pub mod exit_code;
@@ -20,6 +20,7 @@ pub mod npy;
 pub mod pairing;
 pub mod probe;
 pub mod provenance;
+pub mod recorded;
 pub mod reference;
 pub mod report;
 pub mod run;

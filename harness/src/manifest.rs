@@ -117,7 +117,8 @@ impl Manifest {
     /// A file that is not there, is no manifest, is of another version, or has a figure that cannot be.
     pub fn read(path: &Path) -> Result<Manifest, ManifestError> {
         let path_buf = || path.to_path_buf();
-        let bytes = std::fs::read(path).map_err(|source| ManifestError::Io { path: path_buf(), source })?;
+        let bytes = crate::recorded::read_regular(path)
+            .map_err(|source| ManifestError::Io { path: path_buf(), source })?;
         let json = |source| ManifestError::Json { path: path_buf(), source };
         let Version { schema_version } = serde_json::from_slice(&bytes).map_err(json)?;
         if schema_version != SCHEMA_VERSION {

@@ -1,6 +1,10 @@
 //! Whether tensors can show that something was moved: a symmetric or constant picture cannot.
 
+use crate::metrics::Metrics;
+use crate::pairing::Pair;
+use crate::run::Terms;
 use crate::tensor::{Tensor, Values};
+use crate::verdict::judge;
 
 /// What gets moved when a tensor is laid out wrongly.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -95,6 +99,18 @@ impl Movement {
             Movement::ZeroedRow => moved(&|[b, c, y, x]| (y != grid.height / 2).then_some([b, c, y, x])),
         }
     }
+}
+
+/// Whether a pair's tolerance lets a reference be told from itself after a movement. Both are laid out as the reference
+/// is: the layout of the candidate does not matter.
+pub fn shows(terms: &Terms<'_>, pair: &Pair, moved: &Tensor, reference: &Tensor) -> bool {
+    if moved.shape() != reference.shape() {
+        return true;
+    }
+    let (a, b) = (moved.values(), reference.values());
+    let metrics = Metrics::of(a, b, (moved.dtype(), reference.dtype()));
+    let floor = terms.reference.noise_floor(&pair.reference);
+    !judge(&metrics, a, b, &terms.tolerance(pair), floor).passed
 }
 
 impl std::fmt::Display for Movement {

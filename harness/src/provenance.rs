@@ -1,16 +1,20 @@
-//! Where tensors come from: hashes of weights, input and files, so that outputs of different models are not compared.
+//! Where tensors come from: weights, input and settings, so that outputs of different models are not compared.
 
-use std::io::Read;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
+
+use crate::recorded::{Hashed, hash_values, read_regular};
 
 /// The file that says where a dump folder's tensors come from.
 pub const FILE_NAME: &str = "dump.json";
 /// The version of its schema that this program reads and writes.
 pub const SCHEMA_VERSION: u32 = 1;
+
+/// The settings that weights do not show, as [`DumpManifest::facts`] and [`Identity::settings`] call them: padding, as in
+/// `same`; the height and width that the fusion pools to, as in `16x16`; the stride of keys and values.
+pub const SETTINGS: [&str; 3] = ["padding", "output resolution", "k/v stride"];
 
 /// Why provenance cannot be told, or does not fit.
 #[derive(Debug, thiserror::Error)]
@@ -18,7 +22,11 @@ pub const SCHEMA_VERSION: u32 = 1;
 pub enum ProvenanceError {
     #[error("{}: cannot be read: {source}", path.display())]
     Io { path: PathBuf, source: std::io::Error },
-    #[error("{}: expected the provenance of a dump, found {source}", path.display())]
+    #[error(
+        "{}: expected the provenance of a dump, found {source}; dump anew, or remove this file to compare what is there \
+         without knowing what it is of",
+        path.display()
+    )]
     Json { path: PathBuf, source: serde_json::Error },
     #[error("{}: expected schema_version {SCHEMA_VERSION}, found {found}; dump anew", path.display())]
     Version { path: PathBuf, found: u32 },
@@ -28,6 +36,11 @@ pub enum ProvenanceError {
         short(&candidate.sha256), candidate.file, short(&reference.sha256), reference.file
     )]
     Different { what: &'static str, candidate: Hashed, reference: Hashed },
+    #[error(
+        "candidate and reference were computed with different settings: {setting} {candidate} and {reference}; \
+         their numbers say nothing about each other"
+    )]
+    Settings { setting: String, candidate: String, reference: String },
     #[error("{side} {} has no {FILE_NAME} that says what weights and input it is of; --strict asks for one", path.display())]
     Unknown { side: crate::mapping::Side, path: PathBuf },
 }
@@ -36,14 +49,21 @@ fn short(sha256: &str) -> &str {
     sha256.get(..12).unwrap_or(sha256)
 }
 
-/// A file's name and hash.
+/// What an input decodes to.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Hashed {
-    /// Its name, for messages.
-    pub file: String,
-    /// SHA-256 of its bytes in lower-case hex.
+pub struct InputTensor {
+    /// `[batch, channels, height, width]`.
+    pub shape: Vec<usize>,
+    /// SHA-256 of the f32 values in row-major order, the lowest byte of each first.
     pub sha256: String,
+}
+
+impl InputTensor {
+    /// Hashes a decoded input.
+    pub fn of(shape: &[usize], values: &[f32]) -> InputTensor {
+        InputTensor { shape: shape.to_vec(), sha256: hash_values(values) }
+    }
 }
 
 /// What tensors were computed from.
@@ -51,8 +71,12 @@ pub struct Hashed {
 pub struct Identity {
     /// The weights.
     pub weights: Hashed,
-    /// The input.
+    /// The input's file.
     pub input: Hashed,
+    /// What it decodes to, where that is known; two files may hold the same pixels.
+    pub input_tensor: Option<InputTensor>,
+    /// Those of [`SETTINGS`] that are known.
+    pub settings: BTreeMap<String, String>,
 }
 
 /// The provenance of a dump folder.
@@ -64,11 +88,14 @@ pub struct DumpManifest {
     /// Name and version.
     pub program: String,
     /// Settings, instruction set, threads.
-    pub facts: std::collections::BTreeMap<String, String>,
+    pub facts: BTreeMap<String, String>,
     /// The weights.
     pub weights: Hashed,
-    /// The input.
+    /// The input's file.
     pub input: Hashed,
+    /// What it decodes to; earlier programs did not record it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub input_tensor: Option<InputTensor>,
     /// Every tensor file of the run.
     pub tensors: Vec<Hashed>,
 }
@@ -77,10 +104,10 @@ impl DumpManifest {
     /// Reads the provenance of a folder; `None` where there is none.
     ///
     /// # Errors
-    /// A file that is no provenance, or of another version.
+    /// A file that is no regular file, no provenance, or of another version.
     pub fn read(folder: &Path) -> Result<Option<DumpManifest>, ProvenanceError> {
         let path = folder.join(FILE_NAME);
-        let bytes = match std::fs::read(&path) {
+        let bytes = match read_regular(&path) {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
             Err(source) => return Err(ProvenanceError::Io { path, source }),
@@ -107,71 +134,46 @@ impl DumpManifest {
 
     /// What the tensors were computed from.
     pub fn identity(&self) -> Identity {
-        Identity { weights: self.weights.clone(), input: self.input.clone() }
-    }
-}
-
-/// Hashes a file.
-///
-/// # Errors
-/// A file that cannot be read.
-pub fn hash_file(path: &Path) -> Result<Hashed, ProvenanceError> {
-    hash_files(std::slice::from_ref(&path.to_path_buf()))
-}
-
-/// Hashes files that make one whole, such as the shards of a checkpoint: one file by its bytes, several by the hashes of
-/// each in order.
-///
-/// # Errors
-/// A file that cannot be read.
-pub fn hash_files(paths: &[PathBuf]) -> Result<Hashed, ProvenanceError> {
-    let name = |path: &PathBuf| path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
-    let file = paths.first().map(name).unwrap_or_default();
-    let digests: Vec<String> = paths.iter().map(|path| digest(path)).collect::<Result<_, _>>()?;
-    let sha256 = match digests.as_slice() {
-        [one] => one.clone(),
-        several => hex(&Sha256::digest(several.concat())),
-    };
-    Ok(Hashed { file, sha256 })
-}
-
-fn digest(path: &Path) -> Result<String, ProvenanceError> {
-    let io = |source| ProvenanceError::Io { path: path.to_path_buf(), source };
-    let mut file = std::fs::File::open(path).map_err(io)?;
-    let mut hasher = Sha256::new();
-    let mut buffer = vec![0; 1 << 18];
-    loop {
-        match file.read(&mut buffer).map_err(io)? {
-            0 => return Ok(hex(&hasher.finalize())),
-            n => hasher.update(&buffer[..n]),
+        let known = |(name, _): &(&String, &String)| SETTINGS.contains(&name.as_str());
+        Identity {
+            weights: self.weights.clone(),
+            input: self.input.clone(),
+            input_tensor: self.input_tensor.clone(),
+            settings: self.facts.iter().filter(known).map(|(a, b)| (a.clone(), b.clone())).collect(),
         }
     }
 }
 
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-/// The files of a folder that are there, and not as they were recorded.
-pub fn changed(folder: &Path, recorded: &[Hashed]) -> Vec<String> {
-    let differs = |hashed: &&Hashed| {
-        let path = folder.join(&hashed.file);
-        path.is_file() && !digest(&path).is_ok_and(|found| found.eq_ignore_ascii_case(&hashed.sha256))
-    };
-    recorded.par_iter().filter(differs).map(|hashed| hashed.file.clone()).collect()
-}
-
-/// Refuses sides that were computed from different weights or inputs.
+/// Refuses sides that were computed from different weights, inputs or settings. Inputs are the same where they decode to
+/// the same values; where that is not recorded of both sides, where their files are the same.
 ///
 /// # Errors
 /// The first difference.
 pub fn check(candidate: &Identity, reference: &Identity) -> Result<(), ProvenanceError> {
-    let pairs =
-        [("weights", &candidate.weights, &reference.weights), ("inputs", &candidate.input, &reference.input)];
-    for (what, candidate, reference) in pairs {
-        if !candidate.sha256.eq_ignore_ascii_case(&reference.sha256) {
+    let same_file = |a: &Hashed, b: &Hashed| a.sha256.eq_ignore_ascii_case(&b.sha256);
+    let different = |what, candidate: &Hashed, reference: &Hashed| {
+        let (candidate, reference) = (candidate.clone(), reference.clone());
+        Err(ProvenanceError::Different { what, candidate, reference })
+    };
+    if !same_file(&candidate.weights, &reference.weights) {
+        return different("weights", &candidate.weights, &reference.weights);
+    }
+    match (&candidate.input_tensor, &reference.input_tensor) {
+        (Some(a), Some(b)) if a == b => {}
+        (Some(a), Some(b)) => {
+            let of = |hashed: &Hashed, tensor: &InputTensor| Hashed {
+                file: format!("{}, {:?}", hashed.file, tensor.shape),
+                sha256: tensor.sha256.clone(),
+            };
+            return different("inputs", &of(&candidate.input, a), &of(&reference.input, b));
+        }
+        _ if same_file(&candidate.input, &reference.input) => {}
+        _ => return different("inputs", &candidate.input, &reference.input),
+    }
+    for (setting, candidate) in &candidate.settings {
+        if let Some(reference) = reference.settings.get(setting).filter(|reference| *reference != candidate) {
             let (candidate, reference) = (candidate.clone(), reference.clone());
-            return Err(ProvenanceError::Different { what, candidate, reference });
+            return Err(ProvenanceError::Settings { setting: setting.clone(), candidate, reference });
         }
     }
     Ok(())
@@ -181,27 +183,63 @@ pub fn check(candidate: &Identity, reference: &Identity) -> Result<(), Provenanc
 mod tests {
     use super::*;
 
-    #[test]
-    fn one_file_is_hashed_as_sha256sum_does() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("abc");
-        std::fs::write(&path, b"abc").unwrap();
-        let hashed = hash_file(&path).unwrap();
-        assert_eq!(hashed.file, "abc");
-        assert_eq!(hashed.sha256, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
-        let both = hash_files(&[path.clone(), path]).unwrap();
-        assert_ne!(both.sha256, hashed.sha256);
+    fn identity() -> Identity {
+        let hashed = |sha256: &str| Hashed { file: "f".into(), sha256: sha256.into() };
+        Identity {
+            weights: hashed("1111"),
+            input: hashed("2222"),
+            input_tensor: None,
+            settings: [("padding".to_string(), "same".to_string())].into(),
+        }
     }
 
     #[test]
-    fn other_weights_or_another_input_are_refused() {
-        let hashed = |sha256: &str| Hashed { file: "f".into(), sha256: sha256.into() };
-        let a = Identity { weights: hashed("1111"), input: hashed("2222") };
+    fn other_weights_another_input_or_other_settings_are_refused() {
+        let a = identity();
         assert!(check(&a, &a).is_ok());
-        let other = Identity { weights: hashed("3333"), ..a.clone() };
-        assert!(check(&a, &other).unwrap_err().to_string().contains("different weights"));
-        let other = Identity { input: hashed("3333"), ..a.clone() };
-        assert!(check(&a, &other).unwrap_err().to_string().contains("different inputs"));
+        let other = Hashed { file: "g".into(), sha256: "3333".into() };
+        let message = |other: Identity| check(&a, &other).unwrap_err().to_string();
+        let messages = [
+            message(Identity { weights: other.clone(), ..a.clone() }),
+            message(Identity { input: other, ..a.clone() }),
+            message(Identity {
+                settings: [("padding".to_string(), "symmetric".to_string())].into(),
+                ..a.clone()
+            }),
+        ];
+        insta::assert_snapshot!(messages.join("\n"), @r"
+        candidate and reference were computed with different weights: sha256 1111 (f) and 3333 (g); their numbers say nothing about each other
+        candidate and reference were computed with different inputs: sha256 2222 (f) and 3333 (g); their numbers say nothing about each other
+        candidate and reference were computed with different settings: padding same and symmetric; their numbers say nothing about each other
+        ");
+        assert!(check(&a, &Identity { settings: BTreeMap::new(), ..a.clone() }).is_ok());
+    }
+
+    #[test]
+    fn inputs_are_the_same_where_they_decode_to_the_same() {
+        let of = |sha256: &str, shape: &[usize], values: &[f32]| Identity {
+            input: Hashed { file: "f".into(), sha256: sha256.into() },
+            input_tensor: Some(InputTensor::of(shape, values)),
+            ..identity()
+        };
+        let a = of("2222", &[1, 1, 1, 2], &[0.25, 0.5]);
+        assert!(check(&a, &of("3333", &[1, 1, 1, 2], &[0.25, 0.5])).is_ok());
+        for other in [of("2222", &[1, 1, 1, 2], &[0.5, 0.25]), of("2222", &[1, 1, 2, 1], &[0.25, 0.5])] {
+            assert!(check(&a, &other).unwrap_err().to_string().contains("different inputs"));
+        }
+        let unknown = Identity { input_tensor: None, ..of("3333", &[1], &[0.0]) };
+        assert!(check(&a, &unknown).is_err());
+        assert!(check(&a, &Identity { input: a.input.clone(), ..unknown }).is_ok());
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_pipe_is_not_waited_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let made = std::process::Command::new("mkfifo").arg(folder.path().join(FILE_NAME)).status().unwrap();
+        assert!(made.success());
+        let error = DumpManifest::read(folder.path()).unwrap_err();
+        assert!(error.to_string().contains("expected a regular file"), "{error}");
     }
 
     #[test]
@@ -215,6 +253,7 @@ mod tests {
             facts: [("threads".to_string(), "2".to_string())].into(),
             weights: hashed.clone(),
             input: hashed.clone(),
+            input_tensor: Some(InputTensor::of(&[1, 1, 1, 1], &[0.5])),
             tensors: vec![hashed],
         };
         manifest.write(folder.path()).unwrap();

@@ -7,7 +7,8 @@ use crate::folder::{DumpFolder, FolderError};
 use crate::manifest::{self, Manifest, ManifestError};
 use crate::npy::{self, NpyError};
 use crate::pairing::ReferenceNames;
-use crate::provenance::{DumpManifest, Hashed, Identity, ProvenanceError, changed};
+use crate::provenance::{DumpManifest, Identity, ProvenanceError, SETTINGS};
+use crate::recorded::{Differences, Hashed};
 use crate::tensor::{Dtype, Tensor};
 use crate::tolerance::NoiseFloor;
 
@@ -121,21 +122,32 @@ impl Reference {
         };
         let hashed =
             |file: &manifest::HashedFile| Hashed { file: file.file.clone(), sha256: file.sha256.clone() };
-        Some(Identity { weights: hashed(&manifest.weights), input: hashed(&manifest.input) })
+        let settings = &manifest.settings;
+        let [height, width] = settings.output_resolution;
+        let values = [settings.padding.clone(), format!("{height}x{width}"), settings.kv_stride.to_string()];
+        Some(Identity {
+            weights: hashed(&manifest.weights),
+            input: hashed(&manifest.input),
+            input_tensor: None,
+            settings: SETTINGS.map(String::from).into_iter().zip(values).collect(),
+        })
     }
 
-    /// The recorded files that are not as they were recorded.
-    pub fn changed(&self) -> Vec<String> {
-        let recorded: Vec<Hashed> = match (self.manifest(), &self.dump) {
-            (Some(manifest), _) => manifest
-                .tensors
-                .iter()
-                .map(|entry| Hashed { file: entry.file.clone(), sha256: entry.sha256.clone() })
-                .collect(),
-            (None, Some(dump)) => dump.tensors.clone(),
-            (None, None) => Vec::new(),
+    /// How its tensor files differ from what was recorded of them, and the file that records it; nothing where there is
+    /// no record.
+    pub fn differences(&self) -> Option<(Differences, &'static str)> {
+        let (recorded, record): (Vec<Hashed>, _) = match (self.manifest(), &self.dump) {
+            (Some(manifest), _) => {
+                let hashed = |entry: &manifest::TensorEntry| Hashed {
+                    file: entry.file.clone(),
+                    sha256: entry.sha256.clone(),
+                };
+                (manifest.tensors.iter().map(hashed).collect(), manifest::FILE_NAME)
+            }
+            (None, Some(dump)) => (dump.tensors.clone(), crate::provenance::FILE_NAME),
+            (None, None) => return None,
         };
-        changed(self.folder(), &recorded)
+        Some((Differences::of(self.folder(), &recorded, &self.folder.npy_files()), record))
     }
 
     /// The tensors' names.

@@ -14,7 +14,7 @@ use crate::npy;
 use crate::pairing::{Ignored, Pair, Pairing, Unmapped, pair};
 use crate::reference::Reference;
 use crate::tensor::{Tensor, unravel};
-use crate::tolerance::Derived;
+use crate::tolerance::{Derived, Tolerance};
 use crate::tolerances::{Figures, Tolerances};
 use crate::verdict::judge;
 
@@ -124,9 +124,7 @@ impl<'a> Terms<'a> {
         let candidate = align(candidate, from, reference.shape(), to)?;
         let (a, b) = (candidate.values(), reference.values());
         let metrics = Metrics::of(a, b, types);
-        let mut tolerance = self.mapping.tolerance(rule, self.profile);
-        let derived = self.tolerances.and_then(|tolerances| tolerances.layer(pair.name(), &pair.reference));
-        tolerance.derived = derived.map(|layer| Derived { tolerance: layer.tolerance, floor: layer.floor() });
+        let tolerance = self.tolerance(pair);
         let judgement = judge(&metrics, a, b, &tolerance, self.reference.noise_floor(&pair.reference));
         let worst = metrics.worst.map(|flat| {
             let index = unravel(flat, reference.shape());
@@ -136,6 +134,13 @@ impl<'a> Terms<'a> {
         });
         let trend = self.trend(pair, &metrics);
         Ok(Compared { shape: reference.shape().to_vec(), metrics, worst, judgement, trend })
+    }
+
+    /// What a pair is judged by.
+    pub(crate) fn tolerance(&self, pair: &Pair) -> Tolerance {
+        let derived = self.tolerances.and_then(|tolerances| tolerances.layer(pair.name(), &pair.reference));
+        let derived = derived.map(|layer| Derived { tolerance: layer.tolerance, floor: layer.floor() });
+        Tolerance { derived, ..self.mapping.tolerance(&self.mapping.rules[pair.rule], self.profile) }
     }
 
     fn trend(&self, pair: &Pair, metrics: &Metrics) -> Option<Trend> {
@@ -179,6 +184,7 @@ impl<'a> Terms<'a> {
             absent: pairing.absent,
             minimum: self.mapping.coverage,
             obstacle: None,
+            not_as_recorded: Vec::new(),
             remarks,
         }
     }

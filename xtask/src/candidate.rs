@@ -1,9 +1,11 @@
 //! The encoder as the candidate: how it is loaded and run.
 
+use std::collections::BTreeMap;
 use std::io::Read;
 use std::path::Path;
 
 use encoder::{Checkpoint, Isa, LoadOptions, Model, Padding, Precision, Settings, TapTensor};
+use harness::provenance::SETTINGS;
 use harness::tensor::{Tensor, Values};
 
 use crate::console::Failure;
@@ -94,10 +96,9 @@ impl EncoderArguments {
         Checkpoint::open(weights).map_err(Failure::unreadable)
     }
 
-    /// Loads the model with these settings, over those of a reference set where it has any.
-    pub(crate) fn load(&self, checkpoint: &Checkpoint, set: Option<Settings>) -> Result<Model, Failure> {
-        let set = set.unwrap_or_default();
-        let settings = Settings {
+    /// These settings, over those of a reference set.
+    pub(crate) fn settings(&self, set: Settings) -> Settings {
+        Settings {
             padding: match self.padding {
                 None => set.padding,
                 Some(PaddingArgument::Same) => Padding::Same,
@@ -105,7 +106,12 @@ impl EncoderArguments {
             },
             output_resolution: self.output_resolution.unwrap_or(set.output_resolution),
             kv_stride: set.kv_stride,
-        };
+        }
+    }
+
+    /// Loads the model with these settings, over those of a reference set where it has any.
+    pub(crate) fn load(&self, checkpoint: &Checkpoint, set: Option<Settings>) -> Result<Model, Failure> {
+        let settings = self.settings(set.unwrap_or_default());
         let options =
             LoadOptions { settings, isa: self.isa, precision: self.precision(), strict_fma: self.strict_fma };
         Model::load(checkpoint, &options).map_err(|error| match error {
@@ -133,6 +139,25 @@ pub(crate) fn read_input(path: &Path) -> Result<TapTensor, Failure> {
         Values::F64(values) => values.iter().map(|x| *x as f32).collect(),
     };
     Ok(TapTensor { shape: tensor.shape().to_vec(), data })
+}
+
+/// The settings that weights do not show, as they are recorded.
+pub(crate) fn settings_by_name(settings: &Settings) -> BTreeMap<String, String> {
+    let (height, width) = settings.output_resolution;
+    let values = [
+        format!("{:?}", settings.padding).to_lowercase(),
+        format!("{height}x{width}"),
+        settings.kv_stride.to_string(),
+    ];
+    SETTINGS.map(String::from).into_iter().zip(values).collect()
+}
+
+/// The names of all taps of a model on an input.
+pub(crate) fn tap_names(model: &Model, input: &TapTensor) -> Vec<String> {
+    match input.shape.as_slice() {
+        [_, _, height, width] => model.tap_names(*height, *width),
+        _ => Vec::new(),
+    }
 }
 
 /// An intermediate tensor of the encoder as the harness holds it.

@@ -6,12 +6,13 @@ use std::time::{Duration, Instant};
 use encoder::{TapSink, TapTensor};
 use harness::comparison::{Comparison, Origin};
 use harness::folder::DumpFolder;
-use harness::mapping::{Mapping, Profile};
-use harness::provenance::{self, DumpManifest, Identity};
+use harness::mapping::{Mapping, Profile, Side};
+use harness::provenance::{self, DumpManifest, Identity, InputTensor};
+use harness::recorded::{Differences, hash_file, hash_files};
 use harness::reference::Reference;
 use harness::run::{Session, Terms};
 
-use crate::candidate::{EncoderArguments, as_candidate, read_input};
+use crate::candidate::{EncoderArguments, as_candidate, read_input, settings_by_name, tap_names};
 use crate::console::Failure;
 use crate::origins::Origins;
 use crate::{baselines, set};
@@ -39,11 +40,15 @@ impl Compare<'_> {
         let folder =
             DumpFolder::open(candidate, &self.mapping.candidate.files).map_err(Failure::unreadable)?;
         let dump = DumpManifest::read(candidate).map_err(Failure::unreadable)?;
-        let recorded = dump.as_ref().map_or(&[][..], |dump| &dump.tensors);
+        let not_as_recorded = dump.as_ref().map(|dump| {
+            let differences =
+                self.pool.install(|| Differences::of(candidate, &dump.tensors, &folder.npy_files()));
+            differences.sentences(Side::Candidate, provenance::FILE_NAME)
+        });
         let origins = Origins {
             candidate: dump.as_ref().map(DumpManifest::identity),
             path: Some(candidate),
-            changed: self.pool.install(|| provenance::changed(candidate, recorded)),
+            not_as_recorded: not_as_recorded.unwrap_or_default(),
             strict: self.strict,
         };
         let settled = origins.settle(reference, self.pool)?;
@@ -82,21 +87,29 @@ impl Compare<'_> {
         };
         let weights = ours(weights, reference.weights(), "--weights")?;
         let input = ours(input, reference.input(), "--input")?;
-        let settings = reference.manifest().map(set::settings).transpose()?;
+        let settings =
+            self.encoder.settings(reference.manifest().map(set::settings).transpose()?.unwrap_or_default());
         let checkpoint = self.encoder.open(&weights)?;
-        let identity = Identity {
-            weights: provenance::hash_files(checkpoint.files()).map_err(Failure::unreadable)?,
-            input: provenance::hash_file(&input).map_err(Failure::unreadable)?,
-        };
-        let origins =
-            Origins { candidate: Some(identity), path: None, changed: Vec::new(), strict: self.strict };
-        let settled = origins.settle(reference, self.pool)?;
-        let model = self.pool.install(|| self.encoder.load(&checkpoint, settings))?;
+        let hashed = hash_file(&input).map_err(|error| {
+            Failure::unreadable(error)
+                .help("restore the set with `git restore fixtures`, or name another input with --input FILE")
+        })?;
         let image = read_input(&input)?;
-        let names = match image.shape.as_slice() {
-            [_, _, height, width] => model.tap_names(*height, *width),
-            _ => Vec::new(),
+        let identity = Identity {
+            weights: hash_files(checkpoint.files()).map_err(Failure::unreadable)?,
+            input: hashed,
+            input_tensor: Some(InputTensor::of(&image.shape, &image.data)),
+            settings: settings_by_name(&settings),
         };
+        let origins = Origins {
+            candidate: Some(identity),
+            path: None,
+            not_as_recorded: Vec::new(),
+            strict: self.strict,
+        };
+        let settled = origins.settle(reference, self.pool)?;
+        let model = self.pool.install(|| self.encoder.load(&checkpoint, Some(settings)))?;
+        let names = tap_names(&model, &image);
         let tolerances = baselines::tolerances(reference, &self.profile.name)?;
         let baseline = baselines::errors(reference, &self.profile.name)?;
         let terms = Terms {

@@ -52,6 +52,11 @@ impl Failure {
             .help("is the folder there, and is there space?")
     }
 
+    /// What went wrong.
+    pub(crate) fn message(&self) -> &str {
+        &self.message
+    }
+
     /// A comparison that says why it could not be made.
     pub(crate) fn instead_of(&self, reference: &Path) -> Comparison {
         let title = paths::shown(reference);

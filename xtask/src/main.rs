@@ -15,6 +15,7 @@ mod resources;
 #[cfg(feature = "faults")]
 mod selftest;
 mod set;
+mod used_folder;
 
 use std::process::ExitCode;
 

@@ -1,13 +1,17 @@
-//! Whether both sides of a comparison were computed from the same weights and input.
+//! Whether both sides of a comparison were computed from the same weights, input and settings, and are as recorded.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use harness::comparison::Comparison;
+use harness::manifest;
 use harness::mapping::Side;
-use harness::provenance::{self, Identity, ProvenanceError};
+use harness::provenance::{self, Identity, InputTensor, ProvenanceError};
+use harness::recorded::hash_file;
 use harness::reference::Reference;
 
+use crate::candidate::read_input;
 use crate::console::Failure;
+use crate::paths;
 
 /// What is known of the candidate.
 pub(crate) struct Origins<'a> {
@@ -15,8 +19,8 @@ pub(crate) struct Origins<'a> {
     pub(crate) candidate: Option<Identity>,
     /// Its folder, where it has one.
     pub(crate) path: Option<&'a Path>,
-    /// Its files that are not as they were recorded.
-    pub(crate) changed: Vec<String>,
+    /// How its files differ from what was recorded.
+    pub(crate) not_as_recorded: Vec<String>,
     /// Refuse what is not known.
     pub(crate) strict: bool,
 }
@@ -24,6 +28,7 @@ pub(crate) struct Origins<'a> {
 /// Both sides may be compared.
 pub(crate) struct Settled {
     input: Option<String>,
+    not_as_recorded: Vec<String>,
     remarks: Vec<String>,
 }
 
@@ -31,48 +36,90 @@ impl Origins<'_> {
     /// Refuses sides that do not belong together, before any number is judged.
     pub(crate) fn settle(self, reference: &Reference, pool: &rayon::ThreadPool) -> Result<Settled, Failure> {
         let mut remarks = Vec::new();
-        let known = reference.identity();
+        let mut not_as_recorded = self.not_as_recorded;
+        let mut known = reference.identity();
         let sides = [
             (Side::Candidate, self.candidate.is_some(), self.path.unwrap_or(reference.folder())),
             (Side::Reference, known.is_some(), reference.folder()),
         ];
         for (side, known, path) in sides {
             if !known && self.strict {
-                return Err(Failure::unreadable(ProvenanceError::Unknown { side, path: path.to_path_buf() }));
+                let unknown = ProvenanceError::Unknown { side, path: path.to_path_buf() };
+                return Err(Failure::unreadable(unknown)
+                    .help("dump anew with `cargo xtask encode --dump DIR`, or leave --strict out"));
             }
             if !known {
                 remarks.push(format!("what weights and input the {side} is of is not recorded"));
             }
         }
+        if let Some(identity) = &mut known
+            && let Some(path) = input_of(reference)
+        {
+            match hash_file(&path).map_err(Failure::unreadable)?.sha256 {
+                found if found.eq_ignore_ascii_case(&identity.input.sha256) => {
+                    let input = read_input(&path)?;
+                    identity.input_tensor = Some(InputTensor::of(&input.shape, &input.data));
+                }
+                _ => {
+                    let (file, record) = (&identity.input.file, manifest::FILE_NAME);
+                    not_as_recorded.push(format!("reference {file}: not as {record} recorded it"));
+                }
+            }
+        }
         let input = match (&self.candidate, &known) {
-            (Some(candidate), Some(reference)) => {
-                provenance::check(candidate, reference).map_err(Failure::unreadable)?;
-                Some(reference.input.file.clone())
+            (Some(candidate), Some(known)) => {
+                provenance::check(candidate, known).map_err(|error| {
+                    Failure::unreadable(error).help(next_step(reference, known, self.path.is_some()))
+                })?;
+                Some(known.input.file.clone())
             }
             _ => None,
         };
-        let changed = pool.install(|| reference.changed());
-        for (side, changed) in [(Side::Candidate, self.changed), (Side::Reference, changed)] {
-            let Some(first) = changed.first() else { continue };
-            let others = match changed.len() {
-                1 => String::new(),
-                n => format!(" and {} more", n - 1),
-            };
-            let remark = format!("changed since its hash was recorded: {side} {first}{others}");
-            if self.strict {
-                return Err(Failure::unusable(remark)
-                    .help("write it again, or leave --strict out to compare all the same"));
-            }
-            remarks.push(remark);
+        if let Some((differences, record)) = pool.install(|| reference.differences()) {
+            not_as_recorded.extend(differences.sentences(Side::Reference, record));
         }
-        Ok(Settled { input, remarks })
+        if self.strict
+            && let Some(first) = not_as_recorded.first()
+        {
+            return Err(Failure::unusable(first)
+                .help("write it again, or leave --strict out to see what the numbers say"));
+        }
+        Ok(Settled { input, not_as_recorded, remarks })
     }
+}
+
+/// The input's file of a reference set, where it is there.
+fn input_of(reference: &Reference) -> Option<PathBuf> {
+    reference.input().filter(|path| path.is_file())
+}
+
+/// What to do about sides that do not belong together.
+fn next_step(reference: &Reference, known: &Identity, folder: bool) -> String {
+    if !folder {
+        return "leave out what differs from the set (--weights, --input, --padding, --output-resolution); were the \
+                set's own files changed? cargo xtask fixtures check"
+            .to_string();
+    }
+    let shown =
+        |path: Option<PathBuf>, unknown: &str| path.map_or(unknown.to_string(), |path| paths::shown(&path));
+    let options = [("padding", "--padding"), ("output resolution", "--output-resolution")];
+    let options = options.map(|(setting, option)| {
+        known.settings.get(setting).map_or(String::new(), |value| format!(" {option} {value}"))
+    });
+    format!(
+        "compare with the reference that it belongs to, or dump anew: cargo xtask encode --weights {} --input {}{} \
+         --dump DIR",
+        shown(reference.weights(), "WEIGHTS"),
+        shown(reference.input(), "INPUT"),
+        options.concat()
+    )
 }
 
 impl Settled {
     /// Puts what is known into the report.
     pub(crate) fn note(self, comparison: &mut Comparison) {
         comparison.input = self.input;
+        comparison.not_as_recorded = self.not_as_recorded;
         comparison.remarks.splice(0..0, self.remarks);
     }
 }

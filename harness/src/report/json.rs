@@ -179,6 +179,7 @@ struct DocumentProvenance<'a> {
     candidate: DocumentOrigin<'a>,
     reference: DocumentOrigin<'a>,
     obstacle: Option<&'a str>,
+    not_as_recorded: &'a [String],
     remarks: &'a [String],
     warnings: &'a [String],
 }
@@ -361,6 +362,7 @@ pub fn render(run: &Run) -> Result<String, serde_json::Error> {
                 candidate: origin(&c.candidate),
                 reference: origin(&c.reference),
                 obstacle: c.obstacle.as_ref().map(|obstacle| obstacle.message.as_str()),
+                not_as_recorded: &c.not_as_recorded,
                 remarks: &c.remarks,
                 warnings: &c.warnings,
             })

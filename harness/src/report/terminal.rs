@@ -111,6 +111,10 @@ impl Report {
         for remark in &comparison.remarks {
             self.wrapped(2, &format!("note: {remark}"));
         }
+        for changed in &comparison.not_as_recorded {
+            let head = self.paint("changed", Style::new().red().bold());
+            self.wrapped(2, &format!("{head}: {changed}"));
+        }
     }
 
     fn table(&mut self, comparison: &Comparison) {

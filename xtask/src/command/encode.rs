@@ -3,11 +3,14 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use encoder::dump::{self, DumpFolder};
-use encoder::{Checkpoint, Model, NoTaps, TapSink};
-use harness::provenance::{self, DumpManifest};
+use encoder::{Checkpoint, Model, NoTaps, TapSink, TapTensor};
+use harness::provenance::{self, DumpManifest, InputTensor};
+use harness::recorded::{hash_file, hash_files};
 
-use crate::candidate::{EncoderArguments, read_input};
+use crate::candidate::{EncoderArguments, read_input, settings_by_name};
 use crate::console::{Failure, Outcome};
+use crate::paths;
+use crate::used_folder::UsedFolder;
 
 /// Run the encoder: an image or .npy in, soft tokens out.
 ///
@@ -24,7 +27,8 @@ pub(crate) struct Encode {
     #[arg(long, value_name = "FILE.npy")]
     out: Option<PathBuf>,
     /// Save every named intermediate tensor as debug_<name>.npy in this folder; also asked for by
-    /// CLIP_DEBUG_SAVE_TENSORS=1 with CLIP_DEBUG_OUTPUT_DIR (default debug_ggml_output).
+    /// CLIP_DEBUG_SAVE_TENSORS=1 with CLIP_DEBUG_OUTPUT_DIR (default debug_ggml_output). Tensors of an
+    /// earlier dump there, as its dump.json lists them, are removed; other files are left alone.
     #[arg(long, value_name = "DIR")]
     dump: Option<PathBuf>,
     #[command(flatten)]
@@ -52,10 +56,13 @@ impl Encode {
         let encoded = match &folder {
             None => encode(&mut NoTaps).map_err(Failure::unreadable)?,
             Some(folder) => {
-                let mut sink = DumpFolder::create(folder, std::io::stdout()).map_err(Failure::unreadable)?;
+                let used = UsedFolder::open(folder)?;
+                let sink = DumpFolder::create(folder, std::io::stdout()).map_err(Failure::unreadable)?;
+                let mut sink = Replacing { used: Some(used), sink };
                 let encoded = encode(&mut sink).map_err(Failure::unreadable)?;
-                let files = sink.finish().map_err(Failure::unreadable)?;
-                self.record_provenance(folder, &model, &checkpoint, &files)?;
+                let files = sink.sink.finish().map_err(Failure::unreadable)?;
+                self.record_provenance(folder, &model, &checkpoint, &input, &files)?;
+                warn_of_strangers(folder, &files);
                 encoded
             }
         };
@@ -81,30 +88,67 @@ impl Encode {
         folder: &Path,
         model: &Model,
         checkpoint: &Checkpoint,
+        input: &TapTensor,
         files: &[PathBuf],
     ) -> Result<(), Failure> {
-        let settings = model.settings();
-        let facts = [
+        let mut facts = settings_by_name(&model.settings());
+        let of_the_run = [
             ("instruction set", model.isa().to_string()),
             ("precision", model.precision().to_string()),
             ("arithmetic", model.arithmetic()),
-            ("padding", format!("{:?}", settings.padding).to_lowercase()),
-            (
-                "output resolution",
-                format!("{}x{}", settings.output_resolution.0, settings.output_resolution.1),
-            ),
-            ("k/v stride", settings.kv_stride.to_string()),
         ];
-        let hash = |path: &PathBuf| provenance::hash_file(path).map_err(Failure::unreadable);
+        facts.extend(of_the_run.map(|(name, value)| (name.to_string(), value)));
+        let hash = |path: &PathBuf| hash_file(path).map_err(Failure::unreadable);
         DumpManifest {
             schema_version: provenance::SCHEMA_VERSION,
             program: concat!("encoder ", env!("CARGO_PKG_VERSION")).to_string(),
-            facts: facts.map(|(name, value)| (name.to_string(), value)).into(),
-            weights: provenance::hash_files(checkpoint.files()).map_err(Failure::unreadable)?,
+            facts,
+            weights: hash_files(checkpoint.files()).map_err(Failure::unreadable)?,
             input: hash(&self.input)?,
+            input_tensor: Some(InputTensor::of(&input.shape, &input.data)),
             tensors: files.iter().map(hash).collect::<Result<_, _>>()?,
         }
         .write(folder)
         .map_err(Failure::unreadable)
+    }
+}
+
+/// Clears away the dump of an earlier run as soon as the first tensor is there: a run that computes nothing leaves it.
+struct Replacing<W> {
+    used: Option<UsedFolder>,
+    sink: DumpFolder<W>,
+}
+
+impl<W: std::io::Write> TapSink for Replacing<W> {
+    fn wants(&self, name: &str) -> bool {
+        self.sink.wants(name)
+    }
+
+    fn record(
+        &mut self,
+        name: &str,
+        tensor: TapTensor,
+    ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+        if let Some(used) = self.used.take() {
+            used.clear()?;
+        }
+        self.sink.record(name, tensor)
+    }
+}
+
+/// Says which tensor files of the folder are not of this run.
+fn warn_of_strangers(folder: &Path, files: &[PathBuf]) {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let strangers: Vec<PathBuf> = entries
+        .map(|entry| entry.path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "npy") && !files.contains(path))
+        .collect();
+    if let Some(first) = strangers.iter().min() {
+        anstream::eprintln!(
+            "warning: {} .npy files in {} are not of this run, such as {}; parity will name them: move them away",
+            strangers.len(),
+            paths::shown(folder),
+            paths::shown(first)
+        );
     }
 }

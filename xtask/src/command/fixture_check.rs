@@ -1,22 +1,24 @@
 //! `cargo xtask fixtures check`: whether reference sets are whole, and whether their inputs can show faults.
 
-use std::path::Path;
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use harness::exit_code;
-use harness::manifest::Manifest;
+use harness::manifest::{self, Manifest};
 use harness::mapping::Mapping;
-use harness::pairing::Pair;
-use harness::probe::Movement;
-use harness::provenance::{self, Hashed};
+use harness::probe::{self, Movement};
+use harness::recorded::{Differences, Hashed};
 use harness::reference::Reference;
 use harness::run::Terms;
 
-use crate::baselines;
-use crate::candidate::EncoderArguments;
+use crate::candidate::{EncoderArguments, read_input, tap_names};
 use crate::compare::Compare;
 use crate::console::{Failure, Outcome, say};
-use crate::{paths, set};
+use crate::{baselines, paths, set};
+
+/// The hashes of another implementation's tensors, in a set's folder `candidate`.
+const CHECKSUMS: &str = "SHA256SUMS";
 
 pub(super) fn run(only: Option<&Path>) -> Outcome {
     let mapping = Mapping::read(&paths::default_mapping())?;
@@ -30,37 +32,25 @@ pub(super) fn run(only: Option<&Path>) -> Outcome {
     };
     let mut broken = false;
     for path in sets {
-        let reference = compare.reference(&path)?;
-        let Some(manifest) = reference.manifest() else {
-            return Err(Failure::unusable(format!(
-                "{}: expected a set with a manifest.json",
-                path.display()
-            )));
-        };
-        let changed = pool.install(|| changed_files(&path, manifest, &reference));
-        for file in &changed {
-            say(&format!("{}: {file} is missing, or not what its hash says", paths::shown(&path)));
+        let shown = paths::shown(&path);
+        // What is wrong with one set says nothing about the next.
+        let (findings, probes) =
+            match compare.reference(&path).and_then(|reference| check(&compare, &path, &reference)) {
+                Ok(checked) => checked,
+                Err(failure) => (vec![failure.message().to_string()], Probes::default()),
+            };
+        for finding in &findings {
+            say(&format!("{shown}: {finding}"));
         }
-        broken |= !changed.is_empty();
-        let tolerances = baselines::tolerances(&reference, &profile.name)?;
-        let terms = Terms {
-            mapping: &mapping,
-            profile,
-            reference: &reference,
-            tolerances: tolerances.as_ref(),
-            baseline: None,
-            measured: false,
-        };
-        let (probed, blind) = pool.install(|| probe(&terms, manifest))?;
-        for warning in &blind {
-            say(&format!("warning: {}: {warning}", manifest.set));
+        for warning in &probes.blind {
+            say(&format!("warning: {shown}: {warning}"));
         }
+        let (made, blind) = (probes.made, probes.blind.len());
         say(&format!(
-            "{}: {} files, {probed} probes, {} of which the input cannot show",
-            paths::shown(&path),
-            manifest.tensors.len() + 2,
-            blind.len()
+            "{shown}: {} findings; {made} probes, {blind} of which the input cannot show",
+            findings.len()
         ));
+        broken |= !findings.is_empty();
     }
     if broken {
         say("next: git restore fixtures, or make the set anew with cargo xtask fixtures --preset NAME");
@@ -69,40 +59,143 @@ pub(super) fn run(only: Option<&Path>) -> Outcome {
     Ok(ExitCode::SUCCESS)
 }
 
-/// The files of a set that are not there, or not as they were recorded.
-fn changed_files(path: &Path, manifest: &Manifest, reference: &Reference) -> Vec<String> {
-    let of_the_model = [&manifest.weights, &manifest.input];
-    let recorded: Vec<Hashed> = of_the_model
-        .iter()
-        .map(|file| Hashed { file: file.file.clone(), sha256: file.sha256.clone() })
-        .collect();
-    let missing =
-        recorded.iter().filter(|hashed| !path.join(&hashed.file).is_file()).map(|hashed| hashed.file.clone());
-    let mut changed: Vec<String> = missing.collect();
-    changed.extend(provenance::changed(path, &recorded));
-    changed.extend(reference.changed());
-    changed.extend(reference.names().gone.iter().cloned());
-    changed
+/// What the movements of a set's tensors showed.
+#[derive(Default)]
+struct Probes {
+    made: usize,
+    /// Those that move a layer by less than its tolerance.
+    blind: Vec<String>,
 }
 
-/// How many probes were made, and which of them move a layer by less than its tolerance.
-fn probe(terms: &Terms<'_>, manifest: &Manifest) -> Result<(usize, Vec<String>), Failure> {
+/// What is wrong with the files of a set, and what its input can show.
+fn check(
+    compare: &Compare<'_>,
+    path: &Path,
+    reference: &Reference,
+) -> Result<(Vec<String>, Probes), Failure> {
+    let Some(manifest) = reference.manifest() else {
+        return Err(Failure::unusable(format!("expected a set with a {}", manifest::FILE_NAME)));
+    };
+    let mut findings = compare.pool.install(|| files(path, manifest))?;
+    let mut probes = Probes::default();
+    // The findings stand on their own: they are told even where a file of the model cannot be used.
+    match compare.pool.install(|| probe(compare, reference, manifest, &mut probes)) {
+        Ok(unreadable) => findings.extend(unreadable),
+        Err(failure) => findings.push(failure.message().to_string()),
+    }
+    Ok((findings, probes))
+}
+
+/// The files of a set that are not there, not as they were recorded, or not recorded.
+fn files(path: &Path, manifest: &Manifest) -> Result<Vec<String>, Failure> {
+    let folder = &manifest.reference.folder;
+    let mut recorded: Vec<Hashed> = manifest
+        .tensors
+        .iter()
+        .map(|entry| Hashed { file: format!("{folder}/{}", entry.file), sha256: entry.sha256.clone() })
+        .collect();
+    for file in [&manifest.weights, &manifest.input] {
+        recorded.push(Hashed { file: file.file.clone(), sha256: file.sha256.clone() });
+    }
+    let mut findings = Vec::new();
+    let candidate = path.join("candidate");
+    if candidate.is_dir() {
+        let sums = candidate.join(CHECKSUMS);
+        match std::fs::read_to_string(&sums) {
+            Ok(text) => {
+                for line in text.lines() {
+                    // As sha256sum writes it: the hash, two spaces, the file.
+                    match line.split_once("  ") {
+                        Some((sha256, file)) => recorded
+                            .push(Hashed { file: format!("candidate/{file}"), sha256: sha256.to_string() }),
+                        None => findings.push(format!(
+                            "candidate/{CHECKSUMS}: expected a hash, two spaces and a file, found `{line}`"
+                        )),
+                    }
+                }
+            }
+            Err(error) => findings.push(format!("candidate/{CHECKSUMS}: cannot be read: {error}")),
+        }
+    }
+    let records: BTreeSet<PathBuf> = [path.join(manifest::FILE_NAME), candidate.join(CHECKSUMS)].into();
+    let mut present = Vec::new();
+    list(path, &mut |file| {
+        if let Ok(below) = file.strip_prefix(path)
+            && !records.contains(file)
+        {
+            let parts: Vec<_> = below.iter().map(|part| part.to_string_lossy()).collect();
+            present.push(parts.join("/"));
+        }
+    })
+    .map_err(|error| Failure::unusable(format!("cannot be read: {error}")))?;
+    present.sort();
+    let Differences { changed, missing, unrecorded } = Differences::of(path, &recorded, &present);
+    let name = |(files, what): (Vec<String>, &'static str)| {
+        files.into_iter().map(move |file| format!("{file}: {what}"))
+    };
+    let kinds = [
+        (changed, "not what its recorded hash says"),
+        (missing, "recorded, and not there"),
+        (unrecorded, "not recorded"),
+    ];
+    findings.extend(kinds.into_iter().flat_map(name));
+    Ok(findings)
+}
+
+/// Calls `found` with every file below a folder.
+fn list(folder: &Path, found: &mut impl FnMut(&Path)) -> std::io::Result<()> {
+    for entry in std::fs::read_dir(folder)? {
+        let entry = entry?;
+        match entry.file_type()?.is_dir() {
+            true => list(&entry.path(), found)?,
+            false => found(&entry.path()),
+        }
+    }
+    Ok(())
+}
+
+/// Moves every paired reference tensor and holds it against itself; gives the tensors that cannot be read.
+fn probe(
+    compare: &Compare<'_>,
+    reference: &Reference,
+    manifest: &Manifest,
+    probes: &mut Probes,
+) -> Result<Vec<String>, Failure> {
+    let (Some(weights), Some(input)) = (reference.weights(), reference.input()) else {
+        return Err(Failure::unusable(format!("{} names no weights and input", manifest::FILE_NAME)));
+    };
+    let checkpoint = compare.encoder.open(&weights)?;
+    let model = compare.encoder.load(&checkpoint, Some(set::settings(manifest)?))?;
+    let names = tap_names(&model, &read_input(&input)?);
+    let tolerances = baselines::tolerances(reference, &compare.profile.name)?;
+    let terms = Terms {
+        mapping: compare.mapping,
+        profile: compare.profile,
+        reference,
+        tolerances: tolerances.as_ref(),
+        baseline: None,
+        measured: false,
+    };
     let [height, width] = manifest.settings.output_resolution;
-    let (mut probed, mut blind) = (0, Vec::new());
-    for entry in &manifest.tensors {
-        let taking = |rule: &harness::mapping::Rule| rule.reference.matches(&entry.name).is_some();
-        let Some(rule) = terms.mapping.rules.iter().position(taking) else { continue };
-        let tensor = terms.reference.read(&entry.name).map_err(Failure::unreadable)?;
-        // The reference is held against itself: the layouts of a candidate do not matter.
-        let pair =
-            Pair { rule, candidate: entry.name.clone(), reference: entry.name.clone(), stands_for: None };
+    let mut unreadable = Vec::new();
+    for pair in &terms.pair(&names, &[]).pairs {
+        let tensor = match reference.read(&pair.reference) {
+            Ok(tensor) => tensor,
+            Err(error) => {
+                unreadable.push(error.to_string());
+                continue;
+            }
+        };
         for movement in Movement::PROBES {
             let Some(moved) = movement.of(&tensor, (height, width)) else { continue };
-            probed += 1;
-            if terms.compare(&pair, moved, &tensor).is_ok_and(|compared| compared.judgement.passed) {
-                blind.push(format!("{} stays within its tolerance under {movement}", entry.name));
+            probes.made += 1;
+            if !probe::shows(&terms, pair, &moved, &tensor) {
+                let name = pair.name();
+                probes
+                    .blind
+                    .push(format!("{name} ({}) stays within its tolerance under {movement}", pair.reference));
             }
         }
     }
-    Ok((probed, blind))
+    Ok(unreadable)
 }

@@ -22,7 +22,11 @@ use crate::{paths, resources, set};
 ///   cargo xtask parity --reference fixtures/blocks --threads 1 --isa avx2
 ///   cargo xtask parity --report json=parity.json --quiet
 ///
-/// Exit codes: 0 all good, 1 numbers, 2 usage or mapping, 3 coverage, 4 shapes, 5 unreadable input.
+/// Exit codes: 0 all good, 1 numbers, 2 usage or mapping, 3 coverage, 4 shapes, 5 unreadable input or
+/// sides that do not belong together (of other weights, input or settings).
+/// A file that is not as manifest.json or dump.json recorded it, missing from its folder or missing in the
+/// record, is code 5 where nothing else is wrong; numbers that fail keep code 1. With --strict it is code 5
+/// before any number is judged.
 #[derive(clap::Args)]
 #[command(verbatim_doc_comment)]
 pub(crate) struct Parity {
@@ -134,7 +138,8 @@ impl Parity {
         if run.comparisons.iter().flat_map(|comparison| &comparison.layers).any(worse) {
             say("next: where a layer is worse on purpose: cargo xtask baseline measure, then review");
         }
-        for line in next_steps(run.exit_code(), &mapping) {
+        let changed = run.comparisons.iter().any(|comparison| !comparison.not_as_recorded.is_empty());
+        for line in next_steps(run.exit_code(), &mapping, changed) {
             say(&line);
         }
         Ok(ExitCode::from(run.exit_code()))
@@ -153,7 +158,7 @@ impl Parity {
 }
 
 /// What to type or edit next, by exit code.
-fn next_steps(code: u8, mapping: &Mapping) -> Vec<String> {
+fn next_steps(code: u8, mapping: &Mapping, changed: bool) -> Vec<String> {
     let mapping = paths::shown(&mapping.path);
     let text = match code {
         exit_code::NUMBERS => {
@@ -169,6 +174,11 @@ fn next_steps(code: u8, mapping: &Mapping) -> Vec<String> {
             "next: was the port given the same input as the reference? If it stores an axis\n      \
              elsewhere, say so in {mapping}: candidate_layout = \"b c w h\""
         ),
+        exit_code::UNREADABLE if changed => {
+            "next: a dump: write it again with its program, into an empty folder\n      \
+             a set: git restore fixtures, then cargo xtask fixtures check"
+                .to_string()
+        }
         exit_code::UNREADABLE => "next: write the unreadable files again, into an empty folder\n      \
              cargo xtask encode --dump DIR writes those of this project's encoder"
             .to_string(),

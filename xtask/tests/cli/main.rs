@@ -3,5 +3,7 @@
 
 mod baseline;
 mod encode;
+mod fixtures;
 mod parity;
+mod provenance;
 mod support;

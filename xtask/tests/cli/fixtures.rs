@@ -1,0 +1,114 @@
+//! `cargo xtask fixtures check`.
+
+use std::path::Path;
+
+use tempfile::TempDir;
+
+use crate::support::*;
+
+fn check(set: &Set) -> assert_cmd::Command {
+    xtask(&["fixtures", "check", "--out", set.path()])
+}
+
+#[test]
+fn trap_12_the_inputs_of_the_committed_sets_can_show_what_was_moved() {
+    let output = xtask(&["fixtures", "check"]).assert().code(0).get_output().stdout.clone();
+    let text = String::from_utf8(output).unwrap();
+    let good = |line: &&str| {
+        let probes = line.split_once(": 0 findings; ").and_then(|(_, rest)| rest.split_once(' '));
+        line.ends_with("0 of which the input cannot show")
+            && probes.is_some_and(|(count, _)| count.parse::<usize>().is_ok_and(|count| count > 50))
+    };
+    assert_eq!(text.lines().filter(good).count(), 7, "{text}");
+}
+
+/// A checkout with one set, under tolerances that let everything pass.
+fn blind(mapping: impl FnOnce(String) -> String) -> TempDir {
+    let root_of_copy = tempfile::tempdir().unwrap();
+    let at = |path: &str| root_of_copy.path().join(path);
+    for folder in ["baselines", "fixtures/symmetric", "mappings"] {
+        copy(&root().join(folder), &at(folder));
+    }
+    let edited = |path: &Path, change: &dyn Fn(&mut serde_json::Value)| {
+        let mut value: serde_json::Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
+        change(&mut value);
+        std::fs::write(path, value.to_string()).unwrap();
+    };
+    edited(&at("baselines/symmetric/f32.tolerances.json"), &|tolerances| {
+        for layer in tolerances["layers"].as_array_mut().unwrap() {
+            layer["tolerance"] = serde_json::json!({"rel_l2": 1e9, "rel_linf": 1e9});
+            layer["waiver"] = serde_json::json!({"reason": "a test", "expires": "9999-12-31"});
+        }
+    });
+    let path = at("mappings/gemma3n.toml");
+    let text = mapping(std::fs::read_to_string(&path).unwrap());
+    std::fs::write(path, text).unwrap();
+    root_of_copy
+}
+
+#[test]
+fn derived_tolerances_decide_what_an_input_can_show() {
+    let other_layout = |text: String| text.replacen("layout = \"b c h w\"", "layout = \"b c w h\"", 1);
+    for root_of_copy in [blind(|text| text), blind(other_layout)] {
+        let output = xtask(&["fixtures", "check"])
+            .env("PARITY_ROOT", root_of_copy.path())
+            .assert()
+            .code(0)
+            .stdout(contains("mobilenet_stem_output (timm_model_conv_stem) stays within its tolerance under"))
+            .get_output()
+            .stdout
+            .clone();
+        let text = String::from_utf8(output).unwrap();
+        let warnings = text.lines().filter(|line| line.starts_with("warning: ")).count();
+        // All but the exchanged axes of maps that are not square, which change the shape.
+        assert!(warnings >= 55, "{text}");
+    }
+}
+
+#[test]
+fn files_that_nobody_recorded_are_found() {
+    let set = Set::of("ggml-small");
+    let candidate = set.folder.path().join("candidate/debug_ggml_output/debug_mm_input_proj.npy");
+    edit(&candidate, |_, values| values[0] = values[0].next_up());
+    let extra = set.reference("extra");
+    std::fs::copy(set.reference("timm_model_conv_stem"), &extra).unwrap();
+    check(&set)
+        .assert()
+        .code(5)
+        .stdout(contains("reference/debug_activation_extra.npy: not recorded"))
+        .stdout(contains("debug_ggml_output/debug_mm_input_proj.npy: not what its recorded hash says"))
+        .stdout(contains("2 findings; 141 probes"));
+    std::fs::remove_file(extra).unwrap();
+    std::fs::remove_file(candidate).unwrap();
+    std::fs::write(set.folder.path().join("notes.txt"), "").unwrap();
+    check(&set)
+        .assert()
+        .code(5)
+        .stdout(contains("debug_mm_input_proj.npy: recorded, and not there"))
+        .stdout(contains("notes.txt: not recorded"));
+}
+
+#[test]
+fn a_broken_set_does_not_hide_the_others() {
+    let root_of_copy = tempfile::tempdir().unwrap();
+    for folder in ["baselines", "fixtures/symmetric", "fixtures/blocks", "fixtures/variants", "mappings"] {
+        copy(&root().join(folder), &root_of_copy.path().join(folder));
+    }
+    let file = |set: &str, tensor: &str| {
+        root_of_copy.path().join(format!("fixtures/{set}/reference/debug_activation_timm_model_{tensor}.npy"))
+    };
+    let bytes = std::fs::read(file("blocks", "blocks_0_1")).unwrap();
+    std::fs::write(file("blocks", "blocks_0_1"), &bytes[..bytes.len() / 2]).unwrap();
+    std::fs::remove_file(root_of_copy.path().join("fixtures/symmetric/model.safetensors")).unwrap();
+    std::fs::remove_file(file("variants", "conv_stem")).unwrap();
+    xtask(&["fixtures", "check"])
+        .env("PARITY_ROOT", root_of_copy.path())
+        .assert()
+        .code(5)
+        .stdout(contains("blocks_0_1.npy: truncated"))
+        .stdout(contains("model.safetensors: recorded, and not there"))
+        .stdout(contains(
+            "fixtures/variants: reference/debug_activation_timm_model_conv_stem.npy: recorded, and not",
+        ))
+        .stdout(contains("next: git restore fixtures"));
+}

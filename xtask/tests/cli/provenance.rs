@@ -1,0 +1,188 @@
+//! What a dump or a set records of itself, and what becomes of files that are not as recorded.
+
+use std::path::Path;
+
+use harness::npy;
+use harness::tensor::Tensor;
+use tempfile::TempDir;
+
+use crate::support::*;
+
+/// A dump of a committed set by this project's encoder.
+fn dump(set: &str, options: &[&str]) -> TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    dump_into(folder.path(), set, options);
+    folder
+}
+
+fn dump_into(folder: &Path, set: &str, options: &[&str]) {
+    let (weights, input) = (format!("fixtures/{set}/model.safetensors"), format!("fixtures/{set}/input.png"));
+    let mut arguments = vec!["encode", "--weights", &weights, "--input", &input];
+    arguments.extend(["--dump", folder.to_str().unwrap()]);
+    arguments.extend(options);
+    xtask(&arguments).assert().code(0);
+}
+
+const SYMMETRIC: [&str; 4] = ["--padding", "symmetric", "--output-resolution", "5x8"];
+
+fn parity(candidate: &Path, set: &str) -> assert_cmd::Command {
+    let reference = format!("fixtures/{set}");
+    xtask(&["parity", "--quiet", "--candidate", candidate.to_str().unwrap(), "--reference", &reference])
+}
+
+#[test]
+fn the_smallest_change_of_a_reference_is_not_green() {
+    let set = Set::of("blocks");
+    edit(&set.reference("timm_model_blocks_2_1"), |_, values| values[100] = values[100].next_up());
+    set.parity()
+        .assert()
+        .code(5)
+        .stdout(contains(
+            "changed: reference debug_activation_timm_model_blocks_2_1.npy: not as manifest.json",
+        ))
+        .stdout(contains("40 compared, 40 passed (exit code 5)"))
+        .stdout(contains("next: "));
+    // A change that the numbers show is a matter of numbers, and is named all the same.
+    edit(&set.reference("timm_model_blocks_2_1"), |_, values| values[100] += 1e-2);
+    set.parity().assert().code(1).stdout(contains("changed: reference"));
+}
+
+#[test]
+fn files_of_another_run_are_not_green() {
+    let folder = dump("symmetric", &SYMMETRIC);
+    parity(folder.path(), "symmetric").assert().code(0);
+    // A view of a tensor, which the mapping ignores: nothing but the record tells that it is stale.
+    let tensor = Tensor::from_f32(vec![1], vec![1.0]).unwrap();
+    let stale = folder.path().join("debug_mobilenet_stem_output (reshaped).npy");
+    npy::write(&stale, &tensor).unwrap();
+    parity(folder.path(), "symmetric")
+        .assert()
+        .code(5)
+        .stdout(contains("(reshaped).npy: not recorded in dump.json: of another run"));
+    std::fs::remove_file(stale).unwrap();
+    let edited = folder.path().join("debug_mm_input_proj.npy");
+    edit(&edited, |_, values| values[0] = values[0].next_up());
+    parity(folder.path(), "symmetric").assert().code(5).stdout(contains("debug_mm_input_proj.npy: not as"));
+    std::fs::remove_file(edited).unwrap();
+    parity(folder.path(), "symmetric")
+        .assert()
+        .code(3)
+        .stdout(contains("recorded in dump.json, and not there"));
+}
+
+#[test]
+fn a_used_folder_holds_one_run() {
+    let folder = dump("blocks", &["--output-resolution", "2x4"]);
+    let kept = folder.path().join("notes.npy");
+    std::fs::write(&kept, b"mine").unwrap();
+    dump_into(folder.path(), "symmetric", &SYMMETRIC);
+    assert_eq!(std::fs::read(&kept).unwrap(), b"mine");
+    std::fs::remove_file(&kept).unwrap();
+    parity(folder.path(), "symmetric").assert().code(0).stdout(contains("30 compared, 30 passed"));
+    // A run that computes nothing leaves the dump as it is.
+    npy::write(
+        &folder.path().join("../range.npy"),
+        &Tensor::from_f32(vec![1, 3, 64, 64], vec![127.0; 3 * 64 * 64]).unwrap(),
+    )
+    .unwrap();
+    let range = folder.path().join("../range.npy");
+    let arguments = ["encode", "--weights", "fixtures/symmetric/model.safetensors", "--input"];
+    xtask(&arguments).arg(&range).arg("--dump").arg(folder.path()).assert().code(5);
+    std::fs::remove_file(range).unwrap();
+    parity(folder.path(), "symmetric").assert().code(0);
+    std::fs::write(folder.path().join("dump.json"), "{").unwrap();
+    parity(folder.path(), "symmetric").assert().code(5).stderr(contains("dump anew, or remove this file"));
+    let arguments = ["--input", "fixtures/symmetric/input.png", "--dump"];
+    xtask(&["encode", "--weights", "fixtures/symmetric/model.safetensors"])
+        .args(arguments)
+        .arg(folder.path())
+        .assert()
+        .code(5)
+        .stderr(contains("dump into an empty one"));
+}
+
+#[test]
+fn other_settings_are_refused_before_any_number() {
+    let folder = dump("symmetric", &["--padding", "same", "--output-resolution", "5x8"]);
+    parity(folder.path(), "symmetric")
+        .assert()
+        .code(5)
+        .stderr(contains("different settings: padding same and symmetric"))
+        .stderr(contains("--padding symmetric --output-resolution 5x8 --dump DIR"));
+    xtask(&["parity", "--reference", "fixtures/symmetric", "--output-resolution", "16x16"])
+        .assert()
+        .code(5)
+        .stderr(contains("output resolution 16x16 and 5x8"));
+}
+
+#[test]
+fn the_input_is_layer_0() {
+    let folder = tempfile::tempdir().unwrap();
+    let pixels = encoder::input::read_image(&root().join("fixtures/symmetric/input.png")).unwrap();
+    let input = folder.path().join("pixels.npy");
+    npy::write(&input, &Tensor::from_f32(pixels.shape.clone(), pixels.data.clone()).unwrap()).unwrap();
+    let run = |dump: &str| {
+        let mut command = xtask(&["encode", "--weights", "fixtures/symmetric/model.safetensors"]);
+        command.arg("--input").arg(&input).args(SYMMETRIC).arg("--dump").arg(folder.path().join(dump));
+        command.assert().code(0);
+        let candidate = folder.path().join(dump);
+        let mut command = xtask(&["parity", "--reference", "fixtures/symmetric", "--candidate"]);
+        command.arg(candidate);
+        command
+    };
+    run("same").assert().code(0).stdout(contains("input (input.png) bit-identical ok"));
+    let with_input = |input: &Path| {
+        let mut command = xtask(&["parity", "--reference", "fixtures/symmetric", "--input"]);
+        command.arg(input);
+        command
+    };
+    with_input(&input).assert().code(0).stdout(contains("bit-identical"));
+    let mut data = pixels.data;
+    data[0] = data[0].next_down().max(0.0) + f32::EPSILON;
+    npy::write(&input, &Tensor::from_f32(pixels.shape, data).unwrap()).unwrap();
+    run("other").assert().code(5).stderr(contains("different inputs"));
+    with_input(&input).assert().code(5).stderr(contains("different inputs"));
+    // A dump that records only the file's hash is judged by that.
+    let record = folder.path().join("same/dump.json");
+    let mut manifest: serde_json::Value = serde_json::from_slice(&std::fs::read(&record).unwrap()).unwrap();
+    manifest.as_object_mut().unwrap().remove("input_tensor").unwrap();
+    std::fs::write(&record, manifest.to_string()).unwrap();
+    parity(&folder.path().join("same"), "symmetric").assert().code(5).stderr(contains("different inputs"));
+}
+
+#[test]
+fn a_set_whose_input_was_changed_or_lost_says_so() {
+    let set = Set::of("symmetric");
+    let folder = dump("symmetric", &SYMMETRIC);
+    let input = set.folder.path().join("input.png");
+    let mut bytes = std::fs::read(&input).unwrap();
+    bytes.push(0);
+    std::fs::write(&input, bytes).unwrap();
+    set.parity().assert().code(5).stderr(contains("different inputs")).stderr(contains("fixtures check"));
+    xtask(&["parity", "--quiet", "--reference", set.path(), "--candidate"])
+        .arg(folder.path())
+        .assert()
+        .code(5)
+        .stdout(contains("changed: reference input.png: not as manifest.json recorded it"));
+    std::fs::remove_file(&input).unwrap();
+    set.parity()
+        .assert()
+        .code(5)
+        .stderr(contains("input.png: cannot be read"))
+        .stderr(contains("git restore"));
+}
+
+#[cfg(unix)]
+#[test]
+fn a_pipe_in_a_dump_is_not_waited_for() {
+    let folder = dump("symmetric", &SYMMETRIC);
+    let record = folder.path().join("dump.json");
+    std::fs::remove_file(&record).unwrap();
+    assert!(std::process::Command::new("mkfifo").arg(&record).status().unwrap().success());
+    let seconds = std::time::Duration::from_secs(20);
+    parity(folder.path(), "symmetric")
+        .timeout(seconds)
+        .assert()
+        .code(5)
+        .stderr(contains("dump.json: cannot be read: expected a regular file"));
+}
