@@ -127,3 +127,93 @@ pub(crate) fn erf_gelu(x: f32) -> f32 {
     let signed = if x < 0.0 { -erf } else { erf };
     (f64::from(x) / 2.0 * (1.0 + signed)) as f32
 }
+
+#[cfg(all(test, feature = "faults"))]
+mod tests {
+    use super::*;
+    use crate::kernels::rows::Norm;
+
+    const WEIGHTS: [f32; 2] = [1.5, -0.5];
+
+    fn all() -> RowOps<'static> {
+        RowOps {
+            bias: Some(&WEIGHTS),
+            factor: Some(3.0),
+            norm: Norm::Weighted(&WEIGHTS),
+            gelu: true,
+            layer_scale: Some(&WEIGHTS),
+            skip: Some(&WEIGHTS),
+            ..RowOps::default()
+        }
+    }
+
+    /// One row through the operations, as the planted fault leaves them.
+    fn row(planted: Option<(Site, Fault)>, site: Site, ops: RowOps<'_>) -> Vec<f32> {
+        let mut seam = Seam { planted, ..Seam::default() };
+        seam.enter(site);
+        let mut row = vec![0.001, -0.002];
+        crate::kernels::rows::apply_rows(crate::Isa::Portable, &seam.ops(ops), 2, &mut row);
+        row
+    }
+
+    #[test]
+    fn a_fault_is_where_it_was_planted_and_nowhere_else() {
+        let sites = [Site::Stem, Site::Block(0), Site::Block(1), Site::Fusion, Site::Embedder];
+        for planted in sites {
+            for site in sites {
+                let faulty = row(Some((planted, Fault::NoSkip)), site, all());
+                assert_eq!(faulty != row(None, site, all()), planted == site, "{planted:?} at {site:?}");
+                let mut seam = Seam { planted: Some((planted, Fault::ConcatOrder)), ..Seam::default() };
+                assert!(!seam.swaps_concat(), "no site was entered yet");
+                seam.enter(site);
+                assert_eq!(seam.swaps_concat(), planted == site);
+                assert!(!seam.upsamples_bilinearly() && !seam.pools_after_norm());
+            }
+        }
+    }
+
+    #[test]
+    fn each_fault_takes_away_what_its_name_says() {
+        let without = |change: fn(&mut RowOps<'static>)| {
+            let mut ops = all();
+            change(&mut ops);
+            row(None, Site::Stem, ops)
+        };
+        let cases = [
+            (Fault::NoGelu, without(|ops| ops.gelu = false)),
+            (Fault::NoSkip, without(|ops| ops.skip = None)),
+            (Fault::NoLayerScale, without(|ops| ops.layer_scale = None)),
+            (Fault::NoNormWeight, without(|ops| ops.norm = Norm::Plain)),
+            (Fault::NoFactor, without(|ops| ops.factor = None)),
+            (Fault::EpsilonTimes(10.0), without(|ops| ops.epsilon_times = Some(10.0))),
+            (Fault::ErfGelu, without(|ops| ops.erf = true)),
+        ];
+        let correct = row(None, Site::Stem, all());
+        for (fault, expected) in cases {
+            let faulty = row(Some((Site::Stem, fault)), Site::Stem, all());
+            assert_eq!(faulty, expected, "{fault:?}");
+            assert_ne!(faulty, correct, "{fault:?}");
+        }
+    }
+
+    /// From a table of the normal distribution: x times the share of it that lies under x.
+    #[test]
+    fn erf_gelu_by_the_table() {
+        let table = [
+            (0.0f32, 0.5f64),
+            (0.5, 0.691_462_461),
+            (1.0, 0.841_344_746),
+            (2.0, 0.977_249_868),
+            (3.0, 0.998_650_102),
+            (-1.0, 0.158_655_254),
+            (-3.0, 0.001_349_898),
+        ];
+        for (x, share) in table {
+            let (found, expected) = (f64::from(erf_gelu(x)), f64::from(x) * share);
+            assert!((found - expected).abs() <= 5e-7, "{x}: {found}, expected {expected}");
+        }
+        let apart = |x: f32| (f64::from(erf_gelu(x)) - crate::reference::gelu(f64::from(x))).abs();
+        let largest = (-600..600).map(|i| apart(i as f32 / 100.0)).fold(0.0, f64::max);
+        assert!((1e-4..1e-3).contains(&largest), "{largest:e} between the two GELUs");
+    }
+}

@@ -37,11 +37,47 @@ pub fn encode(
     shape: [usize; 4],
     input: &[f32],
 ) -> Result<Vec<(String, Tensor64)>, Error> {
+    Ok(run(checkpoint, settings, precision, shape, input)?.taps)
+}
+
+/// The rows in front of one RMS norm.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RowEnergies {
+    /// The norm by the name of its weight, such as `blocks.0.1.bn2.weight`; the one without a weight is
+    /// `embed_vision.post_projection_norm`.
+    pub norm: String,
+    /// Elements of a row.
+    pub channels: usize,
+    /// The mean square of each row; what a wrong epsilon does to a row depends on nothing else.
+    pub mean_squares: Vec<f64>,
+}
+
+/// The rows in front of every RMS norm of the model on `input` (`[batch, channels, height, width]`), in the order of
+/// execution.
+///
+/// # Errors
+/// As [`encode`].
+pub fn row_energies(
+    checkpoint: &Checkpoint,
+    settings: &Settings,
+    shape: [usize; 4],
+    input: &[f32],
+) -> Result<Vec<RowEnergies>, Error> {
+    Ok(run(checkpoint, settings, Precision::F32, shape, input)?.energies)
+}
+
+fn run<'a>(
+    checkpoint: &'a Checkpoint,
+    settings: &'a Settings,
+    precision: Precision,
+    shape: [usize; 4],
+    input: &[f32],
+) -> Result<Run<'a>, Error> {
     let architecture = Architecture::read(checkpoint, settings)?;
-    let mut run = Run { checkpoint, settings, precision, taps: Vec::new() };
+    let mut run = Run { checkpoint, settings, precision, taps: Vec::new(), energies: Vec::new() };
     let x = Image { shape, data: input.iter().map(|x| f64::from(*x)).collect() };
     run.encode(&architecture, x)?;
-    Ok(run.taps)
+    Ok(run)
 }
 
 /// What an operand keeps of `x`, and the smaller of its two pieces where it has two. The product of two smaller pieces
@@ -107,12 +143,18 @@ impl Image {
         Image::from_fn(self.shape, |i| self.at(i) * weights[i[1]])
     }
 
-    /// RMS norm over the channels; `weights` empty for none.
-    fn normed(&self, weights: &[f64]) -> Image {
-        let [_, channels, _, _] = self.shape;
+    /// The mean square over the channels of every pixel.
+    fn mean_squares(&self) -> Image {
+        let [batch, channels, height, width] = self.shape;
+        Image::from_fn([batch, 1, height, width], |[b, _, y, x]| {
+            (0..channels).map(|c| self.at([b, c, y, x]).powi(2)).sum::<f64>() / channels as f64
+        })
+    }
+
+    /// RMS norm over the channels, given their mean squares; `weights` empty for none.
+    fn normed(&self, mean_squares: &Image, weights: &[f64]) -> Image {
         Image::from_fn(self.shape, |[b, c, y, x]| {
-            let squares: f64 = (0..channels).map(|c| self.at([b, c, y, x]).powi(2)).sum();
-            let normed = self.at([b, c, y, x]) / (squares / channels as f64 + 1e-6).sqrt();
+            let normed = self.at([b, c, y, x]) / (mean_squares.at([b, 0, y, x]) + 1e-6).sqrt();
             normed * weights.get(c).copied().unwrap_or(1.0)
         })
     }
@@ -171,6 +213,7 @@ struct Run<'a> {
     settings: &'a Settings,
     precision: Precision,
     taps: Vec<(String, Tensor64)>,
+    energies: Vec<RowEnergies>,
 }
 
 impl Run<'_> {
@@ -212,8 +255,17 @@ impl Run<'_> {
         Ok(convolve(x, &weights, x.shape[1], spec.kernel, spec.stride, self.settings.padding, true))
     }
 
-    fn norm(&self, x: &Image, name: &str) -> Result<Image, Error> {
-        Ok(x.normed(&self.weights(name, &[x.shape[1]])?))
+    fn norm(&mut self, x: &Image, name: &str) -> Result<Image, Error> {
+        let weights = self.weights(name, &[x.shape[1]])?;
+        Ok(self.norm_by(x, name, &weights))
+    }
+
+    fn norm_by(&mut self, x: &Image, name: &str, weights: &[f64]) -> Image {
+        let mean_squares = x.mean_squares();
+        let normed = x.normed(&mean_squares, weights);
+        let (norm, channels) = (name.to_string(), x.shape[1]);
+        self.energies.push(RowEnergies { norm, channels, mean_squares: mean_squares.data });
+        normed
     }
 
     fn encode(&mut self, architecture: &Architecture, x: Image) -> Result<(), Error> {
@@ -423,7 +475,8 @@ impl Run<'_> {
         let weights = self.weights("embed_vision.embedding_projection.weight", &[hidden, channels])?;
         let projected = self.multiply(&soft, &weights, hidden, 1, 1);
         self.tap_tokens(tap::MM_INPUT_PROJ, &tokens(&projected));
-        self.tap_tokens(tap::MM_POST_PROJ_NORM, &tokens(&projected.normed(&[])));
+        let normed = self.norm_by(&projected, "embed_vision.post_projection_norm", &[]);
+        self.tap_tokens(tap::MM_POST_PROJ_NORM, &tokens(&normed));
         Ok(())
     }
 }

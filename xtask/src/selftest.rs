@@ -1,11 +1,13 @@
 //! The mutation score of the gate: faults are planted, and it is asked whether it sees them.
 
 mod bench;
+mod equivalence;
 mod model_faults;
 mod score;
 mod tensor_faults;
 
 pub(crate) use bench::Bench;
+pub(crate) use equivalence::{Bound, Limit, settle};
 pub(crate) use score::Score;
 
 use crate::console::Failure;
@@ -15,18 +17,28 @@ pub(crate) struct Finding {
     /// What was planted.
     pub(crate) fault: &'static str,
     pub(crate) set: String,
-    /// The layer that it was planted in, or the first that it can be seen in.
+    /// The first layer that it changes.
+    pub(crate) planted: String,
+    /// The first layer that it is seen in; that of `planted` where it is not.
     pub(crate) layer: String,
+    /// The kind of part that it was planted in.
+    pub(crate) place: &'static str,
     pub(crate) verdict: Verdict,
 }
 
+#[derive(Debug)]
 pub(crate) enum Verdict {
-    /// With the smallest strength that is seen; `None` where there is only one strength.
-    Seen(Option<f64>),
-    /// It changes no layer by more than the layer's own noise: the share of the noise floor that it does.
-    Equivalent(f64),
-    /// Not seen, though it changes a layer by this many noise floors.
-    Missed(f64),
+    Seen {
+        /// The smallest strength that is seen; `None` where there is only one strength.
+        strength: Option<f64>,
+        /// The layers that it changes, and is not seen in, before that.
+        late: usize,
+    },
+    /// Not seen, though it changes a layer by this many noise floors; what its change was computed to be, where that is
+    /// known, and the limits of the layer.
+    Unseen { floors: f64, bound: Option<(Bound, Limit)> },
+    /// Not seen where it stands, by its bound, but in the same kind of place of another set.
+    Equivalent { bound: Bound, limit: Limit, seen_in: String },
 }
 
 /// Plants every fault in one set.

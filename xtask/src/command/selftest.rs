@@ -50,6 +50,9 @@ impl Selftest {
         use crate::selftest::{Bench, Score, Verdict};
         use crate::{baselines, paths, selftest, set};
 
+        if self.accept && baselines::in_ci() {
+            return Err(Failure::usage("CI is set: nothing is written", "accept where you work"));
+        }
         let started = Instant::now();
         let mapping = Mapping::read(&paths::default_mapping())?;
         let profile = mapping.profile(&self.profile)?;
@@ -70,56 +73,39 @@ impl Selftest {
             };
             findings.extend(pool.install(|| selftest::run(&Bench::new(terms, &reference)?))?);
         }
+        selftest::settle(&mut findings);
         for finding in &findings {
-            if self.verbose {
-                let verdict = match finding.verdict {
-                    Verdict::Seen(Some(strength)) => format!("seen from {strength:.0e}"),
-                    Verdict::Seen(None) => "seen".to_string(),
-                    Verdict::Equivalent(floors) => format!("equivalent: {floors:.1e} noise floors"),
-                    Verdict::Missed(floors) => format!("MISSED: {floors:.1} noise floors"),
-                };
-                say(&format!("{}: {} in {}: {verdict}", finding.fault, finding.layer, finding.set));
+            let noteworthy = !matches!(finding.verdict, Verdict::Seen { .. });
+            if self.verbose || noteworthy {
+                say(&described(finding));
             }
         }
         let score = Score::of(&findings);
-        say(&format!(
-            "{:38} {:>7} {:>5} {:>6} {:>10} {:>8}",
-            "fault", "planted", "seen", "equal", "everywhere", "anywhere"
-        ));
-        let strength = |strength: Option<f64>| strength.map_or("-".to_string(), |s| format!("{s:.0e}"));
-        for (fault, entry) in &score.faults {
-            let (everywhere, anywhere) = (strength(entry.everywhere), strength(entry.anywhere));
-            say(&format!(
-                "{fault:37} {:>7} {:>4} {:>5} {everywhere:>10} {anywhere:>8}",
-                entry.planted, entry.seen, entry.equivalent
-            ));
-        }
-        for (fault, entry) in &score.faults {
-            let unseen = entry.planted - entry.seen;
-            if let Some(bound) = entry.bound.filter(|_| unseen > 0) {
-                say(&format!(
-                    "not seen: {fault} in {unseen} places, which it changes by at most {bound:.1} noise floors"
-                ));
-            }
-        }
+        say(&table(&score));
         let (seen, all) = score.total();
-        say(&format!("score: {seen} of {all} seen, {:.2} %", 100.0 * seen as f64 / all.max(1) as f64));
+        let (missed, equivalent) = score.faults.values().fold((0, 0), |(missed, equivalent), entry| {
+            (missed + entry.missed, equivalent + entry.equivalent)
+        });
+        say(&format!(
+            "score: {seen} of {all} seen, {:.2} %; {missed} missed, {equivalent} equivalent",
+            100.0 * seen as f64 / all.max(1) as f64
+        ));
         say(&format!("{:.1} s", started.elapsed().as_secs_f64()));
 
         let path = paths::baselines().join(format!("selftest.{}.json", self.profile));
         if self.accept {
-            if baselines::in_ci() {
-                return Err(Failure::usage("CI is set: nothing is written", "accept where you work"));
-            }
-            let text = serde_json::to_string_pretty(&score).map_err(Failure::unreadable)? + "\n";
-            std::fs::write(&path, text).map_err(|error| Failure::write(&path, &error))?;
+            let text = serde_json::to_string_pretty(&score).map_err(Failure::unreadable)?;
+            harness::atomic::write(&path, |out| writeln!(out, "{text}"))
+                .map_err(|error| Failure::write(&path, &error))?;
             return Ok(ExitCode::SUCCESS);
         }
-        let text = std::fs::read(&path).map_err(|error| {
-            Failure::unusable(format!("{}: cannot be read: {error}", path.display()))
-                .help("cargo xtask selftest --accept")
-        })?;
-        let accepted: Score = serde_json::from_slice(&text).map_err(Failure::unreadable)?;
+        let unusable = |error: String| {
+            Failure::unusable(format!("{}: {error}", path.display()))
+                .help("git restore baselines, or take today's score: cargo xtask selftest --accept")
+        };
+        let text = std::fs::read(&path).map_err(|error| unusable(format!("cannot be read: {error}")))?;
+        let accepted: Score = serde_json::from_slice(&text)
+            .map_err(|error| unusable(format!("expected an accepted score, found {error}")))?;
         let shortfalls = score.shortfalls(&accepted);
         for shortfall in &shortfalls {
             say(&format!("fell: {shortfall}"));
@@ -130,4 +116,49 @@ impl Selftest {
         say("next: cargo xtask selftest --verbose; if the loss is meant: cargo xtask selftest --accept");
         Ok(ExitCode::from(exit_code::NUMBERS))
     }
+}
+
+/// One planted fault and what became of it.
+#[cfg(feature = "faults")]
+fn described(finding: &crate::selftest::Finding) -> String {
+    use crate::selftest::Verdict;
+
+    let verdict = match &finding.verdict {
+        Verdict::Seen { strength, late } => {
+            let from = strength.map_or(String::new(), |strength| format!(" from {strength:.0e}"));
+            let late = match late {
+                0 => String::new(),
+                late => format!(", {late} layers behind {}", finding.planted),
+            };
+            format!("seen{from}{late}")
+        }
+        Verdict::Equivalent { bound, limit, seen_in } => format!(
+            "equivalent: changes rows by {:.1e} (at most {:.1e}), limits {:.1e} ({:.1e}); seen in {} of {seen_in}",
+            bound.rel_l2, bound.rel_linf, limit.rel_l2, limit.rel_linf, finding.place
+        ),
+        Verdict::Unseen { floors, bound: None } => format!("MISSED: {floors:.1} noise floors"),
+        Verdict::Unseen { floors, bound: Some((bound, limit)) } => format!(
+            "MISSED: {floors:.1} noise floors; changes rows by {:.1e} (at most {:.1e}), limits {:.1e} ({:.1e})",
+            bound.rel_l2, bound.rel_linf, limit.rel_l2, limit.rel_linf
+        ),
+    };
+    format!("{}: {} in {}: {verdict}", finding.fault, finding.layer, finding.set)
+}
+
+/// The score, fault by fault.
+#[cfg(feature = "faults")]
+fn table(score: &crate::selftest::Score) -> String {
+    let mut lines = vec![format!(
+        "{:36} {:>7} {:>5} {:>6} {:>10} {:>10} {:>8}",
+        "fault", "planted", "seen", "missed", "equivalent", "everywhere", "anywhere"
+    )];
+    let strength = |strength: Option<f64>| strength.map_or("-".to_string(), |s| format!("{s:.0e}"));
+    for (fault, entry) in &score.faults {
+        let (everywhere, anywhere) = (strength(entry.everywhere), strength(entry.anywhere));
+        lines.push(format!(
+            "{fault:36} {:>7} {:>5} {:>6} {:>10} {everywhere:>10} {anywhere:>8}",
+            entry.planted, entry.seen, entry.missed, entry.equivalent
+        ));
+    }
+    lines.join("\n")
 }

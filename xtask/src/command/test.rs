@@ -30,5 +30,9 @@ pub(crate) fn steps(require_all_isas: bool) -> Vec<Step> {
         Step::cargo(&["test", "--workspace", "--all-targets", "--locked", "--no-fail-fast"])
     };
     let tests = if require_all_isas { tests.env("ENCODER_REQUIRE_ALL_ISAS", "1") } else { tests };
-    vec![Step::cargo(&["test", "--workspace", "--doc", "--locked"]), tests]
+    // The self-test's own: faults are no part of the build that the other tests run on.
+    let of_faults =
+        ["--features", "xtask/faults", "--lib", "--bins", "--locked", "--", "faults::", "selftest::"];
+    let of_faults = ["test", "-p", "encoder", "-p", "xtask"].into_iter().chain(of_faults).collect::<Vec<_>>();
+    vec![Step::cargo(&["test", "--workspace", "--doc", "--locked"]), tests, Step::cargo(&of_faults)]
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use encoder::faults::{Fault, Site};
+use encoder::reference::{self, RowEnergies};
 use encoder::{AllTaps, Checkpoint, Isa, LoadOptions, Model, Settings, TapTensor};
 use harness::metrics::Metrics;
 use harness::pairing::Pair;
@@ -11,6 +12,7 @@ use harness::reference::Reference;
 use harness::run::Terms;
 use harness::tensor::{Dtype, Tensor, Values};
 
+use super::Limit;
 use crate::candidate::{EncoderArguments, read_input};
 use crate::console::Failure;
 use crate::set;
@@ -106,6 +108,27 @@ impl<'a> Bench<'a> {
         self.terms
             .compare(&self.pairs[i], candidate, reference)
             .map_or(true, |compared| !compared.judgement.passed)
+    }
+
+    /// The limits of a layer; 0 where there is none, under which nothing is.
+    pub(crate) fn limit(&self, i: usize) -> Limit {
+        let compared = self.terms.compare(&self.pairs[i], self.correct_at(i).clone(), &self.references[i]);
+        let limit = |name: &str| {
+            let criteria = compared.iter().flat_map(|compared| &compared.judgement.criteria);
+            criteria
+                .filter(|criterion| criterion.name == name)
+                .map(|criterion| criterion.limit)
+                .reduce(f64::min)
+        };
+        Limit { rel_l2: limit("rel_l2").unwrap_or(0.0), rel_linf: limit("rel_linf").unwrap_or(0.0) }
+    }
+
+    /// The energies of the rows in front of every norm of a run without a fault, in f64.
+    pub(crate) fn row_energies(&self) -> Result<Vec<RowEnergies>, Failure> {
+        let shape = <[usize; 4]>::try_from(self.input.shape.as_slice())
+            .map_err(|_| Failure::unusable(format!("{}: expected an input of 4 axes", self.set)))?;
+        reference::row_energies(&self.checkpoint, &self.settings, shape, &self.input.data)
+            .map_err(Failure::unreadable)
     }
 
     /// The smallest strength that is seen, if full strength is.

@@ -5,7 +5,7 @@ use encoder::faults::{Fault, Site};
 use encoder::{Architecture, Checkpoint, Padding, Settings};
 
 use super::bench::Tensors;
-use super::{Bench, Finding, Verdict};
+use super::{Bench, Bound, Finding, Limit, Verdict};
 use crate::console::Failure;
 
 /// Faults planted behind the encoder's seam, in each part of the model.
@@ -31,12 +31,14 @@ pub(super) fn plant(bench: &Bench<'_>) -> Result<Vec<Finding>, Failure> {
     let architecture = Architecture::read(&bench.checkpoint, &bench.settings).map_err(Failure::unreadable)?;
     let blocks = architecture.stages.iter().map(Vec::len).sum::<usize>();
     let sites = [Site::Stem, Site::Fusion, Site::Embedder].into_iter().chain((0..blocks).map(Site::Block));
+    let energies = bench.row_energies()?;
     let mut findings = Vec::new();
     for site in sites {
         for (name, fault) in COMPUTED {
             let faulty =
                 bench.encode(&bench.checkpoint, bench.settings, &bench.input, Some((site, fault)))?;
-            findings.extend(finding(bench, name, &faulty));
+            let bound = Bound::of(fault, site, &architecture, &energies);
+            findings.extend(finding(bench, name, place(site, &architecture), &faulty, bound));
         }
     }
     let padding = match bench.settings.padding {
@@ -45,38 +47,64 @@ pub(super) fn plant(bench: &Bench<'_>) -> Result<Vec<Finding>, Failure> {
     };
     let settings = Settings { padding, ..bench.settings };
     let faulty = bench.encode(&bench.checkpoint, settings, &bench.input, None)?;
-    findings.extend(finding(bench, "SAME and symmetric padding exchanged", &faulty));
+    findings.extend(finding(bench, "SAME and symmetric padding exchanged", "settings", &faulty, None));
     for (name, changed) in changed_weights(bench, &architecture)? {
         let checkpoint = Checkpoint::from_tensors(changed).map_err(Failure::unreadable)?;
         let faulty = bench.encode(&checkpoint, bench.settings, &bench.input, None)?;
-        findings.extend(finding(bench, name, &faulty));
+        findings.extend(finding(bench, name, "weights", &faulty, None));
     }
     Ok(findings)
 }
 
+/// What kind of part a site is.
+fn place(site: Site, architecture: &Architecture) -> &'static str {
+    match site {
+        Site::Stem => "stem",
+        Site::Fusion => "fusion",
+        Site::Embedder => "embedder",
+        Site::Block(number) => match architecture.stages.iter().flatten().nth(number) {
+            Some(BlockSpec::EdgeResidual(_)) => "edge residual",
+            Some(BlockSpec::InvertedResidual(_)) => "inverted residual",
+            Some(BlockSpec::Attention(_)) | None => "attention",
+        },
+    }
+}
+
 /// What the gate makes of a faulty run; nothing where it is the correct one to the last bit.
-fn finding(bench: &Bench<'_>, fault: &'static str, faulty: &Tensors) -> Option<Finding> {
+fn finding(
+    bench: &Bench<'_>,
+    fault: &'static str,
+    place: &'static str,
+    faulty: &Tensors,
+    bound: Option<Bound>,
+) -> Option<Finding> {
     let of = |i: usize| faulty.get(&bench.pairs[i].candidate);
     let differs = |i: &usize| of(*i).is_none_or(|tensor| !tensor.same_values(bench.correct_at(*i)));
-    let first = (0..bench.pairs.len()).find(differs)?;
+    let changed: Vec<usize> = (0..bench.pairs.len()).filter(differs).collect();
+    let first = *changed.first()?;
+    let name = |i: usize| bench.pairs[i].name().to_string();
     let found = |i: usize, verdict| {
-        let (set, layer) = (bench.set.clone(), bench.pairs[i].name().to_string());
-        Some(Finding { fault, set, layer, verdict })
+        let set = bench.set.clone();
+        Some(Finding { fault, set, planted: name(first), layer: name(i), place, verdict })
     };
     let mut floors = 0.0f64;
-    for i in first..bench.pairs.len() {
+    let mut limits = Limit { rel_l2: f64::INFINITY, rel_linf: f64::INFINITY };
+    for (late, i) in changed.into_iter().enumerate() {
         let Some(tensor) = of(i) else {
             // A run that lacks a layer is a matter of coverage, which the gate refuses.
-            return found(i, Verdict::Seen(None));
+            return found(i, Verdict::Seen { strength: None, late });
         };
         if bench.sees(i, tensor.clone()) {
             let same_shape = tensor.shape() == bench.correct_at(i).shape();
-            let smallest = if same_shape { bench.smallest_towards(i, tensor) } else { None };
-            return found(i, Verdict::Seen(smallest));
+            let strength = if same_shape { bench.smallest_towards(i, tensor) } else { None };
+            return found(i, Verdict::Seen { strength, late });
         }
         floors = floors.max(bench.floors(i, tensor));
+        let limit = bench.limit(i);
+        limits.rel_l2 = limits.rel_l2.min(limit.rel_l2);
+        limits.rel_linf = limits.rel_linf.min(limit.rel_linf);
     }
-    found(first, if floors <= 1.0 { Verdict::Equivalent(floors) } else { Verdict::Missed(floors) })
+    found(first, Verdict::Unseen { floors, bound: bound.map(|bound| (bound, limits)) })
 }
 
 /// Checkpoints with one part changed, by what was changed.

@@ -10,18 +10,24 @@ use super::{Finding, Verdict};
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Entry {
-    /// Layers that it was planted in.
+    /// Places that it was planted in, and changes a bit of.
     pub(crate) planted: usize,
     /// Of these, where the gate saw it.
     pub(crate) seen: usize,
-    /// Of these, where it changes nothing beyond noise.
+    /// Of these, where it did not.
+    pub(crate) missed: usize,
+    /// Of these, where it cannot be told from noise, by its bound, and is seen in such a place of another set.
     pub(crate) equivalent: usize,
-    /// The strength that is seen in every layer that it is seen in.
+    /// The strength that is seen in every place that it is seen in.
     pub(crate) everywhere: Option<f64>,
     /// The smallest strength that is seen in any.
     pub(crate) anywhere: Option<f64>,
-    /// The most that it changes a layer where it is not seen, in noise floors of the layer.
+    /// The most that it changes the norms of a place where it is equivalent (rel_l2), as computed from their rows.
     pub(crate) bound: Option<f64>,
+    /// By set and first layer that it changes: how many layers later it is seen. Those where it is seen at once are left
+    /// out.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) late: BTreeMap<String, usize>,
 }
 
 /// Every kind of fault.
@@ -39,21 +45,24 @@ impl Score {
             let entry = score.faults.entry(finding.fault.to_string()).or_default();
             entry.planted += 1;
             let larger = |a: Option<f64>, b: f64| Some(a.map_or(b, |a| a.max(b)));
-            match finding.verdict {
-                Verdict::Seen(strength) => {
+            match &finding.verdict {
+                Verdict::Seen { strength, late } => {
                     entry.seen += 1;
-                    if let Some(strength) = strength {
+                    if let Some(strength) = *strength {
                         entry.everywhere = larger(entry.everywhere, strength);
                         entry.anywhere = Some(entry.anywhere.map_or(strength, |a| a.min(strength)));
                     }
+                    if *late > 0 {
+                        let place = format!("{}: {}", finding.set, finding.planted);
+                        let known = entry.late.entry(place).or_default();
+                        *known = (*known).max(*late);
+                    }
                 }
-                Verdict::Equivalent(floors) => {
+                Verdict::Equivalent { bound, .. } => {
                     entry.equivalent += 1;
-                    entry.bound = larger(entry.bound, floors);
+                    entry.bound = larger(entry.bound, bound.rel_l2);
                 }
-                Verdict::Missed(floors) => {
-                    entry.bound = larger(entry.bound, floors).filter(|b| b.is_finite())
-                }
+                Verdict::Unseen { .. } => entry.missed += 1,
             }
         }
         score
@@ -68,22 +77,55 @@ impl Score {
     /// In what it falls short of what was accepted.
     pub(crate) fn shortfalls(&self, accepted: &Score) -> Vec<String> {
         let mut shortfalls = Vec::new();
+        let share = |(part, whole): (usize, usize)| part as f64 / whole.max(1) as f64;
+        let (new, old) = (self.total(), accepted.total());
+        if share(new) < share(old) {
+            shortfalls.push(format!("score: {} of {}, was {} of {}", new.0, new.1, old.0, old.1));
+        }
         for (fault, old) in &accepted.faults {
             let new = self.faults.get(fault).cloned().unwrap_or_default();
-            if new.planted < old.planted {
-                shortfalls.push(format!("{fault}: planted in {} layers, was {}", new.planted, old.planted));
+            shortfalls.extend(new.shortfalls(old).into_iter().map(|text| format!("{fault}: {text}")));
+        }
+        for fault in self.faults.keys().filter(|fault| !accepted.faults.contains_key(*fault)) {
+            shortfalls.push(format!("{fault}: not in the accepted score"));
+        }
+        shortfalls
+    }
+}
+
+impl Entry {
+    fn shortfalls(&self, old: &Entry) -> Vec<String> {
+        let (new, mut shortfalls) = (self, Vec::new());
+        if new.planted < old.planted {
+            shortfalls.push(format!("planted in {} places, was {}", new.planted, old.planted));
+        }
+        let share = |entry: &Entry| entry.seen as f64 / entry.planted.max(1) as f64;
+        if share(new) < share(old) {
+            shortfalls.push(format!(
+                "seen in {} of {} places, was {} of {}",
+                new.seen, new.planted, old.seen, old.planted
+            ));
+        }
+        if new.missed > old.missed {
+            shortfalls.push(format!("missed in {} places, was {}", new.missed, old.missed));
+        }
+        match (new.everywhere, old.everywhere) {
+            (Some(new), Some(old)) if new > old => {
+                shortfalls.push(format!("seen everywhere from {new:e}, was {old:e}"));
             }
-            let share = |entry: &Entry| entry.seen as f64 / (entry.planted.max(1)) as f64;
-            if share(&new) < share(old) {
-                shortfalls.push(format!(
-                    "{fault}: seen in {} of {} layers, was {} of {}",
-                    new.seen, new.planted, old.seen, old.planted
-                ));
-            }
-            if let (Some(new), Some(old)) = (new.everywhere, old.everywhere)
-                && new > old
-            {
-                shortfalls.push(format!("{fault}: seen everywhere from {new:e}, was {old:e}"));
+            (None, Some(old)) => shortfalls.push(format!("seen at no strength, was from {old:e}")),
+            _ => {}
+        }
+        // The rows come from exp and tanh, whose last bits differ between systems.
+        let grown = |new: f64, old: f64| new > old * 1.01;
+        if let Some(bound) = new.bound.filter(|new| old.bound.is_none_or(|old| grown(*new, old))) {
+            let old = old.bound.map_or("nowhere".to_string(), |old| format!("{old:.1e}"));
+            shortfalls.push(format!("equivalent up to a change of {bound:.1e}, was {old}"));
+        }
+        for (place, late) in &new.late {
+            let old = old.late.get(place).copied().unwrap_or(0);
+            if *late > old {
+                shortfalls.push(format!("{place}: seen {late} layers late, was {old}"));
             }
         }
         shortfalls
@@ -93,29 +135,82 @@ impl Score {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::selftest::{Bound, Limit};
 
     fn finding(fault: &'static str, verdict: Verdict) -> Finding {
-        Finding { fault, set: "s".into(), layer: "l".into(), verdict }
+        Finding { fault, set: "s".into(), planted: "p".into(), layer: "l".into(), place: "stem", verdict }
+    }
+
+    fn seen(strength: f64, late: usize) -> Verdict {
+        Verdict::Seen { strength: Some(strength), late }
+    }
+
+    fn once() -> Verdict {
+        Verdict::Seen { strength: None, late: 0 }
+    }
+
+    fn equivalent(bound: f64) -> Verdict {
+        Verdict::Equivalent {
+            bound: Bound { rel_l2: bound, rel_linf: bound },
+            limit: Limit { rel_l2: 1.0, rel_linf: 1.0 },
+            seen_in: "t".into(),
+        }
+    }
+
+    fn unseen() -> Verdict {
+        Verdict::Unseen { floors: 0.5, bound: None }
+    }
+
+    fn score(verdicts: impl IntoIterator<Item = Verdict>) -> Score {
+        Score::of(&verdicts.into_iter().map(|verdict| finding("a", verdict)).collect::<Vec<_>>())
     }
 
     #[test]
-    fn equivalent_faults_do_not_count() {
+    fn equivalent_faults_do_not_count_and_missed_ones_do() {
         let score = Score::of(&[
-            finding("a", Verdict::Seen(Some(1e-3))),
-            finding("a", Verdict::Seen(Some(1e-5))),
-            finding("a", Verdict::Equivalent(0.1)),
-            finding("b", Verdict::Missed(3.0)),
+            finding("a", seen(1e-3, 0)),
+            finding("a", seen(1e-5, 2)),
+            finding("a", equivalent(0.1)),
+            finding("b", unseen()),
         ]);
         assert_eq!(score.total(), (2, 3));
-        assert_eq!((score.faults["a"].everywhere, score.faults["a"].anywhere), (Some(1e-3), Some(1e-5)));
+        let a = &score.faults["a"];
+        assert_eq!((a.seen, a.missed, a.equivalent, a.bound), (2, 0, 1, Some(0.1)));
+        assert_eq!((a.everywhere, a.anywhere), (Some(1e-3), Some(1e-5)));
+        assert_eq!(a.late["s: p"], 2);
+        assert_eq!(score.faults["b"].missed, 1);
     }
 
     #[test]
-    fn a_score_that_falls_is_named() {
-        let old = Score::of(&[finding("a", Verdict::Seen(Some(1e-5))), finding("b", Verdict::Seen(None))]);
+    fn every_way_to_fall_short_is_named() {
+        let old = score([seen(1e-5, 1), seen(1e-5, 0), equivalent(1e-7)]);
         assert!(old.shortfalls(&old).is_empty());
-        let new = Score::of(&[finding("a", Verdict::Seen(Some(1e-3))), finding("b", Verdict::Missed(9.0))]);
-        assert_eq!(new.shortfalls(&old).len(), 2);
-        assert_eq!(Score::default().shortfalls(&old).len(), 4);
+        assert!(score([seen(1e-6, 0), seen(1e-6, 0), equivalent(1e-8)]).shortfalls(&old).is_empty());
+        let other = Score::of(&[finding("b", once())]);
+        let cases = [
+            ("a seen one missed", score([seen(1e-5, 1), unseen(), equivalent(1e-7)])),
+            ("an equivalent one missed", score([seen(1e-5, 1), seen(1e-5, 0), unseen()])),
+            ("a seen one equivalent", score([seen(1e-5, 1), equivalent(1e-8), equivalent(1e-7)])),
+            ("fewer", score([seen(1e-5, 1), seen(1e-5, 0)])),
+            ("a larger strength", score([seen(1e-4, 1), seen(1e-5, 0), equivalent(1e-7)])),
+            ("no strength", score([once(), once(), equivalent(1e-7)])),
+            ("a grown bound", score([seen(1e-5, 1), seen(1e-5, 0), equivalent(2e-7)])),
+            ("a later layer", score([seen(1e-5, 2), seen(1e-5, 0), equivalent(1e-7)])),
+            ("another fault", other),
+        ];
+        let text: Vec<String> = cases
+            .map(|(case, new)| {
+                format!(
+                    "{case}
+  {}",
+                    new.shortfalls(&old).join(
+                        "
+  "
+                    )
+                )
+            })
+            .into();
+        insta::assert_snapshot!(text.join("
+"), @"");
     }
 }

@@ -41,18 +41,24 @@ fn mirror(bench: &Bench<'_>) -> encoder::TapTensor {
 fn layer(bench: &Bench<'_>, i: usize, stale: Option<&Tensor>) -> Vec<Finding> {
     let correct = bench.correct_at(i);
     let mut findings = Vec::new();
-    let mut add = |fault: &'static str, verdict: Verdict| {
+    let mut add = |fault: &'static str, verdict: Option<Verdict>| {
         let (set, layer) = (bench.set.clone(), bench.pairs[i].name().to_string());
-        findings.push(Finding { fault, set, layer, verdict });
+        findings.extend(verdict.map(|verdict| {
+            let planted = layer.clone();
+            Finding { fault, set, planted, layer, place: "tensor", verdict }
+        }));
     };
+    let judged = |smallest: Option<f64>, faulty: &Tensor| match smallest {
+        Some(smallest) => Verdict::Seen { strength: Some(smallest), late: 0 },
+        None => Verdict::Unseen { floors: bench.floors(i, faulty), bound: None },
+    };
+    // A fault that changes no bit here is not planted here.
+    let changes = |faulty: &Tensor| !faulty.same_values(correct);
     let towards = |faulty: &Tensor| {
         if faulty.shape() != correct.shape() {
-            return once(bench, i, faulty.clone());
+            return Some(once(bench, i, faulty.clone()));
         }
-        match bench.smallest_towards(i, faulty) {
-            Some(smallest) => Verdict::Seen(Some(smallest)),
-            None => unseen(bench, i, faulty),
-        }
+        changes(faulty).then(|| judged(bench.smallest_towards(i, faulty), faulty))
     };
     let resolution = bench.settings.output_resolution;
     for (fault, movement) in [
@@ -72,9 +78,9 @@ fn layer(bench: &Bench<'_>, i: usize, stale: Option<&Tensor>) -> Vec<Finding> {
         with(correct, values.iter().enumerate().map(|(at, x)| f(at, *x)).collect())
     };
     let at = values.len() / 2;
-    let smallest = |plant: &(dyn Fn(f64) -> Tensor + Sync)| match bench.smallest(i, plant) {
-        Some(smallest) => Verdict::Seen(Some(smallest)),
-        None => unseen(bench, i, &plant(1.0)),
+    let smallest = |plant: &(dyn Fn(f64) -> Tensor + Sync)| {
+        let full = plant(1.0);
+        changes(&full).then(|| judged(bench.smallest(i, plant), &full))
     };
     let one = |s: f64| changed(&|j, x| if j == at { x + (s * f64::from(largest)) as f32 } else { x });
     add("one wrong element", smallest(&one));
@@ -89,8 +95,8 @@ fn layer(bench: &Bench<'_>, i: usize, stale: Option<&Tensor>) -> Vec<Finding> {
         add("the previous layer's file", towards(bench.correct_at(i - 1)));
     }
     let at_one = |value: f32| changed(&|j, x| if j == at { value } else { x });
-    add("NaN", once(bench, i, at_one(f32::NAN)));
-    add("Inf", once(bench, i, at_one(f32::INFINITY)));
+    add("NaN", Some(once(bench, i, at_one(f32::NAN))));
+    add("Inf", Some(once(bench, i, at_one(f32::INFINITY))));
     let reference = elements(&bench.references[i]);
     let infinite = |value: f32| {
         let values = reference.iter().enumerate().map(|(j, x)| if j == at { value } else { *x });
@@ -99,22 +105,19 @@ fn layer(bench: &Bench<'_>, i: usize, stale: Option<&Tensor>) -> Vec<Finding> {
     for (fault, value) in [("Inf on both sides", f32::INFINITY), ("Inf of the other sign", f32::NEG_INFINITY)]
     {
         let seen = bench.sees_against(i, at_one(f32::INFINITY), &infinite(value));
-        add(fault, if seen { Verdict::Seen(None) } else { Verdict::Missed(f64::INFINITY) });
+        add(fault, Some(of_one_strength(seen)));
     }
     findings
 }
 
 /// A fault of one strength.
 fn once(bench: &Bench<'_>, i: usize, faulty: Tensor) -> Verdict {
-    match bench.sees(i, faulty) {
-        true => Verdict::Seen(None),
-        false => Verdict::Missed(f64::INFINITY),
-    }
+    of_one_strength(bench.sees(i, faulty))
 }
 
-fn unseen(bench: &Bench<'_>, i: usize, faulty: &Tensor) -> Verdict {
-    match bench.floors(i, faulty) {
-        floors if floors <= 1.0 => Verdict::Equivalent(floors),
-        floors => Verdict::Missed(floors),
+fn of_one_strength(seen: bool) -> Verdict {
+    match seen {
+        true => Verdict::Seen { strength: None, late: 0 },
+        false => Verdict::Unseen { floors: f64::INFINITY, bound: None },
     }
 }
