@@ -59,7 +59,6 @@ impl UsedFolder {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 mod tests {
     use harness::recorded::Hashed;
 

@@ -1,4 +1,5 @@
-use crate::console::Outcome;
+use crate::baselines;
+use crate::console::{Failure, Outcome};
 
 /// Plant faults and report which ones the gate sees.
 ///
@@ -19,10 +20,21 @@ pub(crate) struct Selftest {
     accept: bool,
 }
 
+impl Selftest {
+    /// What would not be written in the end is not begun.
+    fn refuse_in_ci(&self) -> Result<(), Failure> {
+        match self.accept && baselines::in_ci() {
+            true => Err(Failure::usage("CI is set: nothing is written", "accept where you work")),
+            false => Ok(()),
+        }
+    }
+}
+
 /// Faults are no part of a user's build: this one calls a build that has them.
 #[cfg(not(feature = "faults"))]
 impl Selftest {
     pub(crate) fn run(self) -> Outcome {
+        self.refuse_in_ci()?;
         let target = crate::paths::root().join("target").join("faults");
         let target = target.to_string_lossy();
         let mut arguments =
@@ -46,13 +58,11 @@ impl Selftest {
 
         use crate::candidate::EncoderArguments;
         use crate::compare::Compare;
-        use crate::console::{Failure, say};
+        use crate::console::say;
         use crate::selftest::{Bench, Score, Verdict};
-        use crate::{baselines, paths, selftest, set};
+        use crate::{paths, selftest, set};
 
-        if self.accept && baselines::in_ci() {
-            return Err(Failure::usage("CI is set: nothing is written", "accept where you work"));
-        }
+        self.refuse_in_ci()?;
         let started = Instant::now();
         let mapping = Mapping::read(&paths::default_mapping())?;
         let profile = mapping.profile(&self.profile)?;

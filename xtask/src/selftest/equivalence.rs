@@ -113,7 +113,6 @@ pub(crate) fn settle(findings: &mut [Finding]) {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 mod tests {
     use super::*;
 

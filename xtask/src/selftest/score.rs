@@ -198,19 +198,33 @@ mod tests {
             ("a later layer", score([seen(1e-5, 2), seen(1e-5, 0), equivalent(1e-7)])),
             ("another fault", other),
         ];
-        let text: Vec<String> = cases
-            .map(|(case, new)| {
-                format!(
-                    "{case}
-  {}",
-                    new.shortfalls(&old).join(
-                        "
-  "
-                    )
-                )
-            })
-            .into();
-        insta::assert_snapshot!(text.join("
-"), @"");
+        let text: Vec<String> =
+            cases.map(|(case, new)| format!("{case}\n  {}", new.shortfalls(&old).join("\n  "))).into();
+        insta::assert_snapshot!(text.join("\n"), @r"
+        a seen one missed
+          score: 1 of 2, was 2 of 2
+          a: seen in 1 of 3 places, was 2 of 3
+          a: missed in 1 places, was 0
+        an equivalent one missed
+          score: 2 of 3, was 2 of 2
+          a: missed in 1 places, was 0
+        a seen one equivalent
+          a: seen in 1 of 3 places, was 2 of 3
+        fewer
+          a: planted in 2 places, was 3
+        a larger strength
+          a: seen everywhere from 1e-4, was 1e-5
+        no strength
+          a: seen at no strength, was from 1e-5
+        a grown bound
+          a: equivalent up to a change of 2.0e-7, was 1.0e-7
+        a later layer
+          a: s: p: seen 2 layers late, was 1
+        another fault
+          a: planted in 0 places, was 3
+          a: seen in 0 of 0 places, was 2 of 3
+          a: seen at no strength, was from 1e-5
+          b: not in the accepted score
+        ");
     }
 }

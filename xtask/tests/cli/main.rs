@@ -6,4 +6,5 @@ mod encode;
 mod fixtures;
 mod parity;
 mod provenance;
+mod selftest;
 mod support;
