@@ -1,19 +1,31 @@
-//! The errors that a program is known to have, layer by layer: a ratchet under the tolerances.
+//! The errors that a program is known to have, layer by layer and for each instruction set: a ratchet under the tolerances.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::tolerances::{Figures, Measured};
+use crate::subject::{DaysUntil, Subject, SubjectError, duplicate};
+use crate::tolerances::Figures;
 
 /// The version of the schema that this program reads and writes.
-pub const SCHEMA_VERSION: u32 = 1;
-/// How much worse than its baseline a layer may be: the square of how far the measured runs are apart, within these
-/// bounds. The maximum of a layer varies more from run to run than its sum of squares.
-const REL_L2_ALLOWED: (f64, f64) = (1.5, 2.0);
-const REL_LINF_ALLOWED: (f64, f64) = (2.5, 4.0);
-/// On an instruction set that was not measured, so much more.
-const UNMEASURED: f64 = 1.25;
+pub const SCHEMA_VERSION: u32 = 2;
+/// How much worse than its baseline a layer may be under conditions that were measured. There a program gives the same
+/// bits whatever the number of threads; the rest is for compilers, which may order a sum of squares in another way.
+const MEASURED_ALLOWED: f64 = 1.05;
+/// Under conditions that were not measured: the square of how far the measured ones are apart, within these bounds. The
+/// maximum of a layer varies more than its sum of squares.
+const REL_L2_ALLOWED: (f64, f64) = (1.9, 2.5);
+const REL_LINF_ALLOWED: (f64, f64) = (3.1, 5.0);
+/// Errors this small are rounding of the stored reference.
+const ROUNDING: f64 = crate::tolerance::STORAGE_FLOOR / 2.0;
+/// A program that is this far off is not known, it is broken.
+const MAX_ERROR: f64 = 1.0;
+
+#[derive(Deserialize)]
+struct Version {
+    schema_version: u32,
+}
 
 /// A baseline that cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -21,12 +33,35 @@ const UNMEASURED: f64 = 1.25;
 pub enum BaselineError {
     #[error("{}: cannot be read or written: {source}", path.display())]
     Io { path: PathBuf, source: std::io::Error },
-    #[error("{}: expected a baseline, found {source}", path.display())]
+    #[error("{}: expected known errors, found {source}", path.display())]
     Json { path: PathBuf, source: serde_json::Error },
-    #[error("{}: expected schema_version {SCHEMA_VERSION}, found {found}; measure it anew", path.display())]
+    #[error("{}: expected schema_version {SCHEMA_VERSION}, found {found}", path.display())]
     Version { path: PathBuf, found: u32 },
-    #[error("{}: `{layer}`: expected finite figures, 0 or more", path.display())]
-    Figures { path: PathBuf, layer: String },
+    #[error("{}: {source}", path.display())]
+    Subject { path: PathBuf, source: SubjectError },
+    #[error("{}: {what}: expected {expected}, found {found}", path.display())]
+    Unsound { path: PathBuf, what: String, expected: &'static str, found: String },
+}
+
+/// An error as it was measured.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct KnownError {
+    /// ‖d‖ / ‖b‖.
+    pub rel_l2: f64,
+    /// max |d| / max |b|.
+    pub rel_linf: f64,
+    /// The day on which it was measured, such as `2026-11-24`.
+    pub date: String,
+    /// The program and its version.
+    pub program: String,
+}
+
+impl KnownError {
+    /// Both metrics.
+    pub fn figures(&self) -> Figures {
+        Figures { rel_l2: self.rel_l2, rel_linf: self.rel_linf }
+    }
 }
 
 /// The known errors of a layer.
@@ -37,10 +72,8 @@ pub struct LayerErrors {
     pub name: String,
     /// The reference's name.
     pub reference: String,
-    /// The largest error of all measured runs.
-    pub largest: Figures,
-    /// The smallest.
-    pub smallest: Figures,
+    /// By the conditions under which the program gives the same bits, such as `x86_64 avx2`.
+    pub errors: BTreeMap<String, KnownError>,
 }
 
 /// The known errors of a program on one set under one profile.
@@ -49,12 +82,8 @@ pub struct LayerErrors {
 pub struct Baseline {
     /// [`SCHEMA_VERSION`].
     pub schema_version: u32,
-    /// The reference set.
-    pub set: String,
-    /// The profile.
-    pub profile: String,
-    /// What was measured.
-    pub measured: Measured,
+    /// The set and the profile.
+    pub subject: Subject,
     /// In the order of execution.
     pub layers: Vec<LayerErrors>,
 }
@@ -75,70 +104,127 @@ pub struct Change {
 /// What became of a layer since its baseline.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Trend {
-    /// By more than its spread allows.
+    /// In one metric or both, by more than is allowed; the metric that is worse by most.
     Worse(Change),
-    /// By more than the spread allows too.
+    /// Not worse, and better by more than is allowed; the metric that is better by most.
     Better(Change),
     /// Neither.
     Same,
 }
 
 impl LayerErrors {
-    /// Holds a run's errors against the baseline; the worse figure decides. `measured`: the baseline was measured under
-    /// the run's conditions, among others.
-    pub fn trend(&self, new: Figures, measured: bool) -> Trend {
-        let more = if measured { 1.0 } else { UNMEASURED };
-        let change = |metric, largest: f64, smallest: f64, new: f64, (least, most): (f64, f64)| {
-            // Errors this small are rounding of the stored reference.
-            let floor = crate::tolerance::STORAGE_FLOOR / 2.0;
-            let (old, smallest) = (largest.max(floor), smallest.max(floor));
-            Change { metric, old, new, allowed: more * (old / smallest).powi(2).clamp(least, most) }
-        };
-        let changes = [
-            change("rel_l2", self.largest.rel_l2, self.smallest.rel_l2, new.rel_l2, REL_L2_ALLOWED),
-            change("rel_linf", self.largest.rel_linf, self.smallest.rel_linf, new.rel_linf, REL_LINF_ALLOWED),
+    /// Holds a run's errors against the baseline, under the run's conditions or, where those were not measured, against
+    /// the range of all that were.
+    pub fn trend(&self, new: Figures, conditions: &str) -> Trend {
+        type Of = fn(Figures) -> f64;
+        let metrics: [(_, Of, _); 2] = [
+            ("rel_l2", |figures| figures.rel_l2, REL_L2_ALLOWED),
+            ("rel_linf", |figures| figures.rel_linf, REL_LINF_ALLOWED),
         ];
-        let holds = |change: &&Change| change.new <= change.old * change.allowed;
-        if let Some(worse) = changes.iter().find(|change| !holds(change)) {
-            return Trend::Worse(*worse);
+        // With each change by which factor it is worse than the largest known error, and better than the smallest.
+        let changes = metrics.map(|(metric, of, (least, most))| {
+            let known = |error: &KnownError| of(error.figures()).max(ROUNDING);
+            let (largest, smallest, allowed) = match self.errors.get(conditions) {
+                Some(error) => (known(error), known(error), MEASURED_ALLOWED),
+                None => {
+                    let largest = self.errors.values().map(known).fold(ROUNDING, f64::max);
+                    let smallest = self.errors.values().map(known).fold(largest, f64::min);
+                    (largest, smallest, (largest / smallest).powi(2).clamp(least, most))
+                }
+            };
+            let new = of(new);
+            let worse = if new.is_nan() { f64::INFINITY } else { new / largest };
+            let better = smallest / new.max(ROUNDING);
+            (Change { metric, old: largest, new, allowed }, worse, better)
+        });
+        let breaks = |(change, worse, _): &(Change, f64, f64)| *worse > change.allowed;
+        let worst = changes.into_iter().filter(breaks).max_by(|a, b| a.1.total_cmp(&b.1));
+        if let Some((change, ..)) = worst {
+            return Trend::Worse(change);
         }
-        let better = |change: &Change| change.new < self_smallest(change, self) / change.allowed;
-        match changes.iter().all(better) {
-            true => Trend::Better(changes[0]),
-            false => Trend::Same,
+        let gains = |(change, _, better): &(Change, f64, f64)| *better > change.allowed;
+        match changes.into_iter().filter(gains).max_by(|a, b| a.2.total_cmp(&b.2)) {
+            Some((change, ..)) => Trend::Better(change),
+            None => Trend::Same,
         }
     }
 }
 
-/// The smallest error that was measured of a change's metric.
-fn self_smallest(change: &Change, layer: &LayerErrors) -> f64 {
-    match change.metric {
-        "rel_l2" => layer.smallest.rel_l2,
-        _ => layer.smallest.rel_linf,
-    }
+/// A layer whose measured errors are not those that were accepted.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Difference {
+    /// The candidate's name.
+    pub name: String,
+    /// The reference's name.
+    pub reference: String,
+    /// What was accepted; `None` for a layer that is new.
+    pub old: Option<LayerErrors>,
+    /// What was measured; `None` for a layer that is gone.
+    pub new: Option<LayerErrors>,
 }
 
 impl Baseline {
-    /// Reads a baseline.
+    /// Reads a baseline, which must be of `subject`.
+    ///
+    /// # Errors
+    /// Files that are none or of something else, and errors that nothing can have been measured to have.
+    pub fn read(
+        path: &Path,
+        subject: &Subject,
+        days_until: &DaysUntil<'_>,
+    ) -> Result<Baseline, BaselineError> {
+        let baseline = Baseline::parse(path)?;
+        let unfit = |source| BaselineError::Subject { path: path.to_path_buf(), source };
+        baseline.subject.require(subject).map_err(unfit)?;
+        baseline.check(path, days_until)?;
+        Ok(baseline)
+    }
+
+    /// Reads a baseline as it is written, whatever it is of.
     ///
     /// # Errors
     /// Files that are none.
-    pub fn read(path: &Path) -> Result<Baseline, BaselineError> {
-        let bytes =
-            std::fs::read(path).map_err(|source| BaselineError::Io { path: path.to_path_buf(), source })?;
-        let baseline: Baseline = serde_json::from_slice(&bytes)
-            .map_err(|source| BaselineError::Json { path: path.to_path_buf(), source })?;
-        if baseline.schema_version != SCHEMA_VERSION {
-            return Err(BaselineError::Version { path: path.to_path_buf(), found: baseline.schema_version });
+    pub fn parse(path: &Path) -> Result<Baseline, BaselineError> {
+        let path_buf = || path.to_path_buf();
+        let bytes = std::fs::read(path).map_err(|source| BaselineError::Io { path: path_buf(), source })?;
+        let json = |source| BaselineError::Json { path: path_buf(), source };
+        let Version { schema_version: found } = serde_json::from_slice(&bytes).map_err(json)?;
+        if found != SCHEMA_VERSION {
+            return Err(BaselineError::Version { path: path_buf(), found });
         }
-        for layer in &baseline.layers {
-            let (a, b) = (layer.largest, layer.smallest);
-            let sound = |x: f64| x.is_finite() && x >= 0.0;
-            if ![a.rel_l2, a.rel_linf, b.rel_l2, b.rel_linf].into_iter().all(sound) {
-                return Err(BaselineError::Figures { path: path.to_path_buf(), layer: layer.name.clone() });
+        serde_json::from_slice(&bytes).map_err(json)
+    }
+
+    /// Refuses errors that nothing can have been measured to have.
+    ///
+    /// # Errors
+    /// The first of them.
+    pub fn check(&self, path: &Path, days_until: &DaysUntil<'_>) -> Result<(), BaselineError> {
+        let unsound = |what: String, expected, found: String| {
+            Err(BaselineError::Unsound { path: path.to_path_buf(), what, expected, found })
+        };
+        if let Some((name, reference)) = duplicate(self.layers.iter().map(|l| (&l.name, &l.reference))) {
+            return unsound(format!("`{name}`"), "one entry for each pair", format!("two of {reference}"));
+        }
+        for layer in &self.layers {
+            if layer.errors.is_empty() {
+                let what = format!("`{}`", layer.name);
+                return unsound(what, "errors of at least one instruction set", "none".into());
+            }
+            for (conditions, error) in &layer.errors {
+                let what = || format!("`{}` on {conditions}", layer.name);
+                let sound = |figure: &f64| (0.0..=MAX_ERROR).contains(figure);
+                if let Some(found) = [error.rel_l2, error.rel_linf].into_iter().find(|figure| !sound(figure)) {
+                    return unsound(what(), "figures from 0 to 1", format!("{found:e}"));
+                }
+                // A day more than today: elsewhere it may be tomorrow.
+                if days_until(&error.date).is_none_or(|days| days > 1) {
+                    let found = format!("`{}`", error.date);
+                    return unsound(what(), "a day that is past, such as 2026-11-24", found);
+                }
             }
         }
-        Ok(baseline)
+        Ok(())
     }
 
     /// Writes a baseline as a whole.
@@ -157,14 +243,56 @@ impl Baseline {
         self.layers.iter().find(|layer| layer.name == name && layer.reference == reference)
     }
 
-    /// This baseline with the layers of `pending` that are accepted; those that `pending` has no more are gone.
-    pub fn with_accepted(&self, pending: &Baseline, accepted: &dyn Fn(&LayerErrors) -> bool) -> Baseline {
-        let layers = pending.layers.iter().filter_map(|new| match self.layer(&new.name, &new.reference) {
-            Some(old) if !accepted(new) => Some(old.clone()),
-            None if !accepted(new) => None,
-            _ => Some(new.clone()),
-        });
-        Baseline { layers: layers.collect(), ..pending.clone() }
+    /// What was measured here, with what `older` knows of conditions that were not measured this time.
+    pub fn with_conditions_of(mut self, older: &Baseline) -> Baseline {
+        for layer in &mut self.layers {
+            if let Some(old) = older.layer(&layer.name, &layer.reference) {
+                for (conditions, error) in &old.errors {
+                    layer.errors.entry(conditions.clone()).or_insert_with(|| error.clone());
+                }
+            }
+        }
+        self
+    }
+
+    /// The layers of `measured` whose errors are not those of this baseline, and those of this baseline that it has no
+    /// more, in the order of execution. The day of a measurement is no difference.
+    pub fn differences(&self, measured: &Baseline) -> Vec<Difference> {
+        let difference = |name: &str, reference: &str| Difference {
+            name: name.to_string(),
+            reference: reference.to_string(),
+            old: self.layer(name, reference).cloned(),
+            new: measured.layer(name, reference).cloned(),
+        };
+        let figures = |layer: &LayerErrors| -> Vec<(String, Figures)> {
+            layer.errors.iter().map(|(conditions, error)| (conditions.clone(), error.figures())).collect()
+        };
+        let all = measured.layers.iter().map(|layer| difference(&layer.name, &layer.reference));
+        let gone = self.layers.iter().map(|layer| difference(&layer.name, &layer.reference));
+        let gone = gone.filter(|difference| difference.new.is_none());
+        all.filter(|d| d.old.as_ref().map(figures) != d.new.as_ref().map(figures)).chain(gone).collect()
+    }
+
+    /// Puts the layers of `other` in the place of this baseline's own, for the pairs of `differences`: changed, added where
+    /// they stand in `other`, or taken out.
+    pub fn take(&mut self, other: &Baseline, differences: &[&Difference]) {
+        for Difference { name, reference, .. } in differences {
+            let place = |layers: &[LayerErrors], name: &str, reference: &str| {
+                layers.iter().position(|layer| layer.name == name && layer.reference == reference)
+            };
+            match (place(&self.layers, name, reference), other.layer(name, reference)) {
+                (Some(own), Some(layer)) => self.layers[own] = layer.clone(),
+                (Some(own), None) => {
+                    self.layers.remove(own);
+                }
+                (None, Some(layer)) => {
+                    let before = other.layers.iter().take_while(|before| *before != layer);
+                    let behind = before.filter_map(|before| place(&self.layers, &before.name, &before.reference)).max();
+                    self.layers.insert(behind.map_or(0, |behind| behind + 1), layer.clone());
+                }
+                (None, None) => {}
+            }
+        }
     }
 }
 
@@ -176,59 +304,134 @@ mod tests {
         Figures { rel_l2, rel_linf }
     }
 
-    fn layer(name: &str, largest: Figures, smallest: Figures) -> LayerErrors {
-        LayerErrors { name: name.into(), reference: name.into(), largest, smallest }
+    fn errors(of: &[(&str, f64, f64)]) -> BTreeMap<String, KnownError> {
+        let error = |(conditions, rel_l2, rel_linf): &(&str, f64, f64)| {
+            let (date, program) = ("2026-11-24".to_string(), "p 1".to_string());
+            (conditions.to_string(), KnownError { rel_l2: *rel_l2, rel_linf: *rel_linf, date, program })
+        };
+        of.iter().map(error).collect()
+    }
+
+    fn layer(name: &str, of: &[(&str, f64, f64)]) -> LayerErrors {
+        LayerErrors { name: name.into(), reference: name.into(), errors: errors(of) }
+    }
+
+    fn baseline(layers: Vec<LayerErrors>) -> Baseline {
+        let subject = Subject { set: "s".into(), profile: "f32".into(), manifest_sha256: "12ab".into() };
+        Baseline { schema_version: SCHEMA_VERSION, subject, layers }
     }
 
     #[test]
-    fn a_layer_is_worse_by_more_than_its_spread_allows() {
-        // On what was not measured a quarter more is allowed.
-        let known = layer("a", figures(1e-6, 1e-6), figures(1e-6, 1e-6));
-        assert!(matches!(known.trend(figures(1.8e-6, 1e-6), true), Trend::Worse(_)));
-        assert_eq!(known.trend(figures(1.8e-6, 1e-6), false), Trend::Same);
-        assert!(matches!(known.trend(figures(3e-6, 1e-6), false), Trend::Worse(_)));
-        // 1.2 squared is under 1.5, which is always allowed.
-        let known = layer("a", figures(1.2e-6, 1.2e-6), figures(1e-6, 1e-6));
-        assert_eq!(known.trend(figures(1.7e-6, 1e-6), true), Trend::Same);
-        let Trend::Worse(change) = known.trend(figures(1.9e-6, 1e-6), true) else { panic!("expected worse") };
-        assert_eq!((change.metric, change.old, change.new, change.allowed), ("rel_l2", 1.2e-6, 1.9e-6, 1.5));
-        assert!(matches!(known.trend(figures(1e-6, 3.6e-6), true), Trend::Worse(_)));
-        let wide = layer("a", figures(1e-5, 1e-5), figures(1e-6, 1e-6));
-        assert_eq!(wide.trend(figures(1.9e-5, 1e-5), true), Trend::Same);
-        assert!(matches!(wide.trend(figures(2.1e-5, 1e-5), true), Trend::Worse(_)));
+    fn what_was_measured_may_hardly_worsen_in_either_metric() {
+        let known = layer("a", &[("one", 1e-6, 4e-6), ("two", 2e-6, 8e-6)]);
+        assert_eq!(known.trend(figures(1.04e-6, 4.1e-6), "one"), Trend::Same);
+        let metric = |new, conditions| match known.trend(new, conditions) {
+            Trend::Worse(change) => change.metric,
+            other => panic!("expected worse, found {other:?}"),
+        };
+        assert_eq!(metric(figures(1.06e-6, 4e-6), "one"), "rel_l2");
+        assert_eq!(metric(figures(1e-6, 4.3e-6), "one"), "rel_linf");
+        // Three times worse in one metric, while the other is much better.
+        assert_eq!(metric(figures(3e-6, 1e-6), "one"), "rel_l2");
+        assert_eq!(metric(figures(1e-7, 12e-6), "one"), "rel_linf");
+        assert_eq!(metric(figures(6e-6, 8e-6), "two"), "rel_l2");
+    }
+
+    #[test]
+    fn what_was_not_measured_may_be_as_far_off_as_the_measured_are_apart() {
+        let near = layer("a", &[("one", 1e-6, 1e-6)]);
+        assert_eq!(near.trend(figures(1.8e-6, 3e-6), "other"), Trend::Same);
+        assert!(matches!(near.trend(figures(2e-6, 1e-6), "other"), Trend::Worse(_)));
+        assert!(matches!(near.trend(figures(1e-6, 3.2e-6), "other"), Trend::Worse(_)));
+        let far = layer("a", &[("one", 1e-6, 1e-6), ("two", 1e-5, 1e-5)]);
+        assert_eq!(far.trend(figures(2.4e-5, 4.9e-5), "other"), Trend::Same);
+        assert!(matches!(far.trend(figures(2.6e-5, 1e-5), "other"), Trend::Worse(_)));
+        // The metric that breaks its bound is named, though the other is worse by a larger factor.
+        let Trend::Worse(change) = near.trend(figures(2e-6, 3e-6), "other") else { panic!("expected worse") };
+        assert_eq!((change.metric, change.allowed), ("rel_l2", REL_L2_ALLOWED.0));
     }
 
     #[test]
     fn nan_is_worse() {
-        let known = layer("a", figures(1e-6, 1e-6), figures(1e-6, 1e-6));
-        assert!(matches!(known.trend(figures(f64::NAN, 0.0), true), Trend::Worse(_)));
+        let known = layer("a", &[("one", 1e-6, 1e-6)]);
+        for conditions in ["one", "other"] {
+            assert!(matches!(known.trend(figures(f64::NAN, 0.0), conditions), Trend::Worse(_)));
+            assert!(matches!(known.trend(figures(0.0, f64::NAN), conditions), Trend::Worse(_)));
+        }
     }
 
     #[test]
     fn a_layer_that_improves_is_told() {
-        let known = layer("a", figures(1e-6, 1e-6), figures(1e-6, 1e-6));
-        assert!(matches!(known.trend(figures(3e-7, 3e-7), true), Trend::Better(_)));
-        assert_eq!(known.trend(figures(3e-7, 9e-7), true), Trend::Same);
+        let known = layer("a", &[("one", 1e-6, 1e-6)]);
+        let Trend::Better(change) = known.trend(figures(9e-7, 1e-6), "one") else { panic!("expected better") };
+        assert_eq!((change.metric, change.old, change.new), ("rel_l2", 1e-6, 9e-7));
+        let exact = layer("a", &[("one", 0.0, 0.0)]);
+        assert_eq!(exact.trend(figures(0.0, 0.0), "one"), Trend::Same);
     }
 
     #[test]
-    fn only_what_is_accepted_changes() {
-        let baseline = |layers| Baseline {
-            schema_version: SCHEMA_VERSION,
-            set: "s".into(),
-            profile: "f32".into(),
-            measured: Measured {
-                date: "2026-11-24".into(),
-                versions: Default::default(),
-                instruction_sets: Vec::new(),
-                threads: Vec::new(),
-            },
-            layers,
+    fn only_what_is_accepted_changes_and_the_rest_stays_pending() {
+        let (one, two) = ([("x", 0.1, 0.1)], [("x", 0.2, 0.2)]);
+        let at = |names: &[&str], of| names.iter().map(|name| layer(name, of)).collect::<Vec<_>>();
+        let mut accepted = baseline(at(&["a", "b", "c", "gone", "lost"], &one));
+        let mut pending = baseline(at(&["a", "new", "b", "newer"], &two));
+        pending.layers.push(layer("c", &one));
+        let differences = accepted.differences(&pending);
+        let names: Vec<&str> = differences.iter().map(|difference| difference.name.as_str()).collect();
+        assert_eq!(names, ["a", "new", "b", "newer", "gone", "lost"]);
+        let of = |names: &[&str]| -> Vec<&Difference> {
+            differences.iter().filter(|difference| names.contains(&difference.name.as_str())).collect()
         };
-        let (one, two) = (figures(1.0, 1.0), figures(2.0, 2.0));
-        let old = baseline(vec![layer("a", one, one), layer("b", one, one), layer("gone", one, one)]);
-        let new = baseline(vec![layer("a", two, two), layer("b", two, two), layer("new", two, two)]);
-        let merged = old.with_accepted(&new, &|layer| layer.name != "b");
-        assert_eq!(merged.layers, [layer("a", two, two), layer("b", one, one), layer("new", two, two)]);
+        let old = accepted.clone();
+        accepted.take(&pending, &of(&["a", "new", "gone"]));
+        pending.take(&old, &of(&["b", "lost"]));
+        let names = |baseline: &Baseline| {
+            let name = |layer: &LayerErrors| format!("{} {}", layer.name, layer.errors["x"].rel_l2);
+            baseline.layers.iter().map(name).collect::<Vec<_>>().join(", ")
+        };
+        assert_eq!(names(&accepted), "a 0.2, new 0.2, b 0.1, c 0.1, lost 0.1");
+        let left = accepted.differences(&pending);
+        assert_eq!(left.iter().map(|d| d.name.as_str()).collect::<Vec<_>>(), ["newer"]);
+    }
+
+    #[test]
+    fn what_was_not_measured_again_stays_known() {
+        let old = baseline(vec![layer("a", &[("one", 0.1, 0.1), ("two", 0.1, 0.1)])]);
+        let new = baseline(vec![layer("a", &[("one", 0.2, 0.2)])]).with_conditions_of(&old);
+        assert_eq!(new.layers, [layer("a", &[("one", 0.2, 0.2), ("two", 0.1, 0.1)])]);
+        assert_eq!(old.differences(&new).len(), 1);
+    }
+
+    #[test]
+    fn errors_that_cannot_have_been_measured_are_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("e.json");
+        let sound = baseline(vec![layer("a", &[("one", 0.1, 0.1)])]);
+        let days_until = |date: &str| date.strip_prefix("2026-11-").map(|day| day.parse::<i64>().unwrap() - 24);
+        let read = |change: &dyn Fn(&mut Baseline)| {
+            let mut baseline = sound.clone();
+            change(&mut baseline);
+            baseline.write(&path).unwrap();
+            let read = Baseline::read(&path, &sound.subject, &days_until);
+            read.map_err(|error| error.to_string().replace(&path.display().to_string(), "e.json"))
+        };
+        assert_eq!(read(&|_| {}).unwrap(), sound);
+        let known = |baseline: &mut Baseline, change: fn(&mut KnownError)| {
+            change(baseline.layers[0].errors.get_mut("one").unwrap());
+        };
+        let messages = [
+            read(&|baseline| known(baseline, |error| error.rel_l2 = 1e300)),
+            read(&|baseline| known(baseline, |error| error.rel_linf = -1.0)),
+            read(&|baseline| known(baseline, |error| error.date = "2026-11-26".into())),
+            read(&|baseline| known(baseline, |error| error.date = "today".into())),
+            read(&|baseline| baseline.layers[0].errors.clear()),
+            read(&|baseline| baseline.layers.push(baseline.layers[0].clone())),
+            read(&|baseline| baseline.subject.profile = "bf16".into()),
+            read(&|baseline| baseline.schema_version = 1),
+        ];
+        insta::assert_snapshot!(messages.map(Result::unwrap_err).join("\n"));
+        std::fs::write(&path, "").unwrap();
+        let empty = Baseline::read(&path, &sound.subject, &days_until).unwrap_err().to_string();
+        assert!(empty.contains("expected known errors, found EOF"), "{empty}");
     }
 }

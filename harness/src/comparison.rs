@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use crate::baseline::Trend;
 use crate::exit_code;
+use crate::gap::Gap;
 use crate::layout::ShapeMismatch;
 use crate::mapping::{MinimumCoverage, Side};
 use crate::metrics::Metrics;
@@ -146,6 +147,8 @@ pub struct Comparison {
     pub ambiguous: Vec<Ambiguous>,
     /// Optional, and not there.
     pub absent: Vec<Absent>,
+    /// Pairs that a file of figures does not know, and entries of it without a pair.
+    pub gaps: Vec<Gap>,
     /// What must be compared at the least.
     pub minimum: MinimumCoverage,
     /// What kept the comparison from being made.
@@ -182,6 +185,7 @@ pub struct Summary {
     pub ambiguous: usize,
     pub ignored: usize,
     pub absent: usize,
+    pub gaps: usize,
 }
 
 impl std::ops::Add for Summary {
@@ -199,6 +203,7 @@ impl std::ops::Add for Summary {
             ambiguous: self.ambiguous + other.ambiguous,
             ignored: self.ignored + other.ignored,
             absent: self.absent + other.absent,
+            gaps: self.gaps + other.gaps,
         }
     }
 }
@@ -219,6 +224,7 @@ impl Comparison {
             ambiguous: self.ambiguous.len(),
             ignored: self.ignored.len(),
             absent: self.absent.len(),
+            gaps: self.gaps.len(),
         }
     }
 
@@ -229,7 +235,8 @@ impl Comparison {
             || self.shortfall().is_some()
             || summary.missing > 0
             || summary.unmapped > 0
-            || summary.ambiguous > 0;
+            || summary.ambiguous > 0
+            || summary.gaps > 0;
         let coverage = uncovered.then_some(exit_code::COVERAGE);
         let obstacle = self.obstacle.as_ref().map(|obstacle| obstacle.exit_code);
         let codes = self.layers.iter().map(Layer::exit_code).chain(coverage).chain(obstacle);

@@ -105,6 +105,11 @@ impl Reference {
         self.manifest.as_ref().map(|(_, manifest)| manifest)
     }
 
+    /// The set's folder and the file of its manifest, where there is one.
+    pub fn manifest_path(&self) -> Option<(&Path, PathBuf)> {
+        self.manifest.as_ref().map(|(root, _)| (root.as_path(), root.join(manifest::FILE_NAME)))
+    }
+
     /// The weights that the set was made with.
     pub fn weights(&self) -> Option<PathBuf> {
         self.manifest.as_ref().map(|(root, manifest)| root.join(&manifest.weights.file))

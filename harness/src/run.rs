@@ -17,6 +17,7 @@ use crate::tensor::{Tensor, unravel};
 use crate::tolerance::{Derived, Tolerance};
 use crate::tolerances::{Figures, Tolerances};
 use crate::verdict::judge;
+use crate::waiver::Waiver;
 
 /// What both kinds of run share.
 #[derive(Clone, Copy)]
@@ -29,10 +30,8 @@ pub struct Terms<'a> {
     pub reference: &'a Reference,
     /// Derived tolerances of the reference set, where there are any.
     pub tolerances: Option<&'a Tolerances>,
-    /// The errors that the candidate is known to have on it, where they are known.
-    pub baseline: Option<&'a Baseline>,
-    /// Whether the baseline was measured under the conditions of this run, among others.
-    pub measured: bool,
+    /// The errors that the candidate is known to have on it, where they are known, with the conditions of this run.
+    pub baseline: Option<(&'a Baseline, &'a str)>,
 }
 
 impl<'a> Terms<'a> {
@@ -139,19 +138,24 @@ impl<'a> Terms<'a> {
     /// What a pair is judged by.
     pub(crate) fn tolerance(&self, pair: &Pair) -> Tolerance {
         let derived = self.tolerances.and_then(|tolerances| tolerances.layer(pair.name(), &pair.reference));
-        let derived = derived.map(|layer| Derived { tolerance: layer.tolerance, floor: layer.floor() });
+        let derived = derived.map(|layer| Derived {
+            tolerance: layer.tolerance,
+            floor: layer.floor(),
+            waivers: layer.waivers.clone(),
+        });
         Tolerance { derived, ..self.mapping.tolerance(&self.mapping.rules[pair.rule], self.profile) }
     }
 
     fn trend(&self, pair: &Pair, metrics: &Metrics) -> Option<Trend> {
-        let known = self.baseline?.layer(pair.name(), &pair.reference)?;
+        let (baseline, conditions) = self.baseline?;
+        let known = baseline.layer(pair.name(), &pair.reference)?;
         // Of an all-zero reference no relative figure exists; any other undefined one is a failure.
         let undefined = if metrics.zero_reference { 0.0 } else { f64::NAN };
         let new = Figures {
             rel_l2: metrics.rel_l2.unwrap_or(undefined),
             rel_linf: metrics.rel_linf.unwrap_or(undefined),
         };
-        Some(known.trend(new, self.measured))
+        Some(known.trend(new, conditions))
     }
 
     fn comparison(&self, pairing: Pairing, layers: Vec<Layer>, candidate: Origin) -> Comparison {
@@ -164,6 +168,15 @@ impl<'a> Terms<'a> {
             for (name, lengths) in &pairing.lengths {
                 let lengths = lengths.as_slice();
                 remarks.push(format!("`{name}` counts over {lengths:?}, as the reference's names show"));
+            }
+        }
+        for layer in &layers {
+            let criteria = layer.compared().map(|compared| &compared.judgement.criteria);
+            for criterion in criteria.into_iter().flatten() {
+                if let Some(Waiver { reason, expires }) = &criterion.waiver {
+                    let (name, metric) = (layer.pair_name(), criterion.name);
+                    remarks.push(format!("{name}: {metric} is judged by a waiver until {expires}: {reason}"));
+                }
             }
         }
         let path = self.mapping.path.display().to_string();
@@ -182,6 +195,7 @@ impl<'a> Terms<'a> {
             unmapped: pairing.unmapped,
             ambiguous: pairing.ambiguous,
             absent: pairing.absent,
+            gaps: Vec::new(),
             minimum: self.mapping.coverage,
             obstacle: None,
             not_as_recorded: Vec::new(),

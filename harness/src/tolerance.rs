@@ -1,6 +1,7 @@
 //! How far a layer may be from its reference.
 
 use crate::tolerances::Figures;
+use crate::waiver::{Waiver, Waivers};
 
 /// Limits that a layer must keep; one that is `None` is not asked for.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -71,7 +72,7 @@ impl NoiseFloor {
 }
 
 /// The tolerance of one layer under one profile.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Tolerance {
     /// The rule's own limits; they come first.
     pub rule: Limits,
@@ -84,12 +85,14 @@ pub struct Tolerance {
 }
 
 /// Derived limits of a layer.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Derived {
     /// The limits.
     pub tolerance: Figures,
     /// What they are multiples of.
     pub floor: Figures,
+    /// Which of them are waived.
+    pub waivers: Waivers,
 }
 
 /// Where a limit came from.
@@ -114,7 +117,7 @@ pub enum Basis {
 }
 
 /// What holds for one layer.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Resolved {
     /// The limits.
     pub limits: Limits,
@@ -122,6 +125,8 @@ pub struct Resolved {
     pub rel_l2: Basis,
     /// Where that of `rel_linf` came from.
     pub rel_linf: Basis,
+    /// Which of the two are waived.
+    pub waivers: Waivers,
 }
 
 /// Half a unit in the last place of f32: references are stored rounded to it, so no floor is lower.
@@ -151,7 +156,15 @@ impl Tolerance {
         let (rel_linf, rel_linf_basis) =
             figure(|f| f.rel_linf, rule.rel_linf, factors.rel_linf, profile.rel_linf);
         let limits = Limits { rel_l2, rel_linf, ..self.profile.overridden_by(rule) };
-        Resolved { limits, rel_l2: rel_l2_basis, rel_linf: rel_linf_basis }
+        let waived = |basis: Basis, of: fn(&Waivers) -> &Option<Waiver>| match (basis, &self.derived) {
+            (Basis::Derived { .. }, Some(derived)) => of(&derived.waivers).clone(),
+            _ => None,
+        };
+        let waivers = Waivers {
+            rel_l2: waived(rel_l2_basis, |waivers| &waivers.rel_l2),
+            rel_linf: waived(rel_linf_basis, |waivers| &waivers.rel_linf),
+        };
+        Resolved { limits, rel_l2: rel_l2_basis, rel_linf: rel_linf_basis, waivers }
     }
 }
 
@@ -194,7 +207,11 @@ mod tests {
     #[test]
     fn what_was_derived_comes_before_multiples_of_the_floor() {
         let figures = |x: f64| Figures { rel_l2: x, rel_linf: x };
-        let derived = Some(Derived { tolerance: figures(6e-6), floor: figures(2e-6) });
+        let derived = Some(Derived {
+            tolerance: figures(6e-6),
+            floor: figures(2e-6),
+            waivers: Waivers::default(),
+        });
         let tolerance = Tolerance { derived, times_floor: times_four(), ..Tolerance::default() };
         let resolved = tolerance.resolve(Some(&FLOOR));
         assert_eq!((resolved.limits.rel_l2, resolved.limits.rel_linf), (Some(6e-6), Some(6e-6)));

@@ -1,17 +1,30 @@
 //! Derived tolerances of a reference set, as data: limit = k times a measured floor, with what it was measured on.
 //!
-//! The floor of a layer is the larger of the reference's own noise floor (its f32 run against its f64 run) and the
-//! largest difference between runs of one program that differ only in instruction set or thread count.
+//! The floor of a layer is the larger of the reference's own noise floor (its run in the profile's precision against its
+//! f64 run) and the largest difference between runs of one program that differ only in instruction set.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use crate::subject::{DaysUntil, Subject, SubjectError, duplicate};
+use crate::waiver::{self, Waiver, WaiverError, Waivers};
+
 /// The version of the schema that this program reads and writes.
-pub const SCHEMA_VERSION: u32 = 1;
+pub const SCHEMA_VERSION: u32 = 2;
 /// A tolerance of more than this many floors sees too little.
 pub const MAX_FACTOR: f64 = 16.0;
+
+/// How far a stored tolerance may be from k times its floor: the rounding of its digits.
+const EXACT: f64 = 1e-9;
+/// A floor of more than this says that nothing was measured.
+const MAX_FLOOR: f64 = 0.5;
+
+#[derive(Deserialize)]
+struct Version {
+    schema_version: u32,
+}
 
 /// Tolerances that cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -21,19 +34,29 @@ pub enum TolerancesError {
     Io { path: PathBuf, source: std::io::Error },
     #[error("{}: expected derived tolerances, found {source}", path.display())]
     Json { path: PathBuf, source: serde_json::Error },
-    #[error("{}: expected schema_version {SCHEMA_VERSION}, found {found}; derive them anew", path.display())]
+    #[error("{}: expected schema_version {SCHEMA_VERSION}, found {found}", path.display())]
     Version { path: PathBuf, found: u32 },
+    #[error("{}: {source}", path.display())]
+    Subject { path: PathBuf, source: SubjectError },
+    #[error("{}: {what}: expected {expected}, found {found}", path.display())]
+    Unsound { path: PathBuf, what: String, expected: &'static str, found: String },
+    #[error("{}: `{layer}`: {metric} {tolerance:e} is not k ({k}) times its floor of {floor:e}, and has no waiver", path.display())]
+    NotDerived { path: PathBuf, layer: String, metric: &'static str, tolerance: f64, k: f64, floor: f64 },
     #[error(
-        "{}: `{layer}`: {metric} {tolerance:e} is {} its floor of {floor:e}; derive it anew, or give it a waiver with a \
-         reason and an expiry date",
+        "{}: `{layer}`: {metric} {tolerance:e} is {} its floor of {floor:e}; it needs a smaller k, or a waiver with a reason \
+         and an expiry date",
         path.display(),
         if tolerance < floor { "under".to_string() } else { format!("more than {MAX_FACTOR} times") }
     )]
     OutOfBounds { path: PathBuf, layer: String, metric: &'static str, tolerance: f64, floor: f64 },
-    #[error("{}: `{layer}`: the waiver expired on {expires} ({reason}); derive the tolerance anew", path.display())]
-    Expired { path: PathBuf, layer: String, expires: String, reason: String },
-    #[error("{}: `{layer}`: expected a waiver with a reason and a date such as 2026-12-31, found `{found}`", path.display())]
-    Waiver { path: PathBuf, layer: String, found: String },
+    #[error(
+        "{}: `{layer}`: {metric} {tolerance:e} is more than {} times its noise floor of {floor:e}, which no waiver allows",
+        path.display(),
+        waiver::MAX_FACTOR
+    )]
+    BeyondWaiving { path: PathBuf, layer: String, metric: &'static str, tolerance: f64, floor: f64 },
+    #[error("{}: `{layer}`: the waiver of {metric}: {source}", path.display())]
+    Waiver { path: PathBuf, layer: String, metric: &'static str, source: WaiverError },
 }
 
 /// A figure for each metric that layers are judged by.
@@ -58,16 +81,6 @@ impl Figures {
     }
 }
 
-/// A tolerance out of bounds, for a time.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Waiver {
-    /// Why it must be so.
-    pub reason: String,
-    /// The last day, such as `2026-12-31`.
-    pub expires: String,
-}
-
 /// The tolerance of one layer.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -82,9 +95,9 @@ pub struct LayerTolerance {
     pub spread: Figures,
     /// `k` times the larger of both.
     pub tolerance: Figures,
-    /// Where the tolerance is out of bounds.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub waiver: Option<Waiver>,
+    /// Where the tolerance is another one.
+    #[serde(default, skip_serializing_if = "Waivers::is_empty")]
+    pub waivers: Waivers,
 }
 
 impl LayerTolerance {
@@ -116,10 +129,8 @@ pub struct Measured {
 pub struct Tolerances {
     /// [`SCHEMA_VERSION`].
     pub schema_version: u32,
-    /// The reference set.
-    pub set: String,
-    /// The profile.
-    pub profile: String,
+    /// The set and the profile.
+    pub subject: Subject,
     /// What they were measured with.
     pub measured: Measured,
     /// Multiples of the floor.
@@ -143,38 +154,73 @@ impl Tolerances {
             noise_floor,
             spread,
             tolerance: noise_floor,
-            waiver: None,
+            waivers: Waivers::default(),
         };
         let floor = layer.floor();
         layer.tolerance = Figures { rel_l2: k.rel_l2 * floor.rel_l2, rel_linf: k.rel_linf * floor.rel_linf };
         layer
     }
 
-    /// Reads tolerances; `today` such as `2026-11-24`.
+    /// Reads tolerances, which must be of `subject` and sound today.
     ///
     /// # Errors
-    /// Files that are none, and tolerances out of bounds without a waiver that still holds.
-    pub fn read(path: &Path, today: &str) -> Result<Tolerances, TolerancesError> {
-        let io = |source| TolerancesError::Io { path: path.to_path_buf(), source };
-        let bytes = std::fs::read(path).map_err(io)?;
-        let json = |source| TolerancesError::Json { path: path.to_path_buf(), source };
-        let tolerances: Tolerances = serde_json::from_slice(&bytes).map_err(json)?;
-        if tolerances.schema_version != SCHEMA_VERSION {
-            return Err(TolerancesError::Version {
-                path: path.to_path_buf(),
-                found: tolerances.schema_version,
-            });
-        }
-        tolerances.check(path, today)?;
+    /// Files that are none or of something else, tolerances that were not derived or are out of bounds, without a waiver
+    /// that holds.
+    pub fn read(
+        path: &Path,
+        subject: &Subject,
+        days_until: &DaysUntil<'_>,
+    ) -> Result<Tolerances, TolerancesError> {
+        let tolerances = Tolerances::parse(path)?;
+        let unfit = |source| TolerancesError::Subject { path: path.to_path_buf(), source };
+        tolerances.subject.require(subject).map_err(unfit)?;
+        tolerances.check(path, days_until)?;
         Ok(tolerances)
     }
 
-    /// Refuses tolerances out of bounds without a waiver that still holds on `today`.
+    /// Reads tolerances as they are written, whatever they are of.
     ///
     /// # Errors
-    /// The first of them.
-    pub fn check(&self, path: &Path, today: &str) -> Result<(), TolerancesError> {
-        self.layers.iter().try_for_each(|layer| layer.check(path, today))
+    /// Files that are none.
+    pub fn parse(path: &Path) -> Result<Tolerances, TolerancesError> {
+        let path_buf = || path.to_path_buf();
+        let bytes = std::fs::read(path).map_err(|source| TolerancesError::Io { path: path_buf(), source })?;
+        let json = |source| TolerancesError::Json { path: path_buf(), source };
+        let Version { schema_version: found } = serde_json::from_slice(&bytes).map_err(json)?;
+        if found != SCHEMA_VERSION {
+            return Err(TolerancesError::Version { path: path_buf(), found });
+        }
+        serde_json::from_slice(&bytes).map_err(json)
+    }
+
+    /// Refuses tolerances that are not what they say: k times a measured floor, within bounds, or waived today.
+    ///
+    /// # Errors
+    /// The first that is not.
+    pub fn check(&self, path: &Path, days_until: &DaysUntil<'_>) -> Result<(), TolerancesError> {
+        let unsound = |what: &str, expected, found: String| {
+            Err(TolerancesError::Unsound { path: path.to_path_buf(), what: what.to_string(), expected, found })
+        };
+        let Measured { date, instruction_sets, threads, .. } = &self.measured;
+        // A day more than today: elsewhere it may be tomorrow.
+        if days_until(date).is_none_or(|days| days > 1) {
+            return unsound("measured.date", "a day that is past, such as 2026-11-24", format!("`{date}`"));
+        }
+        if instruction_sets.is_empty() || threads.is_empty() {
+            return unsound("measured", "instruction sets and thread counts that were run", "none".into());
+        }
+        for (what, k) in [("k.rel_l2", self.k.rel_l2), ("k.rel_linf", self.k.rel_linf)] {
+            if !(1.0..=MAX_FACTOR).contains(&k) {
+                return unsound(what, "a multiple of the floor from 1 to 16", k.to_string());
+            }
+        }
+        if self.layers.is_empty() {
+            return unsound("layers", "the layers of a model", "none".into());
+        }
+        if let Some((name, reference)) = duplicate(self.layers.iter().map(|l| (&l.name, &l.reference))) {
+            return unsound(name, "one entry for each pair", format!("two of {reference}"));
+        }
+        self.layers.iter().try_for_each(|layer| layer.check(path, self.k, days_until))
     }
 
     /// Writes tolerances as a whole, one line for each layer.
@@ -195,27 +241,35 @@ impl Tolerances {
 }
 
 impl LayerTolerance {
-    fn check(&self, path: &Path, today: &str) -> Result<(), TolerancesError> {
-        let (path, layer) = (path.to_path_buf(), self.name.clone());
-        if let Some(Waiver { reason, expires }) = &self.waiver {
-            if reason.trim().is_empty() || !is_date(expires) {
-                return Err(TolerancesError::Waiver { path, layer, found: format!("{reason}, {expires}") });
-            }
-            // Dates of this form sort as text.
-            if expires.as_str() < today {
-                let (expires, reason) = (expires.clone(), reason.clone());
-                return Err(TolerancesError::Expired { path, layer, expires, reason });
-            }
-            return Ok(());
-        }
-        let floor = self.floor();
-        // The spread raises the least that a tolerance may be, not the most.
-        let noise = LayerTolerance { spread: Figures { rel_l2: 0.0, rel_linf: 0.0 }, ..self.clone() }.floor();
-        let figures = [
-            ("rel_l2", self.tolerance.rel_l2, floor.rel_l2, noise.rel_l2),
-            ("rel_linf", self.tolerance.rel_linf, floor.rel_linf, noise.rel_linf),
+    fn check(&self, path: &Path, k: Figures, days_until: &DaysUntil<'_>) -> Result<(), TolerancesError> {
+        type Of = fn(&Figures) -> f64;
+        let metrics: [(_, Of, _); 2] = [
+            ("rel_l2", |figures| figures.rel_l2, &self.waivers.rel_l2),
+            ("rel_linf", |figures| figures.rel_linf, &self.waivers.rel_linf),
         ];
-        for (metric, tolerance, floor, noise) in figures {
+        // The spread raises the least that a tolerance may be, not the most.
+        let bare = LayerTolerance { spread: Figures { rel_l2: 0.0, rel_linf: 0.0 }, ..self.clone() };
+        for (metric, of, waiver) in metrics {
+            let (path, layer) = (path.to_path_buf(), self.name.clone());
+            let measured = [of(&self.noise_floor), of(&self.spread)];
+            let sound = |figure: &f64| (0.0..=MAX_FLOOR).contains(figure);
+            if let Some(found) = measured.into_iter().find(|figure| !sound(figure)) {
+                let what = format!("`{layer}`: floor and spread of {metric}");
+                let expected = "figures from 0 to 0.5";
+                return Err(TolerancesError::Unsound { path, what, expected, found: format!("{found:e}") });
+            }
+            let (tolerance, k) = (of(&self.tolerance), of(&k));
+            let (floor, noise) = (of(&self.floor()), of(&bare.floor()));
+            if let Some(waiver) = waiver {
+                self.check_waiver(metric, waiver, &path, days_until)?;
+                if !(0.0..=waiver::MAX_FACTOR * noise).contains(&tolerance) {
+                    return Err(TolerancesError::BeyondWaiving { path, layer, metric, tolerance, floor: noise });
+                }
+                continue;
+            }
+            if !((tolerance - k * floor).abs() <= EXACT * k * floor) {
+                return Err(TolerancesError::NotDerived { path, layer, metric, tolerance, k, floor });
+            }
             if !(floor..=MAX_FACTOR * noise).contains(&tolerance) {
                 let floor = if tolerance < floor { floor } else { noise };
                 return Err(TolerancesError::OutOfBounds { path, layer, metric, tolerance, floor });
@@ -223,56 +277,78 @@ impl LayerTolerance {
         }
         Ok(())
     }
-}
 
-/// Whether a text is a date such as `2026-12-31`.
-fn is_date(text: &str) -> bool {
-    let digits = |range: std::ops::Range<usize>| {
-        text.get(range).is_some_and(|t| t.bytes().all(|b| b.is_ascii_digit()))
-    };
-    text.len() == 10
-        && digits(0..4)
-        && digits(5..7)
-        && digits(8..10)
-        && [4, 7].iter().all(|at| text.as_bytes()[*at] == b'-')
+    fn check_waiver(
+        &self,
+        metric: &'static str,
+        waiver: &Waiver,
+        path: &Path,
+        days_until: &DaysUntil<'_>,
+    ) -> Result<(), TolerancesError> {
+        waiver.check(days_until).map_err(|source| {
+            let (path, layer) = (path.to_path_buf(), self.name.clone());
+            TolerancesError::Waiver { path, layer, metric, source }
+        })
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const TODAY: &str = "2026-11-24";
+    /// As if today were 2026-11-24, by the calendar of that November.
+    fn days_until(date: &str) -> Option<i64> {
+        let day: i64 = date.strip_prefix("2026-11-")?.parse().ok()?;
+        (1..=30).contains(&day).then_some(day - 24)
+    }
+
+    /// As above, and this one is far away.
+    fn calendar(date: &str) -> Option<i64> {
+        if date == "2027-12-31" { Some(402) } else { days_until(date) }
+    }
 
     fn figures(rel_l2: f64, rel_linf: f64) -> Figures {
         Figures { rel_l2, rel_linf }
     }
 
-    fn tolerances(change: impl FnOnce(&mut LayerTolerance)) -> Tolerances {
-        let mut layer =
-            Tolerances::derive("a", "b", figures(1e-6, 2e-6), figures(3e-6, 1e-6), figures(4.0, 8.0));
-        change(&mut layer);
-        Tolerances {
+    fn subject() -> Subject {
+        Subject { set: "s".into(), profile: "f32".into(), manifest_sha256: "12ab".into() }
+    }
+
+    fn tolerances(change: impl FnOnce(&mut Tolerances)) -> Tolerances {
+        let layer = Tolerances::derive("a", "b", figures(1e-6, 2e-6), figures(3e-6, 1e-6), figures(4.0, 8.0));
+        let mut tolerances = Tolerances {
             schema_version: SCHEMA_VERSION,
-            set: "s".into(),
-            profile: "f32".into(),
+            subject: subject(),
             measured: Measured {
-                date: TODAY.into(),
+                date: "2026-11-24".into(),
                 versions: BTreeMap::new(),
                 instruction_sets: vec!["portable".into()],
                 threads: vec![1],
             },
             k: figures(4.0, 8.0),
             layers: vec![layer],
-        }
+        };
+        change(&mut tolerances);
+        tolerances
+    }
+
+    fn layer(change: impl FnOnce(&mut LayerTolerance)) -> Tolerances {
+        tolerances(|tolerances| change(&mut tolerances.layers[0]))
     }
 
     fn read_back(tolerances: &Tolerances) -> Result<Tolerances, String> {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("t.json");
         tolerances.write(&path).unwrap();
-        Tolerances::read(&path, TODAY).map_err(|error| {
+        Tolerances::read(&path, &subject(), &calendar).map_err(|error| {
             error.to_string().replace(&folder.path().display().to_string(), "").replace(['/', '\\'], "")
         })
+    }
+
+    fn messages(cases: impl IntoIterator<Item = Tolerances>) -> String {
+        let messages = cases.into_iter().map(|case| read_back(&case).unwrap_err());
+        messages.collect::<Vec<_>>().join("\n")
     }
 
     #[test]
@@ -284,25 +360,61 @@ mod tests {
 
     #[test]
     fn tolerances_out_of_bounds_are_refused() {
-        let messages = [
-            read_back(&tolerances(|layer| layer.tolerance.rel_l2 = 2e-6)).unwrap_err(),
-            read_back(&tolerances(|layer| layer.tolerance.rel_linf = 1.0)).unwrap_err(),
-            read_back(&tolerances(|layer| layer.spread.rel_l2 = 1.0)).unwrap_err(),
-        ];
-        insta::assert_snapshot!(messages.join("\n"));
+        insta::assert_snapshot!(messages([
+            layer(|layer| layer.tolerance.rel_l2 = 2e-6),
+            layer(|layer| layer.tolerance.rel_linf = 1.0),
+            layer(|layer| layer.tolerance.rel_linf = f64::MAX),
+            layer(|layer| {
+                layer.spread.rel_l2 = 0.1;
+                layer.tolerance.rel_l2 = 0.4;
+            }),
+        ]));
+    }
+
+    #[test]
+    fn figures_that_cannot_have_been_measured_are_refused() {
+        insta::assert_snapshot!(messages([
+            layer(|layer| layer.spread.rel_l2 = -1e-6),
+            layer(|layer| layer.noise_floor.rel_linf = 1.0),
+            tolerances(|tolerances| tolerances.k.rel_l2 = -4.0),
+            tolerances(|tolerances| tolerances.k.rel_linf = 17.0),
+            tolerances(|tolerances| tolerances.measured.date = "2026-11-31".into()),
+            tolerances(|tolerances| tolerances.measured.date = "2026-11-26".into()),
+            tolerances(|tolerances| tolerances.measured.instruction_sets.clear()),
+            tolerances(|tolerances| tolerances.layers.clear()),
+            tolerances(|tolerances| tolerances.layers.push(tolerances.layers[0].clone())),
+            tolerances(|tolerances| tolerances.subject.set = "t".into()),
+            tolerances(|tolerances| tolerances.subject.manifest_sha256 = "34cd".into()),
+            tolerances(|tolerances| tolerances.schema_version = 1),
+        ]));
+    }
+
+    fn waived(reason: &str, expires: &str, times: f64) -> Tolerances {
+        layer(|layer| {
+            layer.tolerance.rel_l2 = times * 1e-6;
+            let (reason, expires) = (reason.into(), expires.into());
+            layer.waivers.rel_l2 = Some(Waiver { reason, expires });
+        })
     }
 
     #[test]
     fn a_waiver_needs_a_reason_and_holds_until_its_last_day() {
-        let waived = |reason: &str, expires: &str| {
-            read_back(&tolerances(|layer| {
-                layer.tolerance.rel_l2 = 1.0;
-                layer.waiver = Some(Waiver { reason: reason.into(), expires: expires.into() });
-            }))
-        };
-        assert!(waived("a table in f16", TODAY).is_ok());
-        let messages =
-            [waived("a table", "2026-11-23"), waived(" ", "2026-12-31"), waived("a table", "soon")];
-        insta::assert_snapshot!(messages.map(|message| message.unwrap_err()).join("\n"));
+        assert!(read_back(&waived("a table in f16", "2026-11-24", 64.0)).is_ok());
+        insta::assert_snapshot!(messages([
+            waived("a table", "2026-11-23", 64.0),
+            waived(" ", "2026-11-30", 64.0),
+            waived("a table", "soon", 64.0),
+            waived("a table", "2026-11-31", 64.0),
+            waived("a table", "2027-12-31", 64.0),
+            waived("a table", "2026-11-30", 65.0),
+            waived("a table", "2026-11-30", 1e306),
+        ]));
+    }
+
+    #[test]
+    fn a_waiver_frees_its_own_metric_alone() {
+        let mut waived = waived("a table", "2026-11-30", 64.0);
+        waived.layers[0].tolerance.rel_linf *= 2.0;
+        assert!(read_back(&waived).unwrap_err().contains("rel_linf 3.2e-5 is not k (8) times"));
     }
 }

@@ -3,6 +3,7 @@
 use crate::metrics::{Metrics, count_outliers};
 use crate::tensor::Values;
 use crate::tolerance::{Basis, Limits, NoiseFloor, Resolved, Tolerance};
+use crate::waiver::Waiver;
 
 /// One figure held against its limit.
 #[derive(Clone, Debug, PartialEq)]
@@ -15,6 +16,8 @@ pub struct Criterion {
     pub limit: f64,
     /// Where the limit came from.
     pub basis: Basis,
+    /// Why the limit is another than its basis makes it, and until when.
+    pub waiver: Option<Waiver>,
     /// Whether it holds.
     pub passed: bool,
     /// Share of the limit used up; above 1 it is broken. `None` where no such number exists.
@@ -52,7 +55,7 @@ pub fn judge(
     tolerance: &Tolerance,
     floor: Option<&NoiseFloor>,
 ) -> Judgement {
-    let Resolved { limits, rel_l2, rel_linf } = tolerance.resolve(floor);
+    let Resolved { limits, rel_l2, rel_linf, waivers } = tolerance.resolve(floor);
     let mut criteria = Vec::new();
     let count = |name, measured: usize| at_most(name, Some(measured as f64), 0.0, Basis::Mapping);
     if metrics.n == 0 {
@@ -74,7 +77,14 @@ pub fn judge(
             ("mean_abs", metrics.mean_abs, limits.mean_abs, Basis::Mapping),
         ];
         for (name, measured, limit, basis) in figures {
-            criteria.extend(limit.map(|limit| at_most(name, measured, limit, basis)));
+            let waiver = match name {
+                "rel_l2" => waivers.rel_l2.clone(),
+                "rel_linf" => waivers.rel_linf.clone(),
+                _ => None,
+            };
+            criteria.extend(
+                limit.map(|limit| Criterion { waiver, ..at_most(name, measured, limit, basis) }),
+            );
         }
         criteria.extend(limits.cosine.map(|limit| at_least_cosine(metrics.cosine, limit)));
     }
@@ -89,7 +99,8 @@ pub fn judge(
 
 /// Something that there must be at least one of, and is not.
 fn unmet(name: &'static str) -> Criterion {
-    Criterion { name, measured: Some(0.0), limit: 1.0, basis: Basis::Mapping, passed: false, used: None }
+    let (limit, basis) = (1.0, Basis::Mapping);
+    Criterion { name, measured: Some(0.0), limit, basis, waiver: None, passed: false, used: None }
 }
 
 fn at_most(name: &'static str, measured: Option<f64>, limit: f64, basis: Basis) -> Criterion {
@@ -99,14 +110,14 @@ fn at_most(name: &'static str, measured: Option<f64>, limit: f64, basis: Basis) 
         (_, 0.0) => None,
         (measured, limit) => Some(measured / limit),
     });
-    Criterion { name, measured, limit, basis, passed, used }
+    Criterion { name, measured, limit, basis, waiver: None, passed, used }
 }
 
 fn at_least_cosine(measured: Option<f64>, limit: f64) -> Criterion {
     let passed = measured.is_some_and(|cosine| cosine >= limit);
     // The distance from 1 is what a limit leaves to be used up.
     let used = measured.filter(|_| limit < 1.0).map(|cosine| (1.0 - cosine).max(0.0) / (1.0 - limit));
-    Criterion { name: "cosine", measured, limit, basis: Basis::Mapping, passed, used }
+    Criterion { name: "cosine", measured, limit, basis: Basis::Mapping, waiver: None, passed, used }
 }
 
 fn element_rule(limits: &Limits, a: &Values, b: &Values) -> Option<Criterion> {

@@ -106,7 +106,6 @@ fn compare(root: &TempDir) -> Comparison {
         reference: &reference,
         tolerances: None,
         baseline: None,
-        measured: false,
     }
     .compare_folder(&candidate)
 }
@@ -189,7 +188,6 @@ fn a_tensor_that_never_arrives_is_no_pass() {
         reference: &reference,
         tolerances: None,
         baseline: None,
-        measured: false,
     };
     let names: Vec<String> = (0..8).map(|i| format!("layer_{i}")).chain(["tokens".to_string()]).collect();
     let mut session = terms.session(&names);

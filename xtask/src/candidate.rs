@@ -62,6 +62,11 @@ impl EncoderArguments {
         self.precision.unwrap_or_default()
     }
 
+    /// Whether f32 is reached by fused multiply-adds alone.
+    pub(crate) fn strict_fma(&self) -> bool {
+        self.strict_fma
+    }
+
     /// The thread pool that the run is confined to.
     pub(crate) fn pool(&self) -> Result<rayon::ThreadPool, Failure> {
         match self.threads {

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use encoder::{TapSink, TapTensor};
+use harness::baseline::Baseline;
 use harness::comparison::{Comparison, Origin};
 use harness::folder::DumpFolder;
 use harness::mapping::{Mapping, Profile, Side};
@@ -11,11 +12,13 @@ use harness::provenance::{self, DumpManifest, Identity, InputTensor};
 use harness::recorded::{Differences, hash_file, hash_files};
 use harness::reference::Reference;
 use harness::run::{Session, Terms};
+use harness::tolerances::Tolerances;
 
 use crate::candidate::{EncoderArguments, as_candidate, read_input, settings_by_name, tap_names};
 use crate::console::Failure;
 use crate::origins::Origins;
-use crate::{baselines, set};
+use crate::baselines::{self, Judged};
+use crate::{paths, set};
 
 /// How comparisons are made.
 pub(crate) struct Compare<'a> {
@@ -60,10 +63,10 @@ impl Compare<'_> {
             tolerances: tolerances.as_ref(),
             // What is known are this project's errors, not those of others.
             baseline: None,
-            measured: false,
         };
         let mut comparison = self.pool.install(|| terms.compare_folder(&folder));
         settled.note(&mut comparison);
+        self.judged(reference, tolerances.as_ref(), None).note(&mut comparison)?;
         Ok(comparison)
     }
 
@@ -111,16 +114,17 @@ impl Compare<'_> {
         let model = self.pool.install(|| self.encoder.load(&checkpoint, Some(settings)))?;
         let names = tap_names(&model, &image);
         let tolerances = baselines::tolerances(reference, &self.profile.name)?;
-        let baseline = baselines::errors(reference, &self.profile.name)?;
+        // Known errors are of the profile's own precision.
+        let own = self.profile.name == model.precision().name();
+        let baseline = if own { Some(baselines::errors(reference, &self.profile.name)?) } else { None };
+        let baseline = baseline.as_ref().map(Option::as_ref);
+        let conditions = baselines::conditions(model.isa(), self.encoder.strict_fma());
         let terms = Terms {
             mapping: self.mapping,
             profile: self.profile,
             reference,
             tolerances: tolerances.as_ref(),
-            baseline: baseline.as_ref(),
-            measured: baseline.as_ref().is_some_and(|baseline| {
-                baseline.measured.instruction_sets.contains(&model.isa().to_string())
-            }),
+            baseline: baseline.flatten().map(|baseline| (baseline, conditions.as_str())),
         };
         let mut taps = Taps { session: terms.session(&names), comparing: Duration::ZERO };
         let started = Instant::now();
@@ -143,7 +147,19 @@ impl Compare<'_> {
             facts: facts.map(|(name, value)| (name.to_string(), value)).into(),
         });
         settled.note(&mut comparison);
+        self.judged(reference, tolerances.as_ref(), baseline).note(&mut comparison)?;
         Ok((comparison, time))
+    }
+
+    fn judged<'a>(
+        &'a self,
+        reference: &'a Reference,
+        tolerances: Option<&'a Tolerances>,
+        errors: Option<Option<&'a Baseline>>,
+    ) -> Judged<'a> {
+        let canonical = |path: &Path| std::fs::canonicalize(path).ok();
+        let default_mapping = canonical(&self.mapping.path) == canonical(&paths::default_mapping());
+        Judged { reference, profile: &self.profile.name, tolerances, errors, default_mapping }
     }
 }
 

@@ -67,6 +67,12 @@ impl Failure {
         }
     }
 
+    /// Which file, what was expected, what was found.
+    #[cfg(test)]
+    pub(crate) fn message(&self) -> &str {
+        &self.message
+    }
+
     pub(crate) fn help(mut self, help: impl Into<String>) -> Failure {
         self.help = Some(help.into());
         self

@@ -12,6 +12,7 @@ mod origins;
 mod paths;
 mod process;
 mod resources;
+mod review;
 #[cfg(feature = "faults")]
 mod selftest;
 mod set;

@@ -3,18 +3,20 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use encoder::{Isa, LoadOptions, Model, TapSink, TapTensor};
-use harness::baseline::LayerErrors;
+use encoder::{Checkpoint, Isa, LoadOptions, Model, Precision, TapSink, TapTensor};
+use harness::baseline::{KnownError, LayerErrors};
 use harness::comparison::Comparison;
 use harness::metrics::Metrics;
+use harness::reference::Reference;
 use harness::run::{Session, Terms};
-use harness::tensor::{Dtype, Tensor};
+use harness::subject::Subject;
+use harness::tensor::{Dtype, Tensor, Values};
 use harness::tolerances::Figures;
 
 use crate::candidate::{EncoderArguments, as_candidate, read_input};
 use crate::compare::Compare;
 use crate::console::Failure;
-use crate::set;
+use crate::{baselines, set};
 
 /// Thread counts that are run; the result must not depend on them.
 pub(crate) const THREADS: [usize; 4] = [1, 2, 3, 8];
@@ -22,107 +24,211 @@ pub(crate) const THREADS: [usize; 4] = [1, 2, 3, 8];
 /// What was measured of a layer.
 pub(crate) struct LayerMeasure {
     pub(crate) errors: LayerErrors,
+    /// Of the reference in the encoder's precision.
     pub(crate) noise_floor: Figures,
-    /// Largest difference between two runs.
+    /// Largest difference between two instruction sets.
     pub(crate) spread: Figures,
 }
 
 /// What was measured on a set.
 pub(crate) struct SetMeasure {
-    pub(crate) set: String,
-    pub(crate) isas: Vec<Isa>,
+    pub(crate) subject: Subject,
+    pub(crate) conditions: Vec<String>,
     /// In the order of execution.
     pub(crate) layers: Vec<LayerMeasure>,
     /// Versions that made the reference.
     pub(crate) versions: BTreeMap<String, String>,
 }
 
+/// The encoder and its version.
+pub(crate) fn program() -> String {
+    format!("encoder {}", env!("CARGO_PKG_VERSION"))
+}
+
+/// A comparison with the tensors that were compared.
+struct Measured {
+    comparison: Comparison,
+    tensors: BTreeMap<String, Tensor>,
+}
+
+/// A set, and how the encoder is run on it.
+struct Bench<'a> {
+    terms: Terms<'a>,
+    precision: Precision,
+    settings: encoder::Settings,
+    checkpoint: Checkpoint,
+    image: TapTensor,
+}
+
 /// Runs the encoder on a set with every instruction set that this CPU has and several thread counts.
-pub(crate) fn measure(compare: &Compare<'_>, path: &Path) -> Result<SetMeasure, Failure> {
+pub(crate) fn measure(
+    compare: &Compare<'_>,
+    precision: Precision,
+    path: &Path,
+) -> Result<SetMeasure, Failure> {
     let reference = &compare.reference(path)?;
-    let (Some(manifest), Some(weights), Some(input)) =
-        (reference.manifest(), reference.weights(), reference.input())
+    let subject = baselines::subject(reference, &compare.profile.name)?;
+    let (Some(subject), Some(manifest), Some(weights), Some(input)) =
+        (subject, reference.manifest(), reference.weights(), reference.input())
     else {
         return Err(Failure::usage(
             format!("{} has no manifest.json: it is no reference set", path.display()),
             "baselines are kept for the sets in fixtures/",
         ));
     };
-    let settings = set::settings(manifest)?;
-    let checkpoint = EncoderArguments::default().open(&weights)?;
-    let image = read_input(&input)?;
-    let isas: Vec<Isa> = Isa::ALL.into_iter().filter(|isa| isa.is_available()).collect();
-    let mut runs: Vec<(Comparison, BTreeMap<String, Tensor>)> = Vec::new();
-    for isa in &isas {
-        let model =
-            Model::load(&checkpoint, &LoadOptions { settings, isa: Some(*isa), ..LoadOptions::default() })
-                .map_err(Failure::unreadable)?;
-        let names = match image.shape.as_slice() {
-            [_, _, height, width] => model.tap_names(*height, *width),
-            _ => Vec::new(),
+    let bench = Bench {
+        // What is measured must not depend on what was measured before.
+        terms: Terms {
+            mapping: compare.mapping,
+            profile: compare.profile,
+            reference,
+            tolerances: None,
+            baseline: None,
+        },
+        precision,
+        settings: set::settings(manifest)?,
+        checkpoint: EncoderArguments::default().open(&weights)?,
+        image: read_input(&input)?,
+    };
+    let isas = Isa::ALL.into_iter().filter(|isa| isa.is_available());
+    let runs = isas.map(|isa| Ok((baselines::conditions(isa, false), bench.on(isa)?)));
+    let runs = runs.collect::<Result<Vec<_>, Failure>>()?;
+    let rounded = match precision {
+        Precision::F32 => None,
+        _ => Some(compare.pool.install(|| bench.reference_in_that_precision())?),
+    };
+    let Some((_, first)) = runs.first() else {
+        return Err(Failure::unusable("no instruction set to run"));
+    };
+    let layers = (0..first.comparison.layers.len())
+        .map(|order| layer(reference, order, &runs, rounded.as_ref()))
+        .collect::<Result<_, _>>()?;
+    let mut versions = manifest.generator.versions.clone();
+    versions.insert("encoder".to_string(), env!("CARGO_PKG_VERSION").to_string());
+    let conditions = runs.into_iter().map(|(conditions, _)| conditions).collect();
+    Ok(SetMeasure { subject, conditions, layers, versions })
+}
+
+impl Bench<'_> {
+    /// Runs one instruction set with several thread counts, which must give the same bits.
+    fn on(&self, isa: Isa) -> Result<Measured, Failure> {
+        let options = LoadOptions {
+            settings: self.settings,
+            isa: Some(isa),
+            precision: self.precision,
+            ..LoadOptions::default()
         };
+        let model = Model::load(&self.checkpoint, &options).map_err(Failure::unreadable)?;
+        let [_, _, height, width] = self.shape()?;
+        let names = model.tap_names(height, width);
+        let mut first: Option<Measured> = None;
         for threads in THREADS {
             let pool = rayon::ThreadPoolBuilder::new()
                 .num_threads(threads)
                 .build()
                 .map_err(|error| Failure::usage(error.to_string(), "are there too many processes?"))?;
-            // What is measured must not depend on what was measured before.
-            let terms = Terms {
-                mapping: compare.mapping,
-                profile: compare.profile,
-                reference,
-                tolerances: None,
-                baseline: None,
-                measured: false,
-            };
-            let mut taps = Keeping { session: terms.session(&names), tensors: BTreeMap::new() };
-            pool.install(|| model.encode(&image.shape, &image.data, &mut taps))
+            let mut taps = Keeping { session: self.terms.session(&names), tensors: BTreeMap::new() };
+            pool.install(|| model.encode(&self.image.shape, &self.image.data, &mut taps))
                 .map_err(Failure::unreadable)?;
-            runs.push((taps.session.finish(Default::default()), taps.tensors));
-        }
-    }
-    let Some((first, _)) = runs.first() else {
-        return Err(Failure::unusable("no instruction set to run"));
-    };
-    let mut layers = Vec::new();
-    for (order, layer) in first.layers.iter().enumerate() {
-        let figures = |metrics: &Metrics| metrics.rel_l2.zip(metrics.rel_linf);
-        let errors: Option<Vec<Figures>> = runs
-            .iter()
-            .map(|(comparison, _)| {
-                let (rel_l2, rel_linf) = figures(&comparison.layers.get(order)?.compared()?.metrics)?;
-                Some(Figures { rel_l2, rel_linf })
-            })
-            .collect();
-        let (Some(errors), Some(floor)) = (errors, reference.noise_floor(&layer.reference)) else {
-            return Err(Failure::unusable(format!(
-                "{}: cannot be measured; run `cargo xtask parity`",
-                layer.name
-            )));
-        };
-        let zero = Figures { rel_l2: 0.0, rel_linf: 0.0 };
-        let largest = errors.iter().copied().fold(zero, Figures::max);
-        let smallest = errors.iter().copied().fold(largest, Figures::min);
-        let tensors: Vec<&Tensor> = runs.iter().filter_map(|(_, tensors)| tensors.get(&layer.name)).collect();
-        let mut spread = zero;
-        for (i, a) in tensors.iter().enumerate() {
-            for b in &tensors[..i] {
-                let metrics = Metrics::of(a.values(), b.values(), (Dtype::F32, Dtype::F32));
-                if let Some((rel_l2, rel_linf)) = figures(&metrics) {
-                    spread = spread.max(Figures { rel_l2, rel_linf });
+            match &first {
+                None => {
+                    let comparison = taps.session.finish(Default::default());
+                    first = Some(Measured { comparison, tensors: taps.tensors });
                 }
+                Some(first) => same_bits(isa, threads, &first.tensors, &taps.tensors)?,
             }
         }
-        let (name, reference) = (layer.pair_name().to_string(), layer.reference.clone());
-        layers.push(LayerMeasure {
-            errors: LayerErrors { name, reference, largest, smallest },
-            noise_floor: floor.figures(),
-            spread,
-        });
+        first.ok_or_else(|| Failure::unusable("no thread count to run"))
     }
-    let mut versions = manifest.generator.versions.clone();
-    versions.insert("encoder".to_string(), env!("CARGO_PKG_VERSION").to_string());
-    Ok(SetMeasure { set: manifest.set.clone(), isas, layers, versions })
+
+    /// The graph in f64, with operands rounded to what the precision holds of them.
+    fn reference_in_that_precision(&self) -> Result<Comparison, Failure> {
+        let (shape, input) = (self.shape()?, &self.image.data);
+        let taps =
+            encoder::reference::encode(&self.checkpoint, &self.settings, self.precision, shape, input)
+                .map_err(Failure::unreadable)?;
+        let names: Vec<String> = taps.iter().map(|(name, _)| name.clone()).collect();
+        let mut session = self.terms.session(&names);
+        for (name, tap) in taps {
+            let tensor = Tensor::new(tap.shape, Dtype::F64, Values::F64(tap.data));
+            let unfit = || Failure::unusable(format!("{name}: the shape does not hold the elements"));
+            session.record(&name, tensor.ok_or_else(unfit)?);
+        }
+        Ok(session.finish(Default::default()))
+    }
+
+    fn shape(&self) -> Result<[usize; 4], Failure> {
+        self.image.shape.as_slice().try_into().map_err(|_| {
+            let shape = &self.image.shape;
+            Failure::unusable(format!("expected an input of batch, channels, height, width, found {shape:?}"))
+        })
+    }
+}
+
+/// Refuses two runs of one instruction set that differ: a difference between thread counts is a race, not a spread.
+fn same_bits(
+    isa: Isa,
+    threads: usize,
+    first: &BTreeMap<String, Tensor>,
+    other: &BTreeMap<String, Tensor>,
+) -> Result<(), Failure> {
+    let bits = |tensor: &Tensor| -> Vec<u64> {
+        (0..tensor.values().len()).map(|i| tensor.values().get(i).to_bits()).collect()
+    };
+    let same = |(name, a): &(&String, &Tensor)| other.get(*name).is_some_and(|b| bits(a) == bits(b));
+    match first.iter().find(|pair| !same(pair)) {
+        None => Ok(()),
+        Some((name, _)) => {
+            let message = format!(
+                "{name}: on {isa}, {threads} threads give other bits than {}: nothing can be measured",
+                THREADS[0]
+            );
+            Err(Failure::unusable(message).help("cargo test -p encoder --test random_models threads_and_taps"))
+        }
+    }
+}
+
+/// Both metrics of a layer of a comparison.
+fn figures(comparison: &Comparison, order: usize) -> Option<Figures> {
+    let metrics = &comparison.layers.get(order)?.compared()?.metrics;
+    Some(Figures { rel_l2: metrics.rel_l2?, rel_linf: metrics.rel_linf? })
+}
+
+fn layer(
+    reference: &Reference,
+    order: usize,
+    runs: &[(String, Measured)],
+    rounded: Option<&Comparison>,
+) -> Result<LayerMeasure, Failure> {
+    let layer = &runs[0].1.comparison.layers[order];
+    let unmeasured = || {
+        let message = format!("{}: cannot be measured", layer.name);
+        Failure::unusable(message).help("cargo xtask parity says why")
+    };
+    let mut errors = BTreeMap::new();
+    for (conditions, run) in runs {
+        let Figures { rel_l2, rel_linf } = figures(&run.comparison, order).ok_or_else(unmeasured)?;
+        let error = KnownError { rel_l2, rel_linf, date: baselines::today_as_text(), program: program() };
+        errors.insert(conditions.clone(), error);
+    }
+    let mut noise_floor = reference.noise_floor(&layer.reference).ok_or_else(unmeasured)?.figures();
+    if let Some(rounded) = rounded {
+        // The same pairs in the same order: both were announced under the same names.
+        let same = rounded.layers.get(order).filter(|other| other.reference == layer.reference);
+        let rounded = same.and_then(|_| figures(rounded, order)).ok_or_else(unmeasured)?;
+        noise_floor = noise_floor.max(rounded);
+    }
+    let mut spread = Figures { rel_l2: 0.0, rel_linf: 0.0 };
+    let tensors: Vec<&Tensor> = runs.iter().filter_map(|(_, run)| run.tensors.get(&layer.name)).collect();
+    for (i, a) in tensors.iter().enumerate() {
+        for b in &tensors[..i] {
+            let metrics = Metrics::of(a.values(), b.values(), (Dtype::F32, Dtype::F32));
+            let (rel_l2, rel_linf) = metrics.rel_l2.zip(metrics.rel_linf).ok_or_else(unmeasured)?;
+            spread = spread.max(Figures { rel_l2, rel_linf });
+        }
+    }
+    let (name, reference) = (layer.pair_name().to_string(), layer.reference.clone());
+    Ok(LayerMeasure { errors: LayerErrors { name, reference, errors }, noise_floor, spread })
 }
 
 /// Compares every tensor, and keeps it.
@@ -145,5 +251,24 @@ impl TapSink for Keeping<'_> {
         self.tensors.insert(name.to_string(), tensor.clone());
         self.session.record(name, tensor);
         Ok(())
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests fail by panicking")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn threads_that_change_a_bit_are_no_spread() {
+        let tensors = |x: f32| {
+            let tensor = Tensor::from_f32(vec![2], vec![1.0, x]).unwrap();
+            BTreeMap::from([("stem".to_string(), tensor)])
+        };
+        assert!(same_bits(Isa::Portable, 2, &tensors(1.0), &tensors(1.0)).is_ok());
+        let failure = same_bits(Isa::Portable, 2, &tensors(1.0), &tensors(1.0f32.next_up())).unwrap_err();
+        assert!(failure.message().starts_with("stem: on portable, 2 threads give other bits than 1"));
+        assert!(same_bits(Isa::Portable, 2, &tensors(0.0), &tensors(-0.0)).is_err());
+        assert!(same_bits(Isa::Portable, 2, &tensors(1.0), &BTreeMap::new()).is_err());
     }
 }

@@ -1,6 +1,6 @@
 //! The reference sets of this checkout.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use encoder::{Padding, Settings};
 use harness::manifest::{self, Manifest};
@@ -29,6 +29,39 @@ pub(crate) fn committed() -> Result<Vec<PathBuf>, Failure> {
         None => return Ok(sets),
     };
     Err(Failure::unusable(problem).help("restore them with `git restore fixtures`"))
+}
+
+/// Whether a name can be that of a file or a folder, and nothing else.
+pub(crate) fn is_plain(name: &str) -> bool {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+    name.starts_with(|c: char| c.is_ascii_alphanumeric()) && name.chars().all(allowed)
+}
+
+/// Whether a set's folder is one of those in `fixtures/`.
+pub(crate) fn is_committed(root: &Path) -> bool {
+    let canonical = |path: &Path| std::fs::canonicalize(path).ok();
+    canonical(root).and_then(|root| root.parent().map(Path::to_path_buf)) == canonical(&paths::fixtures())
+}
+
+/// The name of the set in the folder `root`, under which its tolerances and errors are kept: a plain one, and in
+/// `fixtures/` that of the folder.
+pub(crate) fn name<'a>(manifest: &'a Manifest, root: &Path) -> Result<&'a str, Failure> {
+    let path = root.join(manifest::FILE_NAME);
+    let set = manifest.set.as_str();
+    let wrong = |expected: String| {
+        let message = format!("{}: set: expected {expected}, found `{set}`", paths::shown(&path));
+        Err(Failure::unusable(message).help("restore it with `git restore fixtures`, or correct the name"))
+    };
+    if !is_plain(set) {
+        return wrong("letters, digits, `-`, `_` and `.`".to_string());
+    }
+    let folder = std::fs::canonicalize(root).ok().and_then(|root| Some(root.file_name()?.to_os_string()));
+    match folder {
+        Some(folder) if is_committed(root) && folder != set => {
+            wrong(format!("the folder's name `{}`", folder.to_string_lossy()))
+        }
+        _ => Ok(set),
+    }
 }
 
 /// The encoder's settings that a set was made with.

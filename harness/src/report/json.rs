@@ -8,9 +8,11 @@ use serde::Serialize;
 use crate::baseline::Trend;
 use crate::comparison::{Compared, Layer, Origin, Outcome, Run};
 use crate::exit_code;
+use crate::gap::Counterpart;
 use crate::mapping::Side;
 use crate::pairing::WantedBy;
 use crate::tolerance::Basis;
+use crate::waiver::Waiver;
 
 /// The version of the schema that this program writes.
 pub const SCHEMA_VERSION: u32 = 1;
@@ -25,6 +27,7 @@ struct Document<'a> {
     ambiguous: Vec<DocumentAmbiguous<'a>>,
     ignored: Vec<DocumentIgnored<'a>>,
     absent: Vec<DocumentAbsent<'a>>,
+    gaps: Vec<DocumentGap<'a>>,
     provenance: Vec<DocumentProvenance<'a>>,
 }
 
@@ -38,6 +41,7 @@ struct DocumentSummary<'a> {
     ambiguous: usize,
     ignored: usize,
     absent: usize,
+    gaps: usize,
     shape_mismatch: usize,
     unreadable: usize,
     verdict: &'static str,
@@ -126,6 +130,7 @@ struct DocumentCriterion<'a> {
     basis: &'static str,
     floor: Option<f64>,
     factor: Option<f64>,
+    waiver: Option<&'a Waiver>,
     passed: bool,
 }
 
@@ -167,6 +172,15 @@ struct DocumentAbsent<'a> {
     comparison: usize,
     name: &'a str,
     reference: &'a str,
+}
+
+#[derive(Serialize)]
+struct DocumentGap<'a> {
+    comparison: usize,
+    of: &'static str,
+    name: &'a str,
+    reference: &'a str,
+    missing: &'static str,
 }
 
 #[derive(Serialize)]
@@ -269,7 +283,8 @@ fn tolerance(compared: &Compared) -> Tolerance<'_> {
             Basis::Mapping => ("mapping", None, None),
         };
         let (metric, measured, limit) = (criterion.name, criterion.measured, criterion.limit);
-        DocumentCriterion { metric, measured, limit, basis, floor, factor, passed: criterion.passed }
+        let (waiver, passed) = (criterion.waiver.as_ref(), criterion.passed);
+        DocumentCriterion { metric, measured, limit, basis, floor, factor, waiver, passed }
     });
     Tolerance { criteria: criteria.collect() }
 }
@@ -292,6 +307,7 @@ pub fn render(run: &Run) -> Result<String, serde_json::Error> {
             ambiguous: total.ambiguous,
             ignored: total.ignored,
             absent: total.absent,
+            gaps: total.gaps,
             shape_mismatch: total.shape_mismatch,
             unreadable: total.unreadable,
             verdict: if code == exit_code::PASSED { "pass" } else { "fail" },
@@ -349,6 +365,20 @@ pub fn render(run: &Run) -> Result<String, serde_json::Error> {
                     comparison,
                     name: &a.candidate,
                     reference: &a.reference,
+                })
+            })
+            .collect(),
+        gaps: numbered()
+            .flat_map(|(comparison, c)| {
+                c.gaps.iter().map(move |gap| DocumentGap {
+                    comparison,
+                    of: gap.of,
+                    name: &gap.name,
+                    reference: &gap.reference,
+                    missing: match gap.missing {
+                        Counterpart::Entry => "entry",
+                        Counterpart::Pair => "pair",
+                    },
                 })
             })
             .collect(),

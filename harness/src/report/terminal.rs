@@ -7,6 +7,7 @@ use owo_colors::{OwoColorize, Style};
 use crate::baseline::{Change, Trend};
 use crate::comparison::{Compared, Comparison, Layer, Outcome, Run};
 use crate::exit_code;
+use crate::gap::Counterpart;
 use crate::mapping::Side;
 use crate::pairing::WantedBy;
 use crate::verdict::Criterion;
@@ -15,6 +16,8 @@ use crate::verdict::Criterion;
 const WIDTH: usize = 80;
 /// Columns of a layer's name; longer names get a line of their own.
 const NAME: usize = 38;
+/// Layers that are named with what became of them since their baseline.
+const NAMED: usize = 10;
 
 /// How much is shown, and how.
 #[derive(Clone, Copy, Debug, Default)]
@@ -222,6 +225,15 @@ impl Report {
             self.line(format!("{head} {}", ambiguous.names.join(" and ")));
             self.wrapped(4, &ambiguous.detail);
         }
+        for gap in &comparison.gaps {
+            let (what, explanation) = match gap.missing {
+                Counterpart::Entry => ("no entry", "no bound is known for it in the"),
+                Counterpart::Pair => ("no pair", "nothing was compared of this entry in the"),
+            };
+            let head = self.paint(what, Style::new().red().bold());
+            self.line(format!("  {head} {}", gap.name));
+            self.wrapped(4, &format!("({}) {explanation} {}", gap.reference, gap.of));
+        }
         for warning in &comparison.warnings {
             self.out.push_str(warning);
         }
@@ -288,7 +300,7 @@ impl Report {
             let times = new / old;
             self.wrapped(
                 4,
-                &format!("{metric} {new:.3e} is {times:.1} times its baseline {old:.3e}; {allowed:.1} times are allowed"),
+                &format!("{metric} {new:.3e} is {times:.2} times its baseline {old:.3e}; {allowed:.2} times are allowed"),
             );
         }
         if let Some(worst) = &compared.worst {
@@ -304,6 +316,33 @@ impl Report {
         }
         if let Some(diagnosis) = &compared.judgement.diagnosis {
             self.wrapped(4, diagnosis);
+        }
+    }
+
+    /// What became of layers since their baseline, old and new; those that are worse first.
+    fn trends(&mut self, run: &Run) {
+        let layers = || run.comparisons.iter().flat_map(|c| c.layers.iter().map(move |layer| (c, layer)));
+        let trend = |layer: &Layer| layer.compared().and_then(|compared| compared.trend);
+        let changed = |worse: bool| {
+            layers().filter_map(move |(comparison, layer)| match trend(layer)? {
+                Trend::Worse(change) if worse => Some((comparison, layer, change)),
+                Trend::Better(change) if !worse => Some((comparison, layer, change)),
+                _ => None,
+            })
+        };
+        for (worse, word) in [(true, "worse"), (false, "better")] {
+            let count = changed(worse).count();
+            if count == 0 {
+                continue;
+            }
+            self.line(format!("{word} than the baseline: {count} layers, old -> new"));
+            for (comparison, layer, Change { metric, old, new, .. }) in changed(worse).take(NAMED) {
+                let figures = format!("{metric} {old:.3e} -> {new:.3e}");
+                self.wrapped(2, &format!("{figures} {}", place(comparison, layer, run.comparisons.len())));
+            }
+            if count > NAMED {
+                self.line(format!("  and {} more", count - NAMED));
+            }
         }
     }
 
@@ -331,21 +370,13 @@ impl Report {
             (total.ambiguous, "ambiguous"),
             (total.ignored, "ignored"),
             (total.absent, "absent"),
+            (total.gaps, "without entry or pair"),
         ];
         for (count, what) in others.into_iter().filter(|(count, _)| *count > 0) {
             // Writing to a string does not fail.
             let _ = write!(counts, ", {count} {what}");
         }
-        let better: Vec<&str> = run
-            .comparisons
-            .iter()
-            .flat_map(|comparison| &comparison.layers)
-            .filter(|layer| matches!(layer.compared().and_then(|c| c.trend), Some(Trend::Better(_))))
-            .map(Layer::pair_name)
-            .collect();
-        if let Some(first) = better.first() {
-            self.wrapped(0, &format!("better than the baseline: {} layers, the first {first}", better.len()));
-        }
+        self.trends(run);
         let verdict = match code {
             exit_code::PASSED => self.paint("PASS", Style::new().green().bold()),
             _ => self.paint("FAIL", Style::new().red().bold()),

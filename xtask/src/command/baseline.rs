@@ -1,50 +1,53 @@
-use std::io::{IsTerminal, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Subcommand;
-use harness::baseline::{Baseline as Errors, LayerErrors, Trend};
+use encoder::Precision;
+use harness::baseline::Baseline as Errors;
 use harness::exit_code;
 use harness::mapping::Mapping;
-use harness::tolerances::{Figures, Measured, Tolerances};
+use harness::tolerances::{Figures, LayerTolerance, Measured, Tolerances};
 
+use crate::baselines::Kind;
 use crate::candidate::EncoderArguments;
 use crate::compare::Compare;
 use crate::console::{Failure, Outcome, say};
 use crate::measure::{SetMeasure, THREADS, measure};
+use crate::review::{self, Flags, Review};
 use crate::{baselines, paths, set};
 
 /// Keep the encoder's errors from growing under their tolerances.
 ///
-/// Tolerances are k times a measured floor; known errors are a ratchet below them. Nothing is written where CI is set.
+/// Tolerances are k times a measured floor; known errors are a ratchet below them. Without an action: shows which sets
+/// have what. Nothing is written where CI is set, unless to `false` or `0`.
 ///
 /// Example: cargo xtask baseline measure, then cargo xtask baseline review
 #[derive(clap::Args)]
 pub(crate) struct Baseline {
-    /// A profile of the mapping.
+    /// A precision of the encoder, which is a profile of the mapping: f32, bf16x3, bf16.
     #[arg(long, value_name = "NAME", default_value = "f32", global = true)]
     profile: String,
     #[command(subcommand)]
-    action: Action,
+    action: Option<Action>,
 }
 
 #[derive(Subcommand)]
 enum Action {
-    /// Derive the tolerance of every layer of every committed set: k times the larger of the reference's noise floor and
-    /// the spread over instruction sets and thread counts.
+    /// Derive the tolerance of every layer of every committed set: k times the larger of the reference's noise floor in
+    /// that precision and the spread over instruction sets. Waivers are kept.
     Derive {
-        /// Multiple of the floor of rel_l2.
-        #[arg(long, default_value_t = 4.0)]
-        k_rel_l2: f64,
-        /// Multiple of the floor of rel_linf.
-        #[arg(long, default_value_t = 5.0)]
-        k_rel_linf: f64,
+        /// Multiple of the floor of rel_l2 (default: 4 in f32, 2 in the others).
+        #[arg(long, value_parser = multiple)]
+        k_rel_l2: Option<f64>,
+        /// Multiple of the floor of rel_linf (default: 5 in f32, 3 in the others).
+        #[arg(long, value_parser = multiple)]
+        k_rel_linf: Option<f64>,
     },
     /// Measure the encoder's errors on every committed set, for a review.
     Measure,
     /// Show measured errors beside the accepted ones, and accept or reject them layer by layer.
     Review {
-        /// Accept this layer (repeatable).
+        /// Accept this layer, `LAYER` or `SET/LAYER` (repeatable); the others wait on.
         #[arg(long, value_name = "LAYER")]
         accept: Vec<String>,
         /// Accept every layer.
@@ -56,27 +59,34 @@ enum Action {
     },
 }
 
+fn multiple(text: &str) -> Result<f64, String> {
+    let most = harness::tolerances::MAX_FACTOR;
+    match text.parse() {
+        Ok(k) if (1.0..=most).contains(&k) => Ok(k),
+        _ => Err(format!("expected a number from 1 (a tolerance at its floor) to {most}")),
+    }
+}
+
+/// Multiples of the floor. In f32 a program may sum in any order. Where operands are rounded to bf16 that rounding rules;
+/// over all layers of the committed sets the encoder's error is at most 1.42 (rel_l2) and 1.88 (rel_linf) times what
+/// rounding alone does in the reference: sums that differ in f32 round some operands the other way.
+fn multiples(precision: Precision) -> Figures {
+    match precision {
+        Precision::F32 => Figures { rel_l2: 4.0, rel_linf: 5.0 },
+        Precision::Bf16x3 | Precision::Bf16 => Figures { rel_l2: 2.0, rel_linf: 3.0 },
+    }
+}
+
 impl Baseline {
     pub(crate) fn run(self) -> Outcome {
-        match &self.action {
-            Action::Derive { k_rel_l2, k_rel_linf } => {
-                self.derive(Figures { rel_l2: *k_rel_l2, rel_linf: *k_rel_linf })
-            }
-            Action::Measure => self.measure(),
-            Action::Review { accept, accept_all, reject_all } => {
-                self.review(accept, *accept_all, *reject_all)
-            }
-        }
-    }
-
-    fn measured(&self) -> Result<Vec<SetMeasure>, Failure> {
-        if baselines::in_ci() {
-            return Err(Failure::usage(
-                "CI is set: nothing is written",
-                "run this where you work, and commit what it writes",
-            ));
-        }
         let mapping = Mapping::read(&paths::default_mapping())?;
+        let known = || Precision::ALL.map(Precision::name).join(", ");
+        let precision = Precision::from_name(&self.profile).ok_or_else(|| {
+            Failure::usage(
+                format!("profile `{}` is no precision of the encoder, which baselines are of", self.profile),
+                format!("--profile one of {}", known()),
+            )
+        })?;
         let encoder = EncoderArguments::default();
         let compare = Compare {
             mapping: &mapping,
@@ -85,189 +95,248 @@ impl Baseline {
             encoder: &encoder,
             strict: false,
         };
-        set::committed()?.iter().map(|path| measure(&compare, path)).collect()
+        let baselines = Baselines { compare, precision };
+        match &self.action {
+            None => baselines.show(&mapping),
+            Some(Action::Derive { k_rel_l2, k_rel_linf }) => {
+                let k = multiples(precision);
+                baselines.derive(Figures {
+                    rel_l2: k_rel_l2.unwrap_or(k.rel_l2),
+                    rel_linf: k_rel_linf.unwrap_or(k.rel_linf),
+                })
+            }
+            Some(Action::Measure) => baselines.measure(),
+            Some(Action::Review { accept, accept_all, reject_all }) => {
+                let flags = Flags { accept, accept_all: *accept_all, reject_all: *reject_all };
+                baselines.review(&flags)
+            }
+        }
+    }
+}
+
+/// The files of the committed sets in one precision.
+struct Baselines<'a> {
+    compare: Compare<'a>,
+    precision: Precision,
+}
+
+impl Baselines<'_> {
+    fn option(&self) -> String {
+        baselines::option(self.precision.name())
+    }
+
+    fn measured(&self) -> Result<Vec<SetMeasure>, Failure> {
+        baselines::refuse_in_ci()?;
+        set::committed()?.iter().map(|path| measure(&self.compare, self.precision, path)).collect()
     }
 
     fn derive(&self, k: Figures) -> Outcome {
+        let mut derived: Vec<(PathBuf, Tolerances, Vec<String>)> = Vec::new();
         for set in self.measured()? {
             let layers = set.layers.iter().map(|layer| {
                 let errors = &layer.errors;
                 Tolerances::derive(&errors.name, &errors.reference, layer.noise_floor, layer.spread, k)
             });
-            let tolerances = Tolerances {
+            let mut tolerances = Tolerances {
                 schema_version: harness::tolerances::SCHEMA_VERSION,
-                set: set.set.clone(),
-                profile: self.profile.clone(),
-                measured: conditions(&set),
+                subject: set.subject.clone(),
+                measured: Measured {
+                    date: baselines::today_as_text(),
+                    versions: set.versions.clone(),
+                    instruction_sets: set.conditions.clone(),
+                    threads: THREADS.to_vec(),
+                },
                 k,
                 layers: layers.collect(),
             };
-            let path = baselines::tolerances_path(&set.set, &self.profile);
-            // What the loader would refuse is not written.
-            tolerances.check(&path, &baselines::today()).map_err(|error| {
-                Failure::usage(error.to_string(), "try a smaller --k-rel-l2 or --k-rel-linf")
+            let path = Kind::Tolerances.path(&set.subject);
+            let waivers = keep_waivers(&mut tolerances, &path)?;
+            // What the loader would refuse is not written, and then nothing is: sets belong together.
+            tolerances.check(&path, &baselines::days_until).map_err(|error| {
+                Failure::usage(
+                    error.to_string(),
+                    "nothing was written; a larger --k-rel-l2 or --k-rel-linf where a tolerance is under its floor, a \
+                     smaller one where it is over the bound, or a waiver",
+                )
             })?;
+            derived.push((path, tolerances, waivers));
+        }
+        for (path, tolerances, waivers) in derived {
             tolerances.write(&path).map_err(Failure::unreadable)?;
             say(&format!("{}: {} layers", paths::shown(&path), tolerances.layers.len()));
+            waivers.iter().for_each(|line| say(line));
         }
-        say("next: git diff baselines, then cargo xtask parity");
+        say(&format!("next: git diff baselines, then cargo xtask parity{}", self.parity_option()));
         Ok(ExitCode::SUCCESS)
+    }
+
+    fn parity_option(&self) -> String {
+        match self.precision {
+            Precision::F32 => String::new(),
+            other => format!(" --precision {other}"),
+        }
     }
 
     fn measure(&self) -> Outcome {
+        let mut waiting = 0;
         for set in self.measured()? {
-            let errors = Errors {
+            let measured = Errors {
                 schema_version: harness::baseline::SCHEMA_VERSION,
-                set: set.set.clone(),
-                profile: self.profile.clone(),
-                measured: conditions(&set),
+                subject: set.subject.clone(),
                 layers: set.layers.into_iter().map(|layer| layer.errors).collect(),
             };
-            let path = baselines::pending_path(&set.set, &self.profile);
-            errors.write(&path).map_err(Failure::unreadable)?;
-            say(&format!("{}: {} layers", paths::shown(&path), errors.layers.len()));
+            let (pending, accepted) = (Kind::Pending.path(&set.subject), Kind::Errors.path(&set.subject));
+            let old = match baselines::is_there(&accepted)? {
+                true => Errors::parse(&accepted).ok().filter(|old| old.subject == set.subject),
+                false => None,
+            };
+            let (errors, differences) = match &old {
+                Some(old) => {
+                    let errors = measured.with_conditions_of(old);
+                    let differences = old.differences(&errors).len();
+                    (errors, differences)
+                }
+                None => (measured.clone(), measured.layers.len()),
+            };
+            if differences > 0 {
+                errors.write(&pending).map_err(Failure::unreadable)?;
+            } else if baselines::is_there(&pending)? {
+                // What an earlier measurement found is no more so.
+                std::fs::remove_file(&pending).map_err(|error| Failure::write(&pending, &error))?;
+            }
+            let layers = errors.layers.len();
+            say(&format!("{}: {differences} of {layers} layers wait", paths::shown(&pending)));
+            waiting += differences;
         }
-        say("next: cargo xtask baseline review");
+        match waiting {
+            0 => say("every error is the one that is known"),
+            _ => say(&format!("next: cargo xtask baseline review{}", self.option())),
+        }
         Ok(ExitCode::SUCCESS)
     }
 
-    fn review(&self, accept: &[String], accept_all: bool, reject_all: bool) -> Outcome {
-        let mut waiting = Vec::new();
+    fn review(&self, flags: &Flags<'_>) -> Outcome {
+        let mut reviews = Vec::new();
         for path in set::committed()? {
-            let set = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-            let pending = baselines::pending_path(&set, &self.profile);
-            if pending.is_file() {
-                let new = Errors::read(&pending).map_err(Failure::unreadable)?;
-                let accepted = baselines::errors_path(&set, &self.profile);
-                let old = match accepted.is_file() {
-                    true => Errors::read(&accepted).map_err(Failure::unreadable)?,
-                    false => Errors { layers: Vec::new(), ..new.clone() },
-                };
-                waiting.push(Review { pending, accepted, old, new });
-            }
+            let reference = self.compare.reference(&path)?;
+            reviews.extend(Review::open(&reference, self.precision.name())?);
         }
-        if waiting.is_empty() {
-            say("nothing waits for a review; next: cargo xtask baseline measure");
+        let option = self.option();
+        if reviews.is_empty() {
+            say(&format!("nothing waits for a review; next: cargo xtask baseline measure{option}"));
             return Ok(ExitCode::SUCCESS);
         }
-        let unknown =
-            |name: &&String| !waiting.iter().any(|review| review.new.layers.iter().any(|l| l.name == **name));
-        if let Some(name) = accept.iter().find(unknown) {
-            return Err(Failure::usage(
-                format!("--accept {name}: no such layer waits"),
-                "cargo xtask baseline review",
-            ));
+        match review::run(reviews, flags)? {
+            false => {
+                say("next: git diff baselines");
+                Ok(ExitCode::SUCCESS)
+            }
+            true => {
+                say(&format!(
+                    "next: cargo xtask baseline review{option} --accept-all, --accept SET/LAYER or --reject-all"
+                ));
+                Ok(ExitCode::from(exit_code::NUMBERS))
+            }
         }
-        let decided = accept_all || reject_all || !accept.is_empty();
-        let ask = !decided && !baselines::in_ci() && std::io::stdin().is_terminal();
-        let mut rest: Option<bool> = None;
-        for review in &waiting {
-            let mut taken: Vec<&str> = Vec::new();
-            say(&paths::shown(&review.accepted));
-            for new in &review.new.layers {
-                let old = review.old.layer(&new.name, &new.reference);
-                if old.is_some_and(|old| old.largest == new.largest && old.smallest == new.smallest) {
-                    continue;
-                }
-                say(&line(old, new));
-                let yes = match rest {
-                    _ if accept.contains(&new.name) || accept_all => true,
-                    Some(all) => all,
-                    None if ask => match prompt()? {
-                        Answer::Accept => true,
-                        Answer::Reject => false,
-                        Answer::AcceptRest => *rest.insert(true),
-                        Answer::RejectRest => *rest.insert(false),
-                    },
-                    None => false,
+    }
+
+    /// Which sets have what, in every precision, and what to do next.
+    fn show(&self, mapping: &Mapping) -> Outcome {
+        let mut next: Vec<String> = Vec::new();
+        let mut failure = None;
+        say(&format!("{:16} {:8} {:>10} {:>12} {:>8}", "set", "profile", "tolerances", "known errors", "waiting"));
+        for path in set::committed()? {
+            for precision in Precision::ALL {
+                let profile = mapping.profile(precision.name())?;
+                let row = self.row(&path, &profile.name);
+                let (set, figures, todo) = match row {
+                    Ok(row) => row,
+                    Err(broken) => {
+                        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+                        failure = failure.or(Some(broken));
+                        (name, ["unusable".to_string(), String::new(), String::new()], None)
+                    }
                 };
-                if yes {
-                    taken.push(&new.name);
+                let [tolerances, errors, waiting] = figures;
+                say(&format!("{set:16} {:8} {tolerances:>10} {errors:>12} {waiting:>8}", profile.name));
+                next.extend(todo.filter(|todo| !next.contains(todo)));
+            }
+        }
+        if let Some(failure) = failure {
+            return Err(failure);
+        }
+        match next.as_slice() {
+            [] => say("next: cargo xtask parity"),
+            next => next.iter().for_each(|next| say(&format!("next: {next}"))),
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+
+    /// A set's name, its layers with tolerances, with known errors and waiting, and what to do.
+    fn row(&self, path: &Path, profile: &str) -> Result<(String, [String; 3], Option<String>), Failure> {
+        let reference = self.compare.reference(path)?;
+        let tolerances = baselines::tolerances(&reference, profile)?.map(|t| t.layers.len());
+        let review = Review::open(&reference, profile)?;
+        let waiting = review.map(|review| review.differences.len());
+        let errors = match baselines::errors(&reference, profile) {
+            Err(_) if waiting.is_some() => None,
+            errors => errors?.map(|errors| errors.layers.len()),
+        };
+        let option = baselines::option(profile);
+        let todo = match (tolerances, errors, waiting) {
+            (None, ..) => Some(Kind::Tolerances.again(profile)),
+            (_, _, Some(_)) => Some(format!("cargo xtask baseline review{option}")),
+            (_, None, None) => Some(Kind::Errors.again(profile)),
+            _ => None,
+        };
+        let count = |count: Option<usize>| count.map_or("-".to_string(), |count| count.to_string());
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        Ok((name, [count(tolerances), count(errors), count(waiting)], todo))
+    }
+}
+
+/// Carries waivers over from the file that is there, with the tolerances that they are of; what became of each.
+fn keep_waivers(tolerances: &mut Tolerances, path: &Path) -> Result<Vec<String>, Failure> {
+    if !baselines::is_there(path)? {
+        return Ok(Vec::new());
+    }
+    let old = match Tolerances::parse(path) {
+        Ok(old) => old,
+        Err(error) => return Ok(vec![format!("  no waiver was carried over: {error}")]),
+    };
+    let mut lines = Vec::new();
+    for old in old.layers.iter().filter(|layer| !layer.waivers.is_empty()) {
+        let same = |layer: &&mut LayerTolerance| layer.name == old.name && layer.reference == old.reference;
+        let mut new = tolerances.layers.iter_mut().find(same);
+        type Of = fn(&mut Figures) -> &mut f64;
+        let metrics: [(_, _, Of); 2] = [
+            ("rel_l2", &old.waivers.rel_l2, |figures| &mut figures.rel_l2),
+            ("rel_linf", &old.waivers.rel_linf, |figures| &mut figures.rel_linf),
+        ];
+        for (metric, waiver, of) in metrics {
+            let Some(waiver) = waiver else { continue };
+            let limit = *of(&mut old.tolerance.clone());
+            let dropped = match &new {
+                None => Some("there is no such layer any more".to_string()),
+                Some(new) if *of(&mut new.tolerance.clone()) >= limit => {
+                    Some("the derived tolerance is no smaller".to_string())
                 }
+                Some(_) => waiver.check(&baselines::days_until).err().map(|error| error.to_string()),
+            };
+            let what = format!("waiver of {metric} of {} ({})", old.name, waiver.reason);
+            match (dropped, &mut new) {
+                (Some(why), _) => lines.push(format!("  dropped: {what}: {why}")),
+                (None, Some(new)) => {
+                    *of(&mut new.tolerance) = limit;
+                    match metric {
+                        "rel_l2" => new.waivers.rel_l2 = Some(waiver.clone()),
+                        _ => new.waivers.rel_linf = Some(waiver.clone()),
+                    }
+                    lines.push(format!("  kept until {}: {what}", waiver.expires));
+                }
+                (None, None) => {}
             }
-            if decided || ask {
-                review.settle(&taken)?;
-            }
-        }
-        if decided || ask {
-            say("next: git diff baselines");
-            return Ok(ExitCode::SUCCESS);
-        }
-        say("next: cargo xtask baseline review --accept-all, --accept LAYER or --reject-all");
-        Ok(ExitCode::from(exit_code::NUMBERS))
-    }
-}
-
-/// A set whose measured errors wait.
-struct Review {
-    pending: PathBuf,
-    accepted: PathBuf,
-    old: Errors,
-    new: Errors,
-}
-
-impl Review {
-    fn settle(&self, taken: &[&str]) -> Result<(), Failure> {
-        if baselines::in_ci() {
-            return Err(Failure::usage(
-                "CI is set: nothing is written",
-                "review where you work, and commit the result",
-            ));
-        }
-        if !taken.is_empty() {
-            let merged = self.old.with_accepted(&self.new, &|layer| taken.contains(&layer.name.as_str()));
-            merged.write(&self.accepted).map_err(Failure::unreadable)?;
-        }
-        std::fs::remove_file(&self.pending).map_err(|error| Failure::write(&self.pending, &error))?;
-        say(&format!("  {} of {} layers accepted", taken.len(), self.new.layers.len()));
-        Ok(())
-    }
-}
-
-enum Answer {
-    Accept,
-    Reject,
-    AcceptRest,
-    RejectRest,
-}
-
-fn prompt() -> Result<Answer, Failure> {
-    loop {
-        anstream::print!("    [a]ccept, [r]eject, accept a[l]l others, reject all others and [q]uit: ");
-        let mut answer = String::new();
-        let read = std::io::stdout().flush().and_then(|()| std::io::stdin().read_line(&mut answer));
-        match read.map(|bytes| (bytes, answer.trim())) {
-            Ok((0, _)) | Err(_) => return Ok(Answer::RejectRest),
-            Ok((_, "a")) => return Ok(Answer::Accept),
-            Ok((_, "r")) => return Ok(Answer::Reject),
-            Ok((_, "l")) => return Ok(Answer::AcceptRest),
-            Ok((_, "q")) => return Ok(Answer::RejectRest),
-            Ok(_) => {}
         }
     }
-}
-
-/// Old and new side by side.
-fn line(old: Option<&LayerErrors>, new: &LayerErrors) -> String {
-    let (a, b) = (old.map(|old| old.largest), new.largest);
-    let figure = |of: fn(&Figures) -> f64| match &a {
-        Some(a) => format!("{:.1e} -> {:.1e}", of(a), of(&b)),
-        None => format!("     - -> {:.1e}", of(&b)),
-    };
-    let word = match old.map(|old| old.trend(new.largest, true)) {
-        None => "new",
-        Some(Trend::Worse(_)) => "WORSE",
-        Some(Trend::Better(_)) => "better",
-        Some(Trend::Same) => "",
-    };
-    format!("  {:38} {:>17} {:>17} {word}", new.name, figure(|f| f.rel_l2), figure(|f| f.rel_linf))
-}
-
-fn conditions(set: &SetMeasure) -> Measured {
-    Measured {
-        date: baselines::today(),
-        versions: set.versions.clone(),
-        instruction_sets: set.isas.iter().map(ToString::to_string).collect(),
-        threads: THREADS.to_vec(),
-    }
+    Ok(lines)
 }

@@ -11,6 +11,9 @@ impl Ci {
         let mut steps = lint::steps();
         steps.push(Step::cargo(&["xtask", "mapping", "check"]));
         steps.push(Step::cargo(&["xtask", "parity", "--quiet", "--report", "json=target/parity.json"]));
+        for precision in ["bf16x3", "bf16"] {
+            steps.push(Step::cargo(&["xtask", "parity", "--quiet", "--precision", precision]));
+        }
         steps.push(Step::cargo(&["xtask", "fixtures", "check"]));
         steps.push(Step::cargo(&["xtask", "selftest"]));
         steps.extend(test::steps(false));

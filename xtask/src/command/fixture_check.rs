@@ -174,7 +174,6 @@ fn probe(
         reference,
         tolerances: tolerances.as_ref(),
         baseline: None,
-        measured: false,
     };
     let [height, width] = manifest.settings.output_resolution;
     let mut unreadable = Vec::new();

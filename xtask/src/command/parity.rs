@@ -11,7 +11,7 @@ use harness::report::terminal::{self, Options};
 use crate::candidate::EncoderArguments;
 use crate::compare::Compare;
 use crate::console::{Failure, Outcome, say};
-use crate::{paths, resources, set};
+use crate::{baselines, paths, resources, set};
 
 /// Compare a port with its reference, layer by layer.
 ///
@@ -136,7 +136,10 @@ impl Parity {
             layer.compared().is_some_and(|c| c.judgement.passed && matches!(c.trend, Some(Trend::Worse(_))))
         };
         if run.comparisons.iter().flat_map(|comparison| &comparison.layers).any(worse) {
-            say("next: where a layer is worse on purpose: cargo xtask baseline measure, then review");
+            let option = baselines::option(&profile.name);
+            say(&format!(
+                "next: where a layer is worse on purpose: cargo xtask baseline measure{option}, then review"
+            ));
         }
         let changed = run.comparisons.iter().any(|comparison| !comparison.not_as_recorded.is_empty());
         for line in next_steps(run.exit_code(), &mapping, changed) {

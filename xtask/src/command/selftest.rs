@@ -79,7 +79,6 @@ impl Selftest {
                 reference: &reference,
                 tolerances: tolerances.as_ref(),
                 baseline: None,
-                measured: false,
             };
             findings.extend(pool.install(|| selftest::run(&Bench::new(terms, &reference)?))?);
         }

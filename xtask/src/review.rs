@@ -1,0 +1,309 @@
+//! Measured errors beside the accepted ones: what is accepted, what is rejected, and what waits on.
+
+use std::io::IsTerminal;
+use std::path::PathBuf;
+
+use ::console::{Key, Term};
+use harness::baseline::{Baseline, Difference, KnownError, LayerErrors, Trend};
+use harness::reference::Reference;
+
+use crate::baselines::{self, Kind};
+use crate::console::{Failure, say};
+use crate::paths;
+
+/// What to do with a layer, or with all that are left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Step {
+    Accept,
+    Reject,
+    Next,
+    Back,
+    AcceptRest,
+    RejectRest,
+    Quit,
+}
+
+const KEYS: &str =
+    "[a]ccept, [r]eject, [s]kip or down, up to go back, accept a[l]l others, reject the ot[h]ers, [q]uit";
+
+impl Step {
+    fn of(key: &Key) -> Option<Step> {
+        Some(match key {
+            Key::Char('a' | 'A') | Key::ArrowRight => Step::Accept,
+            Key::Char('r' | 'R') | Key::ArrowLeft => Step::Reject,
+            Key::Char('s' | 'S') | Key::ArrowDown => Step::Next,
+            Key::ArrowUp => Step::Back,
+            Key::Char('l' | 'L') => Step::AcceptRest,
+            Key::Char('h' | 'H') => Step::RejectRest,
+            // Ctrl-D is a character where keys are read one by one.
+            Key::Char('q' | 'Q' | '\u{4}') | Key::Escape | Key::CtrlC => Step::Quit,
+            _ => return None,
+        })
+    }
+}
+
+/// A set whose measured errors wait.
+pub(crate) struct Review {
+    pending_path: PathBuf,
+    accepted_path: PathBuf,
+    old: Baseline,
+    pending: Baseline,
+    pub(crate) differences: Vec<Difference>,
+    /// The accepted errors are of another reference of that name.
+    made_anew: bool,
+}
+
+impl Review {
+    /// What waits of a set under a profile.
+    pub(crate) fn open(reference: &Reference, profile: &str) -> Result<Option<Review>, Failure> {
+        let Some(subject) = baselines::subject(reference, profile)? else { return Ok(None) };
+        let (pending_path, accepted_path) = (Kind::Pending.path(&subject), Kind::Errors.path(&subject));
+        if !baselines::is_there(&pending_path)? {
+            return Ok(None);
+        }
+        let pending = Baseline::read(&pending_path, &subject, &baselines::days_until).map_err(|error| {
+            Failure::usage(
+                error.to_string(),
+                format!("remove it, then {}", Kind::Pending.again(profile)),
+            )
+        })?;
+        let none = Baseline { layers: Vec::new(), ..pending.clone() };
+        let old = match baselines::is_there(&accepted_path)? {
+            false => None,
+            true => Some(Baseline::parse(&accepted_path).map_err(|error| {
+                Failure::usage(
+                    error.to_string(),
+                    "git restore baselines, or remove it to accept what was measured as new",
+                )
+            })?),
+        };
+        let made_anew = old.as_ref().is_some_and(|old| old.subject != subject);
+        let old = old.filter(|_| !made_anew).unwrap_or(none);
+        let differences = old.differences(&pending);
+        Ok(Some(Review { pending_path, accepted_path, old, pending, differences, made_anew }))
+    }
+
+    /// The set's name.
+    pub(crate) fn set(&self) -> &str {
+        &self.pending.subject.set
+    }
+
+    /// Whether a layer is meant by `LAYER` or `SET/LAYER`.
+    fn is_meant(&self, difference: &Difference, name: &str) -> bool {
+        name == difference.name
+            || name.split_once('/').is_some_and(|(set, layer)| set == self.set() && layer == difference.name)
+    }
+
+    /// Writes what was accepted; what was not decided waits on.
+    fn settle(mut self, decisions: &[Option<bool>]) -> Result<(), Failure> {
+        baselines::refuse_in_ci()?;
+        let decided = |wanted| {
+            let pairs = self.differences.iter().zip(decisions);
+            pairs.filter(|(_, decision)| **decision == Some(wanted)).map(|(d, _)| d).collect::<Vec<_>>()
+        };
+        let (accepted, rejected) = (decided(true), decided(false));
+        let mut known = self.old.clone();
+        known.take(&self.pending, &accepted);
+        self.pending.take(&self.old, &rejected);
+        if !accepted.is_empty() {
+            known.write(&self.accepted_path).map_err(Failure::unreadable)?;
+        }
+        let waiting = known.differences(&self.pending).len();
+        match waiting {
+            0 => std::fs::remove_file(&self.pending_path)
+                .map_err(|error| Failure::write(&self.pending_path, &error))?,
+            _ => self.pending.write(&self.pending_path).map_err(Failure::unreadable)?,
+        }
+        let (shown, accepted, rejected) = (paths::shown(&self.accepted_path), accepted.len(), rejected.len());
+        say(&format!("{shown}: {accepted} accepted, {rejected} rejected, {waiting} wait on"));
+        Ok(())
+    }
+
+    fn heading(&self) {
+        say(&paths::shown(&self.accepted_path));
+        if self.made_anew {
+            say("  the set was made anew: what was known of the old one does not count");
+        }
+    }
+}
+
+/// What the command line decides.
+pub(crate) struct Flags<'a> {
+    /// `LAYER` or `SET/LAYER`.
+    pub(crate) accept: &'a [String],
+    pub(crate) accept_all: bool,
+    pub(crate) reject_all: bool,
+}
+
+impl Flags<'_> {
+    /// Whether they decide anything.
+    fn decide(&self) -> bool {
+        self.accept_all || self.reject_all || !self.accept.is_empty()
+    }
+}
+
+/// Shows everything that waits and settles what is decided; whether anything was left to decide.
+pub(crate) fn run(reviews: Vec<Review>, flags: &Flags<'_>) -> Result<bool, Failure> {
+    for name in flags.accept {
+        let meant = |review: &Review| review.differences.iter().any(|d| review.is_meant(d, name));
+        if !reviews.iter().any(meant) {
+            let message = format!("--accept {name}: no such layer waits");
+            return Err(Failure::usage(message, "cargo xtask baseline review shows those that do"));
+        }
+    }
+    let terminal = std::io::stdin().is_terminal() && Term::stdout().features().is_attended();
+    let interactive = !flags.decide() && !baselines::in_ci() && terminal;
+    let all = || reviews.iter().flat_map(|review| review.differences.iter().map(move |d| (review, d)));
+    let mut decisions: Vec<Option<bool>> = if interactive {
+        let lines: Vec<String> =
+            all().map(|(review, difference)| format!("{}{}", review.set(), line(difference))).collect();
+        let term = Term::stdout();
+        decide(lines.len(), |at, decision, hint| ask(&term, &lines, at, decision, hint))
+    } else {
+        for review in &reviews {
+            review.heading();
+            review.differences.iter().for_each(|difference| say(&line(difference)));
+        }
+        let decision = |(review, difference): (&Review, &Difference)| {
+            let meant = flags.accept.iter().any(|name| review.is_meant(difference, name));
+            match (flags.accept_all || meant, flags.reject_all) {
+                (true, _) => Some(true),
+                (false, true) => Some(false),
+                (false, false) => None,
+            }
+        };
+        all().map(decision).collect()
+    };
+    let left = decisions.iter().any(Option::is_none);
+    if flags.decide() || decisions.iter().any(Option::is_some) || decisions.is_empty() {
+        for review in reviews {
+            let rest = decisions.split_off(review.differences.len());
+            review.settle(&decisions)?;
+            decisions = rest;
+        }
+    }
+    Ok(left)
+}
+
+/// Goes through `count` layers, with a hint where the last key was unknown, until all are passed or the input ends.
+fn decide(
+    count: usize,
+    mut ask: impl FnMut(usize, Option<bool>, bool) -> std::io::Result<Key>,
+) -> Vec<Option<bool>> {
+    let mut decisions = vec![None; count];
+    let (mut at, mut hint) = (0, false);
+    while at < count {
+        // Where nobody can be asked nothing is decided.
+        let Ok(key) = ask(at, decisions[at], hint) else { break };
+        let step = Step::of(&key);
+        hint = step.is_none();
+        match step {
+            None => continue,
+            Some(Step::Accept) => decisions[at] = Some(true),
+            Some(Step::Reject) => decisions[at] = Some(false),
+            Some(Step::Next) => {}
+            Some(Step::Back) => {
+                at = at.saturating_sub(1);
+                continue;
+            }
+            Some(rest @ (Step::AcceptRest | Step::RejectRest)) => {
+                let undecided = decisions.iter_mut().filter(|decision| decision.is_none());
+                undecided.for_each(|decision| *decision = Some(rest == Step::AcceptRest));
+                break;
+            }
+            Some(Step::Quit) => break,
+        }
+        at += 1;
+    }
+    decisions
+}
+
+/// Shows a layer and waits for a key.
+fn ask(
+    term: &Term,
+    lines: &[String],
+    at: usize,
+    decision: Option<bool>,
+    hint: bool,
+) -> std::io::Result<Key> {
+    let before = match decision {
+        Some(true) => " (accepted)",
+        Some(false) => " (rejected)",
+        None => "",
+    };
+    if hint {
+        term.write_line("    that key means nothing here")?;
+    }
+    term.write_line(&format!("{} of {}: {}{before}", at + 1, lines.len(), lines[at]))?;
+    term.write_line(&format!("    {KEYS}"))?;
+    term.read_key()
+}
+
+/// Old and new side by side, under the conditions where they are farthest apart.
+fn line(difference: &Difference) -> String {
+    let errors = |layer: &Option<LayerErrors>, conditions: &str| {
+        layer.as_ref().and_then(|layer| layer.errors.get(conditions)).cloned()
+    };
+    let conditions = [&difference.old, &difference.new].into_iter().flatten().flat_map(|l| l.errors.keys());
+    let apart = |conditions: &&String| {
+        let pair = errors(&difference.old, conditions).zip(errors(&difference.new, conditions));
+        pair.map_or(f64::INFINITY, |(a, b)| (b.rel_l2 / a.rel_l2).ln().abs())
+    };
+    let conditions = conditions.max_by(|a, b| apart(a).total_cmp(&apart(b))).cloned().unwrap_or_default();
+    let (a, b) = (errors(&difference.old, &conditions), errors(&difference.new, &conditions));
+    let figure = |of: fn(&KnownError) -> f64| {
+        let shown = |error: &Option<KnownError>| error.as_ref().map_or("-".into(), |e| format!("{:.2e}", of(e)));
+        format!("{} -> {}", shown(&a), shown(&b))
+    };
+    let word = match (&difference.old, &difference.new, &a, &b) {
+        (None, ..) => "new",
+        (_, None, ..) => "GONE",
+        (Some(old), _, Some(_), Some(new)) => match old.trend(new.figures(), &conditions) {
+            Trend::Worse(_) => "WORSE",
+            Trend::Better(_) => "better",
+            Trend::Same => "",
+        },
+        _ => "newly measured",
+    };
+    let (rel_l2, rel_linf) = (figure(|error| error.rel_l2), figure(|error| error.rel_linf));
+    format!("  {:38} {rel_l2:>20} {rel_linf:>20} {word} ({conditions})", difference.name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn decided(count: usize, keys: &[Key]) -> Vec<Option<bool>> {
+        let mut keys = keys.iter();
+        decide(count, |_, _, _| keys.next().cloned().ok_or_else(|| std::io::ErrorKind::UnexpectedEof.into()))
+    }
+
+    #[test]
+    fn what_is_not_decided_waits_on() {
+        let key = Key::Char;
+        let cases: [(&[Key], [Option<bool>; 3]); 8] = [
+            (&[], [None; 3]),
+            (&[key('q')], [None; 3]),
+            (&[key('a'), key('\u{4}')], [Some(true), None, None]),
+            (&[key('a'), key('r')], [Some(true), Some(false), None]),
+            (&[key('s'), Key::ArrowRight, Key::ArrowLeft], [None, Some(true), Some(false)]),
+            (&[key('a'), Key::ArrowUp, key('r'), Key::Escape], [Some(false), None, None]),
+            (&[key('r'), key('l')], [Some(false), Some(true), Some(true)]),
+            (&[Key::ArrowDown, key('h')], [Some(false); 3]),
+        ];
+        for (keys, expected) in cases {
+            assert_eq!(decided(3, keys), expected, "{keys:?}");
+        }
+    }
+
+    #[test]
+    fn an_unknown_key_decides_nothing_and_shows_a_hint() {
+        let mut keys = [Key::Char('x'), Key::Enter, Key::Char('a')].into_iter();
+        let mut hints = Vec::new();
+        let decisions = decide(1, |_, _, hint| {
+            hints.push(hint);
+            keys.next().ok_or_else(|| std::io::ErrorKind::UnexpectedEof.into())
+        });
+        assert_eq!((decisions, hints), (vec![Some(true)], vec![false, true, true]));
+    }
+}
