@@ -214,7 +214,8 @@ impl Baseline {
             for (conditions, error) in &layer.errors {
                 let what = || format!("`{}` on {conditions}", layer.name);
                 let sound = |figure: &f64| (0.0..=MAX_ERROR).contains(figure);
-                if let Some(found) = [error.rel_l2, error.rel_linf].into_iter().find(|figure| !sound(figure)) {
+                if let Some(found) = [error.rel_l2, error.rel_linf].into_iter().find(|figure| !sound(figure))
+                {
                     return unsound(what(), "figures from 0 to 1", format!("{found:e}"));
                 }
                 // A day more than today: elsewhere it may be tomorrow.
@@ -287,7 +288,9 @@ impl Baseline {
                 }
                 (None, Some(layer)) => {
                     let before = other.layers.iter().take_while(|before| *before != layer);
-                    let behind = before.filter_map(|before| place(&self.layers, &before.name, &before.reference)).max();
+                    let behind = before
+                        .filter_map(|before| place(&self.layers, &before.name, &before.reference))
+                        .max();
                     self.layers.insert(behind.map_or(0, |behind| behind + 1), layer.clone());
                 }
                 (None, None) => {}
@@ -363,7 +366,9 @@ mod tests {
     #[test]
     fn a_layer_that_improves_is_told() {
         let known = layer("a", &[("one", 1e-6, 1e-6)]);
-        let Trend::Better(change) = known.trend(figures(9e-7, 1e-6), "one") else { panic!("expected better") };
+        let Trend::Better(change) = known.trend(figures(9e-7, 1e-6), "one") else {
+            panic!("expected better")
+        };
         assert_eq!((change.metric, change.old, change.new), ("rel_l2", 1e-6, 9e-7));
         let exact = layer("a", &[("one", 0.0, 0.0)]);
         assert_eq!(exact.trend(figures(0.0, 0.0), "one"), Trend::Same);
@@ -407,7 +412,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("e.json");
         let sound = baseline(vec![layer("a", &[("one", 0.1, 0.1)])]);
-        let days_until = |date: &str| date.strip_prefix("2026-11-").map(|day| day.parse::<i64>().unwrap() - 24);
+        let days_until =
+            |date: &str| date.strip_prefix("2026-11-").map(|day| day.parse::<i64>().unwrap() - 24);
         let read = |change: &dyn Fn(&mut Baseline)| {
             let mut baseline = sound.clone();
             change(&mut baseline);

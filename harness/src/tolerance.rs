@@ -207,11 +207,8 @@ mod tests {
     #[test]
     fn what_was_derived_comes_before_multiples_of_the_floor() {
         let figures = |x: f64| Figures { rel_l2: x, rel_linf: x };
-        let derived = Some(Derived {
-            tolerance: figures(6e-6),
-            floor: figures(2e-6),
-            waivers: Waivers::default(),
-        });
+        let derived =
+            Some(Derived { tolerance: figures(6e-6), floor: figures(2e-6), waivers: Waivers::default() });
         let tolerance = Tolerance { derived, times_floor: times_four(), ..Tolerance::default() };
         let resolved = tolerance.resolve(Some(&FLOOR));
         assert_eq!((resolved.limits.rel_l2, resolved.limits.rel_linf), (Some(6e-6), Some(6e-6)));

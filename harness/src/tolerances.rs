@@ -199,7 +199,12 @@ impl Tolerances {
     /// The first that is not.
     pub fn check(&self, path: &Path, days_until: &DaysUntil<'_>) -> Result<(), TolerancesError> {
         let unsound = |what: &str, expected, found: String| {
-            Err(TolerancesError::Unsound { path: path.to_path_buf(), what: what.to_string(), expected, found })
+            Err(TolerancesError::Unsound {
+                path: path.to_path_buf(),
+                what: what.to_string(),
+                expected,
+                found,
+            })
         };
         let Measured { date, instruction_sets, threads, .. } = &self.measured;
         // A day more than today: elsewhere it may be tomorrow.
@@ -263,7 +268,13 @@ impl LayerTolerance {
             if let Some(waiver) = waiver {
                 self.check_waiver(metric, waiver, &path, days_until)?;
                 if !(0.0..=waiver::MAX_FACTOR * noise).contains(&tolerance) {
-                    return Err(TolerancesError::BeyondWaiving { path, layer, metric, tolerance, floor: noise });
+                    return Err(TolerancesError::BeyondWaiving {
+                        path,
+                        layer,
+                        metric,
+                        tolerance,
+                        floor: noise,
+                    });
                 }
                 continue;
             }

@@ -82,9 +82,7 @@ pub fn judge(
                 "rel_linf" => waivers.rel_linf.clone(),
                 _ => None,
             };
-            criteria.extend(
-                limit.map(|limit| Criterion { waiver, ..at_most(name, measured, limit, basis) }),
-            );
+            criteria.extend(limit.map(|limit| Criterion { waiver, ..at_most(name, measured, limit, basis) }));
         }
         criteria.extend(limits.cosine.map(|limit| at_least_cosine(metrics.cosine, limit)));
     }

@@ -182,13 +182,7 @@ fn a_tensor_that_never_arrives_is_no_pass() {
     let mapping = Mapping::parse(Path::new("small.toml"), MAPPING.to_string()).unwrap();
     let reference = Reference::open(&root.path().join("reference"), &mapping.reference.files, None).unwrap();
     let profile = mapping.profile("f32").unwrap();
-    let terms = Terms {
-        mapping: &mapping,
-        profile,
-        reference: &reference,
-        tolerances: None,
-        baseline: None,
-    };
+    let terms = Terms { mapping: &mapping, profile, reference: &reference, tolerances: None, baseline: None };
     let names: Vec<String> = (0..8).map(|i| format!("layer_{i}")).chain(["tokens".to_string()]).collect();
     let mut session = terms.session(&names);
     for name in names.iter().filter(|name| *name != "layer_5") {

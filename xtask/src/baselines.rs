@@ -108,7 +108,9 @@ pub(crate) fn subject(reference: &Reference, profile: &str) -> Result<Option<Sub
     let set = set::name(manifest, root)?.to_string();
     if !set::is_plain(profile) {
         return Err(Failure::usage(
-            format!("profile `{profile}`: expected letters, digits, `-`, `_` and `.`: files are named after it"),
+            format!(
+                "profile `{profile}`: expected letters, digits, `-`, `_` and `.`: files are named after it"
+            ),
             "give the profile another name in the mapping",
         ));
     }
@@ -230,8 +232,9 @@ impl Judged<'_> {
         }
         let set = &subject.set;
         if is_another(self.reference, &subject) {
-            let remark =
-                format!("this is not the committed set {set}: it has no derived tolerances and no known errors");
+            let remark = format!(
+                "this is not the committed set {set}: it has no derived tolerances and no known errors"
+            );
             comparison.remarks.push(remark);
             return Ok(());
         }

@@ -14,10 +14,10 @@ use harness::reference::Reference;
 use harness::run::{Session, Terms};
 use harness::tolerances::Tolerances;
 
+use crate::baselines::{self, Judged};
 use crate::candidate::{EncoderArguments, as_candidate, read_input, settings_by_name, tap_names};
 use crate::console::Failure;
 use crate::origins::Origins;
-use crate::baselines::{self, Judged};
 use crate::{paths, set};
 
 /// How comparisons are made.

@@ -144,9 +144,8 @@ impl Bench<'_> {
     /// The graph in f64, with operands rounded to what the precision holds of them.
     fn reference_in_that_precision(&self) -> Result<Comparison, Failure> {
         let (shape, input) = (self.shape()?, &self.image.data);
-        let taps =
-            encoder::reference::encode(&self.checkpoint, &self.settings, self.precision, shape, input)
-                .map_err(Failure::unreadable)?;
+        let taps = encoder::reference::encode(&self.checkpoint, &self.settings, self.precision, shape, input)
+            .map_err(Failure::unreadable)?;
         let names: Vec<String> = taps.iter().map(|(name, _)| name.clone()).collect();
         let mut session = self.terms.session(&names);
         for (name, tap) in taps {
@@ -183,7 +182,8 @@ fn same_bits(
                 "{name}: on {isa}, {threads} threads give other bits than {}: nothing can be measured",
                 THREADS[0]
             );
-            Err(Failure::unusable(message).help("cargo test -p encoder --test random_models threads_and_taps"))
+            Err(Failure::unusable(message)
+                .help("cargo test -p encoder --test random_models threads_and_taps"))
         }
     }
 }

@@ -62,10 +62,7 @@ impl Review {
             return Ok(None);
         }
         let pending = Baseline::read(&pending_path, &subject, &baselines::days_until).map_err(|error| {
-            Failure::usage(
-                error.to_string(),
-                format!("remove it, then {}", Kind::Pending.again(profile)),
-            )
+            Failure::usage(error.to_string(), format!("remove it, then {}", Kind::Pending.again(profile)))
         })?;
         let none = Baseline { layers: Vec::new(), ..pending.clone() };
         let old = match baselines::is_there(&accepted_path)? {
@@ -219,13 +216,7 @@ fn decide(
 }
 
 /// Shows a layer and waits for a key.
-fn ask(
-    term: &Term,
-    lines: &[String],
-    at: usize,
-    decision: Option<bool>,
-    hint: bool,
-) -> std::io::Result<Key> {
+fn ask(term: &Term, lines: &[String], at: usize, decision: Option<bool>, hint: bool) -> std::io::Result<Key> {
     let before = match decision {
         Some(true) => " (accepted)",
         Some(false) => " (rejected)",
@@ -252,7 +243,8 @@ fn line(difference: &Difference) -> String {
     let conditions = conditions.max_by(|a, b| apart(a).total_cmp(&apart(b))).cloned().unwrap_or_default();
     let (a, b) = (errors(&difference.old, &conditions), errors(&difference.new, &conditions));
     let figure = |of: fn(&KnownError) -> f64| {
-        let shown = |error: &Option<KnownError>| error.as_ref().map_or("-".into(), |e| format!("{:.2e}", of(e)));
+        let shown =
+            |error: &Option<KnownError>| error.as_ref().map_or("-".into(), |e| format!("{:.2e}", of(e)));
         format!("{} -> {}", shown(&a), shown(&b))
     };
     let word = match (&difference.old, &difference.new, &a, &b) {

@@ -244,7 +244,10 @@ impl Baselines<'_> {
     fn show(&self, mapping: &Mapping) -> Outcome {
         let mut next: Vec<String> = Vec::new();
         let mut failure = None;
-        say(&format!("{:16} {:8} {:>10} {:>12} {:>8}", "set", "profile", "tolerances", "known errors", "waiting"));
+        say(&format!(
+            "{:16} {:8} {:>10} {:>12} {:>8}",
+            "set", "profile", "tolerances", "known errors", "waiting"
+        ));
         for path in set::committed()? {
             for precision in Precision::ALL {
                 let profile = mapping.profile(precision.name())?;
