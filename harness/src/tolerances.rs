@@ -278,7 +278,8 @@ impl LayerTolerance {
                 }
                 continue;
             }
-            if !((tolerance - k * floor).abs() <= EXACT * k * floor) {
+            let derived = k * floor * (1.0 - EXACT)..=k * floor * (1.0 + EXACT);
+            if !derived.contains(&tolerance) {
                 return Err(TolerancesError::NotDerived { path, layer, metric, tolerance, k, floor });
             }
             if !(floor..=MAX_FACTOR * noise).contains(&tolerance) {
