@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use encoder::{Isa, Precision};
 use harness::baseline::{Baseline, BaselineError};
 use harness::comparison::{Comparison, Layer};
-use harness::provenance;
+use harness::recorded;
 use harness::reference::Reference;
 use harness::subject::Subject;
 use harness::tolerances::{Tolerances, TolerancesError};
@@ -114,7 +114,7 @@ pub(crate) fn subject(reference: &Reference, profile: &str) -> Result<Option<Sub
             "give the profile another name in the mapping",
         ));
     }
-    let manifest_sha256 = provenance::hash_file(&path).map_err(Failure::unreadable)?.sha256;
+    let manifest_sha256 = recorded::hash_file(&path).map_err(Failure::unreadable)?.sha256;
     Ok(Some(Subject { set, profile: profile.to_string(), manifest_sha256 }))
 }
 
@@ -141,7 +141,7 @@ fn is_another(reference: &Reference, subject: &Subject) -> bool {
     let Some((root, _)) = reference.manifest_path() else { return false };
     let committed = paths::fixtures().join(&subject.set).join(harness::manifest::FILE_NAME);
     !set::is_committed(root)
-        && provenance::hash_file(&committed).is_ok_and(|hashed| hashed.sha256 != subject.manifest_sha256)
+        && recorded::hash_file(&committed).is_ok_and(|hashed| hashed.sha256 != subject.manifest_sha256)
 }
 
 /// A failure to read such a file, with what to do.

@@ -52,7 +52,7 @@ impl Failure {
             .help("is the folder there, and is there space?")
     }
 
-    /// What went wrong.
+    /// Which file, what was expected, what was found.
     pub(crate) fn message(&self) -> &str {
         &self.message
     }
@@ -65,12 +65,6 @@ impl Failure {
             obstacle: Some(Obstacle { message: self.message.clone(), exit_code: self.code }),
             ..Comparison::default()
         }
-    }
-
-    /// Which file, what was expected, what was found.
-    #[cfg(test)]
-    pub(crate) fn message(&self) -> &str {
-        &self.message
     }
 
     pub(crate) fn help(mut self, help: impl Into<String>) -> Failure {
