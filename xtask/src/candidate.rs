@@ -13,7 +13,7 @@ use crate::console::Failure;
 /// Arguments of every command that runs the encoder.
 #[derive(clap::Args, Clone, Default)]
 pub(crate) struct EncoderArguments {
-    /// Worker threads (default: all cores); the result does not depend on it.
+    /// Worker threads (default: the physical cores); the result does not depend on it.
     #[arg(long, value_name = "N")]
     threads: Option<usize>,
     /// Padding of convolutions, which weights do not show (default: the set's, else same).
@@ -67,6 +67,17 @@ impl EncoderArguments {
         self.strict_fma
     }
 
+    /// Threads to run with: as many as asked for, else as there are physical cores to be had.
+    pub(crate) fn threads(&self) -> usize {
+        let available = || std::thread::available_parallelism().map_or(1, usize::from);
+        self.threads.unwrap_or_else(|| num_cpus::get_physical().clamp(1, available()))
+    }
+
+    /// The instruction set, where one was asked for.
+    pub(crate) fn isa(&self) -> Option<Isa> {
+        self.isa
+    }
+
     /// The thread pool that the run is confined to.
     pub(crate) fn pool(&self) -> Result<rayon::ThreadPool, Failure> {
         match self.threads {
@@ -82,7 +93,7 @@ impl EncoderArguments {
             }
             _ => {}
         }
-        rayon::ThreadPoolBuilder::new().num_threads(self.threads.unwrap_or(0)).build().map_err(|error| {
+        rayon::ThreadPoolBuilder::new().num_threads(self.threads()).build().map_err(|error| {
             Failure::usage(format!("cannot start the threads: {error}"), "try fewer with --threads")
         })
     }

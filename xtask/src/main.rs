@@ -3,6 +3,7 @@
 //! `harness`.
 
 mod baselines;
+mod bench;
 mod candidate;
 mod command;
 mod compare;
@@ -11,6 +12,7 @@ mod measure;
 mod origins;
 mod paths;
 mod process;
+mod python;
 mod resources;
 mod review;
 #[cfg(feature = "faults")]
@@ -38,6 +40,7 @@ enum Command {
     Selftest(command::selftest::Selftest),
     Mapping(command::mapping::Mapping),
     Fixtures(command::fixtures::Fixtures),
+    Bench(command::bench::Bench),
     Test(command::test::Test),
     Lint(command::lint::Lint),
     Ci(command::ci::Ci),
@@ -52,6 +55,7 @@ fn main() -> ExitCode {
         Command::Selftest(command) => command.run(),
         Command::Mapping(command) => command.run(),
         Command::Fixtures(command) => command.run(),
+        Command::Bench(command) => command.run(),
         Command::Test(command) => command.run(),
         Command::Lint(command) => command.run(),
         Command::Ci(command) => command.run(),

@@ -80,21 +80,33 @@ pub(crate) fn multiply_pairs<S: Simd, const MR: usize, const NV: usize>(simd: S,
 
 /// Writes the rows and columns of a tile that exist.
 #[inline(always)]
-pub(crate) fn store<S: Simd, const NV: usize>(simd: S, sums: &[[S::V; NV]], out: TileOut<'_>) {
-    let full = out.columns == NV * S::LANES;
+pub(crate) fn store<S: Simd, const MR: usize, const NV: usize>(
+    simd: S,
+    sums: &[[S::V; NV]; MR],
+    out: TileOut<'_>,
+) {
+    if out.rows != MR || out.columns != NV * S::LANES {
+        return store_some(simd, sums, out);
+    }
+    // Of constant size, so that the sums stay in registers.
+    for (i, sums) in sums.iter().enumerate() {
+        let row = &mut out.data[i * out.stride..][..NV * S::LANES];
+        for (j, sum) in sums.iter().enumerate() {
+            let place = &mut row[j * S::LANES..(j + 1) * S::LANES];
+            let sum = if out.accumulate { simd.add(simd.load(place), *sum) } else { *sum };
+            simd.store(sum, place);
+        }
+    }
+}
+
+/// The same at the lower and the right edge of the output.
+#[inline(always)]
+fn store_some<S: Simd, const NV: usize>(simd: S, sums: &[[S::V; NV]], out: TileOut<'_>) {
     for (i, sums) in sums.iter().enumerate().take(out.rows) {
         let row = &mut out.data[i * out.stride..][..out.columns];
-        for (j, sum) in sums.iter().enumerate() {
-            if full {
-                let place = &mut row[j * S::LANES..(j + 1) * S::LANES];
-                let sum = if out.accumulate { simd.add(simd.load(place), *sum) } else { *sum };
-                simd.store(sum, place);
-            } else if j * S::LANES < out.columns {
-                let end = out.columns.min((j + 1) * S::LANES);
-                let place = &mut row[j * S::LANES..end];
-                let sum = if out.accumulate { simd.add(simd.load_partial(place), *sum) } else { *sum };
-                simd.store_partial(sum, place);
-            }
+        for (sum, place) in sums.iter().zip(row.chunks_mut(S::LANES)) {
+            let sum = if out.accumulate { simd.add(simd.load_partial(place), *sum) } else { *sum };
+            simd.store_partial(sum, place);
         }
     }
 }

@@ -110,8 +110,9 @@ impl Simd for Avx2 {
     }
 
     type P = __m256i;
-    const PAIRS: PairShape = Vectors::<Self, 6, 2>::SHAPE;
-    type Unit = Vectors<Self, 6, 2>;
+    const PAIRS: PairShape = Self::Unit::SHAPE;
+    // 4 x 2 accumulators, 4 registers of widened B, 2 of A, the mask: 15 of 16.
+    type Unit = Vectors<Self, 4, 2>;
 
     #[inline(always)]
     fn pair_unit(self) -> Self::Unit {

@@ -94,8 +94,9 @@ impl Simd for Portable {
     }
 
     type P = [u32; LANES];
-    const PAIRS: PairShape = Vectors::<Self, 6, 1>::SHAPE;
-    type Unit = Vectors<Self, 6, 1>;
+    const PAIRS: PairShape = Self::Unit::SHAPE;
+    // 4 x 1 vectors of 8 and both halves of B, widened: 12 of the 16 SSE registers.
+    type Unit = Vectors<Self, 4, 1>;
 
     #[inline(always)]
     fn pair_unit(self) -> Self::Unit {

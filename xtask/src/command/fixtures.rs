@@ -7,7 +7,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use crate::command::fixture_check;
 use crate::console::{Failure, Outcome};
 use crate::paths;
-use crate::process::succeeds;
+use crate::python::{self, Environment};
 
 /// Make a reference set with timm (needs Python 3.11 or later; everything else is installed beside it).
 ///
@@ -46,7 +46,7 @@ impl Fixtures {
         let python = match &self.python {
             Some(python) => python.clone(),
             // This needs nothing but Python itself.
-            None if self.action == Action::List => base_python()?.into(),
+            None if self.action == Action::List => python::base()?.into(),
             None => environment()?,
         };
         let script = paths::fixtures().join("generate").join("generate.py");
@@ -72,51 +72,11 @@ impl Fixtures {
     }
 }
 
-/// The Python of fixtures/.venv, which is made and filled first where it is not there or out of date.
+/// The Python of fixtures/.venv.
 fn environment() -> Result<PathBuf, Failure> {
-    let folder = paths::fixtures().join(".venv");
     let requirements = paths::fixtures().join("generate").join("requirements.txt");
-    let python = if cfg!(windows) { folder.join("Scripts/python.exe") } else { folder.join("bin/python") };
-    let installed = folder.join("installed.txt");
-    let wanted = std::fs::read(&requirements).map_err(|error| {
-        Failure::usage(format!("cannot read {}: {error}", requirements.display()), "restore it with git")
-    })?;
-    if std::fs::read(&installed).is_ok_and(|installed| installed == wanted) {
-        return Ok(python);
-    }
-    anstream::eprintln!(
-        "making {} with PyTorch, timm and transformers (some gigabytes, once)",
-        paths::shown(&folder)
-    );
-    let base = base_python()?;
-    let mut make = Command::new(base);
-    make.args(["-m", "venv"]).arg(&folder);
-    let mut fill = Command::new(&python);
-    fill.args(["-m", "pip", "install", "--quiet", "--requirement"]).arg(&requirements);
-    for mut step in [make, fill] {
-        if !step.status().is_ok_and(|status| status.success()) {
-            return Err(Failure::usage(
-                format!("could not make the Python environment in {}", paths::shown(&folder)),
-                "see the message above; --python PYTHON uses an environment of your own",
-            ));
-        }
-    }
-    std::fs::write(&installed, wanted).map_err(|error| {
-        Failure::usage(format!("cannot write {}: {error}", installed.display()), "is the disk full?")
-    })?;
-    Ok(python)
-}
-
-fn base_python() -> Result<&'static str, Failure> {
-    ["python3", "python"]
-        .into_iter()
-        .find(|python| succeeds(python, &["-c", "import sys; sys.exit(sys.version_info < (3, 11))"]))
-        .ok_or_else(|| {
-            Failure::usage(
-                "found no Python 3.11 or later as `python3` or `python`",
-                "install one, or name one that has fixtures/generate/requirements.txt installed with --python",
-            )
-        })
+    let environment = Environment { folder: paths::fixtures().join(".venv"), requirements };
+    environment.make("--python PYTHON uses an environment of your own")
 }
 
 fn status(command: &mut Command) -> Result<u8, Failure> {

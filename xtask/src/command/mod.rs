@@ -1,6 +1,7 @@
 //! One file for each subcommand.
 
 pub(crate) mod baseline;
+pub(crate) mod bench;
 pub(crate) mod ci;
 pub(crate) mod encode;
 pub(crate) mod fixture_check;

@@ -1,0 +1,123 @@
+//! An engine under measurement, in a process of its own.
+
+use std::io::{BufRead, BufReader, Write};
+use std::path::Path;
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::time::Instant;
+
+use serde::Deserialize;
+
+use crate::console::Failure;
+
+/// What an engine says when it has loaded the model.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Ready {
+    pub(crate) version: String,
+}
+
+/// What an engine says of a run.
+#[derive(Clone, Copy, Debug, Deserialize)]
+pub(crate) struct Run {
+    pub(crate) seconds: f64,
+    /// Of all its threads: what a busy machine disturbs least.
+    pub(crate) cpu_seconds: f64,
+    /// Peak resident memory of the process so far.
+    pub(crate) peak_bytes: Option<f64>,
+}
+
+/// A process that loads the model once and runs it when it is told to; see `bench/peers/worker.py`.
+pub(crate) struct Engine {
+    /// Such as `openvino f32`.
+    pub(crate) name: String,
+    /// The precision it computes in.
+    pub(crate) precision: String,
+    /// Whether it is this project's own.
+    pub(crate) ours: bool,
+    pub(crate) version: String,
+    /// From the start of the process to its first answer.
+    pub(crate) start_seconds: f64,
+    pub(crate) runs: Vec<Run>,
+    /// Relative L2 error of its output against f64.
+    pub(crate) rel_l2: Option<f64>,
+    process: Child,
+    commands: ChildStdin,
+    answers: BufReader<ChildStdout>,
+}
+
+impl Engine {
+    /// Starts a process and waits until it has loaded the model; `Err` says why it could not, for people.
+    pub(crate) fn start(
+        name: &str,
+        precision: &str,
+        ours: bool,
+        mut command: Command,
+    ) -> Result<Engine, String> {
+        let started = Instant::now();
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut process = command.spawn().map_err(|error| error.to_string())?;
+        let (Some(commands), Some(answers)) = (process.stdin.take(), process.stdout.take()) else {
+            return Err("no pipes to it".to_string());
+        };
+        // Its last words, read aside so that it never waits for a reader.
+        let mut errors = process.stderr.take();
+        let last_words = std::thread::spawn(move || {
+            let lines = errors.take().map(|errors| BufReader::new(errors).split(b'\n').map_while(Result::ok));
+            let last = lines.into_iter().flatten().filter(|line| !line.is_empty()).last();
+            String::from_utf8_lossy(&last.unwrap_or_default()).trim().to_string()
+        });
+        let mut answers = BufReader::new(answers);
+        let mut line = String::new();
+        if answers.read_line(&mut line).unwrap_or(0) == 0 {
+            // It has ended, or will with nobody to talk to.
+            drop(commands);
+            let _ = process.wait();
+            return Err(last_words.join().unwrap_or_default());
+        }
+        let ready: Ready = serde_json::from_str(&line).map_err(|error| format!("{error}: {line}"))?;
+        Ok(Engine {
+            name: name.to_string(),
+            precision: precision.to_string(),
+            ours,
+            version: ready.version,
+            start_seconds: started.elapsed().as_secs_f64(),
+            runs: Vec::new(),
+            rel_l2: None,
+            process,
+            commands,
+            answers,
+        })
+    }
+
+    fn ask<T: for<'a> Deserialize<'a>>(&mut self, command: &str) -> Result<T, Failure> {
+        let mut line = String::new();
+        let asked = writeln!(self.commands, "{command}").and_then(|()| self.commands.flush());
+        let answered = asked.and_then(|()| self.answers.read_line(&mut line));
+        answered
+            .map_err(|error| error.to_string())
+            .and_then(|_| serde_json::from_str(&line).map_err(|error| error.to_string()))
+            .map_err(|error| {
+                let message = format!("{} gave no answer to `{command}`: {error}", self.name);
+                Failure::unusable(message).help("leave it out with --engines")
+            })
+    }
+
+    /// One forward pass.
+    pub(crate) fn run(&mut self) -> Result<Run, Failure> {
+        let run = self.ask("run")?;
+        self.runs.push(run);
+        Ok(run)
+    }
+
+    /// Saves the soft tokens of the last run as `.npy`.
+    pub(crate) fn save(&mut self, path: &Path) -> Result<(), Failure> {
+        self.ask::<serde_json::Value>(&format!("save {}", path.display())).map(drop)
+    }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        // It has nothing to finish; what fails has ended already.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}

@@ -1,0 +1,52 @@
+//! This project's encoder as an engine: the other side of `bench/peers/worker.py`'s lines.
+
+use std::io::BufRead;
+use std::path::Path;
+use std::time::Instant;
+
+use encoder::NoTaps;
+
+use crate::candidate::{EncoderArguments, read_input};
+use crate::console::{Failure, Outcome, say};
+use crate::resources;
+
+/// Loads the model and answers lines of standard input until it ends.
+pub(crate) fn serve(encoder: &EncoderArguments, weights: &Path, input: &Path) -> Outcome {
+    let pool = encoder.pool()?;
+    let checkpoint = encoder.open(weights)?;
+    let model = pool.install(|| encoder.load(&checkpoint, None))?;
+    drop(checkpoint);
+    let input = read_input(input)?;
+    let version = format!("{} ({}, {})", env!("CARGO_PKG_VERSION"), model.isa(), model.arithmetic());
+    say(&serde_json::json!({ "ready": true, "version": version }).to_string());
+    let mut last = None;
+    for line in std::io::stdin().lock().lines().map_while(Result::ok) {
+        let answer = match line.trim().split_once(' ').unwrap_or((line.trim(), "")) {
+            ("run", _) => {
+                let (started, cpu) = (Instant::now(), resources::cpu_seconds());
+                let encoded = pool.install(|| model.encode(&input.shape, &input.data, &mut NoTaps));
+                let seconds = started.elapsed().as_secs_f64();
+                last = Some(encoded.map_err(Failure::unreadable)?);
+                let cpu_seconds = resources::cpu_seconds().zip(cpu).map_or(seconds, |(now, then)| now - then);
+                let peak_bytes = resources::peak_memory();
+                serde_json::json!({ "seconds": seconds, "cpu_seconds": cpu_seconds, "peak_bytes": peak_bytes })
+            }
+            ("save", file) => match &last {
+                Some(encoded) => {
+                    encoder::dump::write_npy(file.as_ref(), &encoded.shape, &encoded.data)
+                        .map_err(Failure::unreadable)?;
+                    serde_json::json!({ "saved": file })
+                }
+                None => return Err(Failure::usage("`save` before any `run`", "run first")),
+            },
+            (other, _) => {
+                return Err(Failure::usage(
+                    format!("expected run or save FILE, found `{other}`"),
+                    "one a line",
+                ));
+            }
+        };
+        say(&answer.to_string());
+    }
+    Ok(std::process::ExitCode::SUCCESS)
+}

@@ -1,0 +1,79 @@
+//! What a comparison of engines showed.
+
+use std::fmt::Write;
+
+use super::engine::Engine;
+
+/// The middle of some figures; 0 of none.
+pub(crate) fn median(figures: impl IntoIterator<Item = f64>) -> f64 {
+    let mut figures: Vec<f64> = figures.into_iter().collect();
+    figures.sort_by(f64::total_cmp);
+    match figures.len() {
+        0 => 0.0,
+        n if n % 2 == 1 => figures[n / 2],
+        n => (figures[n / 2 - 1] + figures[n / 2]) / 2.0,
+    }
+}
+
+/// Ratios of time within each round, of ours to theirs: what slows a machine for a while slows both.
+fn ratio(ours: &Engine, theirs: &Engine) -> f64 {
+    median(ours.runs.iter().zip(&theirs.runs).map(|(a, b)| a.seconds / b.seconds))
+}
+
+/// Ratios first, then what each engine took, how exact it was and what memory it needed.
+pub(crate) fn text(engines: &[Engine]) -> String {
+    let mut out = String::new();
+    for ours in engines.iter().filter(|engine| engine.ours) {
+        let same =
+            |other: &&Engine| !other.ours && (other.precision == ours.precision || ours.precision != "bf16");
+        for theirs in engines.iter().filter(same) {
+            // A string never fails to be written to.
+            let _ = writeln!(
+                out,
+                "{:>5.2} of the time of {:<22} {}",
+                ratio(ours, theirs),
+                theirs.name,
+                ours.name
+            );
+        }
+    }
+    let _ = writeln!(
+        out,
+        "\n{:<24} {:>8} {:>17} {:>7} {:>7} {:>9} {:>8}",
+        "engine", "median s", "least - most", "CPU s", "start s", "peak MiB", "rel_l2"
+    );
+    for engine in engines {
+        let seconds = || engine.runs.iter().map(|run| run.seconds);
+        let (least, most) =
+            seconds().fold((f64::INFINITY, 0.0f64), |(least, most), s| (least.min(s), most.max(s)));
+        let peak = engine.runs.iter().filter_map(|run| run.peak_bytes).fold(0.0, f64::max);
+        let _ = writeln!(
+            out,
+            "{:<24} {:>8.3} {:>17} {:>7.2} {:>7.1} {:>9.0} {:>8}",
+            engine.name,
+            median(seconds()),
+            format!("{least:.3} - {most:.3}"),
+            median(engine.runs.iter().map(|run| run.cpu_seconds)),
+            engine.start_seconds,
+            peak / f64::from(1 << 20),
+            engine.rel_l2.map_or("-".to_string(), |error| format!("{error:.1e}")),
+        );
+    }
+    let _ = writeln!(out);
+    for engine in engines {
+        let _ = writeln!(out, "{:<24} {}", engine.name, engine.version);
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::median;
+
+    #[test]
+    fn the_median_is_in_the_middle() {
+        assert_eq!(median([3.0, 1.0, 2.0]), 2.0);
+        assert_eq!(median([4.0, 1.0, 2.0, 3.0]), 2.5);
+        assert_eq!(median([]), 0.0);
+    }
+}

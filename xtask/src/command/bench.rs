@@ -1,0 +1,230 @@
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+
+use harness::metrics::Metrics;
+use harness::tensor::Dtype;
+
+use crate::bench::engine::Engine;
+use crate::bench::{profile, serve, table};
+use crate::candidate::{EncoderArguments, read_input};
+use crate::console::{Failure, Outcome, say};
+use crate::paths;
+use crate::python::Environment;
+
+/// The output that all engines have in common, in the reference.
+const OUTPUT: &str = "reference/debug_activation_embed_vision_embedding_post_projection_norm.npy";
+/// (engine of bench/peers/worker.py, precision)
+const PEERS: [(&str, &str); 8] = [
+    ("openvino", "f32"),
+    ("onnxruntime", "f32"),
+    ("torch-compile", "f32"),
+    ("torch-eager", "f32"),
+    ("openvino", "bf16"),
+    ("torch-compile", "bf16"),
+    ("torch-autocast", "bf16"),
+    ("torch-eager", "bf16"),
+];
+
+/// Speed of the encoder, alone or side by side with its peers, batch 1.
+///
+/// Examples:
+///   cargo xtask bench                       the encoder in the chosen precision, several rounds
+///   cargo xtask bench --profile             where its time goes, operation by operation
+///   cargo xtask bench --install-peers       once: OpenVINO, ONNX Runtime and PyTorch, from PyPI
+///   cargo xtask bench --peers               all precisions and all peers, in turn, ratios first
+///   cargo xtask bench --peers --engines openvino --isa avx2
+///
+/// Needs the full-size set: cargo xtask fixtures --preset 300m
+#[derive(clap::Args)]
+#[command(verbatim_doc_comment)]
+pub(crate) struct Bench {
+    /// Run the peers beside the encoder, in turn, each in a process of its own.
+    #[arg(long)]
+    peers: bool,
+    /// Make the environment that the peers run in (bench/.venv), from PyPI.
+    #[arg(long, conflicts_with_all = ["peers", "profile"])]
+    install_peers: bool,
+    /// Time, GFLOP/s and bytes of each operation of the encoder.
+    #[arg(long, conflicts_with = "peers")]
+    profile: bool,
+    /// Only peers whose name begins with one of these: openvino, onnxruntime, torch-compile, torch-eager,
+    /// torch-autocast.
+    #[arg(long, value_name = "NAME", value_delimiter = ',', requires = "peers")]
+    engines: Vec<String>,
+    /// Rounds; in each every engine runs once.
+    #[arg(long, value_name = "N", default_value = "5", value_parser = clap::value_parser!(u16).range(1..))]
+    rounds: u16,
+    /// The reference set with weights, input and exact output (default: fixtures/large/300m).
+    #[arg(long, value_name = "DIR")]
+    reference: Option<PathBuf>,
+    /// Answer lines on standard input, as an engine.
+    #[arg(long, hide = true)]
+    serve: bool,
+    #[command(flatten)]
+    encoder: EncoderArguments,
+}
+
+impl Bench {
+    pub(crate) fn run(self) -> Outcome {
+        if self.install_peers {
+            let python = environment().make("or make it by hand")?;
+            say(&format!("{} is ready", paths::shown(&python)));
+            say("next: cargo xtask bench --peers");
+            return Ok(ExitCode::SUCCESS);
+        }
+        let set = self.reference.clone().unwrap_or_else(|| paths::fixtures().join("large").join("300m"));
+        let (weights, input) = (set.join("model.safetensors"), set.join("input.png"));
+        if let Some(missing) = [&weights, &input].into_iter().find(|file| !file.is_file()) {
+            let message =
+                format!("{}: no such file; expected a set with weights and input", missing.display());
+            return Err(Failure::usage(
+                message,
+                "cargo xtask fixtures --preset 300m makes the full-size one",
+            ));
+        }
+        if self.serve {
+            return serve::serve(&self.encoder, &weights, &input);
+        }
+        if self.profile {
+            return self.print_profile(&weights, &input);
+        }
+        let mut engines = self.start(&weights, &input)?;
+        for round in 0..self.rounds {
+            for engine in &mut engines {
+                let run = engine.run()?;
+                anstream::eprintln!("round {}: {:<24} {:.3} s", round + 1, engine.name, run.seconds);
+            }
+        }
+        measure_errors(&mut engines, &set.join(OUTPUT))?;
+        say(&table::text(&engines));
+        Ok(ExitCode::SUCCESS)
+    }
+
+    fn print_profile(&self, weights: &Path, input: &Path) -> Outcome {
+        let pool = self.encoder.pool()?;
+        let checkpoint = self.encoder.open(weights)?;
+        let model = pool.install(|| self.encoder.load(&checkpoint, None))?;
+        let input = read_input(input)?;
+        let profile = || pool.install(|| model.profile(&input.shape, &input.data));
+        // The first run finds cold caches and unmapped memory.
+        profile().map_err(Failure::unreadable)?;
+        let (_, steps) = profile().map_err(Failure::unreadable)?;
+        say(&profile::text(&steps));
+        let threads = pool.current_num_threads();
+        say(&format!("{} on {} ({}), {threads} threads", model.precision(), model.isa(), model.arithmetic()));
+        Ok(ExitCode::SUCCESS)
+    }
+
+    /// Starts the encoder, and the peers if they are wanted; a peer that cannot run says why and is left out.
+    fn start(&self, weights: &Path, input: &Path) -> Result<Vec<Engine>, Failure> {
+        let mut engines = Vec::new();
+        let chosen = (self.encoder.precision().name(), self.encoder.strict_fma());
+        let ours = match self.peers {
+            true => vec![("f32", false), ("f32", true), ("bf16x3", false), ("bf16", false)],
+            false => vec![chosen],
+        };
+        for (precision, strict_fma) in ours {
+            let name = format!("encoder {precision}{}", if strict_fma { " strict-fma" } else { "" });
+            let engine = Engine::start(&name, precision, true, self.ourselves(precision, strict_fma)?);
+            let engine = engine.map_err(|why| Failure::unusable(format!("{name} did not start: {why}")))?;
+            // Where plain f32 is fused multiply-adds already, there is nothing strict to compare.
+            if strict_fma && engines.last().is_some_and(|last: &Engine| last.version == engine.version) {
+                continue;
+            }
+            engines.push(engine);
+        }
+        if !self.peers {
+            return Ok(engines);
+        }
+        if !environment().is_current()? {
+            return Err(Failure::usage(
+                "the peers are not installed, or not as bench/peers/requirements.txt names them",
+                "cargo xtask bench --install-peers",
+            ));
+        }
+        let wanted = |name: &str| self.engines.is_empty() || self.engines.iter().any(|e| name.starts_with(e));
+        if let Some(unknown) =
+            self.engines.iter().find(|e| !PEERS.iter().any(|(name, _)| name.starts_with(*e)))
+        {
+            let known: Vec<&str> = PEERS.iter().map(|(name, _)| *name).collect();
+            let message = format!("--engines {unknown}: expected some of {}", known.join(", "));
+            return Err(Failure::usage(message, "leave it out to run them all"));
+        }
+        for (peer, precision) in PEERS.into_iter().filter(|(peer, _)| wanted(peer)) {
+            let name = format!("{peer} {precision}");
+            anstream::eprintln!("starting {name}");
+            match Engine::start(&name, precision, false, self.peer(peer, precision, weights, input)) {
+                Ok(engine) => engines.push(engine),
+                Err(why) => say(&format!("left out: {name}: {why}")),
+            }
+        }
+        Ok(engines)
+    }
+
+    fn ourselves(&self, precision: &str, strict_fma: bool) -> Result<Command, Failure> {
+        let program = std::env::current_exe().map_err(|error| Failure::unusable(error.to_string()))?;
+        let mut command = Command::new(program);
+        command.args(["bench", "--serve", "--precision", precision]);
+        command.args(["--threads", &self.encoder.threads().to_string()]);
+        if let Some(isa) = self.encoder.isa() {
+            command.args(["--isa", isa.name()]);
+        }
+        if strict_fma {
+            command.arg("--strict-fma");
+        }
+        if let Some(set) = &self.reference {
+            command.arg("--reference").arg(set);
+        }
+        Ok(command)
+    }
+
+    fn peer(&self, peer: &str, precision: &str, weights: &Path, input: &Path) -> Command {
+        let folder = paths::root().join("bench");
+        let mut command = Command::new(environment().python());
+        command.arg(folder.join("peers").join("worker.py")).args([peer, precision]);
+        command.arg("--weights").arg(weights).arg("--input").arg(input);
+        command.args(["--threads", &self.encoder.threads().to_string()]);
+        command.arg("--cache").arg(folder.join(".cache"));
+        // The peers' kernels come from oneDNN and ATen; the same cap for all.
+        if let Some(isa) = self.encoder.isa() {
+            let (onednn, aten) = match isa {
+                encoder::Isa::Portable => ("SSE41", "default"),
+                encoder::Isa::Avx2 => ("AVX2", "avx2"),
+                encoder::Isa::Avx512 => ("AVX512_CORE", "avx512"),
+                encoder::Isa::Avx512Bf16 => ("AVX512_CORE_BF16", "avx512"),
+                encoder::Isa::Amx => ("AVX512_CORE_AMX", "avx512"),
+            };
+            command.env("ONEDNN_MAX_CPU_ISA", onednn).env("DNNL_MAX_CPU_ISA", onednn);
+            command.env("ATEN_CPU_CAPABILITY", aten);
+        }
+        command
+    }
+}
+
+fn environment() -> Environment {
+    let folder = paths::root().join("bench");
+    Environment { folder: folder.join(".venv"), requirements: folder.join("peers").join("requirements.txt") }
+}
+
+/// Holds each engine's output against f64.
+fn measure_errors(engines: &mut [Engine], exact: &Path) -> Result<(), Failure> {
+    let exact = harness::npy::read(exact, None).map_err(Failure::unreadable)?;
+    for engine in engines {
+        let file = std::env::temp_dir().join(format!("encoder-bench-{}.npy", std::process::id()));
+        engine.save(&file)?;
+        let output = harness::npy::read(&file, None).map_err(Failure::unreadable);
+        // It lies in the system's folder for what may be lost.
+        let _ = std::fs::remove_file(&file);
+        let output = output?;
+        if output.shape() != exact.shape() {
+            let found =
+                format!("{} gave {:?}, the reference is {:?}", engine.name, output.shape(), exact.shape());
+            return Err(
+                Failure::unusable(found).help("is the set complete? cargo xtask fixtures makes it anew")
+            );
+        }
+        let metrics = Metrics::of(output.values(), exact.values(), (Dtype::F32, Dtype::F32));
+        engine.rel_l2 = metrics.rel_l2;
+    }
+    Ok(())
+}
