@@ -25,6 +25,8 @@
 //! - [`dump`]: saves them as `debug_<name>.npy`;
 //! - [`mod@reference`]: the same graph, naive and in f64: what everything else is tested against.
 
+#[cfg(feature = "bench")]
+pub mod bench;
 pub mod checkpoint;
 pub mod config;
 pub mod dump;

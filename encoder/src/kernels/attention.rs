@@ -91,22 +91,7 @@ impl Kernel for Task<'_> {
 #[inline(always)]
 fn exponentials<S: Simd>(simd: S, scale: f32, row: &mut [f32]) -> f32 {
     let largest = largest(simd, row);
-    let (shift, factor) = (simd.splat(-largest * scale), simd.splat(scale));
-    let mut sums = simd.splat(0.0);
-    let mut sum = 0.0f64;
-    let mut chunks = row.chunks_exact_mut(S::LANES);
-    for chunk in &mut chunks {
-        let e = math::exp(simd, simd.mul_add(simd.load(chunk), factor, shift));
-        sums = simd.add(sums, e);
-        simd.store(e, chunk);
-    }
-    let rest = chunks.into_remainder();
-    if !rest.is_empty() {
-        let e = math::exp(simd, simd.mul_add(simd.load_partial(rest), factor, shift));
-        simd.store_partial(e, rest);
-        sum += rest.iter().map(|x| f64::from(*x)).sum::<f64>();
-    }
-    sum += simd.lanes(sums).iter().map(|x| f64::from(*x)).sum::<f64>();
+    let sum = math::exp_row(simd, scale, -largest * scale, row);
     (1.0 / sum) as f32
 }
 

@@ -58,7 +58,7 @@ impl RowOps<'_> {
             row.iter_mut().for_each(|x| *x = crate::faults::erf_gelu(*x));
             return;
         }
-        gelu(simd, row);
+        math::gelu_row(simd, row);
     }
 
     /// Applies the operations to `rows` (`[_, channels]`), the first of which is row `first` of `skip`.
@@ -138,21 +138,8 @@ fn inverse_rms<S: Simd>(simd: S, row: &[f32], epsilon: f32) -> f32 {
     (1.0 / (mean + f64::from(epsilon)).sqrt()) as f32
 }
 
-/// Not by [`map`]: a closure of this size is not inlined, and what is not inlined is compiled without the instruction set.
-#[inline(always)]
-fn gelu<S: Simd>(simd: S, row: &mut [f32]) {
-    let mut chunks = row.chunks_exact_mut(S::LANES);
-    for chunk in &mut chunks {
-        let v = math::gelu(simd, simd.load(chunk));
-        simd.store(v, chunk);
-    }
-    let rest = chunks.into_remainder();
-    if !rest.is_empty() {
-        let v = math::gelu(simd, simd.load_partial(rest));
-        simd.store_partial(v, rest);
-    }
-}
-
+/// For operations of a few instructions: a larger closure is not inlined, and what is not inlined is compiled without
+/// the instruction set.
 #[inline(always)]
 fn map<S: Simd>(simd: S, row: &mut [f32], f: impl Fn(S::V) -> S::V) {
     let mut chunks = row.chunks_exact_mut(S::LANES);
