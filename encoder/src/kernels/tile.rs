@@ -36,28 +36,36 @@ pub(crate) struct PairTile<'a> {
     pub(crate) out: TileOut<'a>,
 }
 
+/// Products that are summed in one chain before the sum joins those of the others: rounding errors grow with the square
+/// root of a chain's length.
+const CHAIN: usize = 64;
+
 /// The f32 micro-kernel for a tile of `MR` rows and `NV` vectors of columns.
 #[inline(always)]
-pub(crate) fn multiply<S: Simd, const MR: usize, const NV: usize>(simd: S, tile: Tile<'_>) {
-    let mut sums = [[simd.splat(0.0); NV]; MR];
-    for (a, b) in tile.a.chunks_exact(MR).zip(tile.b.chunks_exact(NV * S::LANES)) {
-        let mut vectors = [simd.splat(0.0); NV];
-        for (j, v) in vectors.iter_mut().enumerate() {
-            *v = simd.load(&b[j * S::LANES..(j + 1) * S::LANES]);
-        }
-        for i in 0..MR {
-            let factor = simd.splat(a[i]);
-            for j in 0..NV {
-                sums[i][j] = simd.mul_add(factor, vectors[j], sums[i][j]);
+pub(crate) fn multiply<S: Simd, const MR: usize, const NV: usize>(simd: S, mut tile: Tile<'_>) {
+    let chains = tile.a.chunks(CHAIN * MR).zip(tile.b.chunks(CHAIN * NV * S::LANES));
+    for (a, b) in chains {
+        let mut sums = [[simd.splat(0.0); NV]; MR];
+        for (a, b) in a.chunks_exact(MR).zip(b.chunks_exact(NV * S::LANES)) {
+            let mut vectors = [simd.splat(0.0); NV];
+            for (j, v) in vectors.iter_mut().enumerate() {
+                *v = simd.load(&b[j * S::LANES..(j + 1) * S::LANES]);
+            }
+            for i in 0..MR {
+                let factor = simd.splat(a[i]);
+                for j in 0..NV {
+                    sums[i][j] = simd.mul_add(factor, vectors[j], sums[i][j]);
+                }
             }
         }
+        store(simd, &sums, &mut tile.out);
+        tile.out.accumulate = true;
     }
-    store(simd, &sums, tile.out);
 }
 
 /// The micro-kernel on pairs for a tile of `MR` rows and `NV` vectors of columns; the left side is depth-first.
 #[inline(always)]
-pub(crate) fn multiply_pairs<S: Simd, const MR: usize, const NV: usize>(simd: S, tile: PairTile<'_>) {
+pub(crate) fn multiply_pairs<S: Simd, const MR: usize, const NV: usize>(simd: S, mut tile: PairTile<'_>) {
     let (a_piece, b_piece) = (tile.pairs * MR, tile.pairs * NV * S::LANES);
     let mut sums = [[simd.splat(0.0); NV]; MR];
     for (left, right) in tile.products {
@@ -75,7 +83,7 @@ pub(crate) fn multiply_pairs<S: Simd, const MR: usize, const NV: usize>(simd: S,
             }
         }
     }
-    store(simd, &sums, tile.out);
+    store(simd, &sums, &mut tile.out);
 }
 
 /// Writes the rows and columns of a tile that exist.
@@ -83,7 +91,7 @@ pub(crate) fn multiply_pairs<S: Simd, const MR: usize, const NV: usize>(simd: S,
 pub(crate) fn store<S: Simd, const MR: usize, const NV: usize>(
     simd: S,
     sums: &[[S::V; NV]; MR],
-    out: TileOut<'_>,
+    out: &mut TileOut<'_>,
 ) {
     if out.rows != MR || out.columns != NV * S::LANES {
         return store_some(simd, sums, out);
@@ -101,7 +109,7 @@ pub(crate) fn store<S: Simd, const MR: usize, const NV: usize>(
 
 /// The same at the lower and the right edge of the output.
 #[inline(always)]
-fn store_some<S: Simd, const NV: usize>(simd: S, sums: &[[S::V; NV]], out: TileOut<'_>) {
+fn store_some<S: Simd, const NV: usize>(simd: S, sums: &[[S::V; NV]], out: &mut TileOut<'_>) {
     for (i, sums) in sums.iter().enumerate().take(out.rows) {
         let row = &mut out.data[i * out.stride..][..out.columns];
         for (sum, place) in sums.iter().zip(row.chunks_mut(S::LANES)) {

@@ -159,7 +159,7 @@ struct Results([[f32; NR]; MR]);
 
 impl PairUnit for Configured {
     #[inline(always)]
-    fn tile(&self, tile: PairTile<'_>) {
+    fn tile(&self, mut tile: PairTile<'_>) {
         let (a_piece, b_piece) = (tile.pairs * MR, tile.pairs * NR);
         assert!(tile.pairs > 0 && tile.pairs.is_multiple_of(STEP), "{} pairs are no whole tiles", tile.pairs);
         // At most six products, each from where its two pieces start.
@@ -226,6 +226,6 @@ impl PairUnit for Configured {
         let rows: [[__m512; 2]; MR] = std::array::from_fn(|i| {
             std::array::from_fn(|j| self.token.load(&results.0[i][j * SIDE..(j + 1) * SIDE]))
         });
-        store(self.token, &rows, tile.out);
+        store(self.token, &rows, &mut tile.out);
     }
 }
