@@ -43,6 +43,16 @@ impl Axis {
         Some(Axis { kernel, stride, before, input, output })
     }
 
+    /// The output pixels whose taps are all inside the input.
+    pub(crate) fn inside(&self) -> std::ops::Range<usize> {
+        let start = self.before.div_ceil(self.stride).min(self.output);
+        let end = match (self.input + self.before).checked_sub(self.kernel) {
+            Some(last) => (last / self.stride + 1).min(self.output),
+            None => 0,
+        };
+        start..end.max(start)
+    }
+
     /// The input pixel under tap `tap` of output pixel `output`, or `None` in the padding.
     #[inline(always)]
     pub(crate) fn source(&self, output: usize, tap: usize) -> Option<usize> {

@@ -42,50 +42,109 @@ struct Line<'a, 'b> {
     out: &'a mut [f32],
 }
 
+/// Neighbouring output pixels that are computed together: each weight is loaded once for all of them, and their sums do
+/// not wait for each other.
+const TOGETHER: usize = 4;
+
 impl Kernel for Line<'_, '_> {
     type Output = ();
 
     #[inline(always)]
-    fn run<S: Simd>(self, simd: S) {
-        let Line { image, channels, y, x, weights, epilogue, line, out } = self;
-        let (batch, oy) = (line / y.output, line % y.output);
-        // (offset of the input pixel, offset of the weights) of the taps that are inside the image
-        let mut taps: Vec<(usize, usize)> = Vec::with_capacity(y.kernel * x.kernel);
-        for (ox, out) in out.chunks_exact_mut(channels).enumerate() {
-            taps.clear();
-            for ky in 0..y.kernel {
-                for kx in 0..x.kernel {
-                    if let (Some(iy), Some(ix)) = (y.source(oy, ky), x.source(ox, kx)) {
-                        let pixel = (batch * y.input + iy) * x.input + ix;
-                        taps.push((pixel * channels, (ky * x.kernel + kx) * channels));
+    fn run<S: Simd>(mut self, simd: S) {
+        let (batch, oy) = (self.line / self.y.output, self.line % self.y.output);
+        let taps = (0..self.y.kernel).filter_map(|ky| {
+            let iy = self.y.source(oy, ky)?;
+            let weights = &self.weights[ky * self.x.kernel * self.channels..][..self.x.kernel * self.channels];
+            let line = &self.image[(batch * self.y.input + iy) * self.x.input * self.channels..];
+            Some((&line[..self.x.input * self.channels], weights))
+        });
+        let taps: Vec<Taps<'_>> = taps.collect();
+        let out = std::mem::take(&mut self.out);
+        match (self.x.kernel, self.x.stride) {
+            (3, 1) => self.pixels::<S, 3, 1, 6>(simd, &taps, out),
+            (3, 2) => self.pixels::<S, 3, 2, 9>(simd, &taps, out),
+            (5, 1) => self.pixels::<S, 5, 1, 8>(simd, &taps, out),
+            (5, 2) => self.pixels::<S, 5, 2, 11>(simd, &taps, out),
+            _ => self.each_pixel(simd, &taps, 0..self.x.output, 0, out),
+        }
+        self.epilogue.apply(simd, self.line * self.x.output, self.channels, out);
+    }
+}
+
+/// An input line, `[x.input, channels]`, and the weights of the kernel's line on it, `[x.kernel, channels]`.
+type Taps<'a> = (&'a [f32], &'a [f32]);
+
+impl Line<'_, '_> {
+    /// All pixels: those inside together, with whole vectors of channels, the rest one by one. `INPUTS` is what the
+    /// pixels together see, `(TOGETHER - 1) * STRIDE + K`.
+    #[inline(always)]
+    fn pixels<S: Simd, const K: usize, const STRIDE: usize, const INPUTS: usize>(
+        &self,
+        simd: S,
+        taps: &[Taps<'_>],
+        out: &mut [f32],
+    ) {
+        const { assert!(INPUTS == (TOGETHER - 1) * STRIDE + K) };
+        let (channels, inside) = (self.channels, self.x.inside());
+        let whole = channels / S::LANES * S::LANES;
+        let mut ox = inside.start;
+        while ox + TOGETHER <= inside.end {
+            let first = (ox * STRIDE - self.x.before) * channels;
+            for start in (0..whole).step_by(S::LANES) {
+                let mut sums = [simd.splat(0.0); TOGETHER];
+                for (line, weights) in taps {
+                    let mut inputs = [simd.splat(0.0); INPUTS];
+                    for (i, input) in inputs.iter_mut().enumerate() {
+                        *input = simd.load(&line[first + i * channels + start..]);
+                    }
+                    for kx in 0..K {
+                        let weight = simd.load(&weights[kx * channels + start..]);
+                        for (pixel, sum) in sums.iter_mut().enumerate() {
+                            *sum = simd.mul_add(inputs[pixel * STRIDE + kx], weight, *sum);
+                        }
                     }
                 }
-            }
-            let mut start = 0;
-            while start + S::LANES <= channels {
-                let mut sum = simd.splat(0.0);
-                for (pixel, weight) in &taps {
-                    sum = simd.mul_add(
-                        simd.load(&image[pixel + start..]),
-                        simd.load(&weights[weight + start..]),
-                        sum,
-                    );
+                for (pixel, sum) in sums.iter().enumerate() {
+                    simd.store(*sum, &mut out[(ox + pixel) * channels + start..]);
                 }
-                simd.store(sum, &mut out[start..]);
-                start += S::LANES;
             }
-            if start < channels {
-                let rest = channels - start;
+            ox += TOGETHER;
+        }
+        self.each_pixel(simd, taps, inside.start..ox, whole, out);
+        self.each_pixel(simd, taps, 0..inside.start, 0, out);
+        self.each_pixel(simd, taps, ox..self.x.output, 0, out);
+    }
+
+    /// Channels `from..` of some pixels, one pixel after the other.
+    #[inline(always)]
+    fn each_pixel<S: Simd>(
+        &self,
+        simd: S,
+        taps: &[Taps<'_>],
+        pixels: std::ops::Range<usize>,
+        from: usize,
+        out: &mut [f32],
+    ) {
+        let (channels, x) = (self.channels, self.x);
+        for ox in pixels {
+            for start in (from..channels).step_by(S::LANES) {
+                let end = channels.min(start + S::LANES);
                 let mut sum = simd.splat(0.0);
-                for (pixel, weight) in &taps {
-                    let a = simd.load_partial(&image[pixel + start..][..rest]);
-                    let b = simd.load_partial(&weights[weight + start..][..rest]);
-                    sum = simd.mul_add(a, b, sum);
+                for (line, weights) in taps {
+                    for (kx, weights) in weights.chunks_exact(channels).enumerate() {
+                        if let Some(ix) = x.source(ox, kx) {
+                            let pixel = &line[ix * channels..][..channels];
+                            sum = simd.mul_add(
+                                simd.load_partial(&pixel[start..end]),
+                                simd.load_partial(&weights[start..end]),
+                                sum,
+                            );
+                        }
+                    }
                 }
-                simd.store_partial(sum, &mut out[start..]);
+                simd.store_partial(sum, &mut out[ox * channels + start..ox * channels + end]);
             }
         }
-        epilogue.apply(simd, line * x.output, channels, out);
     }
 }
 
@@ -102,7 +161,7 @@ mod tests {
             for channels in [1, MAX_LANES / 2 - 1, MAX_LANES / 2 + 1, MAX_LANES - 1, MAX_LANES, MAX_LANES + 1]
             {
                 for (kernel, stride) in [(3, 1), (3, 2), (5, 1), (5, 2)] {
-                    for (height, width) in [(1, 1), (2, 5), (7, 4)] {
+                    for (height, width) in [(1, 1), (2, 5), (7, 4), (3, 19)] {
                         let axis = |size| Axis::new(Padding::Same, size, kernel, stride).unwrap();
                         let (y, x) = (axis(height), axis(width));
                         let image = values(2 * height * width * channels, 1);

@@ -62,9 +62,12 @@ pub(crate) trait Simd: Copy + Send + Sync + 'static {
     /// `c + a.even * b.even + a.odd * b.odd` in each lane.
     fn dot(self, a: Self::P, b: Self::P, c: Self::V) -> Self::V;
 
-    /// Fewer than `LANES` elements, the other lanes zero.
+    /// At most `LANES` elements, the other lanes zero.
     #[inline(always)]
     fn load_partial(self, x: &[f32]) -> Self::V {
+        if x.len() == Self::LANES {
+            return self.load(x);
+        }
         let mut lanes = [0.0; MAX_LANES];
         lanes[..x.len()].copy_from_slice(x);
         self.load(&lanes)
@@ -73,6 +76,9 @@ pub(crate) trait Simd: Copy + Send + Sync + 'static {
     /// The first `out.len()` lanes, at most `LANES`.
     #[inline(always)]
     fn store_partial(self, v: Self::V, out: &mut [f32]) {
+        if out.len() == Self::LANES {
+            return self.store(v, out);
+        }
         let mut lanes = [0.0; MAX_LANES];
         self.store(v, &mut lanes);
         out.copy_from_slice(&lanes[..out.len()]);
