@@ -54,7 +54,8 @@ impl Kernel for Line<'_, '_> {
         let (batch, oy) = (self.line / self.y.output, self.line % self.y.output);
         let taps = (0..self.y.kernel).filter_map(|ky| {
             let iy = self.y.source(oy, ky)?;
-            let weights = &self.weights[ky * self.x.kernel * self.channels..][..self.x.kernel * self.channels];
+            let weights =
+                &self.weights[ky * self.x.kernel * self.channels..][..self.x.kernel * self.channels];
             let line = &self.image[(batch * self.y.input + iy) * self.x.input * self.channels..];
             Some((&line[..self.x.input * self.channels], weights))
         });
