@@ -3,8 +3,9 @@
 use rayon::prelude::*;
 
 use super::gemm::{gemm_block, rows_per_task};
+use super::lhs::{Lhs, LhsPanels, Matrix};
 use super::math;
-use super::packing::{Lhs, LhsPanels, Matrix, PackedRhs};
+use super::packing::PackedRhs;
 use crate::precision::Operands;
 use crate::simd::{Isa, Kernel, Simd};
 

@@ -1,6 +1,6 @@
 //! Dense k x k convolutions as GEMMs whose left side is gathered from the image while it is packed.
 
-use super::packing::Lhs;
+use super::lhs::Lhs;
 
 /// How zeros are added around an image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

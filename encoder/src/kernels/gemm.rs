@@ -2,7 +2,8 @@
 
 use rayon::prelude::*;
 
-use super::packing::{Block, Lhs, LhsPanels, Matrix, PackedRhs, pairs};
+use super::lhs::{Lhs, LhsPanels, Matrix};
+use super::packing::{Block, PackedRhs, pairs};
 use super::rows::RowOps;
 use super::tile::{PairTile, Tile, TileOut};
 use crate::precision::Operands;
@@ -16,11 +17,13 @@ const TASKS_PER_THREAD: usize = 2;
 /// What the middle of two fused products may take of the caches.
 const MIDDLE_BYTES: usize = 1 << 20;
 
-/// Rows that one task of an operation on `rows` rows computes with `rhs`: whole tiles. No bit of the result depends on
-/// it.
+/// Rows that one task of an operation on `rows` rows computes with `rhs`: whole tiles, shared evenly among whole rounds of
+/// tasks, so that the threads end together. No bit of the result depends on it.
 pub(crate) fn rows_per_task(rhs: &PackedRhs, rows: usize) -> usize {
-    let shared = rows.div_ceil(TASKS_PER_THREAD * rayon::current_num_threads());
-    shared.clamp(1, TASK_ROWS).next_multiple_of(rhs.isa().tile_rows(rhs.operands()))
+    let tile = rhs.isa().tile_rows(rhs.operands());
+    let (tiles, threads) = (rows.div_ceil(tile), rayon::current_num_threads());
+    let rounds = tiles.div_ceil(TASK_ROWS / tile * threads).max(TASKS_PER_THREAD);
+    tiles.div_ceil(rounds * threads).max(1) * tile
 }
 
 /// `out = epilogue(lhs * rhs)`, `out` is `[lhs.rows(), rhs.columns()]`; parallel over blocks of rows.
@@ -129,7 +132,7 @@ pub(crate) fn gemm_block<S: Simd, L: Lhs>(
 ) {
     let rows = out.len() / rhs.columns();
     for block in rhs.blocks() {
-        let left = panels.pack::<S, L>(lhs, (first, rows), block, rhs.operands());
+        let left = panels.pack(simd, lhs, (first, rows), block, rhs.operands());
         match rhs.operands() {
             Operands::F32 => sweep(&OfF32(simd), left, rhs, block, out),
             Operands::Bf16(pieces) => {
@@ -211,6 +214,7 @@ fn sweep<P: Panels>(
 #[cfg(test)]
 mod tests {
     use super::super::packing::{DEPTH, PAIR_DEPTH};
+    use super::super::tile::CHAIN;
     use super::*;
     use crate::kernels::rows::Norm;
     use crate::simd::Isa;
@@ -245,7 +249,10 @@ mod tests {
                 let columns = [1, 7].into_iter().chain(around(nr)).chain(around(2 * nr));
                 columns.map(move |columns| (rows, columns))
             }) {
-                for depth in [1, 3, PAIR_DEPTH - 1, PAIR_DEPTH, DEPTH - 1, DEPTH, DEPTH + 1, 2 * DEPTH + 1] {
+                let depths = [1, 3]
+                    .into_iter()
+                    .chain([PAIR_DEPTH, CHAIN, DEPTH, 2 * DEPTH].into_iter().flat_map(around));
+                for depth in depths {
                     let (a, b) = (values(rows * depth, 1), values(depth * columns, 2));
                     let rhs = pack(isa, operands, &b, columns);
                     let mut out = vec![f32::NAN; rows * columns];

@@ -7,6 +7,7 @@ pub(crate) mod attention;
 pub(crate) mod convolution;
 pub(crate) mod depthwise;
 pub(crate) mod gemm;
+pub(crate) mod lhs;
 pub(crate) mod math;
 pub(crate) mod packing;
 pub(crate) mod resize;

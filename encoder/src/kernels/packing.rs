@@ -1,11 +1,11 @@
-//! Operands of the GEMM in the order in which the micro-kernel reads them.
+//! Right-hand sides of the GEMM, packed once in the order in which the micro-kernel reads them.
 
 use bytemuck::{Pod, Zeroable};
 use rayon::prelude::*;
 
 use super::split::{pair, split};
 use crate::precision::{Operands, Pieces};
-use crate::simd::{Isa, PairOrder, Simd};
+use crate::simd::Isa;
 
 /// Depth of a block of f32 operands: a `[DEPTH, NR]` panel of the right side stays in the first-level cache.
 pub(crate) const DEPTH: usize = 256;
@@ -13,7 +13,7 @@ pub(crate) const DEPTH: usize = 256;
 pub(crate) const PAIR_DEPTH: usize = 32;
 
 /// Depth of a block. A panel of bf16 in one piece takes half the room of one of f32.
-fn block_depth(operands: Operands) -> usize {
+pub(super) fn block_depth(operands: Operands) -> usize {
     match operands {
         Operands::Bf16(Pieces::One) => 2 * DEPTH,
         _ => DEPTH,
@@ -21,7 +21,7 @@ fn block_depth(operands: Operands) -> usize {
 }
 
 /// Words that one column of a block of `depth` takes.
-fn words(operands: Operands, depth: usize) -> usize {
+pub(super) fn words(operands: Operands, depth: usize) -> usize {
     match operands {
         Operands::F32 => depth,
         Operands::Bf16(pieces) => pieces.count() * pairs(depth),
@@ -34,9 +34,9 @@ pub(crate) fn pairs(depth: usize) -> usize {
 }
 
 /// A line of the cache: what panels are aligned to, and the unit in which they are allocated.
-#[derive(Clone, Copy, Pod, Zeroable)]
+#[derive(Clone, Copy, Default, Pod, Zeroable)]
 #[repr(C, align(64))]
-struct Line([u32; 16]);
+pub(super) struct Line([u32; 16]);
 
 /// A block of a packed right-hand side.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -171,139 +171,5 @@ impl PackedRhs {
             columns: nr.min(columns - panel * nr),
             words,
         })
-    }
-}
-
-/// A left-hand side (`[rows, depth]`, usually activations) that can be read row by row.
-pub(crate) trait Lhs: Sync {
-    fn rows(&self) -> usize;
-    fn depth(&self) -> usize;
-    /// Elements `start..start + scratch.len()` of a row, either in place or written to `scratch`.
-    fn row<'a>(&'a self, row: usize, start: usize, scratch: &'a mut [f32]) -> &'a [f32];
-}
-
-/// A dense row-major matrix.
-pub(crate) struct Matrix<'a> {
-    data: &'a [f32],
-    depth: usize,
-}
-
-impl<'a> Matrix<'a> {
-    /// `data` is `[rows, depth]`.
-    pub(crate) fn new(data: &'a [f32], depth: usize) -> Self {
-        assert!(
-            depth > 0 && data.len().is_multiple_of(depth),
-            "{} elements are no rows of {depth}",
-            data.len()
-        );
-        Matrix { data, depth }
-    }
-}
-
-impl Lhs for Matrix<'_> {
-    fn rows(&self) -> usize {
-        self.data.len() / self.depth
-    }
-
-    fn depth(&self) -> usize {
-        self.depth
-    }
-
-    #[inline(always)]
-    fn row<'a>(&'a self, row: usize, start: usize, scratch: &'a mut [f32]) -> &'a [f32] {
-        &self.data[row * self.depth + start..][..scratch.len()]
-    }
-}
-
-/// Panels of left-hand rows, and what it takes to make them; kept over the tasks of a thread.
-#[derive(Default)]
-pub(crate) struct LhsPanels {
-    lines: Vec<Line>,
-    row: Vec<f32>,
-}
-
-impl LhsPanels {
-    /// Packs `rows` rows from `first` on, the depth of `block`, into panels of `mr` rows; rows past the last are zeros.
-    ///
-    /// A panel is `[depth, mr]` of f32, or of pairs `[pieces, pairs, mr]` or `[pieces, mr, pairs]` as `S` wants it.
-    #[inline(always)]
-    pub(crate) fn pack<S: Simd, L: Lhs>(
-        &mut self,
-        lhs: &L,
-        (first, rows): (usize, usize),
-        block: Block,
-        operands: Operands,
-    ) -> std::slice::ChunksExact<'_, u32> {
-        let mr = match operands {
-            Operands::F32 => S::MR,
-            Operands::Bf16(_) => S::PAIRS.mr,
-        };
-        let panel = words(operands, block.depth) * mr;
-        let needed = (rows.div_ceil(mr) * panel).div_ceil(16);
-        if self.lines.len() < needed {
-            self.lines.resize(needed, Line::zeroed());
-        }
-        self.row.resize(2 * block_depth(operands), 0.0);
-        let out: &mut [u32] = &mut bytemuck::cast_slice_mut(&mut self.lines)[..rows.div_ceil(mr) * panel];
-        for (index, out) in out.chunks_exact_mut(panel).enumerate() {
-            let present = mr.min(rows - index * mr);
-            if present < mr {
-                out.fill(0);
-            }
-            for lane in 0..present {
-                let row = first + index * mr + lane;
-                match operands {
-                    Operands::F32 => {
-                        let values = lhs.row(row, block.start, &mut self.row[..block.depth]);
-                        for (out, value) in out[lane..].iter_mut().step_by(mr).zip(values) {
-                            *out = value.to_bits();
-                        }
-                    }
-                    Operands::Bf16(pieces) => {
-                        let split = RowSplit { lane, mr, depth: block.depth, pieces: pieces.count() };
-                        split.pack::<S, L>(lhs, row, block.start, &mut self.row, out);
-                    }
-                }
-            }
-        }
-        bytemuck::cast_slice(&self.lines)[..rows.div_ceil(mr) * panel].chunks_exact(panel)
-    }
-}
-
-/// Where a row of pairs goes in its panel.
-struct RowSplit {
-    lane: usize,
-    mr: usize,
-    depth: usize,
-    pieces: usize,
-}
-
-impl RowSplit {
-    #[inline(always)]
-    fn pack<S: Simd, L: Lhs>(self, lhs: &L, row: usize, start: usize, scratch: &mut [f32], out: &mut [u32]) {
-        let half = scratch.len() / 2;
-        let (values, piece) = scratch.split_at_mut(half);
-        let padded = 2 * pairs(self.depth);
-        let values = &mut values[..padded];
-        values[self.depth..].fill(0.0);
-        // A row in place is copied: cutting it up overwrites it.
-        let (source, piece_row) = (lhs.row(row, start, &mut piece[..self.depth]), &mut values[..self.depth]);
-        piece_row.copy_from_slice(source);
-        split(values, piece, self.pieces, |index, piece| {
-            let panel = &mut out[index * pairs(self.depth) * self.mr..][..pairs(self.depth) * self.mr];
-            let pairs = piece.as_chunks::<2>().0;
-            match S::PAIRS.order {
-                PairOrder::DepthFirst => {
-                    for (out, two) in panel[self.lane..].iter_mut().step_by(self.mr).zip(pairs) {
-                        *out = pair(two[0], two[1]);
-                    }
-                }
-                PairOrder::RowFirst => {
-                    for (out, two) in panel[self.lane * pairs.len()..].iter_mut().zip(pairs) {
-                        *out = pair(two[0], two[1]);
-                    }
-                }
-            }
-        });
     }
 }

@@ -1,6 +1,6 @@
 //! The GEMM micro-kernels: one register tile of `MR x NR` results.
 
-use crate::simd::Simd;
+use crate::simd::{Kernel, Simd};
 
 /// Where a tile's results go.
 pub(crate) struct TileOut<'a> {
@@ -38,28 +38,45 @@ pub(crate) struct PairTile<'a> {
 
 /// Products that are summed in one chain before the sum joins those of the others: rounding errors grow with the square
 /// root of a chain's length.
-const CHAIN: usize = 64;
-/// Products in a turn of the loop: so few turns a chain that the CPU foresees its end.
-const UNROLLED: usize = 8;
+pub(super) const CHAIN: usize = 64;
+/// Products in a turn of the loop over a chain: two short loops, of which the CPU foresees the ends.
+const TURN: usize = 8;
 
-/// The f32 micro-kernel for a tile of `MR` rows and `NV` vectors of columns.
+/// The micro-kernel on f32 for a tile of `MR` rows and `NV` vectors of columns.
+pub(crate) struct TileKernel<'a, const MR: usize, const NV: usize>(pub(crate) Tile<'a>);
+
+impl<const MR: usize, const NV: usize> Kernel for TileKernel<'_, MR, NV> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        multiply::<S, MR, NV>(simd, self.0);
+    }
+}
+
 #[inline(always)]
-pub(crate) fn multiply<S: Simd, const MR: usize, const NV: usize>(simd: S, mut tile: Tile<'_>) {
-    let nr = NV * S::LANES;
-    for (a, b) in tile.a.chunks(CHAIN * MR).zip(tile.b.chunks(CHAIN * nr)) {
+fn multiply<S: Simd, const MR: usize, const NV: usize>(simd: S, mut tile: Tile<'_>) {
+    let (a, nr) = (tile.a.as_chunks::<MR>().0, NV * S::LANES);
+    let mut b = &tile.b[..a.len() * nr];
+    let (chains, rest) = a.as_chunks::<CHAIN>();
+    for a in chains {
+        let (now, later) = b.split_at(CHAIN * nr);
         let mut sums = [[simd.splat(0.0); NV]; MR];
-        let (a, b) = (a.chunks_exact(UNROLLED * MR), b.chunks_exact(UNROLLED * nr));
-        let (a_rest, b_rest) = (a.remainder(), b.remainder());
-        for (a, b) in a.zip(b) {
-            for d in 0..UNROLLED {
-                add_product(simd, &a[d * MR..][..MR], &b[d * nr..][..nr], &mut sums);
+        for turn in 0..CHAIN / TURN {
+            for d in turn * TURN..(turn + 1) * TURN {
+                add_product(simd, &a[d], &now[d * nr..(d + 1) * nr], &mut sums);
             }
-        }
-        for (a, b) in a_rest.chunks_exact(MR).zip(b_rest.chunks_exact(nr)) {
-            add_product(simd, a, b, &mut sums);
         }
         store(simd, &sums, &mut tile.out);
         tile.out.accumulate = true;
+        b = later;
+    }
+    if !rest.is_empty() {
+        let mut sums = [[simd.splat(0.0); NV]; MR];
+        for d in 0..rest.len() {
+            add_product(simd, &rest[d], &b[d * nr..(d + 1) * nr], &mut sums);
+        }
+        store(simd, &sums, &mut tile.out);
     }
 }
 
@@ -67,7 +84,7 @@ pub(crate) fn multiply<S: Simd, const MR: usize, const NV: usize>(simd: S, mut t
 #[inline(always)]
 fn add_product<S: Simd, const MR: usize, const NV: usize>(
     simd: S,
-    a: &[f32],
+    a: &[f32; MR],
     b: &[f32],
     sums: &mut [[S::V; NV]; MR],
 ) {
@@ -84,8 +101,19 @@ fn add_product<S: Simd, const MR: usize, const NV: usize>(
 }
 
 /// The micro-kernel on pairs for a tile of `MR` rows and `NV` vectors of columns; the left side is depth-first.
+pub(crate) struct PairKernel<'a, const MR: usize, const NV: usize>(pub(crate) PairTile<'a>);
+
+impl<const MR: usize, const NV: usize> Kernel for PairKernel<'_, MR, NV> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        multiply_pairs::<S, MR, NV>(simd, self.0);
+    }
+}
+
 #[inline(always)]
-pub(crate) fn multiply_pairs<S: Simd, const MR: usize, const NV: usize>(simd: S, mut tile: PairTile<'_>) {
+fn multiply_pairs<S: Simd, const MR: usize, const NV: usize>(simd: S, mut tile: PairTile<'_>) {
     let (a_piece, b_piece) = (tile.pairs * MR, tile.pairs * NV * S::LANES);
     let mut sums = [[simd.splat(0.0); NV]; MR];
     for (left, right) in tile.products {
@@ -114,9 +142,10 @@ pub(crate) fn store<S: Simd, const MR: usize, const NV: usize>(
     out: &mut TileOut<'_>,
 ) {
     if out.rows != MR || out.columns != NV * S::LANES {
-        return store_some(simd, sums, out);
+        // A copy: what is indexed by a variable cannot stay in registers.
+        let sums = *sums;
+        return store_some(simd, &sums, out);
     }
-    // Of constant size, so that the sums stay in registers.
     for (i, sums) in sums.iter().enumerate() {
         let row = &mut out.data[i * out.stride..][..NV * S::LANES];
         for (j, sum) in sums.iter().enumerate() {

@@ -42,6 +42,17 @@ impl Extension for Tiles {
         unsafe { compiled(token, kernel) }
     }
 
+    #[inline]
+    fn run_apart<K: Kernel>(token: Avx512<Self>, kernel: K) -> K::Output {
+        #[inline(never)]
+        #[target_feature(enable = "avx512f,avx512bf16")]
+        fn apart<K: Kernel>(token: Avx512<Tiles>, kernel: K) -> K::Output {
+            kernel.run(token)
+        }
+        // SAFETY: a token is proof of AVX512-BF16.
+        unsafe { apart(token, kernel) }
+    }
+
     const PAIRS: PairShape = PairShape { mr: MR, nr: NR, order: PairOrder::RowFirst };
     type Unit = Configured;
 

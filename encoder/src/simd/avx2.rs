@@ -2,8 +2,8 @@
 
 use std::arch::x86_64::*;
 
-use super::{Kernel, PairShape, Simd, Vectors};
-use crate::kernels::tile::{Tile, multiply};
+use super::{Kernel, MAX_LANES, PairShape, Simd, Vectors};
+use crate::kernels::tile::{Tile, TileKernel};
 
 /// Proof that the CPU has AVX2 and FMA; only [`Avx2::new`] makes one.
 #[derive(Clone, Copy)]
@@ -105,8 +105,42 @@ impl Simd for Avx2 {
     }
 
     #[inline(always)]
+    fn transpose(self, rows: [Self::V; MAX_LANES]) -> [Self::V; MAX_LANES] {
+        proven!({
+            // Pairs of rows, then fours of them, interleaved within the halves of 4 columns; then the halves.
+            let mut v = rows;
+            for i in [0, 2, 4, 6] {
+                let (a, b) = (v[i], v[i + 1]);
+                (v[i], v[i + 1]) = (_mm256_unpacklo_ps(a, b), _mm256_unpackhi_ps(a, b));
+            }
+            let mut w = v;
+            for i in [0, 4] {
+                w[i] = _mm256_shuffle_ps::<0x44>(v[i], v[i + 2]);
+                w[i + 1] = _mm256_shuffle_ps::<0xee>(v[i], v[i + 2]);
+                w[i + 2] = _mm256_shuffle_ps::<0x44>(v[i + 1], v[i + 3]);
+                w[i + 3] = _mm256_shuffle_ps::<0xee>(v[i + 1], v[i + 3]);
+            }
+            for i in 0..4 {
+                v[i] = _mm256_permute2f128_ps::<0x20>(w[i], w[i + 4]);
+                v[i + 4] = _mm256_permute2f128_ps::<0x31>(w[i], w[i + 4]);
+            }
+            v
+        })
+    }
+
+    #[inline(always)]
+    fn run_apart<K: Kernel>(self, kernel: K) -> K::Output {
+        #[inline(never)]
+        #[target_feature(enable = "avx2,fma")]
+        fn apart<K: Kernel>(token: Avx2, kernel: K) -> K::Output {
+            kernel.run(token)
+        }
+        proven!(apart(self, kernel))
+    }
+
+    #[inline(always)]
     fn tile(self, tile: Tile<'_>) {
-        multiply::<Self, 6, 2>(self, tile);
+        self.run_apart(TileKernel::<6, 2>(tile));
     }
 
     type P = __m256i;

@@ -3,8 +3,8 @@
 use std::arch::x86_64::*;
 use std::marker::PhantomData;
 
-use super::{Kernel, PairShape, PairUnit, Simd, Vectors};
-use crate::kernels::tile::{Tile, multiply};
+use super::{Kernel, MAX_LANES, PairShape, PairUnit, Simd, Vectors};
+use crate::kernels::tile::{Tile, TileKernel};
 
 /// Proof that the CPU has AVX-512F and what `X` stands for; only [`Avx512::new`] makes one.
 pub(crate) struct Avx512<X>(PhantomData<X>);
@@ -23,6 +23,8 @@ pub(crate) trait Extension: Sized + Send + Sync + 'static {
     fn is_available() -> bool;
     /// Runs a kernel inside a function compiled for it.
     fn run<K: Kernel>(token: Avx512<Self>, kernel: K) -> K::Output;
+    /// The same, never inlined.
+    fn run_apart<K: Kernel>(token: Avx512<Self>, kernel: K) -> K::Output;
 
     const PAIRS: PairShape;
     type Unit: PairUnit;
@@ -67,6 +69,16 @@ impl Extension for NoPairs {
             kernel.run(token)
         }
         proven!(compiled(token, kernel))
+    }
+
+    #[inline]
+    fn run_apart<K: Kernel>(token: Avx512<Self>, kernel: K) -> K::Output {
+        #[inline(never)]
+        #[target_feature(enable = "avx512f")]
+        fn apart<K: Kernel>(token: Avx512<NoPairs>, kernel: K) -> K::Output {
+            kernel.run(token)
+        }
+        proven!(apart(token, kernel))
     }
 
     const PAIRS: PairShape = Self::Unit::SHAPE;
@@ -121,6 +133,16 @@ impl Extension for DotBf16 {
             kernel.run(token)
         }
         proven!(compiled(token, kernel))
+    }
+
+    #[inline]
+    fn run_apart<K: Kernel>(token: Avx512<Self>, kernel: K) -> K::Output {
+        #[inline(never)]
+        #[target_feature(enable = "avx512f,avx512bf16")]
+        fn apart<K: Kernel>(token: Avx512<DotBf16>, kernel: K) -> K::Output {
+            kernel.run(token)
+        }
+        proven!(apart(token, kernel))
     }
 
     const PAIRS: PairShape = Self::Unit::SHAPE;
@@ -207,8 +229,45 @@ impl<X: Extension> Simd for Avx512<X> {
     }
 
     #[inline(always)]
+    fn transpose(self, rows: [Self::V; MAX_LANES]) -> [Self::V; MAX_LANES] {
+        proven!({
+            // Pairs of rows, then fours of them, interleaved within the quarters of 4 columns; then the quarters, twice.
+            let mut v = rows;
+            for i in (0..16).step_by(2) {
+                let (a, b) = (v[i], v[i + 1]);
+                (v[i], v[i + 1]) = (_mm512_unpacklo_ps(a, b), _mm512_unpackhi_ps(a, b));
+            }
+            let mut w = v;
+            for i in (0..16).step_by(4) {
+                w[i] = _mm512_shuffle_ps::<0x44>(v[i], v[i + 2]);
+                w[i + 1] = _mm512_shuffle_ps::<0xee>(v[i], v[i + 2]);
+                w[i + 2] = _mm512_shuffle_ps::<0x44>(v[i + 1], v[i + 3]);
+                w[i + 3] = _mm512_shuffle_ps::<0xee>(v[i + 1], v[i + 3]);
+            }
+            for i in 0..4 {
+                // Quarters 0 and 2, 1 and 3 of rows 0 to 7, and of rows 8 to 15.
+                let even = |a, b| _mm512_shuffle_f32x4::<0x88>(a, b);
+                let odd = |a, b| _mm512_shuffle_f32x4::<0xdd>(a, b);
+                let (low, high) = ((w[i], w[i + 4]), (w[i + 8], w[i + 12]));
+                let (low_even, low_odd) = (even(low.0, low.1), odd(low.0, low.1));
+                let (high_even, high_odd) = (even(high.0, high.1), odd(high.0, high.1));
+                v[i] = even(low_even, high_even);
+                v[i + 4] = even(low_odd, high_odd);
+                v[i + 8] = odd(low_even, high_even);
+                v[i + 12] = odd(low_odd, high_odd);
+            }
+            v
+        })
+    }
+
+    #[inline(always)]
+    fn run_apart<K: Kernel>(self, kernel: K) -> K::Output {
+        X::run_apart(self, kernel)
+    }
+
+    #[inline(always)]
     fn tile(self, tile: Tile<'_>) {
-        multiply::<Self, 14, 2>(self, tile);
+        self.run_apart(TileKernel::<14, 2>(tile));
     }
 
     type P = __m512i;

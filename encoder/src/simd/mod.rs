@@ -15,7 +15,7 @@ mod portable;
 
 pub use isa::Isa;
 
-use crate::kernels::tile::{PairTile, Tile, multiply_pairs};
+use crate::kernels::tile::{PairKernel, PairTile, Tile};
 
 /// Arithmetic on vectors of `LANES` single-precision numbers.
 ///
@@ -46,6 +46,11 @@ pub(crate) trait Simd: Copy + Send + Sync + 'static {
     fn round(self, v: Self::V) -> Self::V;
     /// `2^n` for whole `n` in [-126, 127].
     fn pow2(self, n: Self::V) -> Self::V;
+    /// Rows to columns of a square of `LANES` vectors, the first ones of `rows`; what is behind them is of no meaning.
+    fn transpose(self, rows: [Self::V; MAX_LANES]) -> [Self::V; MAX_LANES];
+    /// Runs a kernel in a function of its own: the registers of a micro-kernel should not be shared out among what is
+    /// around it.
+    fn run_apart<K: Kernel>(self, kernel: K) -> K::Output;
     /// The GEMM micro-kernel on f32, see [`crate::kernels::tile`].
     fn tile(self, tile: Tile<'_>);
 
@@ -125,7 +130,7 @@ impl<S: Simd, const MR: usize, const NV: usize> Vectors<S, MR, NV> {
 impl<S: Simd, const MR: usize, const NV: usize> PairUnit for Vectors<S, MR, NV> {
     #[inline(always)]
     fn tile(&self, tile: PairTile<'_>) {
-        multiply_pairs::<S, MR, NV>(self.0, tile);
+        self.0.run_apart(PairKernel::<MR, NV>(tile));
     }
 }
 

@@ -1,7 +1,7 @@
 //! Plain Rust that the compiler vectorises for the target's baseline.
 
-use super::{PairShape, Simd, Vectors};
-use crate::kernels::tile::{Tile, multiply};
+use super::{Kernel, MAX_LANES, PairShape, Simd, Vectors};
+use crate::kernels::tile::{Tile, TileKernel};
 
 /// Needs nothing of the CPU.
 #[derive(Clone, Copy)]
@@ -89,8 +89,18 @@ impl Simd for Portable {
     }
 
     #[inline(always)]
+    fn transpose(self, rows: [Self::V; MAX_LANES]) -> [Self::V; MAX_LANES] {
+        std::array::from_fn(|i| std::array::from_fn(|j| if i < LANES { rows[j][i] } else { 0.0 }))
+    }
+
+    #[inline(never)]
+    fn run_apart<K: Kernel>(self, kernel: K) -> K::Output {
+        kernel.run(self)
+    }
+
+    #[inline(always)]
     fn tile(self, tile: Tile<'_>) {
-        multiply::<Self, 6, 1>(self, tile);
+        self.run_apart(TileKernel::<6, 1>(tile));
     }
 
     type P = [u32; LANES];
