@@ -1,12 +1,13 @@
 """Runs one engine on the vision path of Gemma 3n, a picture each time it is told to.
 
-worker.py ENGINE PRECISION --weights F.safetensors --input F.png --threads N --cache DIR
+worker.py ENGINE PRECISION --preset NAME --weights F.safetensors --input F.png --threads N --cache DIR
 
 Answers each line of standard input with one line of JSON:
   run          {"seconds": time of one forward pass, batch 1, "cpu_seconds": of all threads,
                 "peak_bytes": ...}
   save FILE    {"saved": FILE}: the soft tokens of the last run, f32 .npy
-The first line, once everything is loaded, says {"ready": true, "version": ..., "peak_bytes": ...}.
+The first line, once everything is loaded, says {"ready": true, "version": ...}. What an engine makes of
+the weights is kept in the cache, which is for these weights alone.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("engine", choices=sorted(ENGINES))
     parser.add_argument("precision", choices=["f32", "bf16"])
+    parser.add_argument("--preset", required=True)
     parser.add_argument("--weights", type=Path, required=True)
     parser.add_argument("--input", type=Path, required=True)
     parser.add_argument("--threads", type=int, required=True)
@@ -44,8 +46,8 @@ def main() -> int:
     os.dup2(2, 1)
     pixels = read_pixels(arguments.input)
     run, version = ENGINES[arguments.engine](arguments)
-    tokens = run(pixels)
-    answer(answers, ready=True, version=version, peak_bytes=peak_bytes())
+    tokens = None
+    answer(answers, ready=True, version=version)
     for line in sys.stdin:
         command, _, rest = line.strip().partition(" ")
         if command == "run":
@@ -53,7 +55,7 @@ def main() -> int:
             tokens = run(pixels)
             seconds, cpu = time.perf_counter() - started, time.process_time() - cpu
             answer(answers, seconds=seconds, cpu_seconds=cpu, peak_bytes=peak_bytes())
-        elif command == "save":
+        elif command == "save" and tokens is not None:
             np.save(rest, np.ascontiguousarray(tokens, dtype=np.float32))
             answer(answers, saved=rest)
         else:
@@ -88,7 +90,7 @@ def torch_model(arguments: argparse.Namespace) -> object:
     from safetensors.torch import load_file
 
     torch.set_num_threads(arguments.threads)
-    model = build(presets.find("300m"))
+    model = build(presets.find(arguments.preset))
     prefixes = {
         "model.vision_tower.timm_model.": "timm_model.",
         "model.embed_vision.": "embed_vision.",
@@ -150,7 +152,7 @@ def torch_autocast(arguments: argparse.Namespace) -> tuple[Run, str]:
 
 def exported(arguments: argparse.Namespace) -> Path:
     """The model as ONNX, made once."""
-    path = arguments.cache / "300m.onnx"
+    path = arguments.cache / "model.onnx"
     if not path.is_file():
         import torch
 

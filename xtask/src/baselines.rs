@@ -204,7 +204,7 @@ pub(crate) struct Judged<'a> {
 
 impl Judged<'_> {
     /// Holds a comparison against the files that it was judged by: a layer that they do not know is a matter of coverage,
-    /// and so is an entry that the encoder does not meet. Of a file that a committed set should have a remark tells.
+    /// and so are an entry that the encoder does not meet and a file that a committed set should have.
     pub(crate) fn note(&self, comparison: &mut Comparison) -> Result<(), Failure> {
         let Some(subject) = subject(self.reference, self.profile)? else { return Ok(()) };
         // What a folder lacks is missing already.
@@ -250,6 +250,9 @@ impl Judged<'_> {
                 self.profile,
                 kind.again(self.profile)
             ));
+            if self.default_mapping {
+                comparison.expect_entries(kind.name(), std::iter::empty(), ours);
+            }
         }
         Ok(())
     }

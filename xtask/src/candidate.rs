@@ -107,6 +107,22 @@ impl EncoderArguments {
             || self.strict_fma
     }
 
+    /// All but the precision, as they are written on a command line.
+    pub(crate) fn apart_from_precision(&self) -> Vec<String> {
+        let mut arguments = vec![format!("--threads={}", self.threads())];
+        arguments.extend(self.padding.map(|padding| {
+            let name = match padding {
+                PaddingArgument::Same => "same",
+                PaddingArgument::Symmetric => "symmetric",
+            };
+            format!("--padding={name}")
+        }));
+        let resolution = self.output_resolution;
+        arguments.extend(resolution.map(|(height, width)| format!("--output-resolution={height}x{width}")));
+        arguments.extend(self.isa.map(|isa| format!("--isa={isa}")));
+        arguments
+    }
+
     /// Opens the weights.
     pub(crate) fn open(&self, weights: &Path) -> Result<Checkpoint, Failure> {
         Checkpoint::open(weights).map_err(Failure::unreadable)
@@ -127,6 +143,11 @@ impl EncoderArguments {
 
     /// Loads the model with these settings, over those of a reference set where it has any.
     pub(crate) fn load(&self, checkpoint: &Checkpoint, set: Option<Settings>) -> Result<Model, Failure> {
+        if self.strict_fma && self.precision() != Precision::F32 {
+            let message =
+                format!("--strict-fma is a way to reach f32, found --precision {}", self.precision());
+            return Err(Failure::usage(message, "leave one of them out"));
+        }
         let settings = self.settings(set.unwrap_or_default());
         let options =
             LoadOptions { settings, isa: self.isa, precision: self.precision(), strict_fma: self.strict_fma };

@@ -3,11 +3,10 @@
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::thread::JoinHandle;
 use std::time::Instant;
 
 use serde::Deserialize;
-
-use crate::console::Failure;
 
 /// What an engine says when it has loaded the model.
 #[derive(Debug, Deserialize)]
@@ -34,7 +33,7 @@ pub(crate) struct Engine {
     /// Whether it is this project's own.
     pub(crate) ours: bool,
     pub(crate) version: String,
-    /// From the start of the process to its first answer.
+    /// From the start of the process until the model is loaded; a peer that compiles does so in its first run.
     pub(crate) start_seconds: f64,
     pub(crate) runs: Vec<Run>,
     /// Relative L2 error of its output against f64.
@@ -42,10 +41,13 @@ pub(crate) struct Engine {
     process: Child,
     commands: ChildStdin,
     answers: BufReader<ChildStdout>,
+    /// The last line that it wrote to standard error, known once it has ended.
+    last_words: Option<JoinHandle<String>>,
 }
 
 impl Engine {
-    /// Starts a process and waits until it has loaded the model; `Err` says why it could not, for people.
+    /// Starts a process, waits until it has loaded the model and lets it run once, unrecorded: what is made ready on first
+    /// use is nobody's speed. `Err` says why it could not, for people.
     pub(crate) fn start(
         name: &str,
         precision: &str,
@@ -58,58 +60,71 @@ impl Engine {
         let (Some(commands), Some(answers)) = (process.stdin.take(), process.stdout.take()) else {
             return Err("no pipes to it".to_string());
         };
-        // Its last words, read aside so that it never waits for a reader.
+        // Read aside, so that it never waits for a reader.
         let mut errors = process.stderr.take();
         let last_words = std::thread::spawn(move || {
             let lines = errors.take().map(|errors| BufReader::new(errors).split(b'\n').map_while(Result::ok));
             let last = lines.into_iter().flatten().filter(|line| !line.is_empty()).last();
             String::from_utf8_lossy(&last.unwrap_or_default()).trim().to_string()
         });
-        let mut answers = BufReader::new(answers);
-        let mut line = String::new();
-        if answers.read_line(&mut line).unwrap_or(0) == 0 {
-            // It has ended, or will with nobody to talk to.
-            drop(commands);
-            let _ = process.wait();
-            return Err(last_words.join().unwrap_or_default());
-        }
-        let ready: Ready = serde_json::from_str(&line).map_err(|error| format!("{error}: {line}"))?;
-        Ok(Engine {
+        let mut engine = Engine {
             name: name.to_string(),
             precision: precision.to_string(),
             ours,
-            version: ready.version,
-            start_seconds: started.elapsed().as_secs_f64(),
+            version: String::new(),
+            start_seconds: 0.0,
             runs: Vec::new(),
             rel_l2: None,
             process,
             commands,
-            answers,
-        })
+            answers: BufReader::new(answers),
+            last_words: Some(last_words),
+        };
+        let ready: Ready = engine.answer()?;
+        engine.version = ready.version;
+        engine.start_seconds = started.elapsed().as_secs_f64();
+        let _: Run = engine.ask("run")?;
+        Ok(engine)
     }
 
-    fn ask<T: for<'a> Deserialize<'a>>(&mut self, command: &str) -> Result<T, Failure> {
-        let mut line = String::new();
+    fn ask<T: for<'a> Deserialize<'a>>(&mut self, command: &str) -> Result<T, String> {
         let asked = writeln!(self.commands, "{command}").and_then(|()| self.commands.flush());
-        let answered = asked.and_then(|()| self.answers.read_line(&mut line));
-        answered
-            .map_err(|error| error.to_string())
-            .and_then(|_| serde_json::from_str(&line).map_err(|error| error.to_string()))
-            .map_err(|error| {
-                let message = format!("{} gave no answer to `{command}`: {error}", self.name);
-                Failure::unusable(message).help("leave it out with --engines")
-            })
+        if asked.is_err() {
+            return Err(self.end());
+        }
+        self.answer()
     }
 
-    /// One forward pass.
-    pub(crate) fn run(&mut self) -> Result<Run, Failure> {
+    /// Its next line.
+    fn answer<T: for<'a> Deserialize<'a>>(&mut self) -> Result<T, String> {
+        let mut line = String::new();
+        if self.answers.read_line(&mut line).unwrap_or(0) == 0 {
+            return Err(self.end());
+        }
+        serde_json::from_str(&line).map_err(|error| format!("{error}: {line}"))
+    }
+
+    /// Ends the process, which has closed its side, and gives its last words.
+    fn end(&mut self) -> String {
+        let _ = self.process.kill();
+        let status = self.process.wait();
+        let words = self.last_words.take().and_then(|words| words.join().ok()).unwrap_or_default();
+        match (words.is_empty(), status) {
+            (true, Ok(status)) => format!("it ended without a word ({status})"),
+            (true, Err(error)) => format!("it ended without a word ({error})"),
+            (false, _) => words,
+        }
+    }
+
+    /// One forward pass; `Err` says why there was none, for people.
+    pub(crate) fn run(&mut self) -> Result<Run, String> {
         let run = self.ask("run")?;
         self.runs.push(run);
         Ok(run)
     }
 
     /// Saves the soft tokens of the last run as `.npy`.
-    pub(crate) fn save(&mut self, path: &Path) -> Result<(), Failure> {
+    pub(crate) fn save(&mut self, path: &Path) -> Result<(), String> {
         self.ask::<serde_json::Value>(&format!("save {}", path.display())).map(drop)
     }
 }

@@ -1,22 +1,22 @@
 //! This project's encoder as an engine: the other side of `bench/peers/worker.py`'s lines.
 
 use std::io::BufRead;
-use std::path::Path;
 use std::time::Instant;
 
 use encoder::NoTaps;
 
 use crate::candidate::{EncoderArguments, read_input};
+use crate::command::bench::Set;
 use crate::console::{Failure, Outcome, say};
 use crate::resources;
 
 /// Loads the model and answers lines of standard input until it ends.
-pub(crate) fn serve(encoder: &EncoderArguments, weights: &Path, input: &Path) -> Outcome {
+pub(crate) fn serve(encoder: &EncoderArguments, set: &Set) -> Outcome {
     let pool = encoder.pool()?;
-    let checkpoint = encoder.open(weights)?;
-    let model = pool.install(|| encoder.load(&checkpoint, None))?;
+    let checkpoint = encoder.open(&set.weights)?;
+    let model = pool.install(|| encoder.load(&checkpoint, Some(set.settings)))?;
     drop(checkpoint);
-    let input = read_input(input)?;
+    let input = read_input(&set.input)?;
     let version = format!("{} ({}, {})", env!("CARGO_PKG_VERSION"), model.isa(), model.arithmetic());
     say(&serde_json::json!({ "ready": true, "version": version }).to_string());
     let mut last = None;

@@ -1,6 +1,8 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
+use encoder::Settings;
+use harness::manifest::{self, Manifest};
 use harness::metrics::Metrics;
 use harness::tensor::Dtype;
 
@@ -10,6 +12,7 @@ use crate::candidate::{EncoderArguments, read_input};
 use crate::console::{Failure, Outcome, say};
 use crate::paths;
 use crate::python::Environment;
+use crate::set;
 
 /// The output that all engines have in common, in the reference.
 const OUTPUT: &str = "reference/debug_activation_embed_vision_embedding_post_projection_norm.npy";
@@ -39,7 +42,7 @@ const PEERS: [(&str, &str); 8] = [
 #[command(verbatim_doc_comment)]
 pub(crate) struct Bench {
     /// Run the peers beside the encoder, in turn, each in a process of its own.
-    #[arg(long)]
+    #[arg(long, conflicts_with_all = ["precision", "strict_fma"])]
     peers: bool,
     /// Make the environment that the peers run in (bench/.venv), from PyPI.
     #[arg(long, conflicts_with_all = ["peers", "profile"])]
@@ -72,39 +75,40 @@ impl Bench {
             say("next: cargo xtask bench --peers");
             return Ok(ExitCode::SUCCESS);
         }
-        let set = self.reference.clone().unwrap_or_else(|| paths::fixtures().join("large").join("300m"));
-        let (weights, input) = (set.join("model.safetensors"), set.join("input.png"));
-        if let Some(missing) = [&weights, &input].into_iter().find(|file| !file.is_file()) {
-            let message =
-                format!("{}: no such file; expected a set with weights and input", missing.display());
-            return Err(Failure::usage(
-                message,
-                "cargo xtask fixtures --preset 300m makes the full-size one",
-            ));
-        }
+        let root = self.reference.clone().unwrap_or_else(|| paths::fixtures().join("large").join("300m"));
+        let set = Set::open(root)?;
         if self.serve {
-            return serve::serve(&self.encoder, &weights, &input);
+            return serve::serve(&self.encoder, &set);
         }
         if self.profile {
-            return self.print_profile(&weights, &input);
+            return self.print_profile(&set);
         }
-        let mut engines = self.start(&weights, &input)?;
+        let mut engines = self.start(&set)?;
         for round in 0..self.rounds {
-            for engine in &mut engines {
-                let run = engine.run()?;
-                anstream::eprintln!("round {}: {:<24} {:.3} s", round + 1, engine.name, run.seconds);
+            let mut index = 0;
+            while let Some(engine) = engines.get_mut(index) {
+                match engine.run() {
+                    Ok(run) => {
+                        anstream::eprintln!("round {}: {:<24} {:.3} s", round + 1, engine.name, run.seconds);
+                        index += 1;
+                    }
+                    Err(why) => {
+                        leave_out(engine, &why)?;
+                        engines.remove(index);
+                    }
+                }
             }
         }
-        measure_errors(&mut engines, &set.join(OUTPUT))?;
+        measure_errors(&mut engines, &set.root.join(OUTPUT))?;
         say(&table::text(&engines));
         Ok(ExitCode::SUCCESS)
     }
 
-    fn print_profile(&self, weights: &Path, input: &Path) -> Outcome {
+    fn print_profile(&self, set: &Set) -> Outcome {
         let pool = self.encoder.pool()?;
-        let checkpoint = self.encoder.open(weights)?;
-        let model = pool.install(|| self.encoder.load(&checkpoint, None))?;
-        let input = read_input(input)?;
+        let checkpoint = self.encoder.open(&set.weights)?;
+        let model = pool.install(|| self.encoder.load(&checkpoint, Some(set.settings)))?;
+        let input = read_input(&set.input)?;
         let profile = || pool.install(|| model.profile(&input.shape, &input.data));
         // The first run finds cold caches and unmapped memory.
         profile().map_err(Failure::unreadable)?;
@@ -116,7 +120,7 @@ impl Bench {
     }
 
     /// Starts the encoder, and the peers if they are wanted; a peer that cannot run says why and is left out.
-    fn start(&self, weights: &Path, input: &Path) -> Result<Vec<Engine>, Failure> {
+    fn start(&self, set: &Set) -> Result<Vec<Engine>, Failure> {
         let mut engines = Vec::new();
         let chosen = (self.encoder.precision().name(), self.encoder.strict_fma());
         let ours = match self.peers {
@@ -125,7 +129,7 @@ impl Bench {
         };
         for (precision, strict_fma) in ours {
             let name = format!("encoder {precision}{}", if strict_fma { " strict-fma" } else { "" });
-            let engine = Engine::start(&name, precision, true, self.ourselves(precision, strict_fma)?);
+            let engine = Engine::start(&name, precision, true, self.ourselves(precision, strict_fma, set)?);
             let engine = engine.map_err(|why| Failure::unusable(format!("{name} did not start: {why}")))?;
             // Where plain f32 is fused multiply-adds already, there is nothing strict to compare.
             if strict_fma && engines.last().is_some_and(|last: &Engine| last.version == engine.version) {
@@ -153,7 +157,7 @@ impl Bench {
         for (peer, precision) in PEERS.into_iter().filter(|(peer, _)| wanted(peer)) {
             let name = format!("{peer} {precision}");
             anstream::eprintln!("starting {name}");
-            match Engine::start(&name, precision, false, self.peer(peer, precision, weights, input)) {
+            match Engine::start(&name, precision, false, self.peer(peer, precision, set)) {
                 Ok(engine) => engines.push(engine),
                 Err(why) => say(&format!("left out: {name}: {why}")),
             }
@@ -161,30 +165,24 @@ impl Bench {
         Ok(engines)
     }
 
-    fn ourselves(&self, precision: &str, strict_fma: bool) -> Result<Command, Failure> {
+    fn ourselves(&self, precision: &str, strict_fma: bool, set: &Set) -> Result<Command, Failure> {
         let program = std::env::current_exe().map_err(|error| Failure::unusable(error.to_string()))?;
         let mut command = Command::new(program);
-        command.args(["bench", "--serve", "--precision", precision]);
-        command.args(["--threads", &self.encoder.threads().to_string()]);
-        if let Some(isa) = self.encoder.isa() {
-            command.args(["--isa", isa.name()]);
-        }
+        command.args(["bench", "--serve", "--precision", precision]).arg("--reference").arg(&set.root);
+        command.args(self.encoder.apart_from_precision());
         if strict_fma {
             command.arg("--strict-fma");
-        }
-        if let Some(set) = &self.reference {
-            command.arg("--reference").arg(set);
         }
         Ok(command)
     }
 
-    fn peer(&self, peer: &str, precision: &str, weights: &Path, input: &Path) -> Command {
+    fn peer(&self, peer: &str, precision: &str, set: &Set) -> Command {
         let folder = paths::root().join("bench");
         let mut command = Command::new(environment().python());
-        command.arg(folder.join("peers").join("worker.py")).args([peer, precision]);
-        command.arg("--weights").arg(weights).arg("--input").arg(input);
+        command.arg(folder.join("peers").join("worker.py")).args([peer, precision, "--preset", &set.name]);
+        command.arg("--weights").arg(&set.weights).arg("--input").arg(&set.input);
         command.args(["--threads", &self.encoder.threads().to_string()]);
-        command.arg("--cache").arg(folder.join(".cache"));
+        command.arg("--cache").arg(folder.join(".cache").join(&set.weights_sha256));
         // The peers' kernels come from oneDNN and ATen; the same cap for all.
         if let Some(isa) = self.encoder.isa() {
             let (onednn, aten) = match isa {
@@ -201,6 +199,45 @@ impl Bench {
     }
 }
 
+/// What all engines run on.
+pub(crate) struct Set {
+    root: PathBuf,
+    /// The preset that it was made of.
+    name: String,
+    pub(crate) weights: PathBuf,
+    weights_sha256: String,
+    pub(crate) input: PathBuf,
+    pub(crate) settings: Settings,
+}
+
+impl Set {
+    fn open(root: PathBuf) -> Result<Set, Failure> {
+        let (weights, input) = (root.join("model.safetensors"), root.join("input.png"));
+        let path = root.join(manifest::FILE_NAME);
+        if let Some(missing) = [&path, &weights, &input].into_iter().find(|file| !file.is_file()) {
+            let message =
+                format!("{}: no such file; expected a set with weights and input", missing.display());
+            return Err(Failure::usage(
+                message,
+                "cargo xtask fixtures --preset 300m makes the full-size one",
+            ));
+        }
+        let manifest = Manifest::read(&path).map_err(Failure::unreadable)?;
+        let name = set::name(&manifest, &root)?.to_string();
+        let (settings, weights_sha256) = (set::settings(&manifest)?, manifest.weights.sha256);
+        Ok(Set { root, name, weights, weights_sha256, input, settings })
+    }
+}
+
+/// Tells of a peer that cannot run; the encoder must.
+fn leave_out(engine: &Engine, why: &str) -> Result<(), Failure> {
+    if engine.ours {
+        return Err(Failure::unusable(format!("{} did not run: {why}", engine.name)));
+    }
+    say(&format!("left out: {}: {why}", engine.name));
+    Ok(())
+}
+
 fn environment() -> Environment {
     let folder = paths::root().join("bench");
     Environment { folder: folder.join(".venv"), requirements: folder.join("peers").join("requirements.txt") }
@@ -211,7 +248,8 @@ fn measure_errors(engines: &mut [Engine], exact: &Path) -> Result<(), Failure> {
     let exact = harness::npy::read(exact, None).map_err(Failure::unreadable)?;
     for engine in engines {
         let file = std::env::temp_dir().join(format!("encoder-bench-{}.npy", std::process::id()));
-        engine.save(&file)?;
+        let saved = engine.save(&file);
+        saved.map_err(|why| Failure::unusable(format!("{} gave no output: {why}", engine.name)))?;
         let output = harness::npy::read(&file, None).map_err(Failure::unreadable);
         // It lies in the system's folder for what may be lost.
         let _ = std::fs::remove_file(&file);

@@ -219,8 +219,9 @@ fn a_bound_does_not_vanish_unseen() {
         std::fs::remove_file(checkout.path(file)).unwrap();
         checkout
             .run(&["parity", "--quiet"])
-            .code(0)
-            .stdout(contains(&format!("note: there are no {of} of set symmetric under profile f32")));
+            .code(3)
+            .stdout(contains(&format!("note: there are no {of} of set symmetric under profile f32")))
+            .stdout(contains("30 without entry or pair"));
         std::fs::create_dir(checkout.path(file)).unwrap();
         checkout.run(&["parity"]).code(2).stderr(contains("expected a file or nothing, found a folder"));
         #[cfg(unix)]
