@@ -6,7 +6,7 @@
 use std::time::{Duration, Instant};
 
 use criterion::{Criterion, criterion_group, criterion_main};
-use encoder::bench::{Arithmetic, Problem, ceiling};
+use encoder::bench::{Arithmetic, Problem, Work, ceiling};
 use encoder::{Isa, Precision};
 
 /// (name, the kernel's problem)
@@ -19,9 +19,13 @@ fn cases() -> Vec<Case> {
     vec![
         case("stem 3x3", |a, _| Problem::convolution(a, 768, [3, 64], 3, 2)),
         case("edge residual 3x3, stage 0", |a, _| Problem::convolution(a, 192, [128, 512], 3, 1)),
+        case("depthwise 3x3, stage 1", |_, isa| Problem::depthwise(isa, 192, 128, 3, 1)),
         case("block, stage 1", |a, _| Problem::block(a, 96 * 96, 256, 1024, 256)),
         case("block, stage 2", |a, _| Problem::block(a, 48 * 48, 640, 2560, 640)),
         case("block, stage 3", |a, _| Problem::block(a, 24 * 24, 1280, 2560, 1280)),
+        case("narrow block, stage 2", |a, _| Problem::block(a, 48 * 48, 640, 1280, 640)),
+        case("key projection, stage 2", |a, _| Problem::product(a, 24 * 24, 640, 64)),
+        case("output projection, stage 2", |a, _| Problem::product(a, 48 * 48, 768, 640)),
         case("query projection, stage 2", |a, _| Problem::product(a, 48 * 48, 640, 768)),
         case("query projection, stage 3", |a, _| Problem::product(a, 24 * 24, 1280, 1536)),
         case("fusion", |a, _| Problem::block(a, 48 * 48, 1920, 3840, 2048)),
@@ -30,8 +34,8 @@ fn cases() -> Vec<Case> {
         case("attention, stage 3", |a, _| Problem::attention(a, 24 * 24 * 16, 24 * 24, 96)),
         case("depthwise 5x5 / 2, stage 1", |_, isa| Problem::depthwise(isa, 192, 768, 5, 2)),
         case("depthwise 5x5, stage 2", |_, isa| Problem::depthwise(isa, 48, 640, 5, 1)),
-        case("norm, elements", |_, isa| Problem::rows(isa, 48 * 48, 640, false)),
-        case("norm and GELU, elements", |_, isa| Problem::rows(isa, 48 * 48, 2560, true)),
+        case("norm", |_, isa| Problem::rows(isa, 48 * 48, 640, false)),
+        case("norm and GELU", |_, isa| Problem::rows(isa, 48 * 48, 2560, true)),
     ]
 }
 
@@ -51,10 +55,10 @@ fn kernels(criterion: &mut Criterion) {
                 let arithmetic = Arithmetic::new(isa, precision, false);
                 // Made only if the filter lets it run.
                 let (mut problem, mut fastest) = (None, f64::INFINITY);
-                let flop = std::cell::Cell::new(0);
+                let work = std::cell::Cell::new(Work::Elements(0));
                 group.bench_function(name, |bencher| {
                     let problem: &mut Problem = problem.get_or_insert_with(|| make(arithmetic, isa));
-                    flop.set(problem.flop);
+                    work.set(problem.work);
                     bencher.iter_custom(|runs| {
                         let mut total = Duration::ZERO;
                         for _ in 0..runs {
@@ -67,13 +71,15 @@ fn kernels(criterion: &mut Criterion) {
                         total
                     });
                 });
-                if fastest.is_finite() {
-                    let rate = flop.get() as f64 / fastest;
-                    println!(
-                        "    {:.1} GFLOP/s, {:.0} % of the f32 ceiling",
-                        rate / 1e9,
-                        100.0 * rate / ceiling
-                    );
+                match work.get() {
+                    _ if fastest.is_infinite() => {}
+                    Work::Elements(elements) => {
+                        println!("    {:.2} elements a nanosecond", elements as f64 / fastest / 1e9);
+                    }
+                    Work::Flop(flop) => {
+                        let (rate, of) = (flop as f64 / fastest, 100.0 * flop as f64 / fastest / ceiling);
+                        println!("    {:.1} GFLOP/s, {of:.0} % of the f32 ceiling", rate / 1e9);
+                    }
                 }
             }
             group.finish();

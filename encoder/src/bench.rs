@@ -14,10 +14,8 @@ use crate::simd::{Isa, Kernel, Simd};
 /// multiply-adds that touch nothing but registers.
 pub fn ceiling(isa: Isa) -> f64 {
     const ROUNDS: usize = 4_000_000;
-    // Enough independent sums to hide the latency of any of them, few enough to stay in registers.
-    const SUMS: usize = 12;
-    struct Loop;
-    impl Kernel for Loop {
+    struct Loop<const SUMS: usize>;
+    impl<const SUMS: usize> Kernel for Loop<SUMS> {
         type Output = (f32, usize);
         #[inline(always)]
         fn run<S: Simd>(self, simd: S) -> Self::Output {
@@ -32,13 +30,19 @@ pub fn ceiling(isa: Isa) -> f64 {
             (simd.lanes(total)[0], S::LANES)
         }
     }
-    let measure = || {
+    fn measure<const SUMS: usize>(isa: Isa) -> f64 {
         let started = std::time::Instant::now();
-        let (result, lanes) = isa.run(Loop);
+        let (result, lanes) = isa.run(Loop::<SUMS>);
         std::hint::black_box(result);
         (2 * ROUNDS * SUMS * lanes) as f64 / started.elapsed().as_secs_f64()
+    }
+    // Enough independent sums to hide the latency of any of them, few enough to stay in registers: a portable vector takes
+    // two of 16.
+    let measure = match isa {
+        Isa::Portable => measure::<6>,
+        _ => measure::<12>,
     };
-    (0..5).map(|_| measure()).fold(0.0, f64::max)
+    (0..5).map(|_| measure(isa)).fold(0.0, f64::max)
 }
 
 /// How products are computed.
@@ -72,10 +76,19 @@ fn values(count: usize) -> Vec<f32> {
     (0..count).map(value).collect()
 }
 
+/// What running a kernel once amounts to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Work {
+    /// Additions and multiplications of its products.
+    Flop(usize),
+    /// Elements, where there are no products.
+    Elements(usize),
+}
+
 /// A kernel with its operands.
 pub struct Problem {
-    /// Additions and multiplications of its products, or elements where there are none.
-    pub flop: usize,
+    /// What it amounts to.
+    pub work: Work,
     run: Box<dyn FnMut() + Send>,
 }
 
@@ -93,7 +106,7 @@ impl Problem {
             let ops = RowOps { norm: Norm::Weighted(&norm), gelu: true, ..RowOps::default() };
             gemm(&Matrix::new(&a, depth), &b, &ops, &mut out);
         };
-        Problem { flop: 2 * rows * depth * columns, run: Box::new(run) }
+        Problem { work: Work::Flop(2 * rows * depth * columns), run: Box::new(run) }
     }
 
     /// Expansion and projection of a block: `[rows, depth] x [depth, middle] x [middle, columns]`.
@@ -112,7 +125,7 @@ impl Problem {
             let last = RowOps { norm: Norm::Plain, ..RowOps::default() };
             gemm_twice(&Matrix::new(&a, depth), (&first, &ops), (&second, &last), &mut out);
         };
-        Problem { flop: 2 * rows * middle * (depth + columns), run: Box::new(run) }
+        Problem { work: Work::Flop(2 * rows * middle * (depth + columns)), run: Box::new(run) }
     }
 
     /// A dense `kernel x kernel` convolution of a square image.
@@ -132,7 +145,7 @@ impl Problem {
             gemm(&Patches::new(&image, channels[0], axis, axis), &weights, &RowOps::default(), &mut out);
         };
         let flop = 2 * pixels * kernel * kernel * channels[0] * channels[1];
-        Problem { flop, run: Box::new(run) }
+        Problem { work: Work::Flop(flop), run: Box::new(run) }
     }
 
     /// A depthwise convolution of a square image.
@@ -144,7 +157,7 @@ impl Problem {
         let run = move || {
             depthwise(isa, &image, channels, (axis, axis), &weights, &RowOps::default(), &mut out);
         };
-        Problem { flop: 2 * pixels * kernel * kernel * channels, run: Box::new(run) }
+        Problem { work: Work::Flop(2 * pixels * kernel * kernel * channels), run: Box::new(run) }
     }
 
     /// Multi-query attention of `queries` rows (pixels times heads) over `positions` keys of `dim`.
@@ -154,10 +167,10 @@ impl Problem {
         let run = move || {
             attention((arithmetic.isa, arithmetic.operands), &q, &k, &v, (dim, dim), &mut out);
         };
-        Problem { flop: 4 * queries * positions * dim, run: Box::new(run) }
+        Problem { work: Work::Flop(4 * queries * positions * dim), run: Box::new(run) }
     }
 
-    /// RMS norm, and GELU where asked for, of rows; counts elements.
+    /// RMS norm, and GELU where asked for, of rows.
     pub fn rows(isa: Isa, rows: usize, channels: usize, gelu: bool) -> Problem {
         let (source, norm) = (values(rows * channels), values(channels));
         let mut data = source.clone();
@@ -167,7 +180,7 @@ impl Problem {
             let ops = RowOps { norm: Norm::Weighted(&norm), gelu, ..RowOps::default() };
             apply_rows(isa, &ops, channels, &mut data);
         };
-        Problem { flop: rows * channels, run: Box::new(run) }
+        Problem { work: Work::Elements(rows * channels), run: Box::new(run) }
     }
 }
 

@@ -188,7 +188,7 @@ impl Model {
         self.precision
     }
 
-    /// How that precision is reached, for people: `fused multiply-adds`, or `bf16 in 3 pieces`.
+    /// How that precision is reached, for people: `f32`, or `bf16 in 3 pieces`.
     pub fn arithmetic(&self) -> String {
         self.operands.to_string()
     }

@@ -61,7 +61,7 @@ pub(crate) enum Operands {
 impl std::fmt::Display for Operands {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Operands::F32 => f.write_str("fused multiply-adds"),
+            Operands::F32 => f.write_str("f32"),
             Operands::Bf16(Pieces::One) => f.write_str("bf16"),
             Operands::Bf16(pieces) => write!(f, "bf16 in {} pieces", pieces.count()),
         }

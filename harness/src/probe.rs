@@ -101,16 +101,16 @@ impl Movement {
     }
 }
 
-/// Whether a pair's tolerance lets a reference be told from itself after a movement. Both are laid out as the reference
-/// is: the layout of the candidate does not matter.
-pub fn shows(terms: &Terms<'_>, pair: &Pair, moved: &Tensor, reference: &Tensor) -> bool {
+/// How far a movement takes a reference from itself, in multiples of the pair's tolerance: it shows above 1. Infinite where
+/// it changes the shape. Both are laid out as the reference is: the layout of the candidate does not matter.
+pub fn distance(terms: &Terms<'_>, pair: &Pair, moved: &Tensor, reference: &Tensor) -> f64 {
     if moved.shape() != reference.shape() {
-        return true;
+        return f64::INFINITY;
     }
     let (a, b) = (moved.values(), reference.values());
     let metrics = Metrics::of(a, b, (moved.dtype(), reference.dtype()));
     let floor = terms.reference.noise_floor(&pair.reference);
-    !judge(&metrics, a, b, &terms.tolerance(pair), floor).passed
+    judge(&metrics, a, b, &terms.tolerance(pair), floor).used()
 }
 
 impl std::fmt::Display for Movement {

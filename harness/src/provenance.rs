@@ -87,7 +87,7 @@ pub struct DumpManifest {
     pub schema_version: u32,
     /// Name and version.
     pub program: String,
-    /// Settings, instruction set, threads.
+    /// Settings, instruction set, arithmetic.
     pub facts: BTreeMap<String, String>,
     /// The weights.
     pub weights: Hashed,

@@ -238,7 +238,9 @@ fn line(difference: &Difference) -> String {
     let conditions = [&difference.old, &difference.new].into_iter().flatten().flat_map(|l| l.errors.keys());
     let apart = |conditions: &&String| {
         let pair = errors(&difference.old, conditions).zip(errors(&difference.new, conditions));
-        pair.map_or(f64::INFINITY, |(a, b)| (b.rel_l2 / a.rel_l2).ln().abs())
+        // An error of zero is no more than the smallest number from another.
+        let factor = |a: f64, b: f64| (b.max(f64::MIN_POSITIVE) / a.max(f64::MIN_POSITIVE)).ln().abs();
+        pair.map_or(f64::INFINITY, |(a, b)| factor(a.rel_l2, b.rel_l2).max(factor(a.rel_linf, b.rel_linf)))
     };
     let conditions = conditions.max_by(|a, b| apart(a).total_cmp(&apart(b))).cloned().unwrap_or_default();
     let (a, b) = (errors(&difference.old, &conditions), errors(&difference.new, &conditions));

@@ -6,6 +6,7 @@
 
 use std::arch::asm;
 use std::arch::x86_64::{__cpuid, __cpuid_count, __m512, __m512i, _xgetbv};
+use std::cell::Cell;
 use std::marker::PhantomData;
 use std::sync::OnceLock;
 
@@ -25,7 +26,8 @@ const NR: usize = 2 * SIDE;
 /// Pairs in a row of an operand's tile.
 const STEP: usize = PAIR_DEPTH / 2;
 
-impl Extension for Tiles {
+// SAFETY: `is_available` asks for AVX512-BF16, and for AMX with registers that the system lets this process use.
+unsafe impl Extension for Tiles {
     #[inline]
     fn is_available() -> bool {
         static AVAILABLE: OnceLock<bool> = OnceLock::new();
@@ -68,13 +70,18 @@ impl Extension for Tiles {
     }
 }
 
-/// CPUID leaf 7: AMX-BF16 and AMX-TILE; and whether the operating system saves tile registers (XCR0 bits 17 and 18).
+/// CPUID leaf 7: AMX-BF16 and AMX-TILE; leaf 1Dh: a palette; and whether the operating system saves tile registers (XCR0 bits 17 and 18).
 fn has_tiles() -> bool {
     const OSXSAVE: u32 = 1 << 27;
     const AMX_BF16: u32 = 1 << 22;
     const AMX_TILE: u32 = 1 << 24;
     const TILE_STATE: u64 = 0b11 << 17;
-    if __cpuid(0).eax < 7 || __cpuid(1).ecx & OSXSAVE == 0 {
+    const TILE_INFORMATION: u32 = 0x1d;
+    if __cpuid(0).eax < TILE_INFORMATION || __cpuid(1).ecx & OSXSAVE == 0 {
+        return false;
+    }
+    // Some virtual machines show the instructions without a palette to configure them with.
+    if __cpuid_count(TILE_INFORMATION, 0).eax == 0 {
         return false;
     }
     let wanted = AMX_BF16 | AMX_TILE;
@@ -132,6 +139,11 @@ static FULL: Configuration = {
     Configuration { palette: 1, start_row: 0, reserved: [0; 14], bytes_per_row, rows }
 };
 
+thread_local! {
+    /// How many [`Configured`] there are on this thread: the last one gives the registers back.
+    static HOLDERS: Cell<usize> = const { Cell::new(0) };
+}
+
 /// This thread's tile registers, configured until this is dropped. They belong to the thread, so it stays there.
 pub(crate) struct Configured {
     token: Avx512<Tiles>,
@@ -141,6 +153,7 @@ pub(crate) struct Configured {
 impl Configured {
     #[inline(always)]
     fn new(token: Avx512<Tiles>) -> Self {
+        HOLDERS.set(HOLDERS.get() + 1);
         // SAFETY: a token is proof of AMX; the operand is a valid configuration of 64 bytes. The compiler itself never
         // uses tile registers.
         unsafe {
@@ -155,6 +168,10 @@ impl Configured {
 impl Drop for Configured {
     #[inline(always)]
     fn drop(&mut self) {
+        HOLDERS.set(HOLDERS.get() - 1);
+        if HOLDERS.get() > 0 {
+            return;
+        }
         // SAFETY: a token is proof of AMX.
         unsafe {
             asm!("tilerelease", options(nostack, nomem),

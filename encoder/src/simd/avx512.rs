@@ -18,7 +18,10 @@ impl<X> Clone for Avx512<X> {
 impl<X> Copy for Avx512<X> {}
 
 /// How pairs of bf16 are multiplied beside AVX-512F.
-pub(crate) trait Extension: Sized + Send + Sync + 'static {
+///
+/// # Safety
+/// `is_available` is true only where the CPU has AVX-512F and all that the other methods use.
+pub(crate) unsafe trait Extension: Sized + Send + Sync + 'static {
     /// Whether the CPU has it, AVX-512F included.
     fn is_available() -> bool;
     /// Runs a kernel inside a function compiled for it.
@@ -56,7 +59,8 @@ impl<X: Extension> Avx512<X> {
 /// AVX-512F alone: pairs are widened.
 pub(crate) struct NoPairs;
 
-impl Extension for NoPairs {
+// SAFETY: what `is_available` asks for is what the functions are compiled for.
+unsafe impl Extension for NoPairs {
     #[inline]
     fn is_available() -> bool {
         is_x86_feature_detected!("avx512f")
@@ -120,7 +124,8 @@ impl DotBf16 {
     }
 }
 
-impl Extension for DotBf16 {
+// SAFETY: what `is_available` asks for is what the functions are compiled for.
+unsafe impl Extension for DotBf16 {
     #[inline]
     fn is_available() -> bool {
         is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512bf16")

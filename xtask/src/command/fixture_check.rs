@@ -50,6 +50,9 @@ pub(super) fn run(only: Option<&Path>) -> Outcome {
             "{shown}: {} findings; {made} probes, {blind} of which the input cannot show",
             findings.len()
         ));
+        if let Some((distance, what)) = &probes.least {
+            say(&format!("  least moved: {what}, {distance:.0} times its limit"));
+        }
         broken |= !findings.is_empty();
     }
     if broken {
@@ -65,6 +68,8 @@ struct Probes {
     made: usize,
     /// Those that move a layer by less than its tolerance.
     blind: Vec<String>,
+    /// The one that moves a layer least, in multiples of its tolerance.
+    least: Option<(f64, String)>,
 }
 
 /// What is wrong with the files of a set, and what its input can show.
@@ -188,11 +193,16 @@ fn probe(
         for movement in Movement::PROBES {
             let Some(moved) = movement.of(&tensor, (height, width)) else { continue };
             probes.made += 1;
-            if !probe::shows(&terms, pair, &moved, &tensor) {
-                let name = pair.name();
-                probes
-                    .blind
-                    .push(format!("{name} ({}) stays within its tolerance under {movement}", pair.reference));
+            let distance = probe::distance(&terms, pair, &moved, &tensor);
+            let place = || format!("{} ({})", pair.name(), pair.reference);
+            if distance <= 1.0 {
+                let place = place();
+                probes.blind.push(format!(
+                    "{place} stays within its tolerance under {movement}: {distance:.2} of its limit"
+                ));
+            }
+            if probes.least.as_ref().is_none_or(|(least, _)| distance < *least) {
+                probes.least = Some((distance, format!("{} under {movement}", place())));
             }
         }
     }

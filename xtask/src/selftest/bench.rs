@@ -79,7 +79,7 @@ impl<'a> Bench<'a> {
         input: &TapTensor,
         planted: Option<(Site, Fault)>,
     ) -> Result<Tensors, Failure> {
-        // The portable kernels give the same bits on every machine, so the score is the same on every machine.
+        // The kernels whose bits depend least on the machine: the compiler fuses their multiply-adds, or does not.
         let options = LoadOptions { settings, isa: Some(Isa::Portable), ..LoadOptions::default() };
         let model = Model::load(checkpoint, &options).map_err(Failure::unreadable)?;
         let mut taps = AllTaps::default();

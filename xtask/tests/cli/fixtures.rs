@@ -1,7 +1,5 @@
 //! `cargo xtask fixtures check`.
 
-use std::path::Path;
-
 use tempfile::TempDir;
 
 use crate::support::*;
