@@ -2,6 +2,7 @@
 
 mod activation;
 mod attention;
+mod buffers;
 mod edge_residual;
 mod embedder;
 mod fusion;
@@ -10,6 +11,7 @@ mod layer;
 mod stem;
 
 use activation::Activation;
+use buffers::Buffers;
 
 use crate::checkpoint::Checkpoint;
 use crate::config::{Architecture, BlockSpec, Settings};
@@ -71,12 +73,18 @@ struct Context<'a> {
     isa: Isa,
     operands: Operands,
     padding: Padding,
+    buffers: Buffers,
     taps: &'a mut dyn TapSink,
     seam: Seam,
     profiler: &'a Profiler,
 }
 
 impl Context<'_> {
+    /// A feature map of any content: whoever takes it writes it all.
+    fn activation(&self, batch: usize, height: usize, width: usize, channels: usize) -> Activation {
+        Activation::new(&self.buffers, [batch, height, width, channels])
+    }
+
     /// Applies `ops` to every pixel's channels, in place; `name` is for the profile.
     fn apply(&self, name: &str, ops: &RowOps<'_>, x: &mut Activation) {
         let elements = x.data.len();
@@ -101,7 +109,7 @@ impl Context<'_> {
     fn tap_tokens(&mut self, name: &str, x: &Activation) -> Result<(), Error> {
         self.tap_with(name, || TapTensor {
             shape: vec![x.batch, x.height * x.width, x.channels],
-            data: x.data.clone(),
+            data: x.data.to_vec(),
         })
     }
 
@@ -268,10 +276,10 @@ impl Model {
         input: &[f32],
         taps: &mut dyn TapSink,
     ) -> Result<Encoded, Error> {
-        let mut x = self.check_input(shape, input)?;
-        let operands = self.operands;
-        let mut context =
-            Context { isa: self.isa, operands, padding: self.settings.padding, taps, seam, profiler };
+        let buffers = Buffers::default();
+        let mut x = Activation::from_nchw(&buffers, self.check_input(shape, input)?, input);
+        let (operands, padding) = (self.operands, self.settings.padding);
+        let mut context = Context { isa: self.isa, operands, padding, buffers, taps, seam, profiler };
         context.seam.enter(Site::Stem);
         x = self.stem.forward(&mut context, &x)?;
         context.tap(tap::STEM, &x)?;
@@ -300,13 +308,14 @@ impl Model {
         match &self.embedder {
             Some(embedder) => {
                 let x = embedder.forward(&mut context, x)?;
-                Ok(Encoded { shape: vec![x.batch, x.height * x.width, x.channels], data: x.data })
+                Ok(Encoded { shape: vec![x.batch, x.height * x.width, x.channels], data: x.data.to_vec() })
             }
             None => Ok(Encoded { shape: vec![x.batch, x.channels, x.height, x.width], data: x.to_nchw() }),
         }
     }
 
-    fn check_input(&self, shape: &[usize], input: &[f32]) -> Result<Activation, Error> {
+    /// The shape, if the input is one for this model.
+    fn check_input(&self, shape: &[usize], input: &[f32]) -> Result<[usize; 4], Error> {
         let channels = self.architecture.input_channels;
         let wrong = |found: String| Error::Input {
             expected: format!("[batch, {channels}, height, width] with values in [0, 1]"),
@@ -324,6 +333,6 @@ impl Model {
         if let Some(index) = input.iter().position(|x| !(0.0..=1.0).contains(x)) {
             return Err(wrong(format!("{} at element {index} (divide 8-bit pixels by 255)", input[index])));
         }
-        Ok(Activation::from_nchw([batch, channels, height, width], input))
+        Ok([batch, channels, height, width])
     }
 }

@@ -2,6 +2,8 @@
 
 use rayon::prelude::*;
 
+use super::buffers::{Buffer, Buffers};
+
 /// `[batch, height, width, channels]`, row-major.
 #[derive(Clone)]
 pub(super) struct Activation {
@@ -9,13 +11,13 @@ pub(super) struct Activation {
     pub(super) height: usize,
     pub(super) width: usize,
     pub(super) channels: usize,
-    pub(super) data: Vec<f32>,
+    pub(super) data: Buffer,
 }
 
 impl Activation {
-    /// All zeros.
-    pub(super) fn zeros(batch: usize, height: usize, width: usize, channels: usize) -> Self {
-        Activation { batch, height, width, channels, data: vec![0.0; batch * height * width * channels] }
+    /// Of any content: whoever takes it writes it all.
+    pub(super) fn new(buffers: &Buffers, [batch, height, width, channels]: [usize; 4]) -> Self {
+        Activation { batch, height, width, channels, data: buffers.take(batch * height * width * channels) }
     }
 
     /// Pixels of all images.
@@ -24,8 +26,12 @@ impl Activation {
     }
 
     /// `input` is `[batch, channels, height, width]`.
-    pub(super) fn from_nchw([batch, channels, height, width]: [usize; 4], input: &[f32]) -> Self {
-        let mut x = Activation::zeros(batch, height, width, channels);
+    pub(super) fn from_nchw(
+        buffers: &Buffers,
+        [batch, channels, height, width]: [usize; 4],
+        input: &[f32],
+    ) -> Self {
+        let mut x = Activation::new(buffers, [batch, height, width, channels]);
         transpose(input, channels, height * width, &mut x.data);
         x
     }
@@ -57,7 +63,7 @@ mod tests {
     fn nchw_goes_there_and_back() {
         let shape = [2, 3, 2, 5];
         let input: Vec<f32> = (0..60).map(|i| i as f32).collect();
-        let x = Activation::from_nchw(shape, &input);
+        let x = Activation::from_nchw(&Buffers::default(), shape, &input);
         // image 1, y 1, x 4, channel 2
         assert_eq!(x.data[((2 + 1) * 5 + 4) * 3 + 2], input[((3 + 2) * 2 + 1) * 5 + 4]);
         assert_eq!(x.to_nchw(), input);

@@ -95,7 +95,7 @@ impl Attention {
         let key = self.key.forward(context, &normed, &BlockTap::AttnKeyNorm.name(number))?;
         let value = self.value.forward(context, &normed, &BlockTap::AttnValueNorm.name(number))?;
 
-        let mut heads = Activation::zeros(x.batch, x.height, x.width, spec.heads * spec.value_dim);
+        let mut heads = context.activation(x.batch, x.height, x.width, spec.heads * spec.value_dim);
         let elements = query.data.len() + key.data.len() + value.data.len() + heads.data.len();
         let (positions, results) = (key.height * key.width, heads.data.len());
         let cost = || Cost {

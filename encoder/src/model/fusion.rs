@@ -6,7 +6,6 @@ use super::inverted_residual::InvertedResidual;
 use super::layer::Loader;
 use crate::config::InvertedResidualSpec;
 use crate::error::Error;
-use crate::faults::Seam;
 use crate::kernels::resize::{average_pool, bilinear, nearest};
 use crate::kernels::rows::{Norm, RowOps};
 use crate::profile::Cost;
@@ -41,7 +40,7 @@ impl Fusion {
     ) -> Result<Activation, Error> {
         let joined_elements = high.pixels() * (high.channels + low.channels);
         let cost = || Cost::of_elements(2 * joined_elements);
-        let joined = context.profiler.time("msfa.concat", cost, || concatenate(high, low, context.seam));
+        let joined = context.profiler.time("msfa.concat", cost, || concatenate(context, high, low));
         context.tap(tap::MSFA_CONCAT, &joined)?;
         let mut x = self.feed_forward.forward_fusion(context, &joined)?;
         let norm = RowOps { norm: Norm::Weighted(&self.norm), ..RowOps::default() };
@@ -50,7 +49,7 @@ impl Fusion {
         }
         let (size, to) = ((x.height, x.width), self.resolution);
         if size != to {
-            let mut out = Activation::zeros(x.batch, to.0, to.1, x.channels);
+            let mut out = context.activation(x.batch, to.0, to.1, x.channels);
             let elements = x.data.len() + out.data.len();
             context.profiler.time(
                 "msfa.pool",
@@ -74,17 +73,18 @@ impl Fusion {
     }
 }
 
-fn concatenate(high: &Activation, low: &Activation, seam: Seam) -> Activation {
+fn concatenate(context: &Context<'_>, high: &Activation, low: &Activation) -> Activation {
+    let seam = context.seam;
     let resized;
     let low = if seam.upsamples_bilinearly() && (low.height, low.width) != (high.height, high.width) {
-        let mut out = Activation::zeros(low.batch, high.height, high.width, low.channels);
+        let mut out = context.activation(low.batch, high.height, high.width, low.channels);
         bilinear(&low.data, (low.height, low.width), low.channels, (high.height, high.width), &mut out.data);
         resized = out;
         &resized
     } else {
         low
     };
-    let mut out = Activation::zeros(high.batch, high.height, high.width, high.channels + low.channels);
+    let mut out = context.activation(high.batch, high.height, high.width, high.channels + low.channels);
     let upsample = low.height < high.height || low.width < high.width;
     let source = |i: usize, from: usize, to: usize| if upsample { nearest(i, from, to) } else { i };
     for (pixel, out) in out.data.chunks_exact_mut(high.channels + low.channels).enumerate() {

@@ -109,7 +109,7 @@ impl Dense {
     ) -> Result<Activation, Error> {
         let ops = &context.seam.ops(*ops);
         let axes = self.axes(context, x)?;
-        let mut out = self.output(x, axes);
+        let mut out = self.output(context, x, axes);
         let pixels = out.pixels();
         let cost = || self.cost(pixels) + Cost::of_elements(x.data.len() + pixels * self.weights.columns());
         context.profiler.time(&self.name, cost, || match axes {
@@ -132,7 +132,7 @@ impl Dense {
         let first = (&self.weights, &context.seam.ops(*ops));
         let second = (&next.weights, &context.seam.ops(*next_ops));
         let axes = self.axes(context, x)?;
-        let mut out = next.output(x, axes);
+        let mut out = next.output(context, x, axes);
         let pixels = out.pixels();
         let cost = || {
             let elements = x.data.len() + pixels * next.weights.columns();
@@ -156,9 +156,9 @@ impl Dense {
     }
 
     /// Room for what a convolution of `x` along `axes` gives.
-    fn output(&self, x: &Activation, axes: Option<(Axis, Axis)>) -> Activation {
+    fn output(&self, context: &Context<'_>, x: &Activation, axes: Option<(Axis, Axis)>) -> Activation {
         let (height, width) = axes.map_or((x.height, x.width), |(y, x)| (y.output, x.output));
-        Activation::zeros(x.batch, height, width, self.weights.columns())
+        context.activation(x.batch, height, width, self.weights.columns())
     }
 
     /// What the products for so many pixels cost, and reading the weights.
@@ -185,7 +185,7 @@ impl Depthwise {
     ) -> Result<Activation, Error> {
         let ops = &context.seam.ops(*ops);
         let axes = axes(context.padding, x, self.spec.kernel, self.spec.stride)?;
-        let mut out = Activation::zeros(x.batch, axes.0.output, axes.1.output, x.channels);
+        let mut out = context.activation(x.batch, axes.0.output, axes.1.output, x.channels);
         let elements = out.data.len();
         let cost = || Cost {
             flop: 2.0 * (elements * self.spec.kernel * self.spec.kernel) as f64,

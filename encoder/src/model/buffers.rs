@@ -1,0 +1,84 @@
+//! The memory of feature maps, used again within a run: the system clears each fresh page, which takes longer than writing
+//! what it is for.
+
+use std::ops::{Deref, DerefMut};
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// Buffers that nobody uses now.
+#[derive(Clone, Default)]
+pub(super) struct Buffers(Arc<Mutex<Vec<Vec<f32>>>>);
+
+impl Buffers {
+    /// `length` elements of any content: whoever takes them writes them all.
+    pub(super) fn take(&self, length: usize) -> Buffer {
+        let mut free = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        // Much larger ones are kept for what needs them.
+        let fits = |(_, data): &(usize, &Vec<f32>)| (length..=2 * length).contains(&data.len());
+        let smallest = free.iter().enumerate().filter(fits).min_by_key(|(_, data)| data.len());
+        let found = smallest.map(|(index, _)| index).map(|index| free.swap_remove(index));
+        let mut buffer =
+            Buffer { data: found.unwrap_or_else(|| vec![0.0; length]), length, free: self.clone() };
+        if cfg!(debug_assertions) {
+            buffer.fill(f32::NAN);
+        }
+        buffer
+    }
+}
+
+/// Elements that are given back when they are dropped.
+pub(super) struct Buffer {
+    data: Vec<f32>,
+    /// Elements in use, from the first on.
+    length: usize,
+    free: Buffers,
+}
+
+impl Deref for Buffer {
+    type Target = [f32];
+
+    fn deref(&self) -> &[f32] {
+        &self.data[..self.length]
+    }
+}
+
+impl DerefMut for Buffer {
+    fn deref_mut(&mut self) -> &mut [f32] {
+        &mut self.data[..self.length]
+    }
+}
+
+impl Clone for Buffer {
+    fn clone(&self) -> Self {
+        let mut copy = self.free.take(self.length);
+        copy.copy_from_slice(self);
+        copy
+    }
+}
+
+impl Drop for Buffer {
+    fn drop(&mut self) {
+        let data = std::mem::take(&mut self.data);
+        self.free.0.lock().unwrap_or_else(PoisonError::into_inner).push(data);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_buffer_is_used_again_where_it_fits() {
+        let buffers = Buffers::default();
+        let first = buffers.take(100);
+        let address = first.as_ptr();
+        drop(first);
+        let small = buffers.take(40);
+        assert_ne!(small.as_ptr(), address, "a buffer of more than twice the length");
+        let mut again = buffers.take(60);
+        assert_eq!((again.as_ptr(), again.len()), (address, 60));
+        again.fill(1.0);
+        let copy = again.clone();
+        assert_eq!(copy[..], again[..]);
+        assert_ne!(copy.as_ptr(), address, "a buffer in use");
+    }
+}
