@@ -1,7 +1,7 @@
 //! Left-hand sides of the GEMM, and their rows in the order in which the micro-kernel reads them.
 
 use super::packing::{Block, Line, block_depth, pairs, words};
-use super::split::{pair, split};
+use super::split::{pair, round_to_bf16, split};
 use crate::precision::Operands;
 use crate::simd::{MAX_LANES, PairOrder, Simd};
 
@@ -157,10 +157,13 @@ fn to_pairs<L: Lhs>(
     out: &mut [u32],
 ) {
     let (values, piece) = values.split_at_mut(values.len() / 2);
+    let source = lhs.row(row, start, &mut piece[..depth]);
+    if pieces == 1 {
+        return round_to_pairs(source, out);
+    }
     let values = &mut values[..2 * pairs(depth)];
     values[depth..].fill(0.0);
-    // A row in place is copied: cutting it up overwrites it.
-    let source = lhs.row(row, start, &mut piece[..depth]);
+    // Cutting a row up overwrites it.
     values[..depth].copy_from_slice(source);
     split(values, piece, pieces, |index, piece| {
         let out = &mut out[index * pairs(depth)..][..pairs(depth)];
@@ -168,4 +171,18 @@ fn to_pairs<L: Lhs>(
             *out = pair(two[0], two[1]);
         }
     });
+}
+
+/// Elements rounded to bf16, in pairs; zeros behind them.
+#[inline(always)]
+fn round_to_pairs(source: &[f32], out: &mut [u32]) {
+    let (twos, last) = source.as_chunks::<2>();
+    let (front, behind) = out.split_at_mut(twos.len());
+    for (out, two) in front.iter_mut().zip(twos) {
+        *out = pair(round_to_bf16(two[0]), round_to_bf16(two[1]));
+    }
+    behind.fill(0);
+    if let (Some(out), Some(last)) = (behind.first_mut(), last.first()) {
+        *out = pair(round_to_bf16(*last), 0.0);
+    }
 }
