@@ -3,12 +3,12 @@
 use std::path::{Path, PathBuf};
 
 use encoder::{Isa, Precision};
-use harness::baseline::{Baseline, BaselineError};
+use harness::baseline::{Baseline, BaselineError, KnownError};
 use harness::comparison::{Comparison, Layer};
 use harness::recorded;
 use harness::reference::Reference;
 use harness::subject::Subject;
-use harness::tolerances::{Tolerances, TolerancesError};
+use harness::tolerances::{Figures, Tolerances, TolerancesError};
 
 use crate::console::Failure;
 use crate::{paths, set};
@@ -148,7 +148,10 @@ fn is_another(reference: &Reference, subject: &Subject) -> bool {
 pub(crate) fn unusable(kind: Kind, profile: &str) -> impl Fn(String) -> Failure + use<'_> {
     move |message| {
         let again = kind.again(profile);
-        Failure::usage(message, format!("git restore baselines; or {again}, then look at the difference"))
+        Failure::usage(
+            message,
+            format!("git restore baselines, mend the entry, or {again} and look at the difference"),
+        )
     }
 }
 
@@ -179,8 +182,13 @@ pub(crate) fn tolerances(reference: &Reference, profile: &str) -> Result<Option<
     Ok(Some(tolerances))
 }
 
-/// The errors that the encoder is known to have on a reference, where it is a set that they are known of.
-pub(crate) fn errors(reference: &Reference, profile: &str) -> Result<Option<Baseline>, Failure> {
+/// The errors that the encoder is known to have on a reference, where it is a set that they are known of. None may be over
+/// its layer's tolerance: a ratchet there holds nothing.
+pub(crate) fn errors(
+    reference: &Reference,
+    profile: &str,
+    tolerances: Option<&Tolerances>,
+) -> Result<Option<Baseline>, Failure> {
     let Some(subject) = subject(reference, profile)? else { return Ok(None) };
     let path = Kind::Errors.path(&subject);
     if !is_there(&path)? || is_another(reference, &subject) {
@@ -188,7 +196,23 @@ pub(crate) fn errors(reference: &Reference, profile: &str) -> Result<Option<Base
     }
     let read = Baseline::read(&path, &subject, &days_until);
     let fail = unusable(Kind::Errors, profile);
-    read.map(Some).map_err(|error: BaselineError| fail(error.to_string()))
+    let errors = read.map_err(|error: BaselineError| fail(error.to_string()))?;
+    for layer in &errors.layers {
+        let tolerance = tolerances.and_then(|tolerances| tolerances.layer(&layer.name, &layer.reference));
+        let Some(Figures { rel_l2, rel_linf }) = tolerance.map(|entry| entry.tolerance) else { continue };
+        let over = |(_, known): &(&String, &KnownError)| known.rel_l2 > rel_l2 || known.rel_linf > rel_linf;
+        if let Some((conditions, known)) = layer.errors.iter().find(over) {
+            return Err(fail(format!(
+                "{}: `{}`: expected known errors within the tolerance ({rel_l2:.3e}, {rel_linf:.3e}), found {:.3e}, \
+                 {:.3e} on {conditions}",
+                path.display(),
+                layer.name,
+                known.rel_l2,
+                known.rel_linf
+            )));
+        }
+    }
+    Ok(Some(errors))
 }
 
 /// What a comparison was judged by.

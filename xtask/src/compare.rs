@@ -116,7 +116,11 @@ impl Compare<'_> {
         let tolerances = baselines::tolerances(reference, &self.profile.name)?;
         // Known errors are of the profile's own precision.
         let own = self.profile.name == model.precision().name();
-        let baseline = if own { Some(baselines::errors(reference, &self.profile.name)?) } else { None };
+        let baseline = if own {
+            Some(baselines::errors(reference, &self.profile.name, tolerances.as_ref())?)
+        } else {
+            None
+        };
         let baseline = baseline.as_ref().map(Option::as_ref);
         let conditions = baselines::conditions(model.isa(), self.encoder.strict_fma());
         let terms = Terms {

@@ -1,5 +1,6 @@
 //! Measured errors beside the accepted ones: what is accepted, what is rejected, and what waits on.
 
+use std::collections::BTreeSet;
 use std::io::IsTerminal;
 use std::path::PathBuf;
 
@@ -11,7 +12,7 @@ use crate::baselines::{self, Kind};
 use crate::console::{Failure, say};
 use crate::paths;
 
-/// What to do with a layer, or with all that are left.
+/// What to do with a layer, with all that are left, or behind the last one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Step {
     Accept,
@@ -20,23 +21,25 @@ enum Step {
     Back,
     AcceptRest,
     RejectRest,
-    Quit,
+    Write,
 }
 
-const KEYS: &str =
-    "[a]ccept, [r]eject, [s]kip or down, up to go back, accept a[l]l others, reject the ot[h]ers, [q]uit";
+const KEYS: &str = "\
+a or right  accept       s, j or down  leave for later    A  accept all others
+r or left   reject       k or up       back               R  reject all others
+q or Esc    stop: what is decided is written, the rest waits on";
 
 impl Step {
     fn of(key: &Key) -> Option<Step> {
         Some(match key {
-            Key::Char('a' | 'A') | Key::ArrowRight => Step::Accept,
-            Key::Char('r' | 'R') | Key::ArrowLeft => Step::Reject,
-            Key::Char('s' | 'S') | Key::ArrowDown => Step::Next,
-            Key::ArrowUp => Step::Back,
-            Key::Char('l' | 'L') => Step::AcceptRest,
-            Key::Char('h' | 'H') => Step::RejectRest,
+            Key::Char('a') | Key::ArrowRight => Step::Accept,
+            Key::Char('r') | Key::ArrowLeft => Step::Reject,
+            Key::Char('s' | 'j') | Key::ArrowDown => Step::Next,
+            Key::Char('k') | Key::ArrowUp => Step::Back,
+            Key::Char('A') => Step::AcceptRest,
+            Key::Char('R') => Step::RejectRest,
             // Ctrl-D is a character where keys are read one by one.
-            Key::Char('q' | 'Q' | '\u{4}') | Key::Escape | Key::CtrlC => Step::Quit,
+            Key::Char('q' | '\u{4}') | Key::Escape => Step::Write,
             _ => return None,
         })
     }
@@ -134,7 +137,7 @@ pub(crate) struct Flags<'a> {
 
 impl Flags<'_> {
     /// Whether they decide anything.
-    fn decide(&self) -> bool {
+    pub(crate) fn decide(&self) -> bool {
         self.accept_all || self.reject_all || !self.accept.is_empty()
     }
 }
@@ -152,14 +155,23 @@ pub(crate) fn run(reviews: Vec<Review>, flags: &Flags<'_>) -> Result<bool, Failu
     let interactive = !flags.decide() && !baselines::in_ci() && terminal;
     let all = || reviews.iter().flat_map(|review| review.differences.iter().map(move |d| (review, d)));
     let mut decisions: Vec<Option<bool>> = if interactive {
-        let lines: Vec<String> =
-            all().map(|(review, difference)| format!("{}{}", review.set(), line(difference))).collect();
-        let term = Term::stdout();
-        decide(lines.len(), |at, decision, hint| ask(&term, &lines, at, decision, hint))
+        let shown = |(review, difference): (&Review, &Difference)| {
+            let mut lines = vec![format!("{}/{}", review.set(), difference.name)];
+            lines.extend(rows(difference));
+            lines
+        };
+        let (layers, term) = (all().map(shown).collect::<Vec<_>>(), Term::stdout());
+        say(KEYS);
+        say(&heading());
+        decide(layers.len(), |at, decisions, hint| ask(&term, &layers, at, decisions, hint))
     } else {
         for review in &reviews {
             review.heading();
-            review.differences.iter().for_each(|difference| say(&line(difference)));
+            say(&heading());
+            for difference in &review.differences {
+                say(&difference.name);
+                rows(difference).iter().for_each(|row| say(row));
+            }
         }
         let decision = |(review, difference): (&Review, &Difference)| {
             let meant = flags.accept.iter().any(|name| review.is_meant(difference, name));
@@ -182,85 +194,116 @@ pub(crate) fn run(reviews: Vec<Review>, flags: &Flags<'_>) -> Result<bool, Failu
     Ok(left)
 }
 
-/// Goes through `count` layers, with a hint where the last key was unknown, until all are passed or the input ends.
+/// Goes through `count` layers and past the last one, with a hint where the last key was unknown, until what is decided is
+/// to be written or the input ends.
 fn decide(
     count: usize,
-    mut ask: impl FnMut(usize, Option<bool>, bool) -> std::io::Result<Key>,
+    mut ask: impl FnMut(usize, &[Option<bool>], bool) -> std::io::Result<Key>,
 ) -> Vec<Option<bool>> {
     let mut decisions = vec![None; count];
     let (mut at, mut hint) = (0, false);
-    while at < count {
-        // Where nobody can be asked nothing is decided.
-        let Ok(key) = ask(at, decisions[at], hint) else { break };
-        let step = Step::of(&key);
+    // Where nobody can be asked nothing is decided.
+    while let Ok(key) = ask(at, &decisions, hint) {
+        let step = match (Step::of(&key), at == count) {
+            (_, true) if key == Key::Enter => Some(Step::Write),
+            (Some(Step::Back | Step::Write), true) | (_, false) => Step::of(&key),
+            (_, true) => None,
+        };
         hint = step.is_none();
         match step {
-            None => continue,
-            Some(Step::Accept) => decisions[at] = Some(true),
-            Some(Step::Reject) => decisions[at] = Some(false),
-            Some(Step::Next) => {}
-            Some(Step::Back) => {
-                at = at.saturating_sub(1);
-                continue;
-            }
+            None => {}
+            Some(Step::Back) => at = at.saturating_sub(1),
+            Some(Step::Write) => break,
             Some(rest @ (Step::AcceptRest | Step::RejectRest)) => {
                 let undecided = decisions.iter_mut().filter(|decision| decision.is_none());
                 undecided.for_each(|decision| *decision = Some(rest == Step::AcceptRest));
-                break;
+                at = count;
             }
-            Some(Step::Quit) => break,
+            Some(step @ (Step::Accept | Step::Reject | Step::Next)) => {
+                match step {
+                    Step::Accept => decisions[at] = Some(true),
+                    Step::Reject => decisions[at] = Some(false),
+                    _ => {}
+                }
+                at += 1;
+            }
         }
-        at += 1;
     }
     decisions
 }
 
-/// Shows a layer and waits for a key.
-fn ask(term: &Term, lines: &[String], at: usize, decision: Option<bool>, hint: bool) -> std::io::Result<Key> {
-    let before = match decision {
+/// Shows a layer, or behind the last one what was decided, and waits for a key.
+fn ask(
+    term: &Term,
+    layers: &[Vec<String>],
+    at: usize,
+    decisions: &[Option<bool>],
+    hint: bool,
+) -> std::io::Result<Key> {
+    if hint {
+        term.write_line("    that key means nothing here")?;
+    }
+    let Some(lines) = layers.get(at) else {
+        let count = |wanted| decisions.iter().filter(|decision| **decision == wanted).count();
+        let (accepted, rejected, waiting) = (count(Some(true)), count(Some(false)), count(None));
+        term.write_line(&format!("{accepted} accepted, {rejected} rejected, {waiting} left for later"))?;
+        term.write_line("    Enter or q: write that; up: back; Ctrl-C: forget it")?;
+        return term.read_key();
+    };
+    let before = match decisions[at] {
         Some(true) => " (accepted)",
         Some(false) => " (rejected)",
         None => "",
     };
-    if hint {
-        term.write_line("    that key means nothing here")?;
+    for (i, line) in lines.iter().enumerate() {
+        match i {
+            0 => term.write_line(&format!("{} of {}  {line}{before}", at + 1, layers.len()))?,
+            _ => term.write_line(line)?,
+        }
     }
-    term.write_line(&format!("{} of {}: {}{before}", at + 1, lines.len(), lines[at]))?;
-    term.write_line(&format!("    {KEYS}"))?;
     term.read_key()
 }
 
-/// Old and new side by side, under the conditions where they are farthest apart.
-fn line(difference: &Difference) -> String {
+/// What the columns of [`rows`] are.
+fn heading() -> String {
+    row("old -> new", "rel_l2", "rel_linf", "")
+}
+
+fn row(conditions: &str, rel_l2: &str, rel_linf: &str, word: &str) -> String {
+    format!("  {conditions:19} {rel_l2:>20} {rel_linf:>20}  {word}").trim_end().to_string()
+}
+
+/// Old and new side by side, under all conditions where they differ.
+fn rows(difference: &Difference) -> Vec<String> {
     let errors = |layer: &Option<LayerErrors>, conditions: &str| {
         layer.as_ref().and_then(|layer| layer.errors.get(conditions)).cloned()
     };
-    let conditions = [&difference.old, &difference.new].into_iter().flatten().flat_map(|l| l.errors.keys());
-    let apart = |conditions: &&String| {
-        let pair = errors(&difference.old, conditions).zip(errors(&difference.new, conditions));
-        // An error of zero is no more than the smallest number from another.
-        let factor = |a: f64, b: f64| (b.max(f64::MIN_POSITIVE) / a.max(f64::MIN_POSITIVE)).ln().abs();
-        pair.map_or(f64::INFINITY, |(a, b)| factor(a.rel_l2, b.rel_l2).max(factor(a.rel_linf, b.rel_linf)))
-    };
-    let conditions = conditions.max_by(|a, b| apart(a).total_cmp(&apart(b))).cloned().unwrap_or_default();
-    let (a, b) = (errors(&difference.old, &conditions), errors(&difference.new, &conditions));
-    let figure = |of: fn(&KnownError) -> f64| {
-        let shown =
-            |error: &Option<KnownError>| error.as_ref().map_or("-".into(), |e| format!("{:.2e}", of(e)));
-        format!("{} -> {}", shown(&a), shown(&b))
-    };
-    let word = match (&difference.old, &difference.new, &a, &b) {
-        (None, ..) => "new",
-        (_, None, ..) => "GONE",
-        (Some(old), _, Some(_), Some(new)) => match old.trend(new.figures(), &conditions) {
-            Trend::Worse(_) => "WORSE",
-            Trend::Better(_) => "better",
-            Trend::Same => "",
-        },
-        _ => "newly measured",
-    };
-    let (rel_l2, rel_linf) = (figure(|error| error.rel_l2), figure(|error| error.rel_linf));
-    format!("  {:38} {rel_l2:>20} {rel_linf:>20} {word} ({conditions})", difference.name)
+    let layers = [&difference.old, &difference.new];
+    let conditions: BTreeSet<&String> = layers.into_iter().flatten().flat_map(|l| l.errors.keys()).collect();
+    let shown = conditions.into_iter().filter_map(|conditions| {
+        let (a, b) = (errors(&difference.old, conditions), errors(&difference.new, conditions));
+        if a.as_ref().map(KnownError::figures) == b.as_ref().map(KnownError::figures) {
+            return None;
+        }
+        let figure = |of: fn(&KnownError) -> f64| {
+            let shown =
+                |error: &Option<KnownError>| error.as_ref().map_or("-".into(), |e| format!("{:.2e}", of(e)));
+            format!("{} -> {}", shown(&a), shown(&b))
+        };
+        let word = match (&difference.old, &difference.new, &a, &b) {
+            (None, ..) => "new".to_string(),
+            (_, None, ..) => "GONE".to_string(),
+            (Some(old), _, Some(_), Some(new)) => match old.trend(new.figures(), conditions) {
+                Trend::Worse(change) => format!("WORSE {}", change.metric),
+                Trend::Better(change) => format!("better {}", change.metric),
+                Trend::Same => String::new(),
+            },
+            _ => "newly measured".to_string(),
+        };
+        let (rel_l2, rel_linf) = (figure(|error| error.rel_l2), figure(|error| error.rel_linf));
+        Some(row(conditions, &rel_l2, &rel_linf, &word))
+    });
+    shown.collect()
 }
 
 #[cfg(test)]
@@ -275,15 +318,21 @@ mod tests {
     #[test]
     fn what_is_not_decided_waits_on() {
         let key = Key::Char;
-        let cases: [(&[Key], [Option<bool>; 3]); 8] = [
+        let cases: [(&[Key], [Option<bool>; 3]); 10] = [
             (&[], [None; 3]),
             (&[key('q')], [None; 3]),
             (&[key('a'), key('\u{4}')], [Some(true), None, None]),
             (&[key('a'), key('r')], [Some(true), Some(false), None]),
             (&[key('s'), Key::ArrowRight, Key::ArrowLeft], [None, Some(true), Some(false)]),
             (&[key('a'), Key::ArrowUp, key('r'), Key::Escape], [Some(false), None, None]),
-            (&[key('r'), key('l')], [Some(false), Some(true), Some(true)]),
-            (&[Key::ArrowDown, key('h')], [Some(false); 3]),
+            (&[key('r'), key('A'), Key::Enter], [Some(false), Some(true), Some(true)]),
+            (&[Key::ArrowDown, key('R'), key('q')], [Some(false); 3]),
+            // Behind the last layer there is a way back, and nothing else to decide.
+            (
+                &[key('A'), key('a'), key('R'), key('k'), key('r'), Key::Enter],
+                [Some(true), Some(true), Some(false)],
+            ),
+            (&[key('j'), key('j'), key('j'), Key::ArrowUp, key('a')], [None, None, Some(true)]),
         ];
         for (keys, expected) in cases {
             assert_eq!(decided(3, keys), expected, "{keys:?}");
@@ -292,12 +341,12 @@ mod tests {
 
     #[test]
     fn an_unknown_key_decides_nothing_and_shows_a_hint() {
-        let mut keys = [Key::Char('x'), Key::Enter, Key::Char('a')].into_iter();
+        let mut keys = [Key::Char('x'), Key::Enter, Key::Char('a'), Key::Enter].into_iter();
         let mut hints = Vec::new();
         let decisions = decide(1, |_, _, hint| {
             hints.push(hint);
             keys.next().ok_or_else(|| std::io::ErrorKind::UnexpectedEof.into())
         });
-        assert_eq!((decisions, hints), (vec![Some(true)], vec![false, true, true]));
+        assert_eq!((decisions, hints), (vec![Some(true)], vec![false, true, true, false]));
     }
 }

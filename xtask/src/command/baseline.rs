@@ -204,7 +204,11 @@ impl Baselines<'_> {
                 std::fs::remove_file(&pending).map_err(|error| Failure::write(&pending, &error))?;
             }
             let layers = errors.layers.len();
-            say(&format!("{}: {differences} of {layers} layers wait", paths::shown(&pending)));
+            let shown = match differences {
+                0 => paths::shown(&accepted),
+                _ => paths::shown(&pending),
+            };
+            say(&format!("{shown}: {differences} of {layers} layers wait"));
             waiting += differences;
         }
         match waiting {
@@ -215,6 +219,9 @@ impl Baselines<'_> {
     }
 
     fn review(&self, flags: &Flags<'_>) -> Outcome {
+        if flags.decide() {
+            baselines::refuse_in_ci()?;
+        }
         let mut reviews = Vec::new();
         for path in set::committed()? {
             let reference = self.compare.reference(&path)?;
@@ -277,14 +284,15 @@ impl Baselines<'_> {
     /// A set's name, its layers with tolerances, with known errors and waiting, and what to do.
     fn row(&self, path: &Path, profile: &str) -> Result<(String, [String; 3], Option<String>), Failure> {
         let reference = self.compare.reference(path)?;
-        let tolerances = baselines::tolerances(&reference, profile)?.map(|t| t.layers.len());
+        let tolerances = baselines::tolerances(&reference, profile)?;
         let review = Review::open(&reference, profile)?;
         let waiting = review.map(|review| review.differences.len());
-        let errors = match baselines::errors(&reference, profile) {
+        let errors = match baselines::errors(&reference, profile, tolerances.as_ref()) {
             Err(_) if waiting.is_some() => None,
             errors => errors?.map(|errors| errors.layers.len()),
         };
         let option = baselines::option(profile);
+        let tolerances = tolerances.map(|tolerances| tolerances.layers.len());
         let todo = match (tolerances, errors, waiting) {
             (None, ..) => Some(Kind::Tolerances.again(profile)),
             (_, _, Some(_)) => Some(format!("cargo xtask baseline review{option}")),

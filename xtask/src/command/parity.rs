@@ -3,11 +3,12 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use harness::baseline::Trend;
-use harness::comparison::{Layer, Run};
+use harness::comparison::{Comparison, Layer, Run};
 use harness::exit_code;
 use harness::mapping::Mapping;
 use harness::report::terminal::{self, Options};
 
+use crate::baselines::Kind;
 use crate::candidate::EncoderArguments;
 use crate::compare::Compare;
 use crate::console::{Failure, Outcome, say};
@@ -105,6 +106,7 @@ impl Parity {
             Compare { mapping: &mapping, profile, pool: &pool, encoder: &self.encoder, strict: self.strict };
         let mut run = Run::default();
         let mut encoding = Duration::ZERO;
+        let mut remedies = Vec::new();
         for path in &references {
             let made = match &self.candidate {
                 Some(folder) => compare.folder(folder, path).map(|comparison| (comparison, Duration::ZERO)),
@@ -117,7 +119,11 @@ impl Parity {
                 }
                 // With one reference there is nothing else to tell.
                 Err(failure) if references.len() == 1 => return Err(failure),
-                Err(failure) => failure.instead_of(path),
+                Err(failure) => {
+                    let remedy = failure.remedy().map(String::from);
+                    remedies.extend(remedy.filter(|remedy| !remedies.contains(remedy)));
+                    failure.instead_of(path)
+                }
             };
             let text = terminal::comparison(&comparison, options);
             let worth_saying = !comparison.warnings.is_empty() || !comparison.remarks.is_empty();
@@ -141,10 +147,15 @@ impl Parity {
                 "next: where a layer is worse on purpose: cargo xtask baseline measure{option}, then review"
             ));
         }
-        let changed = run.comparisons.iter().any(|comparison| !comparison.not_as_recorded.is_empty());
-        for line in next_steps(run.exit_code(), &mapping, changed) {
-            say(&line);
-        }
+        remedies.iter().for_each(|remedy| say(&format!("next: {remedy}")));
+        let any = |of: fn(&Comparison) -> bool| run.comparisons.iter().any(of);
+        let cause = match run.exit_code() {
+            _ if !remedies.is_empty() => Cause::Told,
+            exit_code::COVERAGE if any(|c| !c.gaps.is_empty()) => Cause::Gaps(&profile.name),
+            exit_code::UNREADABLE if any(|c| !c.not_as_recorded.is_empty()) => Cause::NotAsRecorded,
+            code => Cause::Code(code),
+        };
+        next_steps(cause, &mapping).iter().for_each(|line| say(line));
         Ok(ExitCode::from(run.exit_code()))
     }
 
@@ -160,31 +171,47 @@ impl Parity {
     }
 }
 
-/// What to type or edit next, by exit code.
-fn next_steps(code: u8, mapping: &Mapping, changed: bool) -> Vec<String> {
+/// Why a run failed.
+enum Cause<'a> {
+    /// Of that code.
+    Code(u8),
+    /// Entries of this profile's tolerances or known errors are missing, or have no layer.
+    Gaps(&'a str),
+    NotAsRecorded,
+    /// What to do is said already.
+    Told,
+}
+
+/// What to type or edit next.
+fn next_steps(cause: Cause<'_>, mapping: &Mapping) -> Vec<String> {
     let mapping = paths::shown(&mapping.path);
-    let text = match code {
-        exit_code::NUMBERS => {
+    let text = match cause {
+        Cause::Code(exit_code::NUMBERS) => {
             "next: look at the first failing layer; what comes after it inherits its error\n      \
              --verbose shows the reference's names, --report json=FILE every figure"
                 .to_string()
         }
-        exit_code::COVERAGE => format!(
+        Cause::Gaps(profile) => format!(
+            "next: where entries are missing: git restore baselines, or\n      {}\n      {}",
+            Kind::Tolerances.again(profile),
+            Kind::Errors.again(profile)
+        ),
+        Cause::Code(exit_code::COVERAGE) => format!(
             "next: dump what is missing, or say in {mapping} what belongs together\n      \
              cargo xtask mapping check {mapping}"
         ),
-        exit_code::SHAPE => format!(
+        Cause::Code(exit_code::SHAPE) => format!(
             "next: was the port given the same input as the reference? If it stores an axis\n      \
              elsewhere, say so in {mapping}: candidate_layout = \"b c w h\""
         ),
-        exit_code::UNREADABLE if changed => {
-            "next: a dump: write it again with its program, into an empty folder\n      \
+        Cause::NotAsRecorded => "next: a dump: write it again with its program, into an empty folder\n      \
              a set: git restore fixtures, then cargo xtask fixtures check"
+            .to_string(),
+        Cause::Code(exit_code::UNREADABLE) => {
+            "next: write the unreadable files again, into an empty folder\n      \
+             cargo xtask encode --dump DIR writes those of this project's encoder"
                 .to_string()
         }
-        exit_code::UNREADABLE => "next: write the unreadable files again, into an empty folder\n      \
-             cargo xtask encode --dump DIR writes those of this project's encoder"
-            .to_string(),
         _ => return Vec::new(),
     };
     text.lines().map(String::from).collect()

@@ -163,7 +163,8 @@ fn table(score: &crate::selftest::Score) -> String {
     )];
     let strength = |strength: Option<f64>| strength.map_or("-".to_string(), |s| format!("{s:.0e}"));
     for (fault, entry) in &score.faults {
-        let (everywhere, anywhere) = (strength(entry.everywhere), strength(entry.anywhere));
+        let everywhere = entry.everywhere.filter(|_| entry.missed == 0);
+        let (everywhere, anywhere) = (strength(everywhere), strength(entry.anywhere));
         lines.push(format!(
             "{fault:36} {:>7} {:>5} {:>6} {:>10} {everywhere:>10} {anywhere:>8}",
             entry.planted, entry.seen, entry.missed, entry.equivalent

@@ -22,6 +22,9 @@ pub(crate) struct Entry {
     pub(crate) everywhere: Option<f64>,
     /// The smallest strength that is seen in any.
     pub(crate) anywhere: Option<f64>,
+    /// By the smallest strength that is seen (`1e-5`): in how many places.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) from: BTreeMap<String, usize>,
     /// The most that it changes the norms of a place where it is equivalent (rel_l2), as computed from their rows.
     pub(crate) bound: Option<f64>,
     /// By set and first layer that it changes: how many layers later it is seen. Those where it is seen at once are left
@@ -51,6 +54,7 @@ impl Score {
                     if let Some(strength) = *strength {
                         entry.everywhere = larger(entry.everywhere, strength);
                         entry.anywhere = Some(entry.anywhere.map_or(strength, |a| a.min(strength)));
+                        *entry.from.entry(format!("{strength:e}")).or_default() += 1;
                     }
                     if *late > 0 {
                         let place = format!("{}: {}", finding.set, finding.planted);
@@ -94,6 +98,12 @@ impl Score {
 }
 
 impl Entry {
+    /// In how many places this strength is seen.
+    fn seen_from(&self, strength: f64) -> usize {
+        let at_most = |(from, _): &(&String, &usize)| from.parse::<f64>().is_ok_and(|from| from <= strength);
+        self.from.iter().filter(at_most).map(|(_, places)| places).sum()
+    }
+
     fn shortfalls(&self, old: &Entry) -> Vec<String> {
         let (new, mut shortfalls) = (self, Vec::new());
         if new.planted < old.planted {
@@ -115,6 +125,14 @@ impl Entry {
             }
             (None, Some(old)) => shortfalls.push(format!("seen at no strength, was from {old:e}")),
             _ => {}
+        }
+        // What is lost above counts once.
+        let strengths = old.from.keys().filter(|_| shortfalls.is_empty());
+        for strength in strengths.filter_map(|strength| strength.parse::<f64>().ok()).collect::<Vec<_>>() {
+            let (now, then) = (new.seen_from(strength), old.seen_from(strength));
+            if now < then {
+                shortfalls.push(format!("seen from {strength:e} in {now} places, was {then}"));
+            }
         }
         // The rows come from exp and tanh, whose last bits differ between systems.
         let grown = |new: f64, old: f64| new > old * 1.01;
@@ -182,8 +200,17 @@ mod tests {
     }
 
     #[test]
+    fn a_place_that_sees_later_shows_though_another_did_before() {
+        let old = score([seen(1e-5, 0), seen(1e-6, 0), seen(1e-6, 0)]);
+        let new = score([seen(1e-5, 0), seen(1e-5, 0), seen(1e-6, 0)]);
+        assert_eq!(new.shortfalls(&old), ["a: seen from 1e-6 in 1 places, was 2"]);
+        assert!(old.shortfalls(&new).is_empty());
+    }
+
+    #[test]
     fn every_way_to_fall_short_is_named() {
         let old = score([seen(1e-5, 1), seen(1e-5, 0), equivalent(1e-7)]);
+
         assert!(old.shortfalls(&old).is_empty());
         assert!(score([seen(1e-6, 0), seen(1e-6, 0), equivalent(1e-8)]).shortfalls(&old).is_empty());
         let other = Score::of(&[finding("b", once())]);

@@ -204,6 +204,20 @@ fn layers_that_are_gone_are_to_be_accepted_too() {
 }
 
 #[test]
+fn a_known_error_over_its_tolerance_is_refused() {
+    let checkout = Checkout::of("symmetric");
+    checkout.edit_layer(ERRORS, LAYER, |layer| {
+        let errors = layer["errors"].as_object_mut().unwrap();
+        errors.values_mut().for_each(|error| error["rel_l2"] = 0.3.into());
+    });
+    checkout
+        .run(&["parity"])
+        .code(2)
+        .stderr(contains(&format!("`{LAYER}`: expected known errors within the tolerance")))
+        .stderr(contains("help: git restore baselines"));
+}
+
+#[test]
 fn a_bound_does_not_vanish_unseen() {
     for (file, of) in [(ERRORS, "known errors"), (TOLERANCES, "derived tolerances")] {
         let checkout = Checkout::of("symmetric");
@@ -239,7 +253,8 @@ fn files_that_are_of_something_else_are_refused() {
         let checkout = Checkout::of("symmetric");
         let good = std::fs::read(checkout.path(file)).unwrap();
         let refused = |message: &str| {
-            let next = format!("help: git restore baselines; or cargo xtask baseline {again}");
+            let next =
+                format!("help: git restore baselines, mend the entry, or cargo xtask baseline {again}");
             checkout.run(&["parity"]).code(2).stderr(contains(message)).stderr(contains(&next));
             std::fs::write(checkout.path(file), &good).unwrap();
         };
