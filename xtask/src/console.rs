@@ -52,6 +52,11 @@ impl Failure {
             .help("is the folder there, and is there space?")
     }
 
+    /// A file of this project that could not be written; the error says which.
+    pub(crate) fn unwritable(error: impl std::error::Error) -> Failure {
+        Failure::unreadable(error).help("is the folder there, may you write to it, and is there space?")
+    }
+
     /// Which file, what was expected, what was found.
     pub(crate) fn message(&self) -> &str {
         &self.message

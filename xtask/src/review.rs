@@ -106,13 +106,13 @@ impl Review {
         known.take(&self.pending, &accepted);
         self.pending.take(&self.old, &rejected);
         if !accepted.is_empty() {
-            known.write(&self.accepted_path).map_err(Failure::unreadable)?;
+            known.write(&self.accepted_path).map_err(Failure::unwritable)?;
         }
         let waiting = known.differences(&self.pending).len();
         match waiting {
             0 => std::fs::remove_file(&self.pending_path)
                 .map_err(|error| Failure::write(&self.pending_path, &error))?,
-            _ => self.pending.write(&self.pending_path).map_err(Failure::unreadable)?,
+            _ => self.pending.write(&self.pending_path).map_err(Failure::unwritable)?,
         }
         let (shown, accepted, rejected) = (paths::shown(&self.accepted_path), accepted.len(), rejected.len());
         say(&format!("{shown}: {accepted} accepted, {rejected} rejected, {waiting} wait on"));

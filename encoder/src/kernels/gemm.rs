@@ -34,7 +34,8 @@ pub(crate) fn gemm<L: Lhs>(lhs: &L, rhs: &PackedRhs, epilogue: &RowOps<'_>, out:
     out.par_chunks_mut(rows * rhs.columns()).enumerate().for_each_init(
         LhsPanels::default,
         |panels, (task, out)| {
-            rhs.isa().run(Task { lhs, rhs, epilogue, first: task * rows, panels, out });
+            let first = task * rows;
+            rhs.isa().run(Task { lhs, rhs, epilogue, lhs_first: first, first, panels, out });
         },
     );
 }
@@ -43,6 +44,9 @@ struct Task<'a, 'b, L> {
     lhs: &'a L,
     rhs: &'a PackedRhs,
     epilogue: &'a RowOps<'b>,
+    /// First row of the left side.
+    lhs_first: usize,
+    /// First row of the whole product, for the epilogue.
     first: usize,
     panels: &'a mut LhsPanels,
     out: &'a mut [f32],
@@ -53,7 +57,7 @@ impl<L: Lhs> Kernel for Task<'_, '_, L> {
 
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
-        gemm_block(simd, self.lhs, self.first, self.rhs, self.panels, self.out);
+        gemm_block(simd, self.lhs, self.lhs_first, self.rhs, self.panels, self.out);
         self.epilogue.apply(simd, self.first, self.rhs.columns(), self.out);
     }
 }
@@ -82,12 +86,15 @@ pub(crate) fn gemm_twice<L: Lhs>(
                 lhs,
                 rhs: first,
                 epilogue: first_epilogue,
+                lhs_first: start,
                 first: start,
                 panels,
                 out: middle,
             });
             let lhs = &Matrix::new(middle, first.columns());
-            second.isa().run(OnTaskRows { lhs, rhs: second, epilogue: second_epilogue, start, panels, out });
+            // Its left side has just the task's rows.
+            let epilogue = second_epilogue;
+            second.isa().run(Task { lhs, rhs: second, epilogue, lhs_first: 0, first: start, panels, out });
         },
     );
 }
@@ -97,27 +104,6 @@ fn rows_in_cache(rhs: &PackedRhs, rows: usize) -> usize {
     let tile = rhs.isa().tile_rows(rhs.operands());
     let fitting = MIDDLE_BYTES / (rhs.columns() * size_of::<f32>()) / tile * tile;
     fitting.max(tile).min(rows_per_task(rhs, rows))
-}
-
-/// The second product of a task, whose left side has just the task's rows.
-struct OnTaskRows<'a, 'b> {
-    lhs: &'a Matrix<'a>,
-    rhs: &'a PackedRhs,
-    epilogue: &'a RowOps<'b>,
-    /// First row of the task, for the epilogue.
-    start: usize,
-    panels: &'a mut LhsPanels,
-    out: &'a mut [f32],
-}
-
-impl Kernel for OnTaskRows<'_, '_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn run<S: Simd>(self, simd: S) {
-        gemm_block(simd, self.lhs, 0, self.rhs, self.panels, self.out);
-        self.epilogue.apply(simd, self.start, self.rhs.columns(), self.out);
-    }
 }
 
 /// Rows `first..` of the product, as many as `out` (`[rows, columns]`) holds, on the calling thread.
@@ -134,11 +120,11 @@ pub(crate) fn gemm_block<S: Simd, L: Lhs>(
     for block in rhs.blocks() {
         let left = panels.pack(simd, lhs, (first, rows), block, rhs.operands());
         match rhs.operands() {
-            Operands::F32 => sweep(&OfF32(simd), left, rhs, block, out),
+            Operands::F32 => macro_kernel(&OfF32(simd), left, rhs, block, out),
             Operands::Bf16(pieces) => {
                 let (pairs, products) = (pairs(block.depth), pieces.products());
                 let of_pairs = OfPairs { unit: simd.pair_unit(), mr: S::PAIRS.mr, pairs, products };
-                sweep(&of_pairs, left, rhs, block, out);
+                macro_kernel(&of_pairs, left, rhs, block, out);
             }
         }
     }
@@ -146,7 +132,7 @@ pub(crate) fn gemm_block<S: Simd, L: Lhs>(
 
 /// Multiplies a left panel with a right panel. A trait and no closure: closures are not inlined reliably, and what is not
 /// inlined is compiled without the instruction set.
-trait Panels {
+trait MicroKernel {
     /// Rows of a left panel.
     fn mr(&self) -> usize;
     fn multiply(&self, a: &[u32], b: &[u32], out: TileOut<'_>);
@@ -154,7 +140,7 @@ trait Panels {
 
 struct OfF32<S>(S);
 
-impl<S: Simd> Panels for OfF32<S> {
+impl<S: Simd> MicroKernel for OfF32<S> {
     #[inline(always)]
     fn mr(&self) -> usize {
         S::MR
@@ -173,7 +159,7 @@ struct OfPairs<U> {
     products: &'static [(usize, usize)],
 }
 
-impl<U: PairUnit> Panels for OfPairs<U> {
+impl<U: PairUnit> MicroKernel for OfPairs<U> {
     #[inline(always)]
     fn mr(&self) -> usize {
         self.mr
@@ -187,14 +173,14 @@ impl<U: PairUnit> Panels for OfPairs<U> {
 
 /// All tiles of a block: each panel of the right side, while it is in the first-level cache, with every left panel.
 #[inline(always)]
-fn sweep<P: Panels>(
-    panels: &P,
+fn macro_kernel<M: MicroKernel>(
+    kernel: &M,
     left: std::slice::ChunksExact<'_, u32>,
     rhs: &PackedRhs,
     block: Block,
     out: &mut [f32],
 ) {
-    let (columns, mr) = (rhs.columns(), panels.mr());
+    let (columns, mr) = (rhs.columns(), kernel.mr());
     let rows = out.len() / columns;
     for right in rhs.panels_of(block) {
         for (tile, left) in left.clone().enumerate() {
@@ -206,7 +192,7 @@ fn sweep<P: Panels>(
                 columns: right.columns,
                 accumulate: block.start > 0,
             };
-            panels.multiply(left, right.words, out);
+            kernel.multiply(left, right.words, out);
         }
     }
 }

@@ -46,6 +46,9 @@ enum Action {
     /// Measure the encoder's errors on every committed set, for a review.
     Measure,
     /// Show measured errors beside the accepted ones, and accept or reject them layer by layer.
+    ///
+    /// On a terminal each layer waits for a key: a or the right arrow accepts it, r or the left arrow rejects it, j and k
+    /// or down and up move, A and R decide all that are left. Elsewhere the flags decide.
     Review {
         /// Accept this layer, `LAYER` or `SET/LAYER` (repeatable); the others wait on.
         #[arg(long, value_name = "LAYER")]
@@ -161,7 +164,7 @@ impl Baselines<'_> {
             derived.push((path, tolerances, waivers));
         }
         for (path, tolerances, waivers) in derived {
-            tolerances.write(&path).map_err(Failure::unreadable)?;
+            tolerances.write(&path).map_err(Failure::unwritable)?;
             say(&format!("{}: {} layers", paths::shown(&path), tolerances.layers.len()));
             waivers.iter().for_each(|line| say(line));
         }
@@ -198,7 +201,7 @@ impl Baselines<'_> {
                 None => (measured.clone(), measured.layers.len()),
             };
             if differences > 0 {
-                errors.write(&pending).map_err(Failure::unreadable)?;
+                errors.write(&pending).map_err(Failure::unwritable)?;
             } else if baselines::is_there(&pending)? {
                 // What an earlier measurement found is no more so.
                 std::fs::remove_file(&pending).map_err(|error| Failure::write(&pending, &error))?;

@@ -109,8 +109,10 @@ impl Selftest {
             return Ok(ExitCode::SUCCESS);
         }
         let unusable = |error: String| {
-            Failure::unusable(format!("{}: {error}", path.display()))
-                .help("git restore baselines, or take today's score: cargo xtask selftest --accept")
+            let option = baselines::option(&self.profile);
+            Failure::unusable(format!("{}: {error}", path.display())).help(format!(
+                "git restore baselines, or take today's score: cargo xtask selftest{option} --accept"
+            ))
         };
         let text = std::fs::read(&path).map_err(|error| unusable(format!("cannot be read: {error}")))?;
         let accepted: Score = serde_json::from_slice(&text)
