@@ -72,6 +72,14 @@ impl Seam {
     pub(crate) fn swaps_concat(&self) -> bool {
         false
     }
+
+    pub(crate) fn epsilon_times(&self) -> f64 {
+        1.0
+    }
+
+    pub(crate) fn lacks_factor(&self) -> bool {
+        false
+    }
 }
 
 #[cfg(feature = "faults")]
@@ -113,6 +121,19 @@ impl Seam {
 
     pub(crate) fn swaps_concat(&self) -> bool {
         self.here() == Some(Fault::ConcatOrder)
+    }
+
+    /// What the graph in f64 multiplies the epsilon by.
+    pub(crate) fn epsilon_times(&self) -> f64 {
+        match self.here() {
+            Some(Fault::EpsilonTimes(factor)) => f64::from(factor),
+            _ => 1.0,
+        }
+    }
+
+    /// Whether the graph in f64 leaves out the multiplication by sqrt(C).
+    pub(crate) fn lacks_factor(&self) -> bool {
+        self.here() == Some(Fault::NoFactor)
     }
 }
 

@@ -1,9 +1,12 @@
 //! The same graph, naive and in f64: the oracle of the tests. Nothing here is fast and nothing is shared with the
-//! kernels but the architecture and the names of the taps.
+//! kernels but the architecture, the names of the taps and the seam that faults are planted in.
 
 use crate::checkpoint::Checkpoint;
 use crate::config::{Architecture, AttentionSpec, BlockSpec, DepthwiseSpec, InvertedResidualSpec, Settings};
 use crate::error::Error;
+#[cfg(feature = "faults")]
+use crate::faults::Fault;
+use crate::faults::{Seam, Site};
 use crate::kernels::convolution::Padding;
 use crate::precision::Precision;
 use crate::tap::{self, BlockTap};
@@ -37,47 +40,44 @@ pub fn encode(
     shape: [usize; 4],
     input: &[f32],
 ) -> Result<Vec<(String, Tensor64)>, Error> {
-    Ok(run(checkpoint, settings, precision, shape, input)?.taps)
+    run(checkpoint, settings, precision, Seam::default(), shape, input)
 }
 
-/// The rows in front of one RMS norm.
-#[derive(Clone, Debug, PartialEq)]
-pub struct RowEnergies {
-    /// The norm by the name of its weight, such as `blocks.0.1.bn2.weight`; the one without a weight is
-    /// `embed_vision.post_projection_norm`.
-    pub norm: String,
-    /// Elements of a row.
-    pub channels: usize,
-    /// The mean square of each row; what a wrong epsilon does to a row depends on nothing else.
-    pub mean_squares: Vec<f64>,
-}
-
-/// The rows in front of every RMS norm of the model on `input` (`[batch, channels, height, width]`), in the order of
-/// execution.
+/// As [`encode`] in [`Precision::F32`], with a fault in one place: how far it moves a layer when nothing is rounded.
 ///
 /// # Errors
 /// As [`encode`].
-pub fn row_energies(
+///
+/// # Panics
+/// For faults other than [`Fault::EpsilonTimes`] and [`Fault::NoFactor`].
+#[cfg(feature = "faults")]
+pub fn encode_with_fault(
     checkpoint: &Checkpoint,
     settings: &Settings,
+    planted: (Site, Fault),
     shape: [usize; 4],
     input: &[f32],
-) -> Result<Vec<RowEnergies>, Error> {
-    Ok(run(checkpoint, settings, Precision::F32, shape, input)?.energies)
+) -> Result<Vec<(String, Tensor64)>, Error> {
+    let known = matches!(planted.1, Fault::EpsilonTimes(_) | Fault::NoFactor);
+    assert!(known, "{planted:?} is not written out in f64");
+    let mut seam = Seam::default();
+    seam.planted = Some(planted);
+    run(checkpoint, settings, Precision::F32, seam, shape, input)
 }
 
-fn run<'a>(
-    checkpoint: &'a Checkpoint,
-    settings: &'a Settings,
+fn run(
+    checkpoint: &Checkpoint,
+    settings: &Settings,
     precision: Precision,
+    seam: Seam,
     shape: [usize; 4],
     input: &[f32],
-) -> Result<Run<'a>, Error> {
+) -> Result<Vec<(String, Tensor64)>, Error> {
     let architecture = Architecture::read(checkpoint, settings)?;
-    let mut run = Run { checkpoint, settings, precision, taps: Vec::new(), energies: Vec::new() };
+    let mut run = Run { checkpoint, settings, precision, seam, taps: Vec::new() };
     let x = Image { shape, data: input.iter().map(|x| f64::from(*x)).collect() };
     run.encode(&architecture, x)?;
-    Ok(run)
+    Ok(run.taps)
 }
 
 /// What an operand keeps of `x`, and the smaller of its two pieces where it has two. The product of two smaller pieces
@@ -143,18 +143,15 @@ impl Image {
         Image::from_fn(self.shape, |i| self.at(i) * weights[i[1]])
     }
 
-    /// The mean square over the channels of every pixel.
-    fn mean_squares(&self) -> Image {
+    /// RMS norm over the channels; `weights` empty for none.
+    fn normed(&self, epsilon: f64, weights: &[f64]) -> Image {
         let [batch, channels, height, width] = self.shape;
-        Image::from_fn([batch, 1, height, width], |[b, _, y, x]| {
-            (0..channels).map(|c| self.at([b, c, y, x]).powi(2)).sum::<f64>() / channels as f64
-        })
-    }
-
-    /// RMS norm over the channels, given their mean squares; `weights` empty for none.
-    fn normed(&self, mean_squares: &Image, weights: &[f64]) -> Image {
+        let roots = Image::from_fn([batch, 1, height, width], |[b, _, y, x]| {
+            let squares: f64 = (0..channels).map(|c| self.at([b, c, y, x]).powi(2)).sum();
+            (squares / channels as f64 + epsilon).sqrt()
+        });
         Image::from_fn(self.shape, |[b, c, y, x]| {
-            let normed = self.at([b, c, y, x]) / (mean_squares.at([b, 0, y, x]) + 1e-6).sqrt();
+            let normed = self.at([b, c, y, x]) / roots.at([b, 0, y, x]);
             normed * weights.get(c).copied().unwrap_or(1.0)
         })
     }
@@ -212,8 +209,8 @@ struct Run<'a> {
     checkpoint: &'a Checkpoint,
     settings: &'a Settings,
     precision: Precision,
+    seam: Seam,
     taps: Vec<(String, Tensor64)>,
-    energies: Vec<RowEnergies>,
 }
 
 impl Run<'_> {
@@ -255,20 +252,17 @@ impl Run<'_> {
         Ok(convolve(x, &weights, x.shape[1], spec.kernel, spec.stride, self.settings.padding, true))
     }
 
-    fn norm(&mut self, x: &Image, name: &str) -> Result<Image, Error> {
+    fn norm(&self, x: &Image, name: &str) -> Result<Image, Error> {
         let weights = self.weights(name, &[x.shape[1]])?;
-        Ok(self.norm_by(x, name, &weights))
+        Ok(self.norm_by(x, &weights))
     }
 
-    fn norm_by(&mut self, x: &Image, name: &str, weights: &[f64]) -> Image {
-        let mean_squares = x.mean_squares();
-        let normed = x.normed(&mean_squares, weights);
-        let (norm, channels) = (name.to_string(), x.shape[1]);
-        self.energies.push(RowEnergies { norm, channels, mean_squares: mean_squares.data });
-        normed
+    fn norm_by(&self, x: &Image, weights: &[f64]) -> Image {
+        x.normed(1e-6 * self.seam.epsilon_times(), weights)
     }
 
     fn encode(&mut self, architecture: &Architecture, x: Image) -> Result<(), Error> {
+        self.seam.enter(Site::Stem);
         let stem = architecture.stem;
         let mut x = self.dense(&x, "conv_stem.conv.weight", stem.channels, stem.kernel, 2)?;
         if stem.bias {
@@ -283,6 +277,7 @@ impl Run<'_> {
         for (stage, blocks) in architecture.stages.iter().enumerate() {
             for (index, block) in blocks.iter().enumerate() {
                 let prefix = format!("blocks.{stage}.{index}.");
+                self.seam.enter(Site::Block(number));
                 x = match block {
                     BlockSpec::EdgeResidual(spec) => {
                         let conv = format!("{prefix}conv_exp.weight");
@@ -313,9 +308,11 @@ impl Run<'_> {
         }
         if let Some(spec) = &architecture.fusion {
             let high = &features[features.len() - 2];
+            self.seam.enter(Site::Fusion);
             x = self.fusion(spec, high, &x)?;
         }
         if let Some(spec) = architecture.embedder {
+            self.seam.enter(Site::Embedder);
             self.embedder(spec.channels, spec.hidden, &x)?;
         }
         Ok(())
@@ -469,13 +466,14 @@ impl Run<'_> {
                 x.at([b, c, t / width, t % width])
             })
         };
-        let scaled = x.clone().map(|x| x * (channels as f64).sqrt());
+        let factor = if self.seam.lacks_factor() { 1.0 } else { (channels as f64).sqrt() };
+        let scaled = x.clone().map(|x| x * factor);
         let soft = self.norm(&scaled, "embed_vision.soft_embedding_norm.weight")?;
         self.tap_tokens(tap::MM_SOFT_EMB_NORM, &tokens(&soft));
         let weights = self.weights("embed_vision.embedding_projection.weight", &[hidden, channels])?;
         let projected = self.multiply(&soft, &weights, hidden, 1, 1);
         self.tap_tokens(tap::MM_INPUT_PROJ, &tokens(&projected));
-        let normed = self.norm_by(&projected, "embed_vision.post_projection_norm", &[]);
+        let normed = self.norm_by(&projected, &[]);
         self.tap_tokens(tap::MM_POST_PROJ_NORM, &tokens(&normed));
         Ok(())
     }

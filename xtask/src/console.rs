@@ -13,6 +13,7 @@ use crate::paths;
 pub(crate) type Outcome = Result<ExitCode, Failure>;
 
 /// Why a command did not do its work, and what to do.
+#[derive(Debug)]
 pub(crate) struct Failure {
     code: u8,
     message: String,

@@ -7,7 +7,7 @@ mod score;
 mod tensor_faults;
 
 pub(crate) use bench::Bench;
-pub(crate) use equivalence::{Bound, Limit, settle};
+pub(crate) use equivalence::{Effect, Limit, settle};
 pub(crate) use score::Score;
 
 use crate::console::Failure;
@@ -34,11 +34,10 @@ pub(crate) enum Verdict {
         /// The layers that it changes, and is not seen in, before that.
         late: usize,
     },
-    /// Not seen, though it changes a layer by this many noise floors; what its change was computed to be, where that is
-    /// known, and the limits of the layer.
-    Unseen { floors: f64, bound: Option<(Bound, Limit)> },
-    /// Not seen where it stands, by its bound, but in the same kind of place of another set.
-    Equivalent { bound: Bound, limit: Limit, seen_in: String },
+    /// Not seen, though it changes a layer by this many noise floors; what it does in f64, where that is known.
+    Unseen { floors: f64, effect: Option<Effect> },
+    /// Within the limits where it stands, but seen in the same kind of part of another set.
+    Equivalent { effect: Effect, seen_in: String },
 }
 
 /// Plants every fault in one set.

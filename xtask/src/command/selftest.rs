@@ -83,11 +83,17 @@ impl Selftest {
             findings.extend(pool.install(|| selftest::run(&Bench::new(terms, &reference)?))?);
         }
         selftest::settle(&mut findings);
-        for finding in &findings {
-            let noteworthy = !matches!(finding.verdict, Verdict::Seen { .. });
-            if self.verbose || noteworthy {
-                say(&described(finding));
-            }
+        let rank = |finding: &selftest::Finding| match finding.verdict {
+            Verdict::Seen { .. } => 0,
+            Verdict::Equivalent { .. } => 1,
+            Verdict::Unseen { .. } => 2,
+        };
+        // The missed ones stand last, next to the table.
+        for kind in if self.verbose { 0..3 } else { 1..3 } {
+            findings
+                .iter()
+                .filter(|finding| rank(finding) == kind)
+                .for_each(|finding| say(&described(finding)));
         }
         let score = Score::of(&findings);
         say(&table(&score));
@@ -143,17 +149,25 @@ fn described(finding: &crate::selftest::Finding) -> String {
             };
             format!("seen{from}{late}")
         }
-        Verdict::Equivalent { bound, limit, seen_in } => format!(
-            "equivalent: changes rows by {:.1e} (at most {:.1e}), limits {:.1e} ({:.1e}); seen in {} of {seen_in}",
-            bound.rel_l2, bound.rel_linf, limit.rel_l2, limit.rel_linf, finding.place
-        ),
-        Verdict::Unseen { floors, bound: None } => format!("MISSED: {floors:.1} noise floors"),
-        Verdict::Unseen { floors, bound: Some((bound, limit)) } => format!(
-            "MISSED: {floors:.1} noise floors; changes rows by {:.1e} (at most {:.1e}), limits {:.1e} ({:.1e})",
-            bound.rel_l2, bound.rel_linf, limit.rel_l2, limit.rel_linf
-        ),
+        Verdict::Equivalent { effect, seen_in } => {
+            format!("equivalent: {}; seen in {} of {seen_in}", moved(effect), finding.place)
+        }
+        Verdict::Unseen { floors, effect } => {
+            let moved = effect.as_ref().map_or(String::new(), |effect| format!("; {}", moved(effect)));
+            format!("MISSED: {floors:.1} noise floors{moved}")
+        }
     };
     format!("{}: {} in {}: {verdict}", finding.fault, finding.layer, finding.set)
+}
+
+/// What a fault does when nothing is rounded.
+#[cfg(feature = "faults")]
+fn moved(effect: &crate::selftest::Effect) -> String {
+    let crate::selftest::Effect { layer, rel_l2, rel_linf, limit } = effect;
+    format!(
+        "in f64 moves {layer} by rel_l2 {rel_l2:.1e} (limit {:.1e}), rel_linf {rel_linf:.1e} (limit {:.1e})",
+        limit.rel_l2, limit.rel_linf
+    )
 }
 
 /// The score, fault by fault.

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use encoder::faults::{Fault, Site};
-use encoder::reference::{self, RowEnergies};
 use encoder::{AllTaps, Checkpoint, Isa, LoadOptions, Model, Settings, TapTensor};
 use harness::metrics::Metrics;
 use harness::pairing::Pair;
@@ -121,14 +120,6 @@ impl<'a> Bench<'a> {
                 .reduce(f64::min)
         };
         Limit { rel_l2: limit("rel_l2").unwrap_or(0.0), rel_linf: limit("rel_linf").unwrap_or(0.0) }
-    }
-
-    /// The energies of the rows in front of every norm of a run without a fault, in f64.
-    pub(crate) fn row_energies(&self) -> Result<Vec<RowEnergies>, Failure> {
-        let shape = <[usize; 4]>::try_from(self.input.shape.as_slice())
-            .map_err(|_| Failure::unusable(format!("{}: expected an input of 4 axes", self.set)))?;
-        reference::row_energies(&self.checkpoint, &self.settings, shape, &self.input.data)
-            .map_err(Failure::unreadable)
     }
 
     /// The smallest strength that is seen, if full strength is.

@@ -1,97 +1,104 @@
 //! Faults that cannot be told from noise where they stand, each with the figure that shows it.
 //!
-//! An RMS norm divides a row of mean square m by sqrt(m + eps). With f * eps in the place of eps, the row comes out
-//! times sqrt((m + eps) / (m + f eps)): on rows of unit energy and an eps of 1e-6 that is 1 to within 1e-5 for f = 10. A
-//! constant factor c in front of the norm is the same as an eps divided by c^2. What becomes of every row in f64 is
-//! computed from the energies of the rows at that place.
+//! An RMS norm divides a row of mean square m by sqrt(m + eps). On rows of unit energy ten times an eps of 1e-6 changes
+//! nothing that arithmetic in f32 would keep, and neither does a constant factor in front of the norm. How far such a
+//! fault moves every layer when nothing is rounded is computed by the graph in f64, run with the fault and without.
 
-use encoder::Architecture;
+use std::collections::BTreeMap;
+
 use encoder::faults::{Fault, Site};
-use encoder::reference::RowEnergies;
+use encoder::reference::{self, Tensor64};
+use harness::metrics::Metrics;
+use harness::tensor::{Dtype, Tensor, Values};
 
-use super::{Finding, Verdict};
+use super::{Bench, Finding, Verdict};
+use crate::console::Failure;
 
-/// The epsilon of every RMS norm of the model, in f64 as the reference has it.
-const EPSILON: f64 = 1e-6;
-
-/// How much a fault changes the norms of its place, of the one that it changes most.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct Bound {
-    /// Root of the mean square over the rows of a row's relative change: ‖d‖ / ‖b‖ behind the norm, whose rows are of
-    /// equal energy.
+/// What a fault alone does to the layer that it takes closest to a limit, or furthest over it.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Effect {
+    pub(crate) layer: String,
+    /// Faulty against correct, both in f64.
     pub(crate) rel_l2: f64,
-    /// The largest relative change of a row: no element changes by more of itself.
     pub(crate) rel_linf: f64,
+    /// What the gate allows there.
+    pub(crate) limit: Limit,
 }
 
-/// Limits that the gate holds the place to.
+/// Limits that the gate holds a layer to.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Limit {
     pub(crate) rel_l2: f64,
     pub(crate) rel_linf: f64,
 }
 
-impl Bound {
-    /// What a fault does to the norms of a place; `None` for faults of which nothing is known from the rows.
-    pub(crate) fn of(
-        fault: Fault,
-        site: Site,
-        architecture: &Architecture,
-        energies: &[RowEnergies],
-    ) -> Option<Bound> {
-        let prefix = prefix(site, architecture)?;
-        let bounds = energies.iter().filter(|rows| rows.norm.starts_with(&prefix)).filter_map(|rows| {
-            // What stands under the root in place of m + eps, over m + eps.
-            let changed: Box<dyn Fn(f64) -> f64> = match fault {
-                Fault::EpsilonTimes(factor) => {
-                    Box::new(move |m| (m + f64::from(factor) * EPSILON) / (m + EPSILON))
-                }
-                Fault::NoFactor if rows.norm == "embed_vision.soft_embedding_norm.weight" => {
-                    // The rows are those with the factor, whose square is the number of channels.
-                    let channels = rows.channels as f64;
-                    Box::new(move |m| (m + channels * EPSILON) / (m + EPSILON))
-                }
-                _ => return None,
+impl Effect {
+    /// The largest share of a limit that it takes; infinite where there is no limit.
+    pub(crate) fn share(&self) -> f64 {
+        let share = |figure: f64, limit: f64| if figure == 0.0 { 0.0 } else { figure / limit };
+        share(self.rel_l2, self.limit.rel_l2).max(share(self.rel_linf, self.limit.rel_linf))
+    }
+}
+
+/// The graph in f64 of one set.
+pub(super) struct Exact<'a> {
+    bench: &'a Bench<'a>,
+    shape: [usize; 4],
+    correct: BTreeMap<String, Tensor>,
+}
+
+impl<'a> Exact<'a> {
+    pub(super) fn new(bench: &'a Bench<'a>) -> Result<Self, Failure> {
+        let shape = <[usize; 4]>::try_from(bench.input.shape.as_slice())
+            .map_err(|_| Failure::unusable(format!("{}: expected an input of 4 axes", bench.set)))?;
+        let precision = encoder::Precision::F32;
+        let taps = reference::encode(&bench.checkpoint, &bench.settings, precision, shape, &bench.input.data)
+            .map_err(Failure::unreadable)?;
+        Ok(Exact { bench, shape, correct: tensors(taps) })
+    }
+
+    /// What a fault alone does; `None` for faults that the graph in f64 does not have.
+    pub(super) fn effect(&self, planted: (Site, Fault)) -> Result<Option<Effect>, Failure> {
+        if !matches!(planted.1, Fault::EpsilonTimes(_) | Fault::NoFactor) {
+            return Ok(None);
+        }
+        let Bench { checkpoint, settings, input, .. } = self.bench;
+        let taps = reference::encode_with_fault(checkpoint, settings, planted, self.shape, &input.data)
+            .map_err(Failure::unreadable)?;
+        let faulty = tensors(taps);
+        let mut largest: Option<Effect> = None;
+        for (i, pair) in self.bench.pairs.iter().enumerate() {
+            let of = |tensors: &BTreeMap<String, Tensor>| tensors.get(&pair.candidate).cloned();
+            let (Some(faulty), Some(correct)) = (of(&faulty), of(&self.correct)) else {
+                return Err(Failure::unusable(format!(
+                    "{}: the graph in f64 lacks {}",
+                    self.bench.set, pair.candidate
+                )));
             };
-            Some(Bound::over(rows.mean_squares.iter().map(|m| (1.0 - changed(*m).sqrt().recip()).abs())))
-        });
-        bounds.reduce(|a, b| Bound { rel_l2: a.rel_l2.max(b.rel_l2), rel_linf: a.rel_linf.max(b.rel_linf) })
-    }
-
-    /// Of the relative changes of all rows.
-    fn over(changes: impl Iterator<Item = f64>) -> Bound {
-        let (mut rows, mut squares, mut largest) = (0usize, 0.0, 0.0f64);
-        for change in changes {
-            rows += 1;
-            squares += change * change;
-            largest = largest.max(change);
+            let metrics = Metrics::of(faulty.values(), correct.values(), (Dtype::F64, Dtype::F64));
+            let figure = |figure: Option<f64>| figure.unwrap_or(f64::INFINITY);
+            let effect = Effect {
+                layer: pair.name().to_string(),
+                rel_l2: figure(metrics.rel_l2),
+                rel_linf: figure(metrics.rel_linf),
+                limit: self.bench.limit(i),
+            };
+            if largest.as_ref().is_none_or(|largest| effect.share() > largest.share()) {
+                largest = Some(effect);
+            }
         }
-        Bound { rel_l2: (squares / rows.max(1) as f64).sqrt(), rel_linf: largest }
-    }
-
-    /// Whether it is under both limits.
-    fn is_under(&self, limit: &Limit) -> bool {
-        self.rel_l2 <= limit.rel_l2 && self.rel_linf <= limit.rel_linf
+        Ok(largest)
     }
 }
 
-/// What the names of a place's norms begin with.
-fn prefix(site: Site, architecture: &Architecture) -> Option<String> {
-    Some(match site {
-        Site::Stem => "conv_stem.".to_string(),
-        Site::Fusion => "msfa.".to_string(),
-        Site::Embedder => "embed_vision.".to_string(),
-        Site::Block(number) => {
-            let blocks = architecture.stages.iter().enumerate();
-            let mut blocks = blocks.flat_map(|(stage, blocks)| (0..blocks.len()).map(move |i| (stage, i)));
-            let (stage, index) = blocks.nth(number)?;
-            format!("blocks.{stage}.{index}.")
-        }
-    })
+fn tensors(taps: Vec<(String, Tensor64)>) -> BTreeMap<String, Tensor> {
+    let taps = taps.into_iter();
+    taps.filter_map(|(name, tap)| Some((name, Tensor::new(tap.shape, Dtype::F64, Values::F64(tap.data))?)))
+        .collect()
 }
 
-/// Calls a fault that is not seen equivalent where its bound is under the gate's limits and the same fault is seen in the
-/// same kind of place of another set; the others stay missed.
+/// Calls a fault that is not seen equivalent where, in f64, it stays within the gate's limits in every layer and the same
+/// fault is seen in the same kind of part of another set; the others stay missed.
 pub(crate) fn settle(findings: &mut [Finding]) {
     let seen: Vec<(&str, &str, String)> = findings
         .iter()
@@ -99,15 +106,14 @@ pub(crate) fn settle(findings: &mut [Finding]) {
         .map(|finding| (finding.fault, finding.place, finding.set.clone()))
         .collect();
     for finding in findings {
-        let Verdict::Unseen { bound: Some((bound, limit)), .. } = &finding.verdict else { continue };
+        let Verdict::Unseen { effect: Some(effect), .. } = &finding.verdict else { continue };
         let elsewhere = seen.iter().find(|(fault, place, set)| {
             (*fault, *place) == (finding.fault, finding.place) && *set != finding.set
         });
         if let Some((_, _, elsewhere)) = elsewhere
-            && bound.is_under(limit)
+            && effect.share() <= 1.0
         {
-            finding.verdict =
-                Verdict::Equivalent { bound: *bound, limit: *limit, seen_in: elsewhere.clone() };
+            finding.verdict = Verdict::Equivalent { effect: effect.clone(), seen_in: elsewhere.clone() };
         }
     }
 }
@@ -116,63 +122,75 @@ pub(crate) fn settle(findings: &mut [Finding]) {
 mod tests {
     use super::*;
 
-    fn architecture() -> Architecture {
-        let path = crate::paths::fixtures().join("symmetric/model.safetensors");
-        let checkpoint = encoder::Checkpoint::open(&path).unwrap();
-        Architecture::read(&checkpoint, &encoder::Settings::default()).unwrap()
-    }
-
-    fn rows(norm: &str, mean_squares: &[f64]) -> RowEnergies {
-        RowEnergies { norm: norm.into(), channels: 4, mean_squares: mean_squares.to_vec() }
+    fn effect(rel_l2: f64, rel_linf: f64) -> Effect {
+        Effect { layer: "l".into(), rel_l2, rel_linf, limit: Limit { rel_l2: 1e-6, rel_linf: 2e-6 } }
     }
 
     #[test]
-    fn a_bound_by_hand() {
-        let architecture = architecture();
-        let energies = [
-            rows("blocks.0.0.bn1.weight", &[3e-6, 1e9]),
-            rows("blocks.0.1.bn1.weight", &[8e-6]),
-            rows("embed_vision.soft_embedding_norm.weight", &[5e-6]),
-            rows("embed_vision.post_projection_norm", &[1e-9]),
-        ];
-        let of = |fault, site| Bound::of(fault, site, &architecture, &energies);
-        // (3 + 1) / (3 + 13) is a quarter, and the other row does not change.
-        let bound = of(Fault::EpsilonTimes(13.0), Site::Block(0)).unwrap();
-        assert!((bound.rel_linf - 0.5).abs() < 1e-6 && (bound.rel_l2 - 0.5 / 2f64.sqrt()).abs() < 1e-6);
-        let bound = of(Fault::EpsilonTimes(0.0), Site::Block(1)).unwrap();
-        assert!((bound.rel_linf - (9f64 / 8.0).sqrt() + 1.0).abs() < 1e-9, "{bound:?}");
-        // 4 channels: (5 + 1) / (5 + 4).
-        let bound = of(Fault::NoFactor, Site::Embedder).unwrap();
-        assert!((bound.rel_linf - (1.0 - (6f64 / 9.0).sqrt())).abs() < 1e-9, "{bound:?}");
-        assert_eq!(of(Fault::NoGelu, Site::Block(0)), None);
-        assert_eq!(of(Fault::EpsilonTimes(10.0), Site::Stem), None);
+    fn the_share_is_that_of_the_metric_that_is_closer_to_its_limit() {
+        assert_eq!(effect(5e-7, 5e-7).share(), 0.5);
+        assert_eq!(effect(5e-7, 3e-6).share(), 1.5);
+        assert_eq!(effect(f64::INFINITY, 0.0).share(), f64::INFINITY);
+        let unlimited = Effect { limit: Limit { rel_l2: 0.0, rel_linf: 0.0 }, ..effect(1e-9, 0.0) };
+        assert_eq!(unlimited.share(), f64::INFINITY);
+    }
+
+    /// A row of mean square m comes out of a norm times sqrt((m + eps) / (m + f eps)).
+    #[test]
+    fn in_f64_a_fault_changes_each_row_as_the_formula_says() {
+        let set = crate::paths::fixtures().join("variants");
+        let checkpoint = encoder::Checkpoint::open(&set.join("model.safetensors")).unwrap();
+        let input = crate::candidate::read_input(&set.join("input.png")).unwrap();
+        let settings = encoder::Settings { output_resolution: (5, 3), ..encoder::Settings::default() };
+        let shape = <[usize; 4]>::try_from(input.shape.as_slice()).unwrap();
+        let correct =
+            reference::encode(&checkpoint, &settings, encoder::Precision::F32, shape, &input.data).unwrap();
+        let find = |taps: &[(String, Tensor64)], name: &str| {
+            taps.iter().find(|(known, _)| known == name).unwrap().1.clone()
+        };
+        let (fused, normed) = (find(&correct, "msfa_concat_norm"), find(&correct, "mm_soft_emb_norm"));
+        let (channels, pixels) = (fused.shape[1], fused.shape[2] * fused.shape[3]);
+        // The norm stands behind a multiplication by sqrt(C); without it, eps is as if times C.
+        let cases = [(Fault::EpsilonTimes(10.0), 10.0), (Fault::NoFactor, channels as f64)];
+        for (fault, times) in cases {
+            let planted = (Site::Embedder, fault);
+            let faulty =
+                reference::encode_with_fault(&checkpoint, &settings, planted, shape, &input.data).unwrap();
+            assert_eq!(find(&faulty, "msfa_concat_norm"), fused, "in front of the fault");
+            let faulty = find(&faulty, "mm_soft_emb_norm");
+            for pixel in 0..pixels {
+                let squares: f64 = (0..channels).map(|c| fused.data[c * pixels + pixel].powi(2)).sum();
+                let expected = ((squares + 1e-6) / (squares + times * 1e-6)).sqrt();
+                for i in pixel * channels..(pixel + 1) * channels {
+                    let found = faulty.data[i] / normed.data[i];
+                    assert!((found / expected - 1.0).abs() < 1e-12, "{fault:?}: {found} for {expected}");
+                }
+            }
+        }
     }
 
     #[test]
-    fn an_unseen_fault_is_equivalent_only_under_the_limit_and_if_seen_elsewhere() {
+    fn an_unseen_fault_is_equivalent_only_within_the_limits_and_if_seen_elsewhere() {
         let unseen = |rel_l2: f64, set: &str, place| Finding {
             fault: "f",
             set: set.into(),
             layer: "l".into(),
             planted: "l".into(),
             place,
-            verdict: Verdict::Unseen {
-                floors: 2.0,
-                bound: Some((Bound { rel_l2, rel_linf: rel_l2 }, Limit { rel_l2: 1e-6, rel_linf: 1e-6 })),
-            },
+            verdict: Verdict::Unseen { floors: 2.0, effect: Some(effect(rel_l2, rel_l2)) },
         };
         let seen = |set: &str, place| Finding {
             verdict: Verdict::Seen { strength: None, late: 0 },
             ..unseen(0.0, set, place)
         };
-        let no_bound =
-            Finding { verdict: Verdict::Unseen { floors: 0.5, bound: None }, ..unseen(0.0, "a", "stem") };
+        let unknown =
+            Finding { verdict: Verdict::Unseen { floors: 0.5, effect: None }, ..unseen(0.0, "a", "stem") };
         let mut findings = [
             unseen(9e-7, "a", "stem"),
             unseen(2e-6, "a", "stem"),
             unseen(9e-7, "a", "fusion"),
             unseen(9e-7, "b", "stem"),
-            no_bound,
+            unknown,
             seen("b", "stem"),
             seen("a", "fusion"),
         ];

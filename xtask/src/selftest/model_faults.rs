@@ -4,8 +4,11 @@ use encoder::config::BlockSpec;
 use encoder::faults::{Fault, Site};
 use encoder::{Architecture, Checkpoint, Padding, Settings};
 
+use rayon::prelude::*;
+
 use super::bench::Tensors;
-use super::{Bench, Bound, Finding, Limit, Verdict};
+use super::equivalence::Exact;
+use super::{Bench, Finding, Verdict};
 use crate::console::Failure;
 
 /// Faults planted behind the encoder's seam, in each part of the model.
@@ -31,32 +34,55 @@ pub(super) fn plant(bench: &Bench<'_>) -> Result<Vec<Finding>, Failure> {
     let architecture = Architecture::read(&bench.checkpoint, &bench.settings).map_err(Failure::unreadable)?;
     let blocks = architecture.stages.iter().map(Vec::len).sum::<usize>();
     let sites = [Site::Stem, Site::Fusion, Site::Embedder].into_iter().chain((0..blocks).map(Site::Block));
-    let energies = bench.row_energies()?;
     let mut findings = Vec::new();
+    let mut unseen = Vec::new();
     for site in sites {
         for (name, fault) in COMPUTED {
             let faulty =
                 bench.encode(&bench.checkpoint, bench.settings, &bench.input, Some((site, fault)))?;
-            let bound = Bound::of(fault, site, &architecture, &energies);
-            findings.extend(finding(bench, name, place(site, &architecture), &faulty, bound));
+            let found = finding(bench, name, place(site, &architecture), &faulty);
+            if found.as_ref().is_some_and(|found| matches!(found.verdict, Verdict::Unseen { .. })) {
+                unseen.push((findings.len(), (site, fault)));
+            }
+            findings.extend(found);
         }
     }
+    explain(bench, &mut findings, unseen)?;
     let padding = match bench.settings.padding {
         Padding::Same => Padding::Symmetric,
         Padding::Symmetric => Padding::Same,
     };
     let settings = Settings { padding, ..bench.settings };
     let faulty = bench.encode(&bench.checkpoint, settings, &bench.input, None)?;
-    findings.extend(finding(bench, "SAME and symmetric padding exchanged", "settings", &faulty, None));
+    findings.extend(finding(bench, "SAME and symmetric padding exchanged", "settings", &faulty));
     for (name, changed) in changed_weights(bench, &architecture)? {
         let checkpoint = Checkpoint::from_tensors(changed).map_err(Failure::unreadable)?;
         let faulty = bench.encode(&checkpoint, bench.settings, &bench.input, None)?;
-        findings.extend(finding(bench, name, "weights", &faulty, None));
+        findings.extend(finding(bench, name, "weights", &faulty));
     }
     Ok(findings)
 }
 
-/// What kind of part a site is.
+/// Computes what the faults do that were not seen, given by their index among the findings.
+fn explain(
+    bench: &Bench<'_>,
+    findings: &mut [Finding],
+    unseen: Vec<(usize, (Site, Fault))>,
+) -> Result<(), Failure> {
+    if unseen.is_empty() {
+        return Ok(());
+    }
+    let exact = Exact::new(bench)?;
+    let effects = unseen.into_par_iter().map(|(index, planted)| Ok((index, exact.effect(planted)?)));
+    for (index, computed) in effects.collect::<Result<Vec<_>, Failure>>()? {
+        if let Verdict::Unseen { effect, .. } = &mut findings[index].verdict {
+            *effect = computed;
+        }
+    }
+    Ok(())
+}
+
+/// What kind of part a site is, by what decides how a fault shows there.
 fn place(site: Site, architecture: &Architecture) -> &'static str {
     match site {
         Site::Stem => "stem",
@@ -64,20 +90,20 @@ fn place(site: Site, architecture: &Architecture) -> &'static str {
         Site::Embedder => "embedder",
         Site::Block(number) => match architecture.stages.iter().flatten().nth(number) {
             Some(BlockSpec::EdgeResidual(_)) => "edge residual",
-            Some(BlockSpec::InvertedResidual(_)) => "inverted residual",
+            Some(BlockSpec::InvertedResidual(spec)) => match (spec.layer_scale, spec.dw_end.is_some()) {
+                (true, false) => "inverted residual",
+                (true, true) => "inverted residual with dw_end",
+                (false, false) => "inverted residual without layer scale",
+                (false, true) => "inverted residual with dw_end, without layer scale",
+            },
+            Some(BlockSpec::Attention(spec)) if !spec.layer_scale => "attention without layer scale",
             Some(BlockSpec::Attention(_)) | None => "attention",
         },
     }
 }
 
 /// What the gate makes of a faulty run; nothing where it is the correct one to the last bit.
-fn finding(
-    bench: &Bench<'_>,
-    fault: &'static str,
-    place: &'static str,
-    faulty: &Tensors,
-    bound: Option<Bound>,
-) -> Option<Finding> {
+fn finding(bench: &Bench<'_>, fault: &'static str, place: &'static str, faulty: &Tensors) -> Option<Finding> {
     let of = |i: usize| faulty.get(&bench.pairs[i].candidate);
     let differs = |i: &usize| of(*i).is_none_or(|tensor| !tensor.same_values(bench.correct_at(*i)));
     let changed: Vec<usize> = (0..bench.pairs.len()).filter(differs).collect();
@@ -88,7 +114,6 @@ fn finding(
         Some(Finding { fault, set, planted: name(first), layer: name(i), place, verdict })
     };
     let mut floors = 0.0f64;
-    let mut limits = Limit { rel_l2: f64::INFINITY, rel_linf: f64::INFINITY };
     for (late, i) in changed.into_iter().enumerate() {
         let Some(tensor) = of(i) else {
             // A run that lacks a layer is a matter of coverage, which the gate refuses.
@@ -100,11 +125,8 @@ fn finding(
             return found(i, Verdict::Seen { strength, late });
         }
         floors = floors.max(bench.floors(i, tensor));
-        let limit = bench.limit(i);
-        limits.rel_l2 = limits.rel_l2.min(limit.rel_l2);
-        limits.rel_linf = limits.rel_linf.min(limit.rel_linf);
     }
-    found(first, Verdict::Unseen { floors, bound: bound.map(|bound| (bound, limits)) })
+    found(first, Verdict::Unseen { floors, effect: None })
 }
 
 /// Checkpoints with one part changed, by what was changed.

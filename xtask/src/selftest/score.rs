@@ -16,16 +16,15 @@ pub(crate) struct Entry {
     pub(crate) seen: usize,
     /// Of these, where it did not.
     pub(crate) missed: usize,
-    /// Of these, where it cannot be told from noise, by its bound, and is seen in such a place of another set.
+    /// Of these, where it stays within the limits, in f64, and is seen in such a part of another set.
     pub(crate) equivalent: usize,
     /// The strength that is seen in every place that it is seen in.
     pub(crate) everywhere: Option<f64>,
     /// The smallest strength that is seen in any.
     pub(crate) anywhere: Option<f64>,
     /// By the smallest strength that is seen (`1e-5`): in how many places.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub(crate) from: BTreeMap<String, usize>,
-    /// The most that it changes the norms of a place where it is equivalent (rel_l2), as computed from their rows.
+    /// The most that it moves a layer where it is equivalent (rel_l2), in f64.
     pub(crate) bound: Option<f64>,
     /// By set and first layer that it changes: how many layers later it is seen. Those where it is seen at once are left
     /// out.
@@ -62,9 +61,9 @@ impl Score {
                         *known = (*known).max(*late);
                     }
                 }
-                Verdict::Equivalent { bound, .. } => {
+                Verdict::Equivalent { effect, .. } => {
                     entry.equivalent += 1;
-                    entry.bound = larger(entry.bound, bound.rel_l2);
+                    entry.bound = larger(entry.bound, effect.rel_l2);
                 }
                 Verdict::Unseen { .. } => entry.missed += 1,
             }
@@ -134,7 +133,7 @@ impl Entry {
                 shortfalls.push(format!("seen from {strength:e} in {now} places, was {then}"));
             }
         }
-        // The rows come from exp and tanh, whose last bits differ between systems.
+        // exp and tanh differ in their last bits between systems.
         let grown = |new: f64, old: f64| new > old * 1.01;
         if let Some(bound) = new.bound.filter(|new| old.bound.is_none_or(|old| grown(*new, old))) {
             let old = old.bound.map_or("nowhere".to_string(), |old| format!("{old:.1e}"));
@@ -153,7 +152,7 @@ impl Entry {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::selftest::{Bound, Limit};
+    use crate::selftest::{Effect, Limit};
 
     fn finding(fault: &'static str, verdict: Verdict) -> Finding {
         Finding { fault, set: "s".into(), planted: "p".into(), layer: "l".into(), place: "stem", verdict }
@@ -168,15 +167,13 @@ mod tests {
     }
 
     fn equivalent(bound: f64) -> Verdict {
-        Verdict::Equivalent {
-            bound: Bound { rel_l2: bound, rel_linf: bound },
-            limit: Limit { rel_l2: 1.0, rel_linf: 1.0 },
-            seen_in: "t".into(),
-        }
+        let limit = Limit { rel_l2: 1.0, rel_linf: 1.0 };
+        let effect = Effect { layer: "l".into(), rel_l2: bound, rel_linf: bound, limit };
+        Verdict::Equivalent { effect, seen_in: "t".into() }
     }
 
     fn unseen() -> Verdict {
-        Verdict::Unseen { floors: 0.5, bound: None }
+        Verdict::Unseen { floors: 0.5, effect: None }
     }
 
     fn score(verdicts: impl IntoIterator<Item = Verdict>) -> Score {

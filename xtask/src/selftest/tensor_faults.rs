@@ -50,7 +50,7 @@ fn layer(bench: &Bench<'_>, i: usize, stale: Option<&Tensor>) -> Vec<Finding> {
     };
     let judged = |smallest: Option<f64>, faulty: &Tensor| match smallest {
         Some(smallest) => Verdict::Seen { strength: Some(smallest), late: 0 },
-        None => Verdict::Unseen { floors: bench.floors(i, faulty), bound: None },
+        None => Verdict::Unseen { floors: bench.floors(i, faulty), effect: None },
     };
     // A fault that changes no bit here is not planted here.
     let changes = |faulty: &Tensor| !faulty.same_values(correct);
@@ -118,6 +118,6 @@ fn once(bench: &Bench<'_>, i: usize, faulty: Tensor) -> Verdict {
 fn of_one_strength(seen: bool) -> Verdict {
     match seen {
         true => Verdict::Seen { strength: None, late: 0 },
-        false => Verdict::Unseen { floors: f64::INFINITY, bound: None },
+        false => Verdict::Unseen { floors: f64::INFINITY, effect: None },
     }
 }
