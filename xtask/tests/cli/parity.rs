@@ -45,7 +45,16 @@ fn the_encoder_passes_on_every_committed_set() {
     let sets: BTreeSet<&String> = floors.keys().map(|(set, _)| set).collect();
     assert_eq!(
         sets.into_iter().collect::<Vec<_>>(),
-        ["blocks", "ggml-small", "large-values", "low-energy", "odd-bilinear", "symmetric", "variants"]
+        [
+            "blocks",
+            "ggml-small",
+            "large-values",
+            "low-energy",
+            "low-energy-variants",
+            "odd-bilinear",
+            "symmetric",
+            "variants"
+        ]
     );
 }
 
