@@ -9,6 +9,7 @@ mod command;
 mod compare;
 mod console;
 mod measure;
+mod next_steps;
 mod origins;
 mod paths;
 mod process;

@@ -2,15 +2,15 @@
 
 use std::path::{Path, PathBuf};
 
-/// The root of the checkout.
-pub(crate) fn root() -> PathBuf {
-    // Tests of this crate work on a copy.
-    if let Some(root) = std::env::var_os("PARITY_ROOT") {
-        return root.into();
-    }
-    // The path recorded at compile time; `cargo xtask` always compiles in place.
+/// The checkout that this program was compiled from; `cargo xtask` always compiles in place.
+pub(crate) fn sources() -> PathBuf {
     let manifest = Path::new(env!("CARGO_MANIFEST_DIR"));
     manifest.parent().unwrap_or(manifest).to_path_buf()
+}
+
+/// The root of the data: fixtures, baselines, mappings. Tests of this crate work on a copy, named by `PARITY_ROOT`.
+pub(crate) fn root() -> PathBuf {
+    std::env::var_os("PARITY_ROOT").map_or_else(sources, PathBuf::from)
 }
 
 /// The folder of the reference sets.

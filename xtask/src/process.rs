@@ -32,14 +32,14 @@ impl Step {
     }
 }
 
-/// Runs the steps in the root of the checkout, up to the first that fails, whose exit code is returned.
+/// Runs the steps where the sources are, up to the first that fails, whose exit code is returned.
 pub(crate) fn run_steps(steps: &[Step]) -> Outcome {
     for step in steps {
         anstream::eprintln!("$ {}", step.shown());
         let status = Command::new(&step.program)
             .args(&step.arguments)
             .envs(step.environment.iter().copied())
-            .current_dir(paths::root())
+            .current_dir(paths::sources())
             .status()
             .map_err(|error| {
                 Failure::usage(format!("cannot run {}: {error}", step.shown()), "is cargo on the PATH?")

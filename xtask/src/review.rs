@@ -163,7 +163,14 @@ pub(crate) fn run(reviews: Vec<Review>, flags: &Flags<'_>) -> Result<bool, Failu
         let (layers, term) = (all().map(shown).collect::<Vec<_>>(), Term::stdout());
         say(KEYS);
         say(&heading());
-        decide(layers.len(), |at, decisions, hint| ask(&term, &layers, at, decisions, hint))
+        decide(layers.len(), |at, decisions, hint| ask(&term, &layers, at, decisions, hint)).map_err(
+            |error| {
+                Failure::usage(
+                    format!("the terminal gave no key ({error}): nothing was written"),
+                    "again, or decide by --accept, --accept-all and --reject-all",
+                )
+            },
+        )?
     } else {
         for review in &reviews {
             review.heading();
@@ -195,15 +202,15 @@ pub(crate) fn run(reviews: Vec<Review>, flags: &Flags<'_>) -> Result<bool, Failu
 }
 
 /// Goes through `count` layers and past the last one, with a hint where the last key was unknown, until what is decided is
-/// to be written or the input ends.
+/// to be written. Where the terminal fails nothing is: nobody has confirmed it.
 fn decide(
     count: usize,
     mut ask: impl FnMut(usize, &[Option<bool>], bool) -> std::io::Result<Key>,
-) -> Vec<Option<bool>> {
+) -> std::io::Result<Vec<Option<bool>>> {
     let mut decisions = vec![None; count];
     let (mut at, mut hint) = (0, false);
-    // Where nobody can be asked nothing is decided.
-    while let Ok(key) = ask(at, &decisions, hint) {
+    loop {
+        let key = ask(at, &decisions, hint)?;
         let step = match (Step::of(&key), at == count) {
             (_, true) if key == Key::Enter => Some(Step::Write),
             (Some(Step::Back | Step::Write), true) | (_, false) => Step::of(&key),
@@ -213,7 +220,7 @@ fn decide(
         match step {
             None => {}
             Some(Step::Back) => at = at.saturating_sub(1),
-            Some(Step::Write) => break,
+            Some(Step::Write) => return Ok(decisions),
             Some(rest @ (Step::AcceptRest | Step::RejectRest)) => {
                 let undecided = decisions.iter_mut().filter(|decision| decision.is_none());
                 undecided.for_each(|decision| *decision = Some(rest == Step::AcceptRest));
@@ -229,7 +236,6 @@ fn decide(
             }
         }
     }
-    decisions
 }
 
 /// Shows a layer, or behind the last one what was decided, and waits for a key.
@@ -310,7 +316,7 @@ fn rows(difference: &Difference) -> Vec<String> {
 mod tests {
     use super::*;
 
-    fn decided(count: usize, keys: &[Key]) -> Vec<Option<bool>> {
+    fn decided(count: usize, keys: &[Key]) -> std::io::Result<Vec<Option<bool>>> {
         let mut keys = keys.iter();
         decide(count, |_, _, _| keys.next().cloned().ok_or_else(|| std::io::ErrorKind::UnexpectedEof.into()))
     }
@@ -318,12 +324,11 @@ mod tests {
     #[test]
     fn what_is_not_decided_waits_on() {
         let key = Key::Char;
-        let cases: [(&[Key], [Option<bool>; 3]); 10] = [
-            (&[], [None; 3]),
+        let cases: [(&[Key], [Option<bool>; 3]); 9] = [
             (&[key('q')], [None; 3]),
             (&[key('a'), key('\u{4}')], [Some(true), None, None]),
-            (&[key('a'), key('r')], [Some(true), Some(false), None]),
-            (&[key('s'), Key::ArrowRight, Key::ArrowLeft], [None, Some(true), Some(false)]),
+            (&[key('a'), key('r'), key('q')], [Some(true), Some(false), None]),
+            (&[key('s'), Key::ArrowRight, Key::ArrowLeft, Key::Enter], [None, Some(true), Some(false)]),
             (&[key('a'), Key::ArrowUp, key('r'), Key::Escape], [Some(false), None, None]),
             (&[key('r'), key('A'), Key::Enter], [Some(false), Some(true), Some(true)]),
             (&[Key::ArrowDown, key('R'), key('q')], [Some(false); 3]),
@@ -332,10 +337,18 @@ mod tests {
                 &[key('A'), key('a'), key('R'), key('k'), key('r'), Key::Enter],
                 [Some(true), Some(true), Some(false)],
             ),
-            (&[key('j'), key('j'), key('j'), Key::ArrowUp, key('a')], [None, None, Some(true)]),
+            (&[key('j'), key('j'), key('j'), Key::ArrowUp, key('a'), key('q')], [None, None, Some(true)]),
         ];
         for (keys, expected) in cases {
-            assert_eq!(decided(3, keys), expected, "{keys:?}");
+            assert_eq!(decided(3, keys).unwrap(), expected, "{keys:?}");
+        }
+    }
+
+    #[test]
+    fn a_terminal_that_fails_decides_nothing() {
+        let keys = [Key::Char('a'), Key::Char('A')];
+        for given in [&keys[..0], &keys[..1], &keys] {
+            assert!(decided(3, given).is_err(), "{given:?} were not confirmed");
         }
     }
 
@@ -346,7 +359,8 @@ mod tests {
         let decisions = decide(1, |_, _, hint| {
             hints.push(hint);
             keys.next().ok_or_else(|| std::io::ErrorKind::UnexpectedEof.into())
-        });
+        })
+        .unwrap();
         assert_eq!((decisions, hints), (vec![Some(true)], vec![false, true, true, false]));
     }
 }

@@ -2,17 +2,16 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use harness::baseline::Trend;
-use harness::comparison::{Comparison, Layer, Run};
+use harness::comparison::Run;
 use harness::exit_code;
 use harness::mapping::Mapping;
 use harness::report::terminal::{self, Options};
 
-use crate::baselines::Kind;
 use crate::candidate::EncoderArguments;
 use crate::compare::Compare;
 use crate::console::{Failure, Outcome, say};
-use crate::{baselines, paths, resources, set};
+use crate::next_steps::next_steps;
+use crate::{paths, resources, set};
 
 /// Compare a port with its reference, layer by layer.
 ///
@@ -138,24 +137,8 @@ impl Parity {
         for path in &self.report {
             harness::report::json::write(path, &run).map_err(|error| Failure::write(path, &error))?;
         }
-        let worse = |layer: &Layer| {
-            layer.compared().is_some_and(|c| c.judgement.passed && matches!(c.trend, Some(Trend::Worse(_))))
-        };
-        if run.comparisons.iter().flat_map(|comparison| &comparison.layers).any(worse) {
-            let option = baselines::option(&profile.name);
-            say(&format!(
-                "next: where a layer is worse on purpose: cargo xtask baseline measure{option}, then review"
-            ));
-        }
         remedies.iter().for_each(|remedy| say(&format!("next: {remedy}")));
-        let any = |of: fn(&Comparison) -> bool| run.comparisons.iter().any(of);
-        let cause = match run.exit_code() {
-            _ if !remedies.is_empty() => Cause::Told,
-            exit_code::COVERAGE if any(|c| !c.gaps.is_empty()) => Cause::Gaps(&profile.name),
-            exit_code::UNREADABLE if any(|c| !c.not_as_recorded.is_empty()) => Cause::NotAsRecorded,
-            code => Cause::Code(code),
-        };
-        next_steps(cause, &mapping).iter().for_each(|line| say(line));
+        next_steps(&run, &profile.name, &mapping).iter().for_each(|step| say(step));
         Ok(ExitCode::from(run.exit_code()))
     }
 
@@ -169,50 +152,4 @@ impl Parity {
         }
         say(&cost);
     }
-}
-
-/// Why a run failed.
-enum Cause<'a> {
-    /// Of that code.
-    Code(u8),
-    /// Entries of this profile's tolerances or known errors are missing, or have no layer.
-    Gaps(&'a str),
-    NotAsRecorded,
-    /// What to do is said already.
-    Told,
-}
-
-/// What to type or edit next.
-fn next_steps(cause: Cause<'_>, mapping: &Mapping) -> Vec<String> {
-    let mapping = paths::shown(&mapping.path);
-    let text = match cause {
-        Cause::Code(exit_code::NUMBERS) => {
-            "next: look at the first failing layer; what comes after it inherits its error\n      \
-             --verbose shows the reference's names, --report json=FILE every figure"
-                .to_string()
-        }
-        Cause::Gaps(profile) => format!(
-            "next: where entries are missing: git restore baselines, or\n      {}\n      {}",
-            Kind::Tolerances.again(profile),
-            Kind::Errors.again(profile)
-        ),
-        Cause::Code(exit_code::COVERAGE) => format!(
-            "next: dump what is missing, or say in {mapping} what belongs together\n      \
-             cargo xtask mapping check {mapping}"
-        ),
-        Cause::Code(exit_code::SHAPE) => format!(
-            "next: was the port given the same input as the reference? If it stores an axis\n      \
-             elsewhere, say so in {mapping}: candidate_layout = \"b c w h\""
-        ),
-        Cause::NotAsRecorded => "next: a dump: write it again with its program, into an empty folder\n      \
-             a set: git restore fixtures, then cargo xtask fixtures check"
-            .to_string(),
-        Cause::Code(exit_code::UNREADABLE) => {
-            "next: write the unreadable files again, into an empty folder\n      \
-             cargo xtask encode --dump DIR writes those of this project's encoder"
-                .to_string()
-        }
-        _ => return Vec::new(),
-    };
-    text.lines().map(String::from).collect()
 }

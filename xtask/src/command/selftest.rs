@@ -35,7 +35,7 @@ impl Selftest {
 impl Selftest {
     pub(crate) fn run(self) -> Outcome {
         self.refuse_in_ci()?;
-        let target = crate::paths::root().join("target").join("faults");
+        let target = crate::paths::sources().join("target").join("faults");
         let target = target.to_string_lossy();
         let mut arguments =
             vec!["run", "--locked", "--quiet", "--release", "--package", "xtask", "--features", "faults"];
