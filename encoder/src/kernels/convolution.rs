@@ -141,6 +141,51 @@ mod tests {
     }
 
     #[test]
+    fn patches_are_the_receptive_fields_wherever_a_row_is_cut() {
+        let (batch, height, width, channels) = (2, 5, 4, 3);
+        let image = crate::testing::values(batch * height * width * channels, 1);
+        for (kernel, stride, padding) in
+            [(1, 1, Padding::Same), (3, 1, Padding::Same), (3, 2, Padding::Same), (5, 2, Padding::Symmetric)]
+        {
+            let axis = |size| Axis::new(padding, size, kernel, stride).unwrap();
+            let (y, x) = (axis(height), axis(width));
+            let patches = Patches::new(&image, channels, y, x);
+            assert_eq!(
+                (patches.rows(), patches.depth()),
+                (batch * y.output * x.output, kernel * kernel * channels)
+            );
+            for row in 0..patches.rows() {
+                let (ox, line) = (row % x.output, row / x.output);
+                let (oy, b) = (line % y.output, line / y.output);
+                let mut expected = Vec::new();
+                for (ky, kx) in (0..kernel).flat_map(|ky| (0..kernel).map(move |kx| (ky, kx))) {
+                    let inside = |o: usize, k: usize, axis: &Axis| {
+                        let at = (o * stride + k) as isize - axis.before as isize;
+                        (0..axis.input as isize).contains(&at).then_some(at as usize)
+                    };
+                    for c in 0..channels {
+                        expected.push(match (inside(oy, ky, &y), inside(ox, kx, &x)) {
+                            (Some(iy), Some(ix)) => image[((b * height + iy) * width + ix) * channels + c],
+                            _ => 0.0,
+                        });
+                    }
+                }
+                for start in 0..expected.len() {
+                    for end in start + 1..=expected.len() {
+                        let mut scratch = vec![f32::NAN; end - start];
+                        let found = patches.row(row, start, &mut scratch);
+                        assert_eq!(
+                            found,
+                            &expected[start..end],
+                            "{kernel} / {stride}, row {row}, {start}..{end}"
+                        );
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
     fn symmetric_padding_is_half_the_kernel() {
         let axis = Axis::new(Padding::Symmetric, 768, 3, 2).unwrap();
         assert_eq!((axis.before, axis.output), (1, 384));

@@ -161,10 +161,14 @@ mod tests {
         for isa in available_isas() {
             for channels in [1, MAX_LANES / 2 - 1, MAX_LANES / 2 + 1, MAX_LANES - 1, MAX_LANES, MAX_LANES + 1]
             {
-                for (kernel, stride) in [(3, 1), (3, 2), (5, 1), (5, 2)] {
+                let kernels = [(3, 1), (3, 2), (5, 1), (5, 2), (1, 1), (2, 1), (3, 3), (7, 1), (7, 2)];
+                let paddings = [Padding::Same, Padding::Symmetric];
+                for ((kernel, stride), padding) in kernels.into_iter().flat_map(|k| paddings.map(|p| (k, p)))
+                {
                     for (height, width) in [(1, 1), (2, 5), (7, 4), (3, 19)] {
-                        let axis = |size| Axis::new(Padding::Same, size, kernel, stride).unwrap();
-                        let (y, x) = (axis(height), axis(width));
+                        let axis = |size| Axis::new(padding, size, kernel, stride);
+                        // An even kernel does not fit what symmetric padding makes of one pixel.
+                        let (Some(y), Some(x)) = (axis(height), axis(width)) else { continue };
                         let image = values(2 * height * width * channels, 1);
                         let weights = values(kernel * kernel * channels, 2);
                         let mut out = vec![f32::NAN; 2 * y.output * x.output * channels];
@@ -184,7 +188,7 @@ mod tests {
                             let error = (f64::from(*out) - exact).abs();
                             assert!(
                                 error <= 2e-6,
-                                "{isa}, {channels} channels, {kernel}x{kernel} / {stride}, {height}x{width}, element {i}"
+                                "{isa}, {channels} channels, {kernel}x{kernel} / {stride} {padding:?}, {height}x{width}, element {i}"
                             );
                         }
                     }

@@ -20,8 +20,12 @@ const MIDDLE_BYTES: usize = 1 << 20;
 /// Rows that one task of an operation on `rows` rows computes with `rhs`: whole tiles, shared evenly among whole rounds of
 /// tasks, so that the threads end together. No bit of the result depends on it.
 pub(crate) fn rows_per_task(rhs: &PackedRhs, rows: usize) -> usize {
-    let tile = rhs.isa().tile_rows(rhs.operands());
-    let (tiles, threads) = (rows.div_ceil(tile), rayon::current_num_threads());
+    task_rows(rhs.isa().tile_rows(rhs.operands()), rows, rayon::current_num_threads())
+}
+
+/// The same for tiles of `tile` rows on `threads` threads.
+fn task_rows(tile: usize, rows: usize, threads: usize) -> usize {
+    let tiles = rows.div_ceil(tile);
     let rounds = tiles.div_ceil(TASK_ROWS / tile * threads).max(TASKS_PER_THREAD);
     tiles.div_ceil(rounds * threads).max(1) * tile
 }
@@ -223,6 +227,28 @@ mod tests {
     /// Sizes below, at and above an edge.
     fn around(edge: usize) -> [usize; 3] {
         [edge - 1, edge, edge + 1]
+    }
+
+    #[test]
+    fn tasks_are_whole_tiles_of_equal_number_for_each_thread() {
+        for tile in [4, 6, 12, 14, 32] {
+            for threads in [1, 2, 3, 8, 64] {
+                for rows in (1..200).chain([256, 575, 576, 2304, 9216, 147_456]) {
+                    let task = task_rows(tile, rows, threads);
+                    let case = format!("{rows} rows in tiles of {tile} on {threads} threads: {task}");
+                    assert!(task > 0 && task.is_multiple_of(tile), "{case}");
+                    assert!(task <= TASK_ROWS.max(tile), "{case}");
+                    let (tiles, tasks) = (rows.div_ceil(tile), rows.div_ceil(task));
+                    assert!(tasks >= (TASKS_PER_THREAD * threads).min(tiles).div_ceil(2), "{case}");
+                    // No thread has a whole round more to do than its share.
+                    let (most, share) = (tasks.div_ceil(threads) * (task / tile), tiles.div_ceil(threads));
+                    assert!(
+                        most <= share + tasks.div_ceil(threads),
+                        "{case}: {most} tiles for a share of {share}"
+                    );
+                }
+            }
+        }
     }
 
     #[test]

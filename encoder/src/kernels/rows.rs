@@ -169,3 +169,42 @@ fn zip<S: Simd>(simd: S, row: &mut [f32], other: &[f32], f: impl Fn(S::V, S::V) 
         simd.store_partial(v, rest);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::simd::MAX_LANES;
+    use crate::testing::{available_isas, values};
+
+    /// Four vectors are summed at a time, then single ones, then part of one.
+    #[cfg_attr(not(feature = "faults"), expect(clippy::needless_update, reason = "the feature adds fields"))]
+    #[test]
+    fn a_norm_agrees_with_f64_around_every_number_of_vectors() {
+        for isa in available_isas() {
+            let edges = (1..=MAX_LANES + 1).chain((1..=9).flat_map(|n| {
+                let edge = n * MAX_LANES / 2;
+                [edge - 1, edge, edge + 1]
+            }));
+            for channels in edges.chain([8 * MAX_LANES - 1, 8 * MAX_LANES, 8 * MAX_LANES + 1]) {
+                let (x, weight) = (values(2 * channels, 1), values(channels, 2));
+                for norm in [Norm::Plain, Norm::Weighted(&weight)] {
+                    let mut out = x.clone();
+                    apply_rows(isa, &RowOps { norm, ..RowOps::default() }, channels, &mut out);
+                    for (i, out) in out.iter().enumerate() {
+                        let (row, c) = (i / channels * channels, i % channels);
+                        let squares = x[row..row + channels].iter().map(|x| f64::from(*x).powi(2));
+                        let mean = squares.sum::<f64>() / channels as f64;
+                        let weight =
+                            if let Norm::Weighted(weight) = norm { f64::from(weight[c]) } else { 1.0 };
+                        let exact = f64::from(x[i]) / (mean + 1e-6).sqrt() * weight;
+                        let error = (f64::from(*out) - exact).abs();
+                        assert!(
+                            error <= 4e-7 * exact.abs().max(0.1),
+                            "{isa}, {channels} channels, {i}: {out} for {exact}"
+                        );
+                    }
+                }
+            }
+        }
+    }
+}

@@ -142,3 +142,32 @@ pub(crate) trait Kernel {
     type Output;
     fn run<S: Simd>(self, simd: S) -> Self::Output;
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::available_isas;
+
+    struct Transposed;
+
+    impl Kernel for Transposed {
+        type Output = (usize, [[f32; MAX_LANES]; MAX_LANES]);
+
+        #[inline(always)]
+        fn run<S: Simd>(self, simd: S) -> Self::Output {
+            let row = |i: usize| std::array::from_fn::<f32, MAX_LANES, _>(|j| (i * MAX_LANES + j) as f32);
+            let columns = simd.transpose(std::array::from_fn(|i| simd.load(&row(i))));
+            (S::LANES, columns.map(|column| simd.lanes(column)))
+        }
+    }
+
+    #[test]
+    fn a_square_of_vectors_is_transposed_as_a_whole() {
+        for isa in available_isas() {
+            let (lanes, columns) = isa.run(Transposed);
+            for (i, j) in (0..lanes).flat_map(|i| (0..lanes).map(move |j| (i, j))) {
+                assert_eq!(columns[i][j], (j * MAX_LANES + i) as f32, "{isa}: row {j} of column {i}");
+            }
+        }
+    }
+}

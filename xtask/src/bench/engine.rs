@@ -3,8 +3,8 @@
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
-use std::thread::JoinHandle;
-use std::time::Instant;
+use std::sync::mpsc::{Receiver, channel};
+use std::time::{Duration, Instant};
 
 use serde::Deserialize;
 
@@ -24,6 +24,9 @@ pub(crate) struct Run {
     pub(crate) peak_bytes: Option<f64>,
 }
 
+/// How long a process that has closed its side may take to end, and its last line to arrive.
+const PATIENCE: Duration = Duration::from_secs(2);
+
 /// A process that loads the model once and runs it when it is told to; see `bench/peers/worker.py`.
 pub(crate) struct Engine {
     /// Such as `openvino f32`.
@@ -41,8 +44,8 @@ pub(crate) struct Engine {
     process: Child,
     commands: ChildStdin,
     answers: BufReader<ChildStdout>,
-    /// The last line that it wrote to standard error, known once it has ended.
-    last_words: Option<JoinHandle<String>>,
+    /// The last line that it wrote to standard error, once whoever holds that open has ended.
+    last_words: Receiver<String>,
 }
 
 impl Engine {
@@ -62,10 +65,12 @@ impl Engine {
         };
         // Read aside, so that it never waits for a reader.
         let mut errors = process.stderr.take();
-        let last_words = std::thread::spawn(move || {
+        let (tell, last_words) = channel();
+        std::thread::spawn(move || {
             let lines = errors.take().map(|errors| BufReader::new(errors).split(b'\n').map_while(Result::ok));
             let last = lines.into_iter().flatten().filter(|line| !line.is_empty()).last();
-            String::from_utf8_lossy(&last.unwrap_or_default()).trim().to_string()
+            // Nobody may want to know any more.
+            let _ = tell.send(String::from_utf8_lossy(&last.unwrap_or_default()).trim().to_string());
         });
         let mut engine = Engine {
             name: name.to_string(),
@@ -78,7 +83,7 @@ impl Engine {
             process,
             commands,
             answers: BufReader::new(answers),
-            last_words: Some(last_words),
+            last_words,
         };
         let ready: Ready = engine.answer()?;
         engine.version = ready.version;
@@ -104,15 +109,21 @@ impl Engine {
         serde_json::from_str(&line).map_err(|error| format!("{error}: {line}"))
     }
 
-    /// Ends the process, which has closed its side, and gives its last words.
+    /// Ends the process, which has closed its side, and gives its last words, or how it ended.
     fn end(&mut self) -> String {
-        let _ = self.process.kill();
-        let status = self.process.wait();
-        let words = self.last_words.take().and_then(|words| words.join().ok()).unwrap_or_default();
+        let closed = Instant::now();
+        let mut status = self.process.try_wait();
+        while matches!(status, Ok(None)) && closed.elapsed() < PATIENCE {
+            std::thread::sleep(Duration::from_millis(10));
+            status = self.process.try_wait();
+        }
+        // A process of its own that it left behind may hold standard error open.
+        let words = self.last_words.recv_timeout(PATIENCE).unwrap_or_default();
         match (words.is_empty(), status) {
-            (true, Ok(status)) => format!("it ended without a word ({status})"),
-            (true, Err(error)) => format!("it ended without a word ({error})"),
             (false, _) => words,
+            (true, Ok(Some(status))) => format!("it ended without a word ({status})"),
+            (true, Ok(None)) => "it closed its output and went on".to_string(),
+            (true, Err(error)) => format!("it ended without a word ({error})"),
         }
     }
 
@@ -134,5 +145,31 @@ impl Drop for Engine {
         // It has nothing to finish; what fails has ended already.
         let _ = self.process.kill();
         let _ = self.process.wait();
+    }
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+
+    fn why(script: &str) -> String {
+        let mut command = Command::new("sh");
+        command.args(["-c", script]);
+        Engine::start("e", "f32", false, command).err().unwrap_or_default()
+    }
+
+    #[test]
+    fn an_engine_that_cannot_start_gives_its_last_words_or_how_it_ended() {
+        assert_eq!(why("echo first >&2; echo no model >&2"), "no model");
+        assert_eq!(why("exit 3"), "it ended without a word (exit status: 3)");
+        assert!(why("kill -9 $$").contains("signal: 9"), "{}", why("kill -9 $$"));
+        assert!(why("echo '{}'").starts_with("missing field"), "{}", why("echo '{}'"));
+    }
+
+    #[test]
+    fn what_an_engine_left_behind_is_not_waited_for() {
+        let started = Instant::now();
+        assert_eq!(why("sleep 10 > /dev/null & exit 4"), "it ended without a word (exit status: 4)");
+        assert!(started.elapsed() < 3 * PATIENCE, "{:?}", started.elapsed());
     }
 }

@@ -3,15 +3,28 @@
 use std::io::BufRead;
 use std::time::Instant;
 
-use encoder::NoTaps;
+use encoder::{NoTaps, TapSink, TapTensor};
 
 use crate::candidate::{EncoderArguments, read_input};
 use crate::command::bench::Set;
 use crate::console::{Failure, Outcome, say};
 use crate::resources;
 
-/// Loads the model and answers lines of standard input until it ends.
-pub(crate) fn serve(encoder: &EncoderArguments, set: &Set) -> Outcome {
+/// Wants everything and keeps nothing.
+struct EveryTap;
+
+impl TapSink for EveryTap {
+    fn wants(&self, _: &str) -> bool {
+        true
+    }
+
+    fn record(&mut self, _: &str, _: TapTensor) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+        Ok(())
+    }
+}
+
+/// Loads the model and answers lines of standard input until it ends; with `taps`, every tap is on.
+pub(crate) fn serve(encoder: &EncoderArguments, taps: bool, set: &Set) -> Outcome {
     let pool = encoder.pool()?;
     let checkpoint = encoder.open(&set.weights)?;
     let model = pool.install(|| encoder.load(&checkpoint, Some(set.settings)))?;
@@ -24,7 +37,10 @@ pub(crate) fn serve(encoder: &EncoderArguments, set: &Set) -> Outcome {
         let answer = match line.trim().split_once(' ').unwrap_or((line.trim(), "")) {
             ("run", _) => {
                 let (started, cpu) = (Instant::now(), resources::cpu_seconds());
-                let encoded = pool.install(|| model.encode(&input.shape, &input.data, &mut NoTaps));
+                let encoded = pool.install(|| match taps {
+                    true => model.encode(&input.shape, &input.data, &mut EveryTap),
+                    false => model.encode(&input.shape, &input.data, &mut NoTaps),
+                });
                 let seconds = started.elapsed().as_secs_f64();
                 last = Some(encoded.map_err(Failure::unreadable)?);
                 let cpu_seconds = resources::cpu_seconds().zip(cpu).map_or(seconds, |(now, then)| now - then);

@@ -23,7 +23,15 @@ fn ratio(ours: &Engine, theirs: &Engine) -> f64 {
 /// Ratios first, then what each engine took, how exact it was and what memory it needed.
 pub(crate) fn text(engines: &[Engine]) -> String {
     let mut out = String::new();
+    let first = engines.first();
     for ours in engines.iter().filter(|engine| engine.ours) {
+        // The same with taps on stands beside the one without.
+        let untapped = first
+            .filter(|first| ours.name.strip_prefix(&first.name).is_some_and(|rest| rest == " with taps"));
+        if let Some(first) = untapped {
+            let _ =
+                writeln!(out, "{:>5.2} of the time of {:<22} {}", ratio(ours, first), first.name, ours.name);
+        }
         let same =
             |other: &&Engine| !other.ours && (other.precision == ours.precision || ours.precision != "bf16");
         for theirs in engines.iter().filter(same) {

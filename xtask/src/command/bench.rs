@@ -4,7 +4,7 @@ use std::process::{Command, ExitCode};
 use encoder::Settings;
 use harness::manifest::{self, Manifest};
 use harness::metrics::Metrics;
-use harness::tensor::Dtype;
+use harness::tensor::{Dtype, Tensor};
 
 use crate::bench::engine::Engine;
 use crate::bench::{profile, serve, table};
@@ -33,6 +33,7 @@ const PEERS: [(&str, &str); 8] = [
 /// Examples:
 ///   cargo xtask bench                       the encoder in the chosen precision, several rounds
 ///   cargo xtask bench --profile             where its time goes, operation by operation
+///   cargo xtask bench --taps                what looking at every layer costs
 ///   cargo xtask bench --install-peers       once: OpenVINO, ONNX Runtime and PyTorch, from PyPI
 ///   cargo xtask bench --peers               all precisions and all peers, in turn, ratios first
 ///   cargo xtask bench --peers --engines openvino --isa avx2
@@ -50,6 +51,9 @@ pub(crate) struct Bench {
     /// Time, GFLOP/s and bytes of each operation of the encoder.
     #[arg(long, conflicts_with = "peers")]
     profile: bool,
+    /// Run the encoder a second time in each round with every tap on; what they show is written nowhere.
+    #[arg(long, conflicts_with_all = ["peers", "profile", "install_peers"])]
+    taps: bool,
     /// Only peers whose name begins with one of these: openvino, onnxruntime, torch-compile, torch-eager,
     /// torch-autocast.
     #[arg(long, value_name = "NAME", value_delimiter = ',', requires = "peers")]
@@ -78,7 +82,7 @@ impl Bench {
         let root = self.reference.clone().unwrap_or_else(|| paths::fixtures().join("large").join("300m"));
         let set = Set::open(root)?;
         if self.serve {
-            return serve::serve(&self.encoder, &set);
+            return serve::serve(&self.encoder, self.taps, &set);
         }
         if self.profile {
             return self.print_profile(&set);
@@ -122,17 +126,30 @@ impl Bench {
     /// Starts the encoder, and the peers if they are wanted; a peer that cannot run says why and is left out.
     fn start(&self, set: &Set) -> Result<Vec<Engine>, Failure> {
         let mut engines = Vec::new();
-        let chosen = (self.encoder.precision().name(), self.encoder.strict_fma());
-        let ours = match self.peers {
-            true => vec![("f32", false), ("f32", true), ("bf16x3", false), ("bf16", false)],
-            false => vec![chosen],
+        let chosen = (self.encoder.precision().name(), self.encoder.strict_fma(), false);
+        let ours = match (self.peers, self.taps) {
+            (true, _) => {
+                vec![
+                    ("f32", false, false),
+                    ("f32", true, false),
+                    ("bf16x3", false, false),
+                    ("bf16", false, false),
+                ]
+            }
+            (false, true) => vec![chosen, (chosen.0, chosen.1, true)],
+            (false, false) => vec![chosen],
         };
-        for (precision, strict_fma) in ours {
-            let name = format!("encoder {precision}{}", if strict_fma { " strict-fma" } else { "" });
-            let engine = Engine::start(&name, precision, true, self.ourselves(precision, strict_fma, set)?);
+        for (precision, strict_fma, taps) in ours {
+            let strict = if strict_fma { " strict-fma" } else { "" };
+            let name = format!("encoder {precision}{strict}{}", if taps { " with taps" } else { "" });
+            let command = self.ourselves(precision, strict_fma, taps, set)?;
+            let engine = Engine::start(&name, precision, true, command);
             let engine = engine.map_err(|why| Failure::unusable(format!("{name} did not start: {why}")))?;
             // Where plain f32 is fused multiply-adds already, there is nothing strict to compare.
-            if strict_fma && engines.last().is_some_and(|last: &Engine| last.version == engine.version) {
+            if strict_fma
+                && !taps
+                && engines.last().is_some_and(|last: &Engine| last.version == engine.version)
+            {
                 continue;
             }
             engines.push(engine);
@@ -165,13 +182,22 @@ impl Bench {
         Ok(engines)
     }
 
-    fn ourselves(&self, precision: &str, strict_fma: bool, set: &Set) -> Result<Command, Failure> {
+    fn ourselves(
+        &self,
+        precision: &str,
+        strict_fma: bool,
+        taps: bool,
+        set: &Set,
+    ) -> Result<Command, Failure> {
         let program = std::env::current_exe().map_err(|error| Failure::unusable(error.to_string()))?;
         let mut command = Command::new(program);
         command.args(["bench", "--serve", "--precision", precision]).arg("--reference").arg(&set.root);
         command.args(self.encoder.apart_from_precision());
         if strict_fma {
             command.arg("--strict-fma");
+        }
+        if taps {
+            command.arg("--taps");
         }
         Ok(command)
     }
@@ -213,10 +239,12 @@ pub(crate) struct Set {
 impl Set {
     fn open(root: PathBuf) -> Result<Set, Failure> {
         let (weights, input) = (root.join("model.safetensors"), root.join("input.png"));
-        let path = root.join(manifest::FILE_NAME);
-        if let Some(missing) = [&path, &weights, &input].into_iter().find(|file| !file.is_file()) {
-            let message =
-                format!("{}: no such file; expected a set with weights and input", missing.display());
+        let (path, exact) = (root.join(manifest::FILE_NAME), root.join(OUTPUT));
+        if let Some(missing) = [&path, &weights, &input, &exact].into_iter().find(|file| !file.is_file()) {
+            let message = format!(
+                "{}: no such file; expected a set with weights, input and exact output",
+                missing.display()
+            );
             return Err(Failure::usage(
                 message,
                 "cargo xtask fixtures --preset 300m makes the full-size one",
@@ -243,26 +271,32 @@ fn environment() -> Environment {
     Environment { folder: folder.join(".venv"), requirements: folder.join("peers").join("requirements.txt") }
 }
 
-/// Holds each engine's output against f64.
+/// Holds each engine's output against f64. A peer that gives none has been timed all the same.
 fn measure_errors(engines: &mut [Engine], exact: &Path) -> Result<(), Failure> {
     let exact = harness::npy::read(exact, None).map_err(Failure::unreadable)?;
     for engine in engines {
-        let file = std::env::temp_dir().join(format!("encoder-bench-{}.npy", std::process::id()));
-        let saved = engine.save(&file);
-        saved.map_err(|why| Failure::unusable(format!("{} gave no output: {why}", engine.name)))?;
-        let output = harness::npy::read(&file, None).map_err(Failure::unreadable);
-        // It lies in the system's folder for what may be lost.
-        let _ = std::fs::remove_file(&file);
-        let output = output?;
-        if output.shape() != exact.shape() {
-            let found =
-                format!("{} gave {:?}, the reference is {:?}", engine.name, output.shape(), exact.shape());
-            return Err(
-                Failure::unusable(found).help("is the set complete? cargo xtask fixtures makes it anew")
-            );
+        match error_of(engine, &exact) {
+            Ok(error) => engine.rel_l2 = error,
+            Err(why) if engine.ours => {
+                return Err(Failure::unusable(format!("{}: no output to compare: {why}", engine.name))
+                    .help("is the set complete? cargo xtask fixtures makes it anew"));
+            }
+            Err(why) => say(&format!("error unknown: {}: {why}", engine.name)),
         }
-        let metrics = Metrics::of(output.values(), exact.values(), (Dtype::F32, Dtype::F32));
-        engine.rel_l2 = metrics.rel_l2;
     }
     Ok(())
+}
+
+/// The relative L2 error of an engine's last output; `Err` says why it is not known, for people.
+fn error_of(engine: &mut Engine, exact: &Tensor) -> Result<Option<f64>, String> {
+    let file = std::env::temp_dir().join(format!("encoder-bench-{}.npy", std::process::id()));
+    engine.save(&file)?;
+    let output = harness::npy::read(&file, None).map_err(|error| error.to_string());
+    // It lies in the system's folder for what may be lost.
+    let _ = std::fs::remove_file(&file);
+    let output = output?;
+    if output.shape() != exact.shape() {
+        return Err(format!("it gave {:?}, the reference is {:?}", output.shape(), exact.shape()));
+    }
+    Ok(Metrics::of(output.values(), exact.values(), (Dtype::F32, Dtype::F32)).rel_l2)
 }
