@@ -39,8 +39,6 @@ pub(crate) struct PairTile<'a> {
 /// Products that are summed in one chain before the sum joins those of the others: rounding errors grow with the square
 /// root of a chain's length.
 pub(super) const CHAIN: usize = 64;
-/// Products in a turn of the loop over a chain: two short loops, of which the CPU foresees the ends.
-const TURN: usize = 8;
 
 /// The micro-kernel on f32 for a tile of `MR` rows and `NV` vectors of columns.
 pub(crate) struct TileKernel<'a, const MR: usize, const NV: usize>(pub(crate) Tile<'a>);
@@ -57,13 +55,19 @@ impl<const MR: usize, const NV: usize> Kernel for TileKernel<'_, MR, NV> {
 #[inline(always)]
 fn multiply<S: Simd, const MR: usize, const NV: usize>(simd: S, mut tile: Tile<'_>) {
     let (a, nr) = (tile.a.as_chunks::<MR>().0, NV * S::LANES);
+    // They are needed when the first chain ends; other tiles have driven them out of the first-level cache.
+    for row in tile.out.data.chunks(tile.out.stride).take(tile.out.rows) {
+        simd.prefetch(&row[..1]);
+        simd.prefetch(&row[tile.out.columns - 1..]);
+    }
     let mut b = &tile.b[..a.len() * nr];
     let (chains, rest) = a.as_chunks::<CHAIN>();
     for a in chains {
         let (now, later) = b.split_at(CHAIN * nr);
         let mut sums = [[simd.splat(0.0); NV]; MR];
-        for turn in 0..CHAIN / TURN {
-            for d in turn * TURN..(turn + 1) * TURN {
+        // Two short loops: the CPU foresees their ends.
+        for turn in 0..CHAIN / S::TURN {
+            for d in turn * S::TURN..(turn + 1) * S::TURN {
                 add_product(simd, &a[d], &now[d * nr..(d + 1) * nr], &mut sums);
             }
         }

@@ -40,6 +40,8 @@ impl Simd for Avx2 {
     // 6 x 2 accumulators, 2 registers of B, 1 of A: 15 of 16.
     const MR: usize = 6;
     const NR: usize = 2 * 8;
+    // With eight the compiler keeps two of the sums in memory.
+    const TURN: usize = 2;
     type V = __m256;
 
     #[inline(always)]
@@ -126,6 +128,12 @@ impl Simd for Avx2 {
             }
             v
         })
+    }
+
+    #[inline(always)]
+    fn prefetch(self, x: &[f32]) {
+        // SAFETY: a hint, which reads nothing.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(x.as_ptr().cast()) }
     }
 
     #[inline(always)]

@@ -27,6 +27,8 @@ pub(crate) trait Simd: Copy + Send + Sync + 'static {
     const MR: usize;
     /// Columns of the GEMM register tile, a multiple of `LANES`.
     const NR: usize;
+    /// Products in a turn of the f32 micro-kernel's loop, a divisor of [`crate::kernels::tile::CHAIN`].
+    const TURN: usize;
     /// One register.
     type V: Copy;
 
@@ -48,6 +50,9 @@ pub(crate) trait Simd: Copy + Send + Sync + 'static {
     fn pow2(self, n: Self::V) -> Self::V;
     /// Rows to columns of a square of `LANES` vectors, the first ones of `rows`; what is behind them is of no meaning.
     fn transpose(self, rows: [Self::V; MAX_LANES]) -> [Self::V; MAX_LANES];
+    /// Brings the line of the first element into the first-level cache, where the instruction set can.
+    #[inline(always)]
+    fn prefetch(self, _: &[f32]) {}
     /// Runs a kernel in a function of its own: the registers of a micro-kernel should not be shared out among what is
     /// around it.
     fn run_apart<K: Kernel>(self, kernel: K) -> K::Output;

@@ -21,6 +21,7 @@ impl Simd for Portable {
     // 6 x 1 vectors of 8: 12 of the 16 SSE registers, 12 of the 32 of NEON.
     const MR: usize = 6;
     const NR: usize = LANES;
+    const TURN: usize = 8;
     type V = [f32; LANES];
 
     #[inline(always)]
