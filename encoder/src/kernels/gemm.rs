@@ -5,7 +5,7 @@ use rayon::prelude::*;
 use super::lhs::{Lhs, LhsPanels, Matrix};
 use super::packing::{Block, PackedRhs, pairs};
 use super::rows::RowOps;
-use super::tile::{PairTile, Tile, TileOut};
+use super::tile::{PairTile, TileOut, Tiles};
 use crate::precision::Operands;
 use crate::simd::{Kernel, PairUnit, Simd};
 
@@ -134,25 +134,19 @@ pub(crate) fn gemm_block<S: Simd, L: Lhs>(
     }
 }
 
-/// Multiplies a left panel with a right panel. A trait and no closure: closures are not inlined reliably, and what is not
+/// Multiplies left panels with a right panel. A trait and no closure: closures are not inlined reliably, and what is not
 /// inlined is compiled without the instruction set.
 trait MicroKernel {
-    /// Rows of a left panel.
-    fn mr(&self) -> usize;
-    fn multiply(&self, a: &[u32], b: &[u32], out: TileOut<'_>);
+    /// The panels are those of all rows of `out`, one below the other.
+    fn multiply(&self, left: std::slice::ChunksExact<'_, u32>, b: &[u32], out: TileOut<'_>);
 }
 
 struct OfF32<S>(S);
 
 impl<S: Simd> MicroKernel for OfF32<S> {
     #[inline(always)]
-    fn mr(&self) -> usize {
-        S::MR
-    }
-
-    #[inline(always)]
-    fn multiply(&self, a: &[u32], b: &[u32], out: TileOut<'_>) {
-        self.0.tile(Tile { a: bytemuck::cast_slice(a), b: bytemuck::cast_slice(b), out });
+    fn multiply(&self, left: std::slice::ChunksExact<'_, u32>, b: &[u32], out: TileOut<'_>) {
+        self.0.tiles(Tiles { left, b: bytemuck::cast_slice(b), out });
     }
 }
 
@@ -165,13 +159,11 @@ struct OfPairs<U> {
 
 impl<U: PairUnit> MicroKernel for OfPairs<U> {
     #[inline(always)]
-    fn mr(&self) -> usize {
-        self.mr
-    }
-
-    #[inline(always)]
-    fn multiply(&self, a: &[u32], b: &[u32], out: TileOut<'_>) {
-        self.unit.tile(PairTile { a, b, pairs: self.pairs, products: self.products, out });
+    fn multiply(&self, left: std::slice::ChunksExact<'_, u32>, b: &[u32], mut out: TileOut<'_>) {
+        for (tile, a) in left.enumerate() {
+            let out = out.tile(tile, self.mr);
+            self.unit.tile(PairTile { a, b, pairs: self.pairs, products: self.products, out });
+        }
     }
 }
 
@@ -184,20 +176,12 @@ fn macro_kernel<M: MicroKernel>(
     block: Block,
     out: &mut [f32],
 ) {
-    let (columns, mr) = (rhs.columns(), kernel.mr());
-    let rows = out.len() / columns;
+    let stride = rhs.columns();
+    let rows = out.len() / stride;
     for right in rhs.panels_of(block) {
-        for (tile, left) in left.clone().enumerate() {
-            let row = tile * mr;
-            let out = TileOut {
-                data: &mut out[row * columns + right.column..],
-                stride: columns,
-                rows: mr.min(rows - row),
-                columns: right.columns,
-                accumulate: block.start > 0,
-            };
-            kernel.multiply(left, right.words, out);
-        }
+        let (data, columns) = (&mut out[right.column..], right.columns);
+        let out = TileOut { data, stride, rows, columns, accumulate: block.start > 0 };
+        kernel.multiply(left.clone(), right.words, out);
     }
 }
 

@@ -2,22 +2,31 @@
 
 use crate::simd::{Kernel, Simd};
 
-/// Where a tile's results go.
+/// Where the results of a tile go, or of several, one below the other.
 pub(crate) struct TileOut<'a> {
-    /// Rows of the output, each `stride` apart, from the tile's first element on.
+    /// Rows of the output, each `stride` apart, from the first element on.
     pub(crate) data: &'a mut [f32],
     pub(crate) stride: usize,
-    /// Rows and columns of the tile that exist in the output, at most `MR` and `NR`.
+    /// Rows and columns that exist in the output; of one tile at most `MR` and `NR`.
     pub(crate) rows: usize,
     pub(crate) columns: usize,
     /// Add to the output instead of overwriting it.
     pub(crate) accumulate: bool,
 }
 
-/// One tile of work on f32: `out (+)= a * b` over `depth` products.
-pub(crate) struct Tile<'a> {
-    /// `[depth, MR]`: a panel of the left side, rows past the matrix zero.
-    pub(crate) a: &'a [f32],
+impl TileOut<'_> {
+    /// That of tile `index` of `mr` rows.
+    #[inline(always)]
+    pub(crate) fn tile(&mut self, index: usize, mr: usize) -> TileOut<'_> {
+        let row = index * mr;
+        TileOut { data: &mut self.data[row * self.stride..], rows: mr.min(self.rows - row), ..*self }
+    }
+}
+
+/// Tiles of work on f32, one below the other: `out (+)= left * b` over `depth` products.
+pub(crate) struct Tiles<'a> {
+    /// Panels of the left side, `[depth, MR]` of f32, rows past the matrix zero.
+    pub(crate) left: std::slice::ChunksExact<'a, u32>,
     /// `[depth, NR]`: a panel of the right side, columns past the matrix zero.
     pub(crate) b: &'a [f32],
     pub(crate) out: TileOut<'a>,
@@ -40,27 +49,36 @@ pub(crate) struct PairTile<'a> {
 /// root of a chain's length.
 pub(super) const CHAIN: usize = 64;
 
-/// The micro-kernel on f32 for a tile of `MR` rows and `NV` vectors of columns.
-pub(crate) struct TileKernel<'a, const MR: usize, const NV: usize>(pub(crate) Tile<'a>);
+/// The micro-kernel on f32 for tiles of `MR` rows and `NV` vectors of columns.
+pub(crate) struct TileKernel<'a, const MR: usize, const NV: usize>(pub(crate) Tiles<'a>);
 
 impl<const MR: usize, const NV: usize> Kernel for TileKernel<'_, MR, NV> {
     type Output = ();
 
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
-        multiply::<S, MR, NV>(simd, self.0);
+        let Tiles { left, b, mut out } = self.0;
+        for (index, a) in left.enumerate() {
+            let (a, _) = bytemuck::cast_slice(a).as_chunks();
+            multiply::<S, MR, NV>(simd, a, b, out.tile(index, MR));
+        }
     }
 }
 
 #[inline(always)]
-fn multiply<S: Simd, const MR: usize, const NV: usize>(simd: S, mut tile: Tile<'_>) {
-    let (a, nr) = (tile.a.as_chunks::<MR>().0, NV * S::LANES);
+fn multiply<S: Simd, const MR: usize, const NV: usize>(
+    simd: S,
+    a: &[[f32; MR]],
+    b: &[f32],
+    mut out: TileOut<'_>,
+) {
+    let nr = NV * S::LANES;
     // They are needed when the first chain ends; other tiles have driven them out of the first-level cache.
-    for row in tile.out.data.chunks(tile.out.stride).take(tile.out.rows) {
+    for row in out.data.chunks(out.stride).take(out.rows) {
         simd.prefetch(&row[..1]);
-        simd.prefetch(&row[tile.out.columns - 1..]);
+        simd.prefetch(&row[out.columns - 1..]);
     }
-    let mut b = &tile.b[..a.len() * nr];
+    let mut b = &b[..a.len() * nr];
     let (chains, rest) = a.as_chunks::<CHAIN>();
     for a in chains {
         let (now, later) = b.split_at(CHAIN * nr);
@@ -71,8 +89,8 @@ fn multiply<S: Simd, const MR: usize, const NV: usize>(simd: S, mut tile: Tile<'
                 add_product(simd, &a[d], &now[d * nr..(d + 1) * nr], &mut sums);
             }
         }
-        store(simd, &sums, &mut tile.out);
-        tile.out.accumulate = true;
+        store(simd, &sums, &mut out);
+        out.accumulate = true;
         b = later;
     }
     if !rest.is_empty() {
@@ -80,7 +98,7 @@ fn multiply<S: Simd, const MR: usize, const NV: usize>(simd: S, mut tile: Tile<'
         for d in 0..rest.len() {
             add_product(simd, &rest[d], &b[d * nr..(d + 1) * nr], &mut sums);
         }
-        store(simd, &sums, &mut tile.out);
+        store(simd, &sums, &mut out);
     }
 }
 

@@ -3,7 +3,7 @@
 use std::arch::x86_64::*;
 
 use super::{Kernel, MAX_LANES, PairShape, Simd, Vectors};
-use crate::kernels::tile::{Tile, TileKernel};
+use crate::kernels::tile::{TileKernel, Tiles};
 
 /// Proof that the CPU has AVX2 and FMA; only [`Avx2::new`] makes one.
 #[derive(Clone, Copy)]
@@ -147,8 +147,8 @@ impl Simd for Avx2 {
     }
 
     #[inline(always)]
-    fn tile(self, tile: Tile<'_>) {
-        self.run_apart(TileKernel::<6, 2>(tile));
+    fn tiles(self, tiles: Tiles<'_>) {
+        self.run_apart(TileKernel::<6, 2>(tiles));
     }
 
     type P = __m256i;

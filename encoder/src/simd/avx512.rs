@@ -4,7 +4,7 @@ use std::arch::x86_64::*;
 use std::marker::PhantomData;
 
 use super::{Kernel, MAX_LANES, PairShape, PairUnit, Simd, Vectors};
-use crate::kernels::tile::{Tile, TileKernel};
+use crate::kernels::tile::{TileKernel, Tiles};
 
 /// Proof that the CPU has AVX-512F and what `X` stands for; only [`Avx512::new`] makes one.
 pub(crate) struct Avx512<X>(PhantomData<X>);
@@ -279,8 +279,8 @@ impl<X: Extension> Simd for Avx512<X> {
     }
 
     #[inline(always)]
-    fn tile(self, tile: Tile<'_>) {
-        self.run_apart(TileKernel::<12, 2>(tile));
+    fn tiles(self, tiles: Tiles<'_>) {
+        self.run_apart(TileKernel::<12, 2>(tiles));
     }
 
     type P = __m512i;

@@ -15,7 +15,7 @@ mod portable;
 
 pub use isa::Isa;
 
-use crate::kernels::tile::{PairKernel, PairTile, Tile};
+use crate::kernels::tile::{PairKernel, PairTile, Tiles};
 
 /// Arithmetic on vectors of `LANES` single-precision numbers.
 ///
@@ -57,7 +57,7 @@ pub(crate) trait Simd: Copy + Send + Sync + 'static {
     /// around it.
     fn run_apart<K: Kernel>(self, kernel: K) -> K::Output;
     /// The GEMM micro-kernel on f32, see [`crate::kernels::tile`].
-    fn tile(self, tile: Tile<'_>);
+    fn tiles(self, tiles: Tiles<'_>);
 
     /// One register of `LANES` pairs of bf16.
     type P: Copy;

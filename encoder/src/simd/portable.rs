@@ -1,7 +1,7 @@
 //! Plain Rust that the compiler vectorises for the target's baseline.
 
 use super::{Kernel, MAX_LANES, PairShape, Simd, Vectors};
-use crate::kernels::tile::{Tile, TileKernel};
+use crate::kernels::tile::{TileKernel, Tiles};
 
 /// Needs nothing of the CPU.
 #[derive(Clone, Copy)]
@@ -100,8 +100,8 @@ impl Simd for Portable {
     }
 
     #[inline(always)]
-    fn tile(self, tile: Tile<'_>) {
-        self.run_apart(TileKernel::<6, 1>(tile));
+    fn tiles(self, tiles: Tiles<'_>) {
+        self.run_apart(TileKernel::<6, 1>(tiles));
     }
 
     type P = [u32; LANES];
