@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use crate::figures::{Figures, Metric};
 use crate::subject::{DaysUntil, Subject, SubjectError, duplicate};
-use crate::tolerances::Figures;
 
 /// The version of the schema that this program reads and writes.
 pub const SCHEMA_VERSION: u32 = 2;
@@ -92,7 +92,7 @@ pub struct Baseline {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Change {
     /// The metric.
-    pub metric: &'static str,
+    pub metric: Metric,
     /// The baseline.
     pub old: f64,
     /// This run's.
@@ -116,14 +116,13 @@ impl LayerErrors {
     /// Holds a run's errors against the baseline, under the run's conditions or, where those were not measured, against
     /// the range of all that were.
     pub fn trend(&self, new: Figures, conditions: &str) -> Trend {
-        type Of = fn(Figures) -> f64;
-        let metrics: [(_, Of, _); 2] = [
-            ("rel_l2", |figures| figures.rel_l2, REL_L2_ALLOWED),
-            ("rel_linf", |figures| figures.rel_linf, REL_LINF_ALLOWED),
-        ];
         // With each change by which factor it is worse than the largest known error, and better than the smallest.
-        let changes = metrics.map(|(metric, of, (least, most))| {
-            let known = |error: &KnownError| of(error.figures()).max(ROUNDING);
+        let changes = Metric::ALL.map(|metric| {
+            let (least, most) = match metric {
+                Metric::RelL2 => REL_L2_ALLOWED,
+                Metric::RelLinf => REL_LINF_ALLOWED,
+            };
+            let known = |error: &KnownError| error.figures().of(metric).max(ROUNDING);
             let (largest, smallest, allowed) = match self.errors.get(conditions) {
                 Some(error) => (known(error), known(error), MEASURED_ALLOWED),
                 None => {
@@ -132,7 +131,7 @@ impl LayerErrors {
                     (largest, smallest, (largest / smallest).powi(2).clamp(least, most))
                 }
             };
-            let new = of(new);
+            let new = new.of(metric);
             let worse = if new.is_nan() { f64::INFINITY } else { new / largest };
             let better = smallest / new.max(ROUNDING);
             (Change { metric, old: largest, new, allowed }, worse, better)
@@ -332,12 +331,12 @@ mod tests {
             Trend::Worse(change) => change.metric,
             other => panic!("expected worse, found {other:?}"),
         };
-        assert_eq!(metric(figures(1.06e-6, 4e-6), "one"), "rel_l2");
-        assert_eq!(metric(figures(1e-6, 4.3e-6), "one"), "rel_linf");
+        assert_eq!(metric(figures(1.06e-6, 4e-6), "one"), Metric::RelL2);
+        assert_eq!(metric(figures(1e-6, 4.3e-6), "one"), Metric::RelLinf);
         // Three times worse in one metric, while the other is much better.
-        assert_eq!(metric(figures(3e-6, 1e-6), "one"), "rel_l2");
-        assert_eq!(metric(figures(1e-7, 12e-6), "one"), "rel_linf");
-        assert_eq!(metric(figures(6e-6, 8e-6), "two"), "rel_l2");
+        assert_eq!(metric(figures(3e-6, 1e-6), "one"), Metric::RelL2);
+        assert_eq!(metric(figures(1e-7, 12e-6), "one"), Metric::RelLinf);
+        assert_eq!(metric(figures(6e-6, 8e-6), "two"), Metric::RelL2);
     }
 
     #[test]
@@ -355,7 +354,7 @@ mod tests {
         let Trend::Worse(change) = near.trend(figures(2e-6, 2.4e-6), "other") else {
             panic!("expected worse")
         };
-        assert_eq!((change.metric, change.allowed), ("rel_l2", REL_L2_ALLOWED.0));
+        assert_eq!((change.metric, change.allowed), (Metric::RelL2, REL_L2_ALLOWED.0));
     }
 
     #[test]
@@ -373,7 +372,7 @@ mod tests {
         let Trend::Better(change) = known.trend(figures(9e-7, 1e-6), "one") else {
             panic!("expected better")
         };
-        assert_eq!((change.metric, change.old, change.new), ("rel_l2", 1e-6, 9e-7));
+        assert_eq!((change.metric, change.old, change.new), (Metric::RelL2, 1e-6, 9e-7));
         let exact = layer("a", &[("one", 0.0, 0.0)]);
         assert_eq!(exact.trend(figures(0.0, 0.0), "one"), Trend::Same);
     }

@@ -9,6 +9,7 @@ pub mod atomic;
 pub mod baseline;
 pub mod comparison;
 pub mod exit_code;
+pub mod figures;
 pub mod folder;
 pub mod gap;
 pub mod layout;

@@ -6,6 +6,7 @@ use rayon::prelude::*;
 
 use crate::baseline::{Baseline, Trend};
 use crate::comparison::{Compared, Comparison, Layer, Origin, Outcome, Worst};
+use crate::figures::Figures;
 use crate::folder::DumpFolder;
 use crate::layout::{ShapeMismatch, align, candidate_index};
 use crate::mapping::{Ignore, Mapping, Profile, Side};
@@ -15,7 +16,7 @@ use crate::pairing::{Ignored, Pair, Pairing, Unmapped, pair};
 use crate::reference::Reference;
 use crate::tensor::{Tensor, unravel};
 use crate::tolerance::{Derived, Tolerance};
-use crate::tolerances::{Figures, Tolerances};
+use crate::tolerances::Tolerances;
 use crate::verdict::judge;
 use crate::waiver::Waiver;
 

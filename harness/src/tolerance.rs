@@ -1,7 +1,7 @@
 //! How far a layer may be from its reference.
 
-use crate::tolerances::Figures;
-use crate::waiver::{Waiver, Waivers};
+use crate::figures::{Figures, Metric};
+use crate::waiver::Waivers;
 
 /// Limits that a layer must keep; one that is `None` is not asked for.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -137,12 +137,11 @@ impl Tolerance {
     /// multiple of the floor, else the profile's.
     pub fn resolve(&self, floor: Option<&NoiseFloor>) -> Resolved {
         let factors = self.times_floor.unwrap_or_default();
-        type Of = fn(&Figures) -> f64;
-        let figure = |of: Of, rule: Option<f64>, factor: Option<f64>, profile: Option<f64>| {
-            let floor = floor.map(|floor| of(&floor.figures()).max(STORAGE_FLOOR));
+        let figure = |metric: Metric, rule: Option<f64>, factor: Option<f64>, profile: Option<f64>| {
+            let floor = floor.map(|floor| floor.figures().of(metric).max(STORAGE_FLOOR));
             match (rule, &self.derived, factor.zip(floor)) {
                 (None, Some(derived), _) => {
-                    let (tolerance, floor) = (of(&derived.tolerance), of(&derived.floor));
+                    let (tolerance, floor) = (derived.tolerance.of(metric), derived.floor.of(metric));
                     (Some(tolerance), Basis::Derived { floor, factor: tolerance / floor })
                 }
                 (None, None, Some((factor, floor))) => {
@@ -152,17 +151,17 @@ impl Tolerance {
             }
         };
         let (rule, profile) = (&self.rule, &self.profile);
-        let (rel_l2, rel_l2_basis) = figure(|f| f.rel_l2, rule.rel_l2, factors.rel_l2, profile.rel_l2);
+        let (rel_l2, rel_l2_basis) = figure(Metric::RelL2, rule.rel_l2, factors.rel_l2, profile.rel_l2);
         let (rel_linf, rel_linf_basis) =
-            figure(|f| f.rel_linf, rule.rel_linf, factors.rel_linf, profile.rel_linf);
+            figure(Metric::RelLinf, rule.rel_linf, factors.rel_linf, profile.rel_linf);
         let limits = Limits { rel_l2, rel_linf, ..self.profile.overridden_by(rule) };
-        let waived = |basis: Basis, of: fn(&Waivers) -> &Option<Waiver>| match (basis, &self.derived) {
-            (Basis::Derived { .. }, Some(derived)) => of(&derived.waivers).clone(),
+        let waived = |basis: Basis, metric: Metric| match (basis, &self.derived) {
+            (Basis::Derived { .. }, Some(derived)) => derived.waivers.of(metric).cloned(),
             _ => None,
         };
         let waivers = Waivers {
-            rel_l2: waived(rel_l2_basis, |waivers| &waivers.rel_l2),
-            rel_linf: waived(rel_linf_basis, |waivers| &waivers.rel_linf),
+            rel_l2: waived(rel_l2_basis, Metric::RelL2),
+            rel_linf: waived(rel_linf_basis, Metric::RelLinf),
         };
         Resolved { limits, rel_l2: rel_l2_basis, rel_linf: rel_linf_basis, waivers }
     }

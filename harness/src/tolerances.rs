@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use crate::figures::{Figures, Metric};
 use crate::subject::{DaysUntil, Subject, SubjectError, duplicate};
 use crate::waiver::{self, Waiver, WaiverError, Waivers};
 
@@ -41,44 +42,28 @@ pub enum TolerancesError {
     #[error("{}: {what}: expected {expected}, found {found}", path.display())]
     Unsound { path: PathBuf, what: String, expected: &'static str, found: String },
     #[error("{}: `{layer}`: {metric} {tolerance:e} is not k ({k}) times its floor of {floor:e}, and has no waiver", path.display())]
-    NotDerived { path: PathBuf, layer: String, metric: &'static str, tolerance: f64, k: f64, floor: f64 },
+    NotDerived { path: PathBuf, layer: String, metric: Metric, tolerance: f64, k: f64, floor: f64 },
     #[error(
         "{}: `{layer}`: {metric} {tolerance:e} is {} its floor of {floor:e}; it needs a smaller k, or a waiver with a reason \
          and an expiry date",
         path.display(),
         if tolerance < floor { "under".to_string() } else { format!("more than {MAX_FACTOR} times") }
     )]
-    OutOfBounds { path: PathBuf, layer: String, metric: &'static str, tolerance: f64, floor: f64 },
+    OutOfBounds { path: PathBuf, layer: String, metric: Metric, tolerance: f64, floor: f64 },
     #[error(
         "{}: `{layer}`: {metric} {tolerance:e} is more than {} times its noise floor of {floor:e}, which no waiver allows",
         path.display(),
         waiver::MAX_FACTOR
     )]
-    BeyondWaiving { path: PathBuf, layer: String, metric: &'static str, tolerance: f64, floor: f64 },
+    BeyondWaiving { path: PathBuf, layer: String, metric: Metric, tolerance: f64, floor: f64 },
+    #[error(
+        "{}: `{layer}`: the waiver of {metric} waives nothing: {tolerance:e} is k times its floor and within bounds; remove \
+         it, or change the tolerance",
+        path.display()
+    )]
+    Idle { path: PathBuf, layer: String, metric: Metric, tolerance: f64 },
     #[error("{}: `{layer}`: the waiver of {metric}: {source}", path.display())]
-    Waiver { path: PathBuf, layer: String, metric: &'static str, source: WaiverError },
-}
-
-/// A figure for each metric that layers are judged by.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Figures {
-    /// ‖d‖ / ‖b‖.
-    pub rel_l2: f64,
-    /// max |d| / max |b|.
-    pub rel_linf: f64,
-}
-
-impl Figures {
-    /// The smaller of each.
-    pub fn min(self, other: Figures) -> Figures {
-        Figures { rel_l2: self.rel_l2.min(other.rel_l2), rel_linf: self.rel_linf.min(other.rel_linf) }
-    }
-
-    /// The larger of each.
-    pub fn max(self, other: Figures) -> Figures {
-        Figures { rel_l2: self.rel_l2.max(other.rel_l2), rel_linf: self.rel_linf.max(other.rel_linf) }
-    }
+    Waiver { path: PathBuf, layer: String, metric: Metric, source: WaiverError },
 }
 
 /// The tolerance of one layer.
@@ -137,6 +122,19 @@ pub struct Tolerances {
     pub k: Figures,
     /// In the order of execution.
     pub layers: Vec<LayerTolerance>,
+}
+
+/// A waiver of older tolerances.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CarriedWaiver {
+    /// The candidate's name of the layer.
+    pub layer: String,
+    /// What it waives.
+    pub metric: Metric,
+    /// The waiver.
+    pub waiver: Waiver,
+    /// Why it was not kept.
+    pub dropped: Option<String>,
 }
 
 impl Tolerances {
@@ -239,6 +237,33 @@ impl Tolerances {
             .map_err(|source| TolerancesError::Io { path: path.to_path_buf(), source })
     }
 
+    /// Carries waivers over from older tolerances, with the tolerances that they are of; what became of each.
+    pub fn keep_waivers(&mut self, old: &Tolerances, days_until: &DaysUntil<'_>) -> Vec<CarriedWaiver> {
+        let mut carried = Vec::new();
+        for (old, metric) in old.layers.iter().flat_map(|layer| Metric::ALL.map(|metric| (layer, metric))) {
+            let Some(waiver) = old.waivers.of(metric) else { continue };
+            let same =
+                |layer: &&mut LayerTolerance| layer.name == old.name && layer.reference == old.reference;
+            let limit = old.tolerance.of(metric);
+            let dropped = match self.layers.iter_mut().find(same) {
+                None => Some("there is no such layer any more".to_string()),
+                Some(new) if new.tolerance.of(metric) >= limit => {
+                    Some("the derived tolerance is no smaller".to_string())
+                }
+                Some(new) => match waiver.check(days_until) {
+                    Err(error) => Some(error.without_reason()),
+                    Ok(()) => {
+                        *new.tolerance.of_mut(metric) = limit;
+                        *new.waivers.of_mut(metric) = Some(waiver.clone());
+                        None
+                    }
+                },
+            };
+            carried.push(CarriedWaiver { layer: old.name.clone(), metric, waiver: waiver.clone(), dropped });
+        }
+        carried
+    }
+
     /// The tolerance of a pair.
     pub fn layer(&self, name: &str, reference: &str) -> Option<&LayerTolerance> {
         self.layers.iter().find(|layer| layer.name == name && layer.reference == reference)
@@ -247,26 +272,26 @@ impl Tolerances {
 
 impl LayerTolerance {
     fn check(&self, path: &Path, k: Figures, days_until: &DaysUntil<'_>) -> Result<(), TolerancesError> {
-        type Of = fn(&Figures) -> f64;
-        let metrics: [(_, Of, _); 2] = [
-            ("rel_l2", |figures| figures.rel_l2, &self.waivers.rel_l2),
-            ("rel_linf", |figures| figures.rel_linf, &self.waivers.rel_linf),
-        ];
         // The spread raises the least that a tolerance may be, not the most.
         let bare = LayerTolerance { spread: Figures { rel_l2: 0.0, rel_linf: 0.0 }, ..self.clone() };
-        for (metric, of, waiver) in metrics {
+        for metric in Metric::ALL {
             let (path, layer) = (path.to_path_buf(), self.name.clone());
-            let measured = [of(&self.noise_floor), of(&self.spread)];
+            let measured = [self.noise_floor.of(metric), self.spread.of(metric)];
             let sound = |figure: &f64| (0.0..=MAX_FLOOR).contains(figure);
             if let Some(found) = measured.into_iter().find(|figure| !sound(figure)) {
                 let what = format!("`{layer}`: floor and spread of {metric}");
                 let expected = "figures from 0 to 0.5";
                 return Err(TolerancesError::Unsound { path, what, expected, found: format!("{found:e}") });
             }
-            let (tolerance, k) = (of(&self.tolerance), of(&k));
-            let (floor, noise) = (of(&self.floor()), of(&bare.floor()));
-            if let Some(waiver) = waiver {
+            let (tolerance, k) = (self.tolerance.of(metric), k.of(metric));
+            let (floor, noise) = (self.floor().of(metric), bare.floor().of(metric));
+            let derived = (k * floor * (1.0 - EXACT)..=k * floor * (1.0 + EXACT)).contains(&tolerance);
+            let within_bounds = (floor..=MAX_FACTOR * noise).contains(&tolerance);
+            if let Some(waiver) = self.waivers.of(metric) {
                 self.check_waiver(metric, waiver, &path, days_until)?;
+                if derived && within_bounds {
+                    return Err(TolerancesError::Idle { path, layer, metric, tolerance });
+                }
                 if !(0.0..=waiver::MAX_FACTOR * noise).contains(&tolerance) {
                     return Err(TolerancesError::BeyondWaiving {
                         path,
@@ -278,11 +303,10 @@ impl LayerTolerance {
                 }
                 continue;
             }
-            let derived = k * floor * (1.0 - EXACT)..=k * floor * (1.0 + EXACT);
-            if !derived.contains(&tolerance) {
+            if !derived {
                 return Err(TolerancesError::NotDerived { path, layer, metric, tolerance, k, floor });
             }
-            if !(floor..=MAX_FACTOR * noise).contains(&tolerance) {
+            if !within_bounds {
                 let floor = if tolerance < floor { floor } else { noise };
                 return Err(TolerancesError::OutOfBounds { path, layer, metric, tolerance, floor });
             }
@@ -292,7 +316,7 @@ impl LayerTolerance {
 
     fn check_waiver(
         &self,
-        metric: &'static str,
+        metric: Metric,
         waiver: &Waiver,
         path: &Path,
         days_until: &DaysUntil<'_>,
@@ -421,6 +445,36 @@ mod tests {
             waived("a table", "2026-11-30", 65.0),
             waived("a table", "2026-11-30", 1e306),
         ]));
+    }
+
+    #[test]
+    fn a_waiver_that_waives_nothing_is_refused() {
+        let error = read_back(&waived("a table", "2026-11-30", 12.0)).unwrap_err();
+        assert!(
+            error.contains("the waiver of rel_l2 waives nothing: 1.2e-5 is k times its floor"),
+            "{error}"
+        );
+        // Under its floor or other than k times it a tolerance needs one.
+        assert!(read_back(&waived("a table", "2026-11-30", 1.0)).is_ok());
+        assert!(read_back(&waived("a table", "2026-11-30", 11.0)).is_ok());
+    }
+
+    #[test]
+    fn waivers_are_kept_where_they_still_are_of_use() {
+        let old = waived("a table", "2026-11-30", 64.0);
+        let fate = |old: &Tolerances, change: fn(&mut LayerTolerance)| {
+            let mut new = layer(change);
+            let carried = new.keep_waivers(old, &calendar);
+            assert_eq!(carried.len(), 1);
+            (new.layers[0].tolerance.rel_l2, carried[0].dropped.clone())
+        };
+        assert_eq!(fate(&old, |_| {}), (64e-6, None));
+        let no_smaller = |layer: &mut LayerTolerance| layer.tolerance.rel_l2 = 1e-3;
+        assert_eq!(fate(&old, no_smaller), (1e-3, Some("the derived tolerance is no smaller".into())));
+        let gone = |layer: &mut LayerTolerance| layer.name = "c".into();
+        assert_eq!(fate(&old, gone).1, Some("there is no such layer any more".into()));
+        let expired = waived("a table", "2026-11-23", 64.0);
+        assert_eq!(fate(&expired, |_| {}).1, Some("it expired on 2026-11-23".into()));
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::figures::Metric;
 use crate::subject::DaysUntil;
 
 /// A waived tolerance of more noise floors than this is none. It is four times what is allowed without one; an absolute
@@ -32,6 +33,16 @@ pub enum WaiverError {
     Expired { expires: String, reason: String },
     #[error("expected a last day within {MAX_DAYS} days, found {expires}")]
     TooLong { expires: String },
+}
+
+impl WaiverError {
+    /// The same, for where the waiver's reason stands already.
+    pub fn without_reason(&self) -> String {
+        match self {
+            WaiverError::Expired { expires, .. } => format!("it expired on {expires}"),
+            other => other.to_string(),
+        }
+    }
 }
 
 impl Waiver {
@@ -66,6 +77,22 @@ pub struct Waivers {
 }
 
 impl Waivers {
+    /// That of one metric.
+    pub fn of(&self, metric: Metric) -> Option<&Waiver> {
+        match metric {
+            Metric::RelL2 => self.rel_l2.as_ref(),
+            Metric::RelLinf => self.rel_linf.as_ref(),
+        }
+    }
+
+    /// That of one metric, to be changed.
+    pub fn of_mut(&mut self, metric: Metric) -> &mut Option<Waiver> {
+        match metric {
+            Metric::RelL2 => &mut self.rel_l2,
+            Metric::RelLinf => &mut self.rel_linf,
+        }
+    }
+
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
         *self == Waivers::default()

@@ -5,10 +5,11 @@ use std::path::{Path, PathBuf};
 use encoder::{Isa, Precision};
 use harness::baseline::{Baseline, BaselineError, KnownError};
 use harness::comparison::{Comparison, Layer};
+use harness::figures::Figures;
 use harness::recorded;
 use harness::reference::Reference;
 use harness::subject::Subject;
-use harness::tolerances::{Figures, Tolerances, TolerancesError};
+use harness::tolerances::{Tolerances, TolerancesError};
 
 use crate::console::Failure;
 use crate::{paths, set};
@@ -98,6 +99,12 @@ pub(crate) fn conditions(isa: Isa, strict_fma: bool) -> String {
     let fused = if isa == Isa::Portable && cfg!(target_feature = "fma") { " with fma" } else { "" };
     let strict = if isa == Isa::Amx && strict_fma { " by fma alone" } else { "" };
     format!("{} {isa}{fused}{strict}", std::env::consts::ARCH)
+}
+
+/// Whether a text is one that [`conditions`] makes, on this or another architecture.
+fn are_conditions(text: &str) -> bool {
+    let text = text.strip_suffix(" with fma").or_else(|| text.strip_suffix(" by fma alone")).unwrap_or(text);
+    text.split_once(' ').is_some_and(|(arch, isa)| !arch.is_empty() && Isa::from_name(isa).is_some())
 }
 
 /// What figures of a reference under a profile are of; `None` of what is no set. Refuses a name that would lead astray.
@@ -198,6 +205,14 @@ pub(crate) fn errors(
     let fail = unusable(Kind::Errors, profile);
     let errors = read.map_err(|error: BaselineError| fail(error.to_string()))?;
     for layer in &errors.layers {
+        if let Some(unknown) = layer.errors.keys().find(|conditions| !are_conditions(conditions)) {
+            let known = Isa::ALL.map(Isa::name).join(", ");
+            return Err(fail(format!(
+                "{}: `{}`: expected an architecture and an instruction set ({known}), found `{unknown}`",
+                path.display(),
+                layer.name
+            )));
+        }
         let tolerance = tolerances.and_then(|tolerances| tolerances.layer(&layer.name, &layer.reference));
         let Some(Figures { rel_l2, rel_linf }) = tolerance.map(|entry| entry.tolerance) else { continue };
         let over = |(_, known): &(&String, &KnownError)| known.rel_l2 > rel_l2 || known.rel_linf > rel_linf;

@@ -6,12 +6,12 @@ use std::path::Path;
 use encoder::{Checkpoint, Isa, LoadOptions, Model, Precision, TapSink, TapTensor};
 use harness::baseline::{KnownError, LayerErrors};
 use harness::comparison::Comparison;
+use harness::figures::Figures;
 use harness::metrics::Metrics;
 use harness::reference::Reference;
 use harness::run::{Session, Terms};
 use harness::subject::Subject;
 use harness::tensor::{Dtype, Tensor, Values};
-use harness::tolerances::Figures;
 
 use crate::candidate::{EncoderArguments, as_candidate, read_input};
 use crate::compare::Compare;

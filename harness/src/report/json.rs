@@ -268,7 +268,7 @@ fn baseline(trend: Trend) -> DocumentBaseline {
     };
     DocumentBaseline {
         trend,
-        metric: change.map(|change| change.metric),
+        metric: change.map(|change| change.metric.name()),
         old: change.map(|change| change.old),
         new: change.map(|change| change.new).filter(|new| new.is_finite()),
         allowed: change.map(|change| change.allowed),

@@ -5,8 +5,9 @@ use clap::Subcommand;
 use encoder::Precision;
 use harness::baseline::Baseline as Errors;
 use harness::exit_code;
+use harness::figures::Figures;
 use harness::mapping::Mapping;
-use harness::tolerances::{Figures, LayerTolerance, Measured, Tolerances};
+use harness::tolerances::{Measured, Tolerances};
 
 use crate::baselines::Kind;
 use crate::candidate::EncoderArguments;
@@ -42,9 +43,14 @@ enum Action {
         /// Multiple of the floor of rel_linf (default: 5 in f32, 3 in the others).
         #[arg(long, value_parser = multiple)]
         k_rel_linf: Option<f64>,
+        #[command(flatten)]
+        chosen: Chosen,
     },
     /// Measure the encoder's errors on every committed set, for a review.
-    Measure,
+    Measure {
+        #[command(flatten)]
+        chosen: Chosen,
+    },
     /// Show measured errors beside the accepted ones, and accept or reject them layer by layer.
     ///
     /// On a terminal each layer waits for a key: a or the right arrow accepts it, r or the left arrow rejects it, j and k
@@ -60,6 +66,31 @@ enum Action {
         #[arg(long)]
         reject_all: bool,
     },
+}
+
+/// Which sets an action is on.
+#[derive(clap::Args)]
+struct Chosen {
+    /// Only this committed set (repeatable): where instruction sets are lacking, the figures of the others stay.
+    #[arg(long = "set", value_name = "NAME")]
+    sets: Vec<String>,
+}
+
+impl Chosen {
+    fn paths(&self) -> Result<Vec<PathBuf>, Failure> {
+        let committed = set::committed()?;
+        let name = |path: &Path| path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        if let Some(unknown) = self.sets.iter().find(|set| !committed.iter().any(|path| name(path) == **set))
+        {
+            let known = committed.iter().map(|path| name(path)).collect::<Vec<_>>().join(", ");
+            return Err(Failure::usage(
+                format!("--set {unknown}: no such committed set"),
+                format!("one of {known}"),
+            ));
+        }
+        let wanted = |path: &PathBuf| self.sets.is_empty() || self.sets.contains(&name(path));
+        Ok(committed.into_iter().filter(wanted).collect())
+    }
 }
 
 fn multiple(text: &str) -> Result<f64, String> {
@@ -100,14 +131,15 @@ impl Baseline {
         let baselines = Baselines { compare, precision };
         match &self.action {
             None => baselines.show(&mapping),
-            Some(Action::Derive { k_rel_l2, k_rel_linf }) => {
+            Some(Action::Derive { k_rel_l2, k_rel_linf, chosen }) => {
                 let k = multiples(precision);
-                baselines.derive(Figures {
+                let k = Figures {
                     rel_l2: k_rel_l2.unwrap_or(k.rel_l2),
                     rel_linf: k_rel_linf.unwrap_or(k.rel_linf),
-                })
+                };
+                baselines.derive(k, chosen)
             }
-            Some(Action::Measure) => baselines.measure(),
+            Some(Action::Measure { chosen }) => baselines.measure(chosen),
             Some(Action::Review { accept, accept_all, reject_all }) => {
                 let flags = Flags { accept, accept_all: *accept_all, reject_all: *reject_all };
                 baselines.review(&flags)
@@ -127,14 +159,14 @@ impl Baselines<'_> {
         baselines::option(self.precision.name())
     }
 
-    fn measured(&self) -> Result<Vec<SetMeasure>, Failure> {
+    fn measured(&self, chosen: &Chosen) -> Result<Vec<SetMeasure>, Failure> {
         baselines::refuse_in_ci()?;
-        set::committed()?.iter().map(|path| measure(&self.compare, self.precision, path)).collect()
+        chosen.paths()?.iter().map(|path| measure(&self.compare, self.precision, path)).collect()
     }
 
-    fn derive(&self, k: Figures) -> Outcome {
+    fn derive(&self, k: Figures, chosen: &Chosen) -> Outcome {
         let mut derived: Vec<(PathBuf, Tolerances, Vec<String>)> = Vec::new();
-        for set in self.measured()? {
+        for set in self.measured(chosen)? {
             let layers = set.layers.iter().map(|layer| {
                 let errors = &layer.errors;
                 Tolerances::derive(&errors.name, &errors.reference, layer.noise_floor, layer.spread, k)
@@ -152,7 +184,7 @@ impl Baselines<'_> {
                 layers: layers.collect(),
             };
             let path = Kind::Tolerances.path(&set.subject);
-            let waivers = keep_waivers(&mut tolerances, &path)?;
+            let remarks = carry_over(&mut tolerances, &path)?;
             // What the loader would refuse is not written, and then nothing is: sets belong together.
             tolerances.check(&path, &baselines::days_until).map_err(|error| {
                 Failure::usage(
@@ -161,12 +193,12 @@ impl Baselines<'_> {
                      smaller one where it is over the bound, or a waiver",
                 )
             })?;
-            derived.push((path, tolerances, waivers));
+            derived.push((path, tolerances, remarks));
         }
-        for (path, tolerances, waivers) in derived {
+        for (path, tolerances, remarks) in derived {
             tolerances.write(&path).map_err(Failure::unwritable)?;
             say(&format!("{}: {} layers", paths::shown(&path), tolerances.layers.len()));
-            waivers.iter().for_each(|line| say(line));
+            remarks.iter().for_each(|line| say(line));
         }
         say(&format!("next: git diff baselines, then cargo xtask parity{}", self.parity_option()));
         Ok(ExitCode::SUCCESS)
@@ -179,9 +211,9 @@ impl Baselines<'_> {
         }
     }
 
-    fn measure(&self) -> Outcome {
+    fn measure(&self, chosen: &Chosen) -> Outcome {
         let mut waiting = 0;
-        for set in self.measured()? {
+        for set in self.measured(chosen)? {
             let measured = Errors {
                 schema_version: harness::baseline::SCHEMA_VERSION,
                 subject: set.subject.clone(),
@@ -308,8 +340,8 @@ impl Baselines<'_> {
     }
 }
 
-/// Carries waivers over from the file that is there, with the tolerances that they are of; what became of each.
-fn keep_waivers(tolerances: &mut Tolerances, path: &Path) -> Result<Vec<String>, Failure> {
+/// Carries waivers over from the file that is there; what became of each, and what it was measured on that this run was not.
+fn carry_over(tolerances: &mut Tolerances, path: &Path) -> Result<Vec<String>, Failure> {
     if !baselines::is_there(path)? {
         return Ok(Vec::new());
     }
@@ -318,38 +350,23 @@ fn keep_waivers(tolerances: &mut Tolerances, path: &Path) -> Result<Vec<String>,
         Err(error) => return Ok(vec![format!("  no waiver was carried over: {error}")]),
     };
     let mut lines = Vec::new();
-    for old in old.layers.iter().filter(|layer| !layer.waivers.is_empty()) {
-        let same = |layer: &&mut LayerTolerance| layer.name == old.name && layer.reference == old.reference;
-        let mut new = tolerances.layers.iter_mut().find(same);
-        type Of = fn(&mut Figures) -> &mut f64;
-        let metrics: [(_, _, Of); 2] = [
-            ("rel_l2", &old.waivers.rel_l2, |figures| &mut figures.rel_l2),
-            ("rel_linf", &old.waivers.rel_linf, |figures| &mut figures.rel_linf),
-        ];
-        for (metric, waiver, of) in metrics {
-            let Some(waiver) = waiver else { continue };
-            let limit = *of(&mut old.tolerance.clone());
-            let dropped = match &new {
-                None => Some("there is no such layer any more".to_string()),
-                Some(new) if *of(&mut new.tolerance.clone()) >= limit => {
-                    Some("the derived tolerance is no smaller".to_string())
-                }
-                Some(_) => waiver.check(&baselines::days_until).err().map(|error| error.to_string()),
-            };
-            let what = format!("waiver of {metric} of {} ({})", old.name, waiver.reason);
-            match (dropped, &mut new) {
-                (Some(why), _) => lines.push(format!("  dropped: {what}: {why}")),
-                (None, Some(new)) => {
-                    *of(&mut new.tolerance) = limit;
-                    match metric {
-                        "rel_l2" => new.waivers.rel_l2 = Some(waiver.clone()),
-                        _ => new.waivers.rel_linf = Some(waiver.clone()),
-                    }
-                    lines.push(format!("  kept until {}: {what}", waiver.expires));
-                }
-                (None, None) => {}
-            }
-        }
+    let measured = &tolerances.measured.instruction_sets;
+    let lost: Vec<&str> = old
+        .measured
+        .instruction_sets
+        .iter()
+        .filter(|isa| !measured.contains(isa))
+        .map(String::as_str)
+        .collect();
+    if !lost.is_empty() {
+        lines.push(format!("  not measured again on {}: their spread no longer counts", lost.join(", ")));
+    }
+    for carried in tolerances.keep_waivers(&old, &baselines::days_until) {
+        let what = format!("waiver of {} of {} ({})", carried.metric, carried.layer, carried.waiver.reason);
+        lines.push(match carried.dropped {
+            Some(why) => format!("  dropped: {what}: {why}"),
+            None => format!("  kept until {}: {what}", carried.waiver.expires),
+        });
     }
     Ok(lines)
 }

@@ -1,76 +1,10 @@
 //! `cargo xtask baseline`, and what a baseline does to the gate.
 
-use std::path::PathBuf;
-
-use assert_cmd::assert::Assert;
 use predicates::prelude::PredicateBooleanExt;
 use serde_json::Value;
-use tempfile::TempDir;
 
+use crate::checkout::*;
 use crate::support::*;
-
-/// A copy of what the command reads, with one set.
-struct Checkout {
-    folder: TempDir,
-    set: &'static str,
-}
-
-impl Checkout {
-    fn of(set: &'static str) -> Checkout {
-        let folder = tempfile::tempdir().unwrap();
-        for part in ["baselines", "mappings", &format!("fixtures/{set}")] {
-            copy(&root().join(part), &folder.path().join(part));
-        }
-        Checkout { folder, set }
-    }
-
-    /// With errors of every instruction set that this machine has, of which the committed ones may lack some.
-    fn measured(set: &'static str) -> Checkout {
-        let checkout = Checkout::of(set);
-        checkout.run(&["baseline", "measure"]).code(0);
-        checkout.run(&["baseline", "review", "--accept-all"]).code(0);
-        checkout
-    }
-
-    fn path(&self, file: &str) -> PathBuf {
-        self.folder.path().join("baselines").join(self.set).join(file)
-    }
-
-    fn run(&self, arguments: &[&str]) -> Assert {
-        self.run_with(arguments, "")
-    }
-
-    fn run_with(&self, arguments: &[&str], ci: &str) -> Assert {
-        xtask(arguments).env("PARITY_ROOT", self.folder.path()).env("CI", ci).assert()
-    }
-
-    fn read(&self, file: &str) -> Value {
-        serde_json::from_slice(&std::fs::read(self.path(file)).unwrap()).unwrap()
-    }
-
-    fn edit(&self, file: &str, change: impl FnOnce(&mut Value)) {
-        let mut value = self.read(file);
-        change(&mut value);
-        std::fs::write(self.path(file), value.to_string()).unwrap();
-    }
-
-    /// Changes the entry of a layer.
-    fn edit_layer(&self, file: &str, name: &str, change: impl FnOnce(&mut Value)) {
-        self.edit(file, |value| {
-            let mut layers = value["layers"].as_array_mut().unwrap().iter_mut();
-            change(layers.find(|layer| layer["name"] == name).unwrap());
-        });
-    }
-}
-
-const LAYER: &str = "mobilenet_block_3_inverted_residual";
-const ERRORS: &str = "f32.errors.json";
-const PENDING: &str = "f32.errors.json.new";
-const TOLERANCES: &str = "f32.tolerances.json";
-
-fn multiply(figure: &mut Value, factor: f64) {
-    *figure = (figure.as_f64().unwrap() * factor).into();
-}
 
 /// As if one metric of a layer had been 3 times smaller, on every instruction set.
 fn three_times_smaller(checkout: &Checkout, layer: &str, metric: &str) {
@@ -218,6 +152,23 @@ fn a_known_error_over_its_tolerance_is_refused() {
 }
 
 #[test]
+fn errors_of_an_unknown_instruction_set_are_refused() {
+    for unknown in ["x86_64 avx3", "avx2", "x86_64 avx2 with luck"] {
+        let checkout = Checkout::of("symmetric");
+        checkout.edit_layer(ERRORS, LAYER, |layer| {
+            let errors = layer["errors"].as_object_mut().unwrap();
+            let error = errors.values().next().unwrap().clone();
+            errors.insert(unknown.into(), error);
+        });
+        checkout
+            .run(&["parity"])
+            .code(2)
+            .stderr(contains(&format!("`{LAYER}`: expected an architecture and an instruction set")))
+            .stderr(contains(&format!("avx512bf16, amx), found `{unknown}`")));
+    }
+}
+
+#[test]
 fn a_bound_does_not_vanish_unseen() {
     for (file, of) in [(ERRORS, "known errors"), (TOLERANCES, "derived tolerances")] {
         let checkout = Checkout::of("symmetric");
@@ -313,96 +264,6 @@ fn a_sets_name_is_its_folders() {
     }
 }
 
-fn in_days(days: i64) -> String {
-    let date = jiff::Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC).date();
-    date.checked_add(jiff::Span::new().days(days)).unwrap().to_string()
-}
-
-/// Twice the tolerance of one metric, with a waiver.
-fn waive(checkout: &Checkout, layer: &str, expires: &str, times: f64) {
-    checkout.edit_layer(TOLERANCES, layer, |layer| {
-        multiply(&mut layer["tolerance"]["rel_linf"], times);
-        layer["waivers"]["rel_linf"] = serde_json::json!({"reason": "a table in f16", "expires": expires});
-    });
-}
-
-#[test]
-fn a_waiver_is_seen_bounded_and_kept() {
-    let checkout = Checkout::of("symmetric");
-    let day = in_days(30);
-    waive(&checkout, LAYER, &day, 2.0);
-    let report = checkout.folder.path().join("parity.json");
-    let report_argument = format!("json={}", report.display());
-    let seen = format!("{LAYER}: rel_linf is judged by a waiver until {day}: a table in f16");
-    checkout.run(&["parity", "--quiet", "--report", &report_argument]).code(0).stdout(contains(&seen));
-    let report: Value = serde_json::from_slice(&std::fs::read(report).unwrap()).unwrap();
-    let layers = report["layers"].as_array().unwrap();
-    let layer = layers.iter().find(|layer| layer["name"] == LAYER).unwrap();
-    let criteria = layer["tolerance"]["criteria"].as_array().unwrap();
-    let waived: Vec<&Value> = criteria.iter().filter(|criterion| !criterion["waiver"].is_null()).collect();
-    assert_eq!(waived.len(), 1);
-    assert_eq!((&waived[0]["metric"], &waived[0]["waiver"]["expires"]), (&"rel_linf".into(), &day.into()));
-    // A second one of a layer that is gone, and a third that is no looser than what is derived.
-    waive(&checkout, "msfa_concat_norm", &in_days(30), 0.5);
-    checkout.edit(TOLERANCES, |value| {
-        let mut gone = value["layers"].as_array().unwrap().last().unwrap().clone();
-        gone["name"] = "mobilenet_gone".into();
-        value["layers"].as_array_mut().unwrap().push(gone);
-    });
-    waive(&checkout, "mobilenet_gone", &in_days(30), 2.0);
-    let before = checkout.read(TOLERANCES);
-    checkout
-        .run(&["baseline", "derive"])
-        .code(0)
-        .stdout(contains(&format!("kept until {}: waiver of rel_linf of {LAYER}", in_days(30))))
-        .stdout(contains(
-            "dropped: waiver of rel_linf of mobilenet_gone (a table in f16): there is no such layer",
-        ))
-        .stdout(contains("dropped: waiver of rel_linf of msfa_concat_norm (a table in f16): the derived"));
-    let after = checkout.read(TOLERANCES);
-    let entry = |value: &Value| {
-        value["layers"].as_array().unwrap().iter().find(|layer| layer["name"] == LAYER).unwrap()["waivers"]
-            .clone()
-    };
-    assert_eq!(entry(&before), entry(&after));
-    checkout.run(&["parity", "--quiet"]).code(0).stdout(contains(&seen));
-}
-
-#[test]
-fn a_waiver_that_does_not_hold_is_refused() {
-    let cases = [
-        (in_days(-1), 2.0, "it expired on"),
-        ("9999-99-99".to_string(), 2.0, "expected a date"),
-        (in_days(400), 2.0, "expected a last day within 366 days"),
-        (in_days(30), 1e300, "which no waiver allows"),
-        (in_days(30), 100.0, "which no waiver allows"),
-    ];
-    for (day, times, message) in cases {
-        let checkout = Checkout::of("symmetric");
-        waive(&checkout, LAYER, &day, times);
-        checkout.run(&["parity"]).code(2).stderr(contains(message)).stderr(contains(LAYER));
-    }
-}
-
-#[test]
-fn derive_writes_all_sets_or_none() {
-    let checkout = Checkout::of("symmetric");
-    copy(&root().join("fixtures/variants"), &checkout.folder.path().join("fixtures/variants"));
-    let variants = checkout.folder.path().join("baselines/variants").join(TOLERANCES);
-    let before = std::fs::read(checkout.path(TOLERANCES)).unwrap();
-    // What was waived in the second set is more than its floors, once it is carried over, allow.
-    let mut value: Value = serde_json::from_slice(&std::fs::read(&variants).unwrap()).unwrap();
-    value["layers"][0]["tolerance"]["rel_linf"] = 1.0.into();
-    value["layers"][0]["waivers"]["rel_linf"] = serde_json::json!({"reason": "r", "expires": in_days(30)});
-    std::fs::write(&variants, value.to_string()).unwrap();
-    checkout.run(&["baseline", "derive", "--k-rel-l2", "5"]).code(2).stderr(contains("nothing was written"));
-    assert_eq!(std::fs::read(checkout.path(TOLERANCES)).unwrap(), before);
-    for k in ["0.5", "NaN", "17", "-4"] {
-        let argument = format!("--k-rel-l2={k}");
-        checkout.run(&["baseline", "derive", &argument]).code(2).stderr(contains("expected a number from 1"));
-    }
-}
-
 #[test]
 fn baselines_are_of_the_encoders_precisions() {
     let checkout = Checkout::of("symmetric");
@@ -414,27 +275,6 @@ fn baselines_are_of_the_encoders_precisions() {
                 .stderr(contains("is no precision of the encoder"))
                 .stderr(contains("--profile one of f32, bf16x3, bf16"));
         }
-    }
-}
-
-/// What is committed is what the commands make: floors of every precision among them, which no manifest holds.
-#[test]
-fn the_floors_of_every_precision_are_those_of_the_reference() {
-    for profile in ["f32", "bf16x3", "bf16"] {
-        let checkout = Checkout::of("symmetric");
-        let file = format!("{profile}.tolerances.json");
-        let committed = checkout.read(&file);
-        checkout.run(&["baseline", "derive", "--profile", profile]).code(0);
-        let derived = checkout.read(&file);
-        let pairs = committed["layers"].as_array().unwrap().iter().zip(derived["layers"].as_array().unwrap());
-        for (old, new) in pairs {
-            for metric in ["rel_l2", "rel_linf"] {
-                let floor = |layer: &Value| layer["noise_floor"][metric].as_f64().unwrap();
-                // The reference is plain f64, with the square roots and exponentials of the platform.
-                assert!((floor(old) / floor(new) - 1.0).abs() < 1e-3, "{profile}: {old} and {new}");
-            }
-        }
-        assert_eq!(committed["k"], derived["k"]);
     }
 }
 

@@ -2,9 +2,11 @@
 #![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 
 mod baseline;
+mod checkout;
 mod encode;
 mod fixtures;
 mod parity;
 mod provenance;
 mod selftest;
 mod support;
+mod tolerances;
