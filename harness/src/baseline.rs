@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::figures::{Figures, Metric};
-use crate::subject::{DaysUntil, Subject, SubjectError, duplicate};
+use crate::subject::{DaysUntil, Subject, duplicate};
+use crate::versioned::{self, FileError, Versioned};
 
 /// The version of the schema that this program reads and writes.
 pub const SCHEMA_VERSION: u32 = 2;
@@ -22,23 +23,12 @@ const ROUNDING: f64 = crate::tolerance::STORAGE_FLOOR / 2.0;
 /// A program that is this far off is not known, it is broken.
 const MAX_ERROR: f64 = 1.0;
 
-#[derive(Deserialize)]
-struct Version {
-    schema_version: u32,
-}
-
 /// A baseline that cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[expect(missing_docs, reason = "each variant's message says what its fields are")]
 pub enum BaselineError {
-    #[error("{}: cannot be read or written: {source}", path.display())]
-    Io { path: PathBuf, source: std::io::Error },
-    #[error("{}: expected known errors, found {source}", path.display())]
-    Json { path: PathBuf, source: serde_json::Error },
-    #[error("{}: expected schema_version {SCHEMA_VERSION}, found {found}", path.display())]
-    Version { path: PathBuf, found: u32 },
-    #[error("{}: {source}", path.display())]
-    Subject { path: PathBuf, source: SubjectError },
+    #[error(transparent)]
+    File(#[from] FileError),
     #[error("{}: {what}: expected {expected}, found {found}", path.display())]
     Unsound { path: PathBuf, what: String, expected: &'static str, found: String },
 }
@@ -162,6 +152,20 @@ pub struct Difference {
     pub new: Option<LayerErrors>,
 }
 
+impl Versioned for Baseline {
+    const SCHEMA_VERSION: u32 = SCHEMA_VERSION;
+    const NAME: &'static str = "known errors";
+    type Layer = LayerErrors;
+
+    fn subject(&self) -> &Subject {
+        &self.subject
+    }
+
+    fn layers(&self) -> &[LayerErrors] {
+        &self.layers
+    }
+}
+
 impl Baseline {
     /// Reads a baseline, which must be of `subject`.
     ///
@@ -172,9 +176,7 @@ impl Baseline {
         subject: &Subject,
         days_until: &DaysUntil<'_>,
     ) -> Result<Baseline, BaselineError> {
-        let baseline = Baseline::parse(path)?;
-        let unfit = |source| BaselineError::Subject { path: path.to_path_buf(), source };
-        baseline.subject.require(subject).map_err(unfit)?;
+        let baseline: Baseline = versioned::read(path, subject)?;
         baseline.check(path, days_until)?;
         Ok(baseline)
     }
@@ -184,14 +186,7 @@ impl Baseline {
     /// # Errors
     /// Files that are none.
     pub fn parse(path: &Path) -> Result<Baseline, BaselineError> {
-        let path_buf = || path.to_path_buf();
-        let bytes = std::fs::read(path).map_err(|source| BaselineError::Io { path: path_buf(), source })?;
-        let json = |source| BaselineError::Json { path: path_buf(), source };
-        let Version { schema_version: found } = serde_json::from_slice(&bytes).map_err(json)?;
-        if found != SCHEMA_VERSION {
-            return Err(BaselineError::Version { path: path_buf(), found });
-        }
-        serde_json::from_slice(&bytes).map_err(json)
+        Ok(versioned::parse(path)?)
     }
 
     /// Refuses errors that nothing can have been measured to have.
@@ -232,10 +227,7 @@ impl Baseline {
     /// # Errors
     /// Whatever the file system says.
     pub fn write(&self, path: &Path) -> Result<(), BaselineError> {
-        let text = crate::lines::render(self, "layers", &self.layers)
-            .map_err(|source| BaselineError::Json { path: path.to_path_buf(), source })?;
-        crate::atomic::write(path, |out| out.write_all(text.as_bytes()))
-            .map_err(|source| BaselineError::Io { path: path.to_path_buf(), source })
+        Ok(versioned::write(self, path)?)
     }
 
     /// The known errors of a pair.

@@ -32,4 +32,5 @@ pub mod tensor;
 pub mod tolerance;
 pub mod tolerances;
 pub mod verdict;
+pub mod versioned;
 pub mod waiver;

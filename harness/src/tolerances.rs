@@ -9,7 +9,8 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::figures::{Figures, Metric};
-use crate::subject::{DaysUntil, Subject, SubjectError, duplicate};
+use crate::subject::{DaysUntil, Subject, duplicate};
+use crate::versioned::{self, FileError, Versioned};
 use crate::waiver::{self, Waiver, WaiverError, Waivers};
 
 /// The version of the schema that this program reads and writes.
@@ -22,23 +23,12 @@ const EXACT: f64 = 1e-9;
 /// A floor of more than this says that nothing was measured.
 const MAX_FLOOR: f64 = 0.5;
 
-#[derive(Deserialize)]
-struct Version {
-    schema_version: u32,
-}
-
 /// Tolerances that cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[expect(missing_docs, reason = "each variant's message says what its fields are")]
 pub enum TolerancesError {
-    #[error("{}: cannot be read or written: {source}", path.display())]
-    Io { path: PathBuf, source: std::io::Error },
-    #[error("{}: expected derived tolerances, found {source}", path.display())]
-    Json { path: PathBuf, source: serde_json::Error },
-    #[error("{}: expected schema_version {SCHEMA_VERSION}, found {found}", path.display())]
-    Version { path: PathBuf, found: u32 },
-    #[error("{}: {source}", path.display())]
-    Subject { path: PathBuf, source: SubjectError },
+    #[error(transparent)]
+    File(#[from] FileError),
     #[error("{}: {what}: expected {expected}, found {found}", path.display())]
     Unsound { path: PathBuf, what: String, expected: &'static str, found: String },
     #[error("{}: `{layer}`: {metric} {tolerance:e} is not k ({k}) times its floor of {floor:e}, and has no waiver", path.display())]
@@ -137,6 +127,20 @@ pub struct CarriedWaiver {
     pub dropped: Option<String>,
 }
 
+impl Versioned for Tolerances {
+    const SCHEMA_VERSION: u32 = SCHEMA_VERSION;
+    const NAME: &'static str = "derived tolerances";
+    type Layer = LayerTolerance;
+
+    fn subject(&self) -> &Subject {
+        &self.subject
+    }
+
+    fn layers(&self) -> &[LayerTolerance] {
+        &self.layers
+    }
+}
+
 impl Tolerances {
     /// Derives the tolerance of a layer.
     pub fn derive(
@@ -169,9 +173,7 @@ impl Tolerances {
         subject: &Subject,
         days_until: &DaysUntil<'_>,
     ) -> Result<Tolerances, TolerancesError> {
-        let tolerances = Tolerances::parse(path)?;
-        let unfit = |source| TolerancesError::Subject { path: path.to_path_buf(), source };
-        tolerances.subject.require(subject).map_err(unfit)?;
+        let tolerances: Tolerances = versioned::read(path, subject)?;
         tolerances.check(path, days_until)?;
         Ok(tolerances)
     }
@@ -181,14 +183,7 @@ impl Tolerances {
     /// # Errors
     /// Files that are none.
     pub fn parse(path: &Path) -> Result<Tolerances, TolerancesError> {
-        let path_buf = || path.to_path_buf();
-        let bytes = std::fs::read(path).map_err(|source| TolerancesError::Io { path: path_buf(), source })?;
-        let json = |source| TolerancesError::Json { path: path_buf(), source };
-        let Version { schema_version: found } = serde_json::from_slice(&bytes).map_err(json)?;
-        if found != SCHEMA_VERSION {
-            return Err(TolerancesError::Version { path: path_buf(), found });
-        }
-        serde_json::from_slice(&bytes).map_err(json)
+        Ok(versioned::parse(path)?)
     }
 
     /// Refuses tolerances that are not what they say: k times a measured floor, within bounds, or waived today.
@@ -231,10 +226,7 @@ impl Tolerances {
     /// # Errors
     /// Whatever the file system says.
     pub fn write(&self, path: &Path) -> Result<(), TolerancesError> {
-        let text = crate::lines::render(self, "layers", &self.layers)
-            .map_err(|source| TolerancesError::Json { path: path.to_path_buf(), source })?;
-        crate::atomic::write(path, |out| out.write_all(text.as_bytes()))
-            .map_err(|source| TolerancesError::Io { path: path.to_path_buf(), source })
+        Ok(versioned::write(self, path)?)
     }
 
     /// Carries waivers over from older tolerances, with the tolerances that they are of; what became of each.
