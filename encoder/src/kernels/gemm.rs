@@ -224,6 +224,9 @@ mod tests {
                     assert!(task <= TASK_ROWS.max(tile), "{case}");
                     let (tiles, tasks) = (rows.div_ceil(tile), rows.div_ceil(task));
                     assert!(tasks >= (TASKS_PER_THREAD * threads).min(tiles).div_ceil(2), "{case}");
+                    // No smaller than they must be: each packs its left side and reads all of the right one.
+                    let whole = TASK_ROWS / tile * tile;
+                    assert!(tasks <= TASKS_PER_THREAD * threads || 3 * task >= 2 * whole, "{case}");
                     // No thread has a whole round more to do than its share.
                     let (most, share) = (tasks.div_ceil(threads) * (task / tile), tiles.div_ceil(threads));
                     assert!(

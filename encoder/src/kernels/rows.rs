@@ -177,7 +177,6 @@ mod tests {
     use crate::testing::{available_isas, values};
 
     /// Four vectors are summed at a time, then single ones, then part of one.
-    #[cfg_attr(not(feature = "faults"), expect(clippy::needless_update, reason = "the feature adds fields"))]
     #[test]
     fn a_norm_agrees_with_f64_around_every_number_of_vectors() {
         for isa in available_isas() {

@@ -48,6 +48,8 @@ pub(crate) struct PairTile<'a> {
 /// Products that are summed in one chain before the sum joins those of the others: rounding errors grow with the square
 /// root of a chain's length.
 pub(super) const CHAIN: usize = 64;
+/// Elements of a cache line.
+const CACHE_LINE: usize = 64 / size_of::<f32>();
 
 /// The micro-kernel on f32 for tiles of `MR` rows and `NV` vectors of columns.
 pub(crate) struct TileKernel<'a, const MR: usize, const NV: usize>(pub(crate) Tiles<'a>);
@@ -59,7 +61,8 @@ impl<const MR: usize, const NV: usize> Kernel for TileKernel<'_, MR, NV> {
     fn run<S: Simd>(self, simd: S) {
         let Tiles { left, b, mut out } = self.0;
         for (index, a) in left.enumerate() {
-            let (a, _) = bytemuck::cast_slice(a).as_chunks();
+            let (a, rest) = bytemuck::cast_slice(a).as_chunks();
+            debug_assert!(rest.is_empty(), "a panel of other rows than {MR}");
             multiply::<S, MR, NV>(simd, a, b, out.tile(index, MR));
         }
     }
@@ -73,9 +76,11 @@ fn multiply<S: Simd, const MR: usize, const NV: usize>(
     mut out: TileOut<'_>,
 ) {
     let nr = NV * S::LANES;
-    // They are needed when the first chain ends; other tiles have driven them out of the first-level cache.
+    // The sums of the first chain go there; other tiles have driven it out of the first-level cache since.
     for row in out.data.chunks(out.stride).take(out.rows) {
-        simd.prefetch(&row[..1]);
+        let row = &row[..out.columns];
+        row.chunks(CACHE_LINE).for_each(|line| simd.prefetch(line));
+        // A row need not begin with a cache line.
         simd.prefetch(&row[out.columns - 1..]);
     }
     let mut b = &b[..a.len() * nr];
@@ -83,6 +88,7 @@ fn multiply<S: Simd, const MR: usize, const NV: usize>(
     for a in chains {
         let (now, later) = b.split_at(CHAIN * nr);
         let mut sums = [[simd.splat(0.0); NV]; MR];
+        const { assert!(CHAIN.is_multiple_of(S::TURN), "a chain is a whole number of turns") };
         // Two short loops: the CPU foresees their ends.
         for turn in 0..CHAIN / S::TURN {
             for d in turn * S::TURN..(turn + 1) * S::TURN {

@@ -18,7 +18,7 @@ impl Buffers {
         let found = smallest.map(|(index, _)| index).map(|index| free.swap_remove(index));
         let mut buffer =
             Buffer { data: found.unwrap_or_else(|| vec![0.0; length]), length, free: self.clone() };
-        // Whoever does not write them all is to be seen by the tests and by the self-test of the gate.
+        // Elements that a caller leaves unwritten must show in the tests and in the self-test of the gate.
         if cfg!(any(debug_assertions, feature = "faults")) {
             buffer.fill(f32::NAN);
         }

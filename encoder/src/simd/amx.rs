@@ -16,7 +16,7 @@ use crate::kernels::packing::PAIR_DEPTH;
 use crate::kernels::tile::{PairTile, store};
 
 /// AMX-BF16 with AVX512-BF16.
-pub(crate) struct Tiles;
+pub(crate) struct AmxTile;
 
 /// Rows and columns (f32) of a tile register.
 const SIDE: usize = 16;
@@ -27,7 +27,7 @@ const NR: usize = 2 * SIDE;
 const STEP: usize = PAIR_DEPTH / 2;
 
 // SAFETY: `is_available` asks for AVX512-BF16, and for AMX with registers that the system lets this process use.
-unsafe impl Extension for Tiles {
+unsafe impl Extension for AmxTile {
     #[inline]
     fn is_available() -> bool {
         static AVAILABLE: OnceLock<bool> = OnceLock::new();
@@ -37,7 +37,7 @@ unsafe impl Extension for Tiles {
     #[inline]
     fn run<K: Kernel>(token: Avx512<Self>, kernel: K) -> K::Output {
         #[target_feature(enable = "avx512f,avx512bf16")]
-        fn compiled<K: Kernel>(token: Avx512<Tiles>, kernel: K) -> K::Output {
+        fn compiled<K: Kernel>(token: Avx512<AmxTile>, kernel: K) -> K::Output {
             kernel.run(token)
         }
         // SAFETY: a token is proof of AVX512-BF16.
@@ -48,7 +48,7 @@ unsafe impl Extension for Tiles {
     fn run_apart<K: Kernel>(token: Avx512<Self>, kernel: K) -> K::Output {
         #[inline(never)]
         #[target_feature(enable = "avx512f,avx512bf16")]
-        fn apart<K: Kernel>(token: Avx512<Tiles>, kernel: K) -> K::Output {
+        fn apart<K: Kernel>(token: Avx512<AmxTile>, kernel: K) -> K::Output {
             kernel.run(token)
         }
         // SAFETY: a token is proof of AVX512-BF16.
@@ -146,13 +146,13 @@ thread_local! {
 
 /// This thread's tile registers, configured until this is dropped. They belong to the thread, so it stays there.
 pub(crate) struct Configured {
-    token: Avx512<Tiles>,
+    token: Avx512<AmxTile>,
     _on_this_thread: PhantomData<*const ()>,
 }
 
 impl Configured {
     #[inline(always)]
-    fn new(token: Avx512<Tiles>) -> Self {
+    fn new(token: Avx512<AmxTile>) -> Self {
         HOLDERS.set(HOLDERS.get() + 1);
         // SAFETY: a token is proof of AMX; the operand is a valid configuration of 64 bytes. The compiler itself never
         // uses tile registers.

@@ -3,7 +3,7 @@
 use super::{Kernel, Simd, portable::Portable};
 #[cfg(target_arch = "x86_64")]
 use super::{
-    amx::Tiles,
+    amx::AmxTile,
     avx2::Avx2,
     avx512::{Avx512, DotBf16, NoPairs},
 };
@@ -56,7 +56,7 @@ impl Isa {
             #[cfg(target_arch = "x86_64")]
             Isa::Avx512Bf16 => Avx512::<DotBf16>::new().is_some(),
             #[cfg(target_arch = "x86_64")]
-            Isa::Amx => Avx512::<Tiles>::new().is_some(),
+            Isa::Amx => Avx512::<AmxTile>::new().is_some(),
             #[cfg(not(target_arch = "x86_64"))]
             _ => false,
         }
@@ -87,7 +87,7 @@ impl Isa {
         match self {
             #[cfg(target_arch = "x86_64")]
             Isa::Amx => {
-                if let Some(token) = Avx512::<Tiles>::new() {
+                if let Some(token) = Avx512::<AmxTile>::new() {
                     return token.run(kernel);
                 }
             }
