@@ -82,6 +82,16 @@ impl LayerTolerance {
             Figures { rel_l2: crate::tolerance::STORAGE_FLOOR, rel_linf: crate::tolerance::STORAGE_FLOOR };
         self.noise_floor.max(self.spread).max(storage)
     }
+
+    /// The noise floor alone: the spread raises the least that a tolerance may be, not the most.
+    fn noise(&self) -> Figures {
+        LayerTolerance { spread: Figures { rel_l2: 0.0, rel_linf: 0.0 }, ..self.clone() }.floor()
+    }
+
+    /// Whether the tolerance is neither under its floor nor more than [`MAX_FACTOR`] noise floors.
+    fn within_bounds(&self, metric: Metric) -> bool {
+        (self.floor().of(metric)..=MAX_FACTOR * self.noise().of(metric)).contains(&self.tolerance.of(metric))
+    }
 }
 
 /// What tolerances were measured with.
@@ -229,7 +239,8 @@ impl Tolerances {
         Ok(versioned::write(self, path)?)
     }
 
-    /// Carries waivers over from older tolerances, with the tolerances that they are of; what became of each.
+    /// Carries waivers over from older tolerances, with the tolerances that they are of, to where one is still asked for;
+    /// what became of each.
     pub fn keep_waivers(&mut self, old: &Tolerances, days_until: &DaysUntil<'_>) -> Vec<CarriedWaiver> {
         let mut carried = Vec::new();
         for (old, metric) in old.layers.iter().flat_map(|layer| Metric::ALL.map(|metric| (layer, metric))) {
@@ -239,7 +250,7 @@ impl Tolerances {
             let limit = old.tolerance.of(metric);
             let dropped = match self.layers.iter_mut().find(same) {
                 None => Some("there is no such layer any more".to_string()),
-                Some(new) if new.tolerance.of(metric) >= limit => {
+                Some(new) if new.tolerance.of(metric) >= limit && new.within_bounds(metric) => {
                     Some("the derived tolerance is no smaller".to_string())
                 }
                 Some(new) => match waiver.check(days_until) {
@@ -264,8 +275,6 @@ impl Tolerances {
 
 impl LayerTolerance {
     fn check(&self, path: &Path, k: Figures, days_until: &DaysUntil<'_>) -> Result<(), TolerancesError> {
-        // The spread raises the least that a tolerance may be, not the most.
-        let bare = LayerTolerance { spread: Figures { rel_l2: 0.0, rel_linf: 0.0 }, ..self.clone() };
         for metric in Metric::ALL {
             let (path, layer) = (path.to_path_buf(), self.name.clone());
             let measured = [self.noise_floor.of(metric), self.spread.of(metric)];
@@ -276,9 +285,9 @@ impl LayerTolerance {
                 return Err(TolerancesError::Unsound { path, what, expected, found: format!("{found:e}") });
             }
             let (tolerance, k) = (self.tolerance.of(metric), k.of(metric));
-            let (floor, noise) = (self.floor().of(metric), bare.floor().of(metric));
+            let (floor, noise) = (self.floor().of(metric), self.noise().of(metric));
             let derived = (k * floor * (1.0 - EXACT)..=k * floor * (1.0 + EXACT)).contains(&tolerance);
-            let within_bounds = (floor..=MAX_FACTOR * noise).contains(&tolerance);
+            let within_bounds = self.within_bounds(metric);
             if let Some(waiver) = self.waivers.of(metric) {
                 self.check_waiver(metric, waiver, &path, days_until)?;
                 if derived && within_bounds {
@@ -461,8 +470,22 @@ mod tests {
             (new.layers[0].tolerance.rel_l2, carried[0].dropped.clone())
         };
         assert_eq!(fate(&old, |_| {}), (64e-6, None));
-        let no_smaller = |layer: &mut LayerTolerance| layer.tolerance.rel_l2 = 1e-3;
-        assert_eq!(fate(&old, no_smaller), (1e-3, Some("the derived tolerance is no smaller".into())));
+        // Derived to the same figure, within bounds: the noise floor is 1e-6.
+        let no_smaller = |times: f64| waived("a table", "2026-11-30", times);
+        let dropped = Some("the derived tolerance is no smaller".to_string());
+        assert_eq!(fate(&no_smaller(12.0), |_| {}), (12e-6, dropped));
+        // A spread of five noise floors alone takes k times the floor out of bounds: without its waiver the file would
+        // be refused.
+        let far_apart = |layer: &mut LayerTolerance| {
+            layer.spread.rel_l2 = 5e-6;
+            layer.tolerance.rel_l2 = 20e-6;
+        };
+        assert_eq!(fate(&no_smaller(20.0), far_apart), (20.0 * 1e-6, None));
+        assert_eq!(fate(&no_smaller(17.0), far_apart), (17.0 * 1e-6, None));
+        let mut kept = layer(far_apart);
+        assert!(read_back(&kept).unwrap_err().contains("more than 16 times"));
+        kept.keep_waivers(&no_smaller(20.0), &calendar);
+        assert_eq!(read_back(&kept), Ok(kept));
         let gone = |layer: &mut LayerTolerance| layer.name = "c".into();
         assert_eq!(fate(&old, gone).1, Some("there is no such layer any more".into()));
         let expired = waived("a table", "2026-11-23", 64.0);
