@@ -230,20 +230,20 @@ impl Comparison {
 
     /// The exit code of the most fundamental finding; a comparison of nothing is one.
     pub fn exit_code(&self) -> u8 {
-        let summary = self.summary();
-        let uncovered = self.layers.is_empty()
-            || self.shortfall().is_some()
-            || summary.missing > 0
-            || summary.unmapped > 0
-            || summary.ambiguous > 0
-            || summary.gaps > 0;
-        let coverage = uncovered.then_some(exit_code::COVERAGE);
+        let coverage = (self.is_uncovered() || !self.gaps.is_empty()).then_some(exit_code::COVERAGE);
         let obstacle = self.obstacle.as_ref().map(|obstacle| obstacle.exit_code);
         let codes = self.layers.iter().map(Layer::exit_code).chain(coverage).chain(obstacle);
         match exit_code::most_fundamental(codes) {
             exit_code::PASSED if !self.not_as_recorded.is_empty() => exit_code::UNREADABLE,
             code => code,
         }
+    }
+
+    /// Whether a tensor of either side has no counterpart, or less was compared than the mapping asks for.
+    pub fn is_uncovered(&self) -> bool {
+        self.layers.is_empty()
+            || self.shortfall().is_some()
+            || !(self.missing.is_empty() && self.unmapped.is_empty() && self.ambiguous.is_empty())
     }
 
     /// How much less was compared than the mapping asks for; shapes that do not fit count, they are findings of their own.

@@ -18,6 +18,7 @@ enum Cause {
     /// Entries of a profile's tolerances or known errors are missing, or have no layer.
     Gaps,
     Shape,
+    /// Over the tolerance.
     Numbers,
     /// Within the tolerance, but worse than the baseline.
     Worse,
@@ -36,22 +37,19 @@ fn causes(comparison: &Comparison) -> Vec<Cause> {
     if comparison.obstacle.is_some() {
         return Vec::new();
     }
+    let over = |layer: &Layer| layer.compared().is_some_and(|compared| !compared.judgement.passed);
     let worse = |layer: &Layer| {
-        layer.compared().is_some_and(|c| c.judgement.passed && matches!(c.trend, Some(Trend::Worse(_))))
+        let compared = layer.compared().filter(|compared| compared.judgement.passed);
+        compared.is_some_and(|compared| matches!(compared.trend, Some(Trend::Worse(_))))
     };
     let any = |code: u8| comparison.layers.iter().any(|layer| layer.exit_code() == code);
-    let uncovered = comparison.layers.is_empty()
-        || !(comparison.missing.is_empty()
-            && comparison.unmapped.is_empty()
-            && comparison.ambiguous.is_empty()
-            && comparison.shortfall().is_none());
     let found = [
         (Cause::Unreadable, any(exit_code::UNREADABLE)),
         (Cause::NotAsRecorded, !comparison.not_as_recorded.is_empty()),
-        (Cause::Coverage, uncovered),
+        (Cause::Coverage, comparison.is_uncovered()),
         (Cause::Gaps, !comparison.gaps.is_empty()),
         (Cause::Shape, any(exit_code::SHAPE)),
-        (Cause::Numbers, any(exit_code::NUMBERS)),
+        (Cause::Numbers, comparison.layers.iter().any(over)),
         (Cause::Worse, comparison.layers.iter().any(worse)),
     ];
     found.into_iter().filter(|(_, found)| *found).map(|(cause, _)| cause).collect()
@@ -92,23 +90,68 @@ fn step(cause: Cause, profile: &str, mapping: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use harness::comparison::Obstacle;
+    use harness::baseline::Change;
+    use harness::comparison::{Compared, Obstacle, Outcome};
+    use harness::figures::Metric;
     use harness::gap::{Counterpart, Gap};
+    use harness::layout::ShapeMismatch;
+    use harness::mapping::Side;
+    use harness::metrics::Metrics;
+    use harness::verdict::Judgement;
 
     use super::*;
 
+    fn of_layer(outcome: Outcome) -> Comparison {
+        let name = || "a".to_string();
+        let layer =
+            Layer { name: name(), reference: name(), rule: name(), stands_for: None, order: 0, outcome };
+        Comparison { layers: vec![layer], ..Comparison::default() }
+    }
+
+    fn judged(passed: bool, worse: bool) -> Outcome {
+        let change = Change { metric: Metric::RelL2, old: 1.0, new: 3.0, allowed: 1.05 };
+        Outcome::Compared(Box::new(Compared {
+            shape: vec![3],
+            metrics: Metrics::default(),
+            worst: None,
+            judgement: Judgement { passed, criteria: Vec::new(), diagnosis: None },
+            trend: worse.then_some(Trend::Worse(change)),
+        }))
+    }
+
+    fn gap() -> Gap {
+        Gap { of: "known errors", name: "a".into(), reference: "b".into(), missing: Counterpart::Entry }
+    }
+
     #[test]
-    fn each_cause_is_named_and_none_hides_another() {
-        let gap =
-            Gap { of: "known errors", name: "a".into(), reference: "b".into(), missing: Counterpart::Entry };
-        let uncovered = Comparison { gaps: vec![gap], ..Comparison::default() };
-        assert_eq!(causes(&uncovered), [Cause::Coverage, Cause::Gaps], "nothing compared, and a gap");
+    fn a_cause_is_named_where_it_is_and_only_there() {
+        let mismatch = ShapeMismatch { candidate: "1".into(), reference: "2".into(), remark: None };
+        let unreadable = Outcome::Unreadable { side: Side::Candidate, message: "m".into() };
+        let passed = || of_layer(judged(true, false));
         let obstacle = Obstacle { message: "m".into(), exit_code: exit_code::UNREADABLE };
-        let told = Comparison { obstacle: Some(obstacle), ..Comparison::default() };
-        assert_eq!(causes(&told), [], "the remedy is the obstacle's own");
-        let stale = Comparison { not_as_recorded: vec!["f".into()], ..Comparison::default() };
+        let cases: [(Comparison, &[Cause]); 9] = [
+            (passed(), &[]),
+            (of_layer(unreadable), &[Cause::Unreadable]),
+            (of_layer(Outcome::ShapeMismatch(mismatch)), &[Cause::Shape]),
+            (of_layer(judged(false, false)), &[Cause::Numbers]),
+            (of_layer(judged(false, true)), &[Cause::Numbers]),
+            (of_layer(judged(true, true)), &[Cause::Worse]),
+            (Comparison { not_as_recorded: vec!["f".into()], ..passed() }, &[Cause::NotAsRecorded]),
+            (Comparison { gaps: vec![gap()], ..Comparison::default() }, &[Cause::Coverage, Cause::Gaps]),
+            // The remedy is the obstacle's own.
+            (Comparison { obstacle: Some(obstacle), ..Comparison::default() }, &[]),
+        ];
+        for (index, (comparison, expected)) in cases.iter().enumerate() {
+            assert_eq!(causes(comparison), *expected, "case {index}");
+        }
+    }
+
+    #[test]
+    fn the_causes_of_all_comparisons_are_told_once_the_most_fundamental_first() {
+        let stale = Comparison { not_as_recorded: vec!["f".into()], ..of_layer(judged(true, true)) };
+        let uncovered = Comparison { gaps: vec![gap()], ..Comparison::default() };
         let mapping = Mapping::read(&paths::default_mapping()).unwrap();
-        let run = Run { comparisons: vec![uncovered, told, stale] };
+        let run = Run { comparisons: vec![uncovered.clone(), stale, uncovered] };
         let steps = next_steps(&run, "bf16", &mapping);
         let begins: Vec<&str> = steps.iter().map(|step| step.lines().next().unwrap()).collect();
         assert_eq!(
@@ -120,6 +163,7 @@ mod tests {
                     mapping.path.display()
                 ),
                 "next: where entries are missing: git restore baselines, or",
+                "next: where a layer is worse on purpose: cargo xtask baseline measure --profile bf16, then review",
             ]
         );
     }
