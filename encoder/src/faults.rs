@@ -44,6 +44,14 @@ pub enum Fault {
     NoFactor,
 }
 
+#[cfg(feature = "faults")]
+impl Fault {
+    /// Whether [`crate::reference::encode_with_fault`] has it: what may be too small to be seen in f32.
+    pub fn is_in_reference(self) -> bool {
+        matches!(self, Fault::EpsilonTimes(_) | Fault::NoFactor)
+    }
+}
+
 /// Where faults come in; empty without the feature.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Seam {

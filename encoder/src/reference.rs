@@ -49,7 +49,7 @@ pub fn encode(
 /// As [`encode`].
 ///
 /// # Panics
-/// For faults other than [`Fault::EpsilonTimes`] and [`Fault::NoFactor`].
+/// For faults that the graph in f64 does not have ([`Fault::is_in_reference`]).
 #[cfg(feature = "faults")]
 pub fn encode_with_fault(
     checkpoint: &Checkpoint,
@@ -58,8 +58,7 @@ pub fn encode_with_fault(
     shape: [usize; 4],
     input: &[f32],
 ) -> Result<Vec<(String, Tensor64)>, Error> {
-    let known = matches!(planted.1, Fault::EpsilonTimes(_) | Fault::NoFactor);
-    assert!(known, "{planted:?} is not written out in f64");
+    assert!(planted.1.is_in_reference(), "{planted:?} is not written out in f64");
     let mut seam = Seam::default();
     seam.planted = Some(planted);
     run(checkpoint, settings, Precision::F32, seam, shape, input)

@@ -45,6 +45,8 @@ pub(super) struct Exact<'a> {
     bench: &'a Bench<'a>,
     shape: [usize; 4],
     correct: BTreeMap<String, Tensor>,
+    /// Of the bench's pairs.
+    limits: Vec<Limit>,
 }
 
 impl<'a> Exact<'a> {
@@ -54,12 +56,14 @@ impl<'a> Exact<'a> {
         let precision = encoder::Precision::F32;
         let taps = reference::encode(&bench.checkpoint, &bench.settings, precision, shape, &bench.input.data)
             .map_err(Failure::unreadable)?;
-        Ok(Exact { bench, shape, correct: tensors(taps) })
+        let limits = (0..bench.pairs.len()).map(|i| bench.limit(i)).collect();
+        Ok(Exact { bench, shape, correct: tensors(taps), limits })
     }
 
-    /// What a fault alone does; `None` for faults that the graph in f64 does not have.
+    /// What a fault alone does; `None` for faults that the graph in f64 does not have. One that does nothing there is no
+    /// small one: it was not planted.
     pub(super) fn effect(&self, planted: (Site, Fault)) -> Result<Option<Effect>, Failure> {
-        if !matches!(planted.1, Fault::EpsilonTimes(_) | Fault::NoFactor) {
+        if !planted.1.is_in_reference() {
             return Ok(None);
         }
         let Bench { checkpoint, settings, input, .. } = self.bench;
@@ -67,13 +71,10 @@ impl<'a> Exact<'a> {
             .map_err(Failure::unreadable)?;
         let faulty = tensors(taps);
         let mut largest: Option<Effect> = None;
-        for (i, pair) in self.bench.pairs.iter().enumerate() {
-            let of = |tensors: &BTreeMap<String, Tensor>| tensors.get(&pair.candidate).cloned();
-            let (Some(faulty), Some(correct)) = (of(&faulty), of(&self.correct)) else {
-                return Err(Failure::unusable(format!(
-                    "{}: the graph in f64 lacks {}",
-                    self.bench.set, pair.candidate
-                )));
+        for (pair, limit) in self.bench.pairs.iter().zip(&self.limits) {
+            let name = &pair.candidate;
+            let (Some(faulty), Some(correct)) = (faulty.get(name), self.correct.get(name)) else {
+                return Err(Failure::unusable(format!("{}: the graph in f64 lacks {name}", self.bench.set)));
             };
             let metrics = Metrics::of(faulty.values(), correct.values(), (Dtype::F64, Dtype::F64));
             let figure = |figure: Option<f64>| figure.unwrap_or(f64::INFINITY);
@@ -81,13 +82,19 @@ impl<'a> Exact<'a> {
                 layer: pair.name().to_string(),
                 rel_l2: figure(metrics.rel_l2),
                 rel_linf: figure(metrics.rel_linf),
-                limit: self.bench.limit(i),
+                limit: *limit,
             };
             if largest.as_ref().is_none_or(|largest| effect.share() > largest.share()) {
                 largest = Some(effect);
             }
         }
-        Ok(largest)
+        match largest {
+            Some(effect) if effect.share() > 0.0 => Ok(Some(effect)),
+            _ => Err(Failure::unusable(format!(
+                "{}: {planted:?} changes the encoder, but nothing in the graph in f64",
+                self.bench.set
+            ))),
+        }
     }
 }
 
@@ -135,16 +142,57 @@ mod tests {
         assert_eq!(unlimited.share(), f64::INFINITY);
     }
 
+    /// What a committed set computes in f64.
+    struct Variants {
+        checkpoint: encoder::Checkpoint,
+        settings: encoder::Settings,
+        shape: [usize; 4],
+        input: Vec<f32>,
+    }
+
+    impl Variants {
+        fn open() -> Variants {
+            let set = crate::paths::fixtures().join("variants");
+            let input = crate::candidate::read_input(&set.join("input.png")).unwrap();
+            Variants {
+                checkpoint: encoder::Checkpoint::open(&set.join("model.safetensors")).unwrap(),
+                settings: encoder::Settings { output_resolution: (5, 3), ..encoder::Settings::default() },
+                shape: input.shape.as_slice().try_into().unwrap(),
+                input: input.data,
+            }
+        }
+
+        fn correct(&self) -> Vec<(String, Tensor64)> {
+            let Variants { checkpoint, settings, shape, input } = self;
+            reference::encode(checkpoint, settings, encoder::Precision::F32, *shape, input).unwrap()
+        }
+
+        fn faulty(&self, planted: (Site, Fault)) -> Vec<(String, Tensor64)> {
+            let Variants { checkpoint, settings, shape, input } = self;
+            reference::encode_with_fault(checkpoint, settings, planted, *shape, input).unwrap()
+        }
+    }
+
+    #[test]
+    fn in_f64_a_fault_moves_something_wherever_it_is_planted() {
+        let variants = Variants::open();
+        let architecture = encoder::Architecture::read(&variants.checkpoint, &variants.settings).unwrap();
+        let blocks = architecture.stages.iter().map(Vec::len).sum::<usize>();
+        let sites = [Site::Stem, Site::Fusion, Site::Embedder].into_iter();
+        let eps = sites.chain((0..blocks).map(Site::Block)).map(|site| (site, Fault::EpsilonTimes(10.0)));
+        let correct = tensors(variants.correct());
+        for planted in eps.chain([(Site::Embedder, Fault::NoFactor)]) {
+            let faulty = tensors(variants.faulty(planted));
+            let moved = correct.iter().any(|(name, tensor)| !tensor.same_values(&faulty[name]));
+            assert!(moved, "{planted:?}");
+        }
+    }
+
     /// A row of mean square m comes out of a norm times sqrt((m + eps) / (m + f eps)).
     #[test]
     fn in_f64_a_fault_changes_each_row_as_the_formula_says() {
-        let set = crate::paths::fixtures().join("variants");
-        let checkpoint = encoder::Checkpoint::open(&set.join("model.safetensors")).unwrap();
-        let input = crate::candidate::read_input(&set.join("input.png")).unwrap();
-        let settings = encoder::Settings { output_resolution: (5, 3), ..encoder::Settings::default() };
-        let shape = <[usize; 4]>::try_from(input.shape.as_slice()).unwrap();
-        let correct =
-            reference::encode(&checkpoint, &settings, encoder::Precision::F32, shape, &input.data).unwrap();
+        let variants = Variants::open();
+        let correct = variants.correct();
         let find = |taps: &[(String, Tensor64)], name: &str| {
             taps.iter().find(|(known, _)| known == name).unwrap().1.clone()
         };
@@ -153,9 +201,7 @@ mod tests {
         // The norm stands behind a multiplication by sqrt(C); without it, eps is as if times C.
         let cases = [(Fault::EpsilonTimes(10.0), 10.0), (Fault::NoFactor, channels as f64)];
         for (fault, times) in cases {
-            let planted = (Site::Embedder, fault);
-            let faulty =
-                reference::encode_with_fault(&checkpoint, &settings, planted, shape, &input.data).unwrap();
+            let faulty = variants.faulty((Site::Embedder, fault));
             assert_eq!(find(&faulty, "msfa_concat_norm"), fused, "in front of the fault");
             let faulty = find(&faulty, "mm_soft_emb_norm");
             for pixel in 0..pixels {

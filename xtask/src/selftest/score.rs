@@ -24,7 +24,7 @@ pub(crate) struct Entry {
     pub(crate) anywhere: Option<f64>,
     /// By the smallest strength that is seen (`1e-5`): in how many places.
     pub(crate) from: BTreeMap<String, usize>,
-    /// The most that it moves a layer where it is equivalent (rel_l2), in f64.
+    /// The largest share of a limit, of either metric in any layer, that it takes where it is equivalent, in f64.
     pub(crate) bound: Option<f64>,
     /// By set and first layer that it changes: how many layers later it is seen. Those where it is seen at once are left
     /// out.
@@ -63,7 +63,7 @@ impl Score {
                 }
                 Verdict::Equivalent { effect, .. } => {
                     entry.equivalent += 1;
-                    entry.bound = larger(entry.bound, effect.rel_l2);
+                    entry.bound = larger(entry.bound, effect.share());
                 }
                 Verdict::Unseen { .. } => entry.missed += 1,
             }
@@ -136,8 +136,8 @@ impl Entry {
         // exp and tanh differ in their last bits between systems.
         let grown = |new: f64, old: f64| new > old * 1.01;
         if let Some(bound) = new.bound.filter(|new| old.bound.is_none_or(|old| grown(*new, old))) {
-            let old = old.bound.map_or("nowhere".to_string(), |old| format!("{old:.1e}"));
-            shortfalls.push(format!("equivalent up to a change of {bound:.1e}, was {old}"));
+            let old = old.bound.map_or("nowhere".to_string(), |old| format!("{old:.3}"));
+            shortfalls.push(format!("equivalent up to {bound:.3} of a limit, was {old}"));
         }
         for (place, late) in &new.late {
             let old = old.late.get(place).copied().unwrap_or(0);
@@ -166,9 +166,10 @@ mod tests {
         Verdict::Seen { strength: None, late: 0 }
     }
 
-    fn equivalent(bound: f64) -> Verdict {
-        let limit = Limit { rel_l2: 1.0, rel_linf: 1.0 };
-        let effect = Effect { layer: "l".into(), rel_l2: bound, rel_linf: bound, limit };
+    /// Its larger share is that of rel_linf.
+    fn equivalent(share: f64) -> Verdict {
+        let limit = Limit { rel_l2: 1e-6, rel_linf: 2e-6 };
+        let effect = Effect { layer: "l".into(), rel_l2: 0.0, rel_linf: share * limit.rel_linf, limit };
         Verdict::Equivalent { effect, seen_in: "t".into() }
     }
 
@@ -206,20 +207,20 @@ mod tests {
 
     #[test]
     fn every_way_to_fall_short_is_named() {
-        let old = score([seen(1e-5, 1), seen(1e-5, 0), equivalent(1e-7)]);
+        let old = score([seen(1e-5, 1), seen(1e-5, 0), equivalent(0.1)]);
 
         assert!(old.shortfalls(&old).is_empty());
-        assert!(score([seen(1e-6, 0), seen(1e-6, 0), equivalent(1e-8)]).shortfalls(&old).is_empty());
+        assert!(score([seen(1e-6, 0), seen(1e-6, 0), equivalent(0.01)]).shortfalls(&old).is_empty());
         let other = Score::of(&[finding("b", once())]);
         let cases = [
-            ("a seen one missed", score([seen(1e-5, 1), unseen(), equivalent(1e-7)])),
+            ("a seen one missed", score([seen(1e-5, 1), unseen(), equivalent(0.1)])),
             ("an equivalent one missed", score([seen(1e-5, 1), seen(1e-5, 0), unseen()])),
-            ("a seen one equivalent", score([seen(1e-5, 1), equivalent(1e-8), equivalent(1e-7)])),
+            ("a seen one equivalent", score([seen(1e-5, 1), equivalent(0.01), equivalent(0.1)])),
             ("fewer", score([seen(1e-5, 1), seen(1e-5, 0)])),
-            ("a larger strength", score([seen(1e-4, 1), seen(1e-5, 0), equivalent(1e-7)])),
-            ("no strength", score([once(), once(), equivalent(1e-7)])),
-            ("a grown bound", score([seen(1e-5, 1), seen(1e-5, 0), equivalent(2e-7)])),
-            ("a later layer", score([seen(1e-5, 2), seen(1e-5, 0), equivalent(1e-7)])),
+            ("a larger strength", score([seen(1e-4, 1), seen(1e-5, 0), equivalent(0.1)])),
+            ("no strength", score([once(), once(), equivalent(0.1)])),
+            ("a grown bound", score([seen(1e-5, 1), seen(1e-5, 0), equivalent(0.2)])),
+            ("a later layer", score([seen(1e-5, 2), seen(1e-5, 0), equivalent(0.1)])),
             ("another fault", other),
         ];
         let text: Vec<String> =
@@ -241,7 +242,7 @@ mod tests {
         no strength
           a: seen at no strength, was from 1e-5
         a grown bound
-          a: equivalent up to a change of 2.0e-7, was 1.0e-7
+          a: equivalent up to 0.200 of a limit, was 0.100
         a later layer
           a: s: p: seen 2 layers late, was 1
         another fault
