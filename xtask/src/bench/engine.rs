@@ -109,7 +109,7 @@ impl Engine {
         serde_json::from_str(&line).map_err(|error| format!("{error}: {line}"))
     }
 
-    /// Ends the process, which has closed its side, and gives its last words, or how it ended.
+    /// Ends the process, which has closed its side, and gives its last words and how it ended.
     fn end(&mut self) -> String {
         let closed = Instant::now();
         let mut status = self.process.try_wait();
@@ -119,12 +119,13 @@ impl Engine {
         }
         // A process of its own that it left behind may hold standard error open.
         let words = self.last_words.recv_timeout(PATIENCE).unwrap_or_default();
-        match (words.is_empty(), status) {
-            (false, _) => words,
-            (true, Ok(Some(status))) => format!("it ended without a word ({status})"),
-            (true, Ok(None)) => "it closed its output and went on".to_string(),
-            (true, Err(error)) => format!("it ended without a word ({error})"),
-        }
+        let how = match status {
+            Ok(Some(status)) => status.to_string(),
+            Ok(None) => "it closed its output and went on".to_string(),
+            Err(error) => error.to_string(),
+        };
+        let said = if words.is_empty() { "it ended without a word" } else { &words };
+        format!("{said} ({how})")
     }
 
     /// One forward pass; `Err` says why there was none, for people.
@@ -160,16 +161,26 @@ mod tests {
 
     #[test]
     fn an_engine_that_cannot_start_gives_its_last_words_or_how_it_ended() {
-        assert_eq!(why("echo first >&2; echo no model >&2"), "no model");
+        assert_eq!(why("echo first >&2; echo no model >&2; exit 1"), "no model (exit status: 1)");
         assert_eq!(why("exit 3"), "it ended without a word (exit status: 3)");
-        assert!(why("kill -9 $$").contains("signal: 9"), "{}", why("kill -9 $$"));
+        // Whoever is out of memory is killed, after whatever it last warned of.
+        let killed = why("echo a warning >&2; kill -9 $$");
+        assert!(killed.starts_with("a warning (signal: 9"), "{killed}");
         assert!(why("echo '{}'").starts_with("missing field"), "{}", why("echo '{}'"));
+    }
+
+    #[test]
+    fn an_engine_that_only_closes_its_output_is_ended() {
+        let started = Instant::now();
+        let expected = "it ended without a word (it closed its output and went on)";
+        assert_eq!(why("exec sleep 30 >&-"), expected);
+        assert!(started.elapsed() < 10 * PATIENCE, "{:?}", started.elapsed());
     }
 
     #[test]
     fn what_an_engine_left_behind_is_not_waited_for() {
         let started = Instant::now();
         assert_eq!(why("sleep 10 > /dev/null & exit 4"), "it ended without a word (exit status: 4)");
-        assert!(started.elapsed() < 3 * PATIENCE, "{:?}", started.elapsed());
+        assert!(started.elapsed() < 4 * PATIENCE, "{:?}", started.elapsed());
     }
 }

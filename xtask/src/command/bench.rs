@@ -203,7 +203,7 @@ impl Bench {
     }
 
     fn peer(&self, peer: &str, precision: &str, set: &Set) -> Command {
-        let folder = paths::root().join("bench");
+        let folder = paths::sources().join("bench");
         let mut command = Command::new(environment().python());
         command.arg(folder.join("peers").join("worker.py")).args([peer, precision, "--preset", &set.name]);
         command.arg("--weights").arg(&set.weights).arg("--input").arg(&set.input);
@@ -267,7 +267,7 @@ fn leave_out(engine: &Engine, why: &str) -> Result<(), Failure> {
 }
 
 fn environment() -> Environment {
-    let folder = paths::root().join("bench");
+    let folder = paths::sources().join("bench");
     Environment { folder: folder.join(".venv"), requirements: folder.join("peers").join("requirements.txt") }
 }
 
