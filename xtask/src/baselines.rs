@@ -103,8 +103,16 @@ pub(crate) fn conditions(isa: Isa, strict_fma: bool) -> String {
 
 /// Whether a text is one that [`conditions`] makes, on this or another architecture.
 fn are_conditions(text: &str) -> bool {
-    let text = text.strip_suffix(" with fma").or_else(|| text.strip_suffix(" by fma alone")).unwrap_or(text);
-    text.split_once(' ').is_some_and(|(arch, isa)| !arch.is_empty() && Isa::from_name(isa).is_some())
+    let mut words = text.splitn(3, ' ');
+    let arch = words.next().unwrap_or_default();
+    let isa = words.next().and_then(Isa::from_name);
+    let of_isa = match words.next() {
+        None => isa.is_some(),
+        Some("with fma") => isa == Some(Isa::Portable),
+        Some("by fma alone") => isa == Some(Isa::Amx),
+        Some(_) => false,
+    };
+    of_isa && !arch.is_empty() && arch.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
 }
 
 /// What figures of a reference under a profile are of; `None` of what is no set. Refuses a name that would lead astray.

@@ -71,7 +71,7 @@ enum Action {
 /// Which sets an action is on.
 #[derive(clap::Args)]
 struct Chosen {
-    /// Only this committed set (repeatable): where instruction sets are lacking, the figures of the others stay.
+    /// Only this committed set (repeatable); the figures of the other sets stay as they are.
     #[arg(long = "set", value_name = "NAME")]
     sets: Vec<String>,
 }
@@ -79,7 +79,6 @@ struct Chosen {
 impl Chosen {
     fn paths(&self) -> Result<Vec<PathBuf>, Failure> {
         let committed = set::committed()?;
-        let name = |path: &Path| path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         if let Some(unknown) = self.sets.iter().find(|set| !committed.iter().any(|path| name(path) == **set))
         {
             let known = committed.iter().map(|path| name(path)).collect::<Vec<_>>().join(", ");
@@ -91,6 +90,11 @@ impl Chosen {
         let wanted = |path: &PathBuf| self.sets.is_empty() || self.sets.contains(&name(path));
         Ok(committed.into_iter().filter(wanted).collect())
     }
+}
+
+/// What a committed set is called: its folder.
+fn name(path: &Path) -> String {
+    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
 }
 
 fn multiple(text: &str) -> Result<f64, String> {
@@ -285,24 +289,25 @@ impl Baselines<'_> {
     fn show(&self, mapping: &Mapping) -> Outcome {
         let mut next: Vec<String> = Vec::new();
         let mut failure = None;
+        let sets = set::committed()?;
+        let width = sets.iter().map(|path| name(path).len()).max().unwrap_or(0);
         say(&format!(
-            "{:16} {:8} {:>10} {:>12} {:>8}",
+            "{:width$} {:8} {:>10} {:>12} {:>8}",
             "set", "profile", "tolerances", "known errors", "waiting"
         ));
-        for path in set::committed()? {
+        for path in sets {
             for precision in Precision::ALL {
                 let profile = mapping.profile(precision.name())?;
                 let row = self.row(&path, &profile.name);
                 let (set, figures, todo) = match row {
                     Ok(row) => row,
                     Err(broken) => {
-                        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
                         failure = failure.or(Some(broken));
-                        (name, ["unusable".to_string(), String::new(), String::new()], None)
+                        (name(&path), ["unusable".to_string(), String::new(), String::new()], None)
                     }
                 };
                 let [tolerances, errors, waiting] = figures;
-                say(&format!("{set:16} {:8} {tolerances:>10} {errors:>12} {waiting:>8}", profile.name));
+                say(&format!("{set:width$} {:8} {tolerances:>10} {errors:>12} {waiting:>8}", profile.name));
                 next.extend(todo.filter(|todo| !next.contains(todo)));
             }
         }
@@ -335,8 +340,7 @@ impl Baselines<'_> {
             _ => None,
         };
         let count = |count: Option<usize>| count.map_or("-".to_string(), |count| count.to_string());
-        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        Ok((name, [count(tolerances), count(errors), count(waiting)], todo))
+        Ok((name(path), [count(tolerances), count(errors), count(waiting)], todo))
     }
 }
 

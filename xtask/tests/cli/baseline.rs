@@ -153,7 +153,9 @@ fn a_known_error_over_its_tolerance_is_refused() {
 
 #[test]
 fn errors_of_an_unknown_instruction_set_are_refused() {
-    for unknown in ["x86_64 avx3", "avx2", "x86_64 avx2 with luck"] {
+    for unknown in
+        ["x86_64 avx3", "avx2", "x86_64 avx2 with luck", "x86_64 avx2 with fma", "x86_64  avx2", "- amx"]
+    {
         let checkout = Checkout::of("symmetric");
         checkout.edit_layer(ERRORS, LAYER, |layer| {
             let errors = layer["errors"].as_object_mut().unwrap();

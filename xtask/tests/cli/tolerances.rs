@@ -138,6 +138,7 @@ fn one_set_is_derived_and_measured_alone() {
     assert_eq!(checkout.read(TOLERANCES)["k"]["rel_l2"], 5.0);
     checkout.run(&["baseline", "measure", "--set", "symmetric"]).code(0).stdout(contains("variants").not());
     assert_eq!(others.map(|file| std::fs::read(file).unwrap()), before);
+    assert!(!checkout.folder.path().join("baselines/variants/f32.errors.json.new").exists());
     for action in ["derive", "measure"] {
         checkout
             .run(&["baseline", action, "--set", "typo"])
