@@ -1,13 +1,20 @@
 //! Multi-query attention: `softmax(q k^T / sqrt(d_k)) v` with one set of keys and values for all heads.
+//!
+//! Both products are computed transposed, `k q^T` and `v^T p^T`: the scores of some queries then lie as a right-hand panel
+//! does, `[positions, queries]`, so that nothing has to be packed between the products, and the softmax is one of columns.
 
 use rayon::prelude::*;
 
-use super::gemm::{gemm_block, rows_per_task};
-use super::lhs::{Lhs, LhsPanels, Matrix};
-use super::math;
-use super::packing::PackedRhs;
+use super::gemm::task_rows;
+use super::lhs::{Lhs, Matrix, Transposed};
+use super::micro::{MicroKernel, OfF32, OfPairs};
+use super::packing::words;
+use super::panels::{PackedLhs, RhsPanel};
+use super::softmax::exponentials;
+use super::split::pairs_of_rows;
+use super::tile::TileOut;
 use crate::precision::Operands;
-use crate::simd::{Isa, Kernel, Simd};
+use crate::simd::{Isa, Kernel, MAX_LANES, Simd};
 
 /// The heads of a query stand one behind the other in its row, so queries are a matrix `[pixels * heads, key_dim]`,
 /// and so is the output, `[pixels * heads, value_dim]`.
@@ -24,47 +31,64 @@ pub(crate) fn attention(
     let positions = keys.len() / key_dim;
     assert_eq!(values.len() / value_dim, positions, "keys and values");
     assert_eq!(queries.len() / key_dim, out.len() / value_dim, "queries and outputs");
-    let keys = PackedRhs::new(isa, operands, (key_dim, positions), |position, start, out| {
-        out.copy_from_slice(&keys[position * key_dim + start..][..out.len()]);
-    });
-    let values = PackedRhs::new(isa, operands, (positions, value_dim), |d, start, out| {
-        for (out, row) in out.iter_mut().zip(values[start * value_dim..].chunks_exact(value_dim)) {
-            *out = row[d];
-        }
-    });
+    let (keys, values) = rayon::join(
+        || isa.run(Pack(&Matrix::new(keys, key_dim), operands)),
+        || isa.run(Pack(&Transposed::new(values, value_dim), operands)),
+    );
     let queries = Matrix::new(queries, key_dim);
     let scale = (1.0 / (key_dim as f64).sqrt()) as f32;
-    let rows = rows_per_task(&keys, queries.rows());
+    let rows = task_rows(isa.tile_columns(operands), queries.rows(), rayon::current_num_threads());
     out.par_chunks_mut(rows * value_dim).enumerate().for_each_init(
-        || (LhsPanels::default(), Vec::new(), Vec::new()),
-        |(panels, scores, inverse_sums), (task, out)| {
-            scores.resize(out.len() / value_dim * positions, 0.0);
+        Scratch::default,
+        |scratch, (task, out)| {
+            let first = task * rows;
             isa.run(Task {
+                operands,
                 queries: &queries,
                 keys: &keys,
                 values: &values,
                 scale,
-                first: task * rows,
-                panels,
-                scores,
-                inverse_sums,
+                first,
+                scratch,
                 out,
             });
         },
     );
 }
 
+struct Pack<'a, L>(&'a L, Operands);
+
+impl<L: Lhs> Kernel for Pack<'_, L> {
+    type Output = PackedLhs;
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) -> PackedLhs {
+        PackedLhs::new(simd, self.0, self.1)
+    }
+}
+
+/// What a task needs beside its operands; kept over the tasks of a thread.
+#[derive(Default)]
+struct Scratch {
+    queries: RhsPanel,
+    /// `[positions, NR]`
+    scores: Vec<f32>,
+    /// The scores of a block of positions in pairs, `[pieces, pairs, NR]`.
+    pairs: Vec<u32>,
+    /// `[value_dim, NR]`
+    result: Vec<f32>,
+}
+
 struct Task<'a> {
+    operands: Operands,
     queries: &'a Matrix<'a>,
-    keys: &'a PackedRhs,
-    values: &'a PackedRhs,
+    keys: &'a PackedLhs,
+    /// Transposed: a row for each output.
+    values: &'a PackedLhs,
     scale: f32,
+    /// Its first query.
     first: usize,
-    panels: &'a mut LhsPanels,
-    /// `[rows, positions]`
-    scores: &'a mut [f32],
-    /// One over the sum of each row's weights.
-    inverse_sums: &'a mut Vec<f32>,
+    scratch: &'a mut Scratch,
     out: &'a mut [f32],
 }
 
@@ -73,40 +97,76 @@ impl Kernel for Task<'_> {
 
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
-        let (positions, value_dim) = (self.keys.columns(), self.values.columns());
-        gemm_block(simd, self.queries, self.first, self.keys, self.panels, self.scores);
-        self.inverse_sums.clear();
-        for row in self.scores.chunks_exact_mut(positions) {
-            self.inverse_sums.push(exponentials(simd, self.scale, row));
-        }
-        let scores = Matrix::new(self.scores, positions);
-        gemm_block(simd, &scores, 0, self.values, self.panels, self.out);
-        // Dividing the few outputs by the sum instead of the many weights.
-        for (row, inverse) in self.out.chunks_exact_mut(value_dim).zip(&*self.inverse_sums) {
-            row.iter_mut().for_each(|x| *x *= inverse);
+        match self.operands {
+            Operands::F32 => self.queries_by_panels(simd, S::NR, &OfF32(simd)),
+            Operands::Bf16(pieces) => {
+                self.queries_by_panels(simd, S::PAIRS.nr, &OfPairs::new(simd, pieces));
+            }
         }
     }
 }
 
-/// `exp(scale * (row - max(row)))` in place, and 1 over its sum; `scale` is positive.
-#[inline(always)]
-fn exponentials<S: Simd>(simd: S, scale: f32, row: &mut [f32]) -> f32 {
-    let largest = largest(simd, row);
-    let sum = math::exp_row(simd, scale, -largest * scale, row);
-    (1.0 / sum) as f32
+impl Task<'_> {
+    #[inline(always)]
+    fn queries_by_panels<S: Simd, M: MicroKernel>(self, simd: S, nr: usize, kernel: &M) {
+        let Task { operands, queries, keys, values, scale, first, scratch, out } = self;
+        let (positions, value_dim) = (keys.rows(), values.rows());
+        scratch.scores.resize(positions * nr, 0.0);
+        scratch.result.resize(value_dim * nr, 0.0);
+        for (panel, out) in out.chunks_mut(nr * value_dim).enumerate() {
+            let start = first + panel * nr;
+            let rows = start..start + out.len() / value_dim;
+            let Scratch { queries: packed, scores, pairs, result } = &mut *scratch;
+            for (depth, left) in keys.blocks() {
+                let right = packed.pack(simd, queries, rows.clone(), depth.clone(), operands, nr);
+                let accumulate = depth.start > 0;
+                let out = TileOut { data: scores, stride: nr, rows: positions, columns: nr, accumulate };
+                kernel.multiply(depth.len(), left, right, out);
+            }
+            let inverse_sums = exponentials(simd, scale, nr, scores);
+            for (depth, left) in values.blocks() {
+                let weights = &scores[depth.start * nr..depth.end * nr];
+                let right: &[u32] = match operands {
+                    Operands::F32 => bytemuck::cast_slice(weights),
+                    Operands::Bf16(pieces) => {
+                        pairs.resize(words(operands, depth.len()) * nr, 0);
+                        pairs_of_rows(weights, nr, pieces, pairs);
+                        pairs
+                    }
+                };
+                let accumulate = depth.start > 0;
+                let out = TileOut { data: result, stride: nr, rows: value_dim, columns: nr, accumulate };
+                kernel.multiply(depth.len(), left, right, out);
+            }
+            let groups = out.chunks_mut(S::LANES * value_dim).zip(inverse_sums);
+            for (group, (out, inverse)) in groups.enumerate() {
+                // Dividing the few outputs by the sum instead of the many weights.
+                let column = |row: &[f32]| simd.mul(simd.load(&row[group * S::LANES..]), inverse);
+                columns_to_rows(simd, result.chunks_exact(nr).map(column), out, value_dim);
+            }
+        }
+    }
 }
 
-/// The largest element, of at least one.
+/// Writes vectors of columns as rows of `length`, as many as `out` holds and a vector has lanes.
 #[inline(always)]
-fn largest<S: Simd>(simd: S, row: &[f32]) -> f32 {
-    let chunks = row.chunks_exact(S::LANES);
-    let rest = chunks.remainder();
-    let mut largest = simd.splat(row[0]);
-    for chunk in chunks {
-        largest = simd.max(largest, simd.load(chunk));
+fn columns_to_rows<S: Simd>(
+    simd: S,
+    mut vectors: impl Iterator<Item = S::V>,
+    out: &mut [f32],
+    length: usize,
+) {
+    for start in (0..length).step_by(S::LANES) {
+        let count = S::LANES.min(length - start);
+        let mut square = [simd.splat(0.0); MAX_LANES];
+        for (place, vector) in square.iter_mut().zip(vectors.by_ref().take(count)) {
+            *place = vector;
+        }
+        let rows = simd.transpose(square);
+        for (row, out) in rows.iter().take(S::LANES).zip(out.chunks_exact_mut(length)) {
+            simd.store_partial(*row, &mut out[start..start + count]);
+        }
     }
-    let lanes = &simd.lanes(largest)[..S::LANES];
-    lanes.iter().chain(rest).copied().fold(f32::NEG_INFINITY, f32::max)
 }
 
 #[cfg(test)]

@@ -2,12 +2,14 @@
 
 use rayon::prelude::*;
 
-use super::lhs::{Lhs, LhsPanels, Matrix};
-use super::packing::{Block, PackedRhs, pairs};
+use super::lhs::{Lhs, Matrix};
+use super::micro::{MicroKernel, OfF32, OfPairs};
+use super::packing::{Block, PackedRhs};
+use super::panels::LhsPanels;
 use super::rows::RowOps;
-use super::tile::{PairTile, TileOut, Tiles};
+use super::tile::TileOut;
 use crate::precision::Operands;
-use crate::simd::{Kernel, PairUnit, Simd};
+use crate::simd::{Kernel, Simd};
 
 /// Most rows of a task: a panel of the right side is read from memory once for all of them, and the packed left block
 /// still fits the second-level cache.
@@ -24,7 +26,7 @@ pub(crate) fn rows_per_task(rhs: &PackedRhs, rows: usize) -> usize {
 }
 
 /// The same for tiles of `tile` rows on `threads` threads.
-fn task_rows(tile: usize, rows: usize, threads: usize) -> usize {
+pub(super) fn task_rows(tile: usize, rows: usize, threads: usize) -> usize {
     let tiles = rows.div_ceil(tile);
     let rounds = tiles.div_ceil(TASK_ROWS / tile * threads).max(TASKS_PER_THREAD);
     tiles.div_ceil(rounds * threads).max(1) * tile
@@ -122,47 +124,11 @@ pub(crate) fn gemm_block<S: Simd, L: Lhs>(
 ) {
     let rows = out.len() / rhs.columns();
     for block in rhs.blocks() {
-        let left = panels.pack(simd, lhs, (first, rows), block, rhs.operands());
+        panels.pack(simd, lhs, (first, rows), block.range(), rhs.operands());
+        let left = panels.panels();
         match rhs.operands() {
             Operands::F32 => macro_kernel(&OfF32(simd), left, rhs, block, out),
-            Operands::Bf16(pieces) => {
-                let (pairs, products) = (pairs(block.depth), pieces.products());
-                let of_pairs = OfPairs { unit: simd.pair_unit(), mr: S::PAIRS.mr, pairs, products };
-                macro_kernel(&of_pairs, left, rhs, block, out);
-            }
-        }
-    }
-}
-
-/// Multiplies left panels with a right panel. A trait and no closure: closures are not inlined reliably, and what is not
-/// inlined is compiled without the instruction set.
-trait MicroKernel {
-    /// The panels are those of all rows of `out`, one below the other.
-    fn multiply(&self, left: std::slice::ChunksExact<'_, u32>, b: &[u32], out: TileOut<'_>);
-}
-
-struct OfF32<S>(S);
-
-impl<S: Simd> MicroKernel for OfF32<S> {
-    #[inline(always)]
-    fn multiply(&self, left: std::slice::ChunksExact<'_, u32>, b: &[u32], out: TileOut<'_>) {
-        self.0.tiles(Tiles { left, b: bytemuck::cast_slice(b), out });
-    }
-}
-
-struct OfPairs<U> {
-    unit: U,
-    mr: usize,
-    pairs: usize,
-    products: &'static [(usize, usize)],
-}
-
-impl<U: PairUnit> MicroKernel for OfPairs<U> {
-    #[inline(always)]
-    fn multiply(&self, left: std::slice::ChunksExact<'_, u32>, b: &[u32], mut out: TileOut<'_>) {
-        for (tile, a) in left.enumerate() {
-            let out = out.tile(tile, self.mr);
-            self.unit.tile(PairTile { a, b, pairs: self.pairs, products: self.products, out });
+            Operands::Bf16(pieces) => macro_kernel(&OfPairs::new(simd, pieces), left, rhs, block, out),
         }
     }
 }
@@ -181,7 +147,7 @@ fn macro_kernel<M: MicroKernel>(
     for right in rhs.panels_of(block) {
         let (data, columns) = (&mut out[right.column..], right.columns);
         let out = TileOut { data, stride, rows, columns, accumulate: block.start > 0 };
-        kernel.multiply(left.clone(), right.words, out);
+        kernel.multiply(block.depth, left.clone(), right.words, out);
     }
 }
 

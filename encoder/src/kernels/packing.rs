@@ -1,5 +1,7 @@
 //! Right-hand sides of the GEMM, packed once in the order in which the micro-kernel reads them.
 
+use std::ops::Range;
+
 use bytemuck::{Pod, Zeroable};
 use rayon::prelude::*;
 
@@ -18,6 +20,12 @@ pub(super) fn block_depth(operands: Operands) -> usize {
         Operands::Bf16(Pieces::One) => 2 * DEPTH,
         _ => DEPTH,
     }
+}
+
+/// The blocks of a product of that depth.
+pub(super) fn depth_blocks(operands: Operands, depth: usize) -> impl Iterator<Item = Range<usize>> + use<> {
+    let step = block_depth(operands);
+    (0..depth).step_by(step).map(move |start| start..depth.min(start + step))
 }
 
 /// Words that one column of a block of `depth` takes.
@@ -48,6 +56,13 @@ pub(crate) struct Block {
     offset: usize,
     /// Words of a panel.
     panel: usize,
+}
+
+impl Block {
+    /// The depth indices.
+    pub(crate) fn range(&self) -> Range<usize> {
+        self.start..self.start + self.depth
+    }
 }
 
 /// A panel: `NR` columns of a block.
@@ -147,16 +162,13 @@ impl PackedRhs {
 
     /// The blocks, in depth.
     pub(crate) fn blocks(&self) -> impl Iterator<Item = Block> + use<> {
-        let (total, operands, nr, panels) = (self.depth, self.operands, self.nr, self.panels());
-        let step = block_depth(operands);
-        (0..total).step_by(step).map(move |start| {
-            let depth = step.min(total - start);
-            Block {
-                start,
-                depth,
-                offset: start / step * words(operands, step) * nr * panels,
-                panel: words(operands, depth) * nr,
-            }
+        let (operands, nr, panels) = (self.operands, self.nr, self.panels());
+        let whole = words(operands, block_depth(operands)) * nr * panels;
+        depth_blocks(operands, self.depth).enumerate().map(move |(index, depth)| Block {
+            offset: index * whole,
+            panel: words(operands, depth.len()) * nr,
+            start: depth.start,
+            depth: depth.len(),
         })
     }
 

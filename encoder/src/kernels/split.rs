@@ -1,5 +1,10 @@
 //! Numbers cut into pieces of bf16, two neighbours in depth packed into one word.
 
+use crate::precision::Pieces;
+
+/// The widest rows of [`pairs_of_rows`]: two of the widest vectors.
+const MAX_WIDTH: usize = 32;
+
 /// The nearest bf16, ties to even, in the upper half of an f32; NaN stays NaN.
 #[inline(always)]
 pub(crate) fn round_to_bf16(x: f32) -> f32 {
@@ -32,6 +37,33 @@ pub(crate) fn split(row: &mut [f32], piece: &mut [f32], pieces: usize, mut write
     for index in 0..pieces {
         cut(row, piece);
         write(index, piece);
+    }
+}
+
+/// Rows of `width` elements (`[depth, width]`) as `[pieces, pairs, width]`, where a pair
+/// is of two neighbouring rows; zeros up to the pairs that `out` has room for.
+#[inline(always)]
+pub(crate) fn pairs_of_rows(rows: &[f32], width: usize, pieces: Pieces, out: &mut [u32]) {
+    let count = pieces.count();
+    let piece = out.len() / count;
+    let (mut two, mut rest) = ([[0.0; MAX_WIDTH]; 2], rows);
+    for place in (0..piece).step_by(width) {
+        for row in &mut two {
+            let length = width.min(rest.len());
+            row[..length].copy_from_slice(&rest[..length]);
+            row[length..width].fill(0.0);
+            rest = &rest[length..];
+        }
+        for index in 0..count {
+            let out = &mut out[index * piece + place..][..width];
+            let [first, second] = &mut two;
+            for ((out, first), second) in out.iter_mut().zip(first).zip(second) {
+                let (a, b) = (round_to_bf16(*first), round_to_bf16(*second));
+                *out = pair(a, b);
+                *first -= a;
+                *second -= b;
+            }
+        }
     }
 }
 

@@ -94,15 +94,10 @@ impl Simd for Avx2 {
     }
 
     #[inline(always)]
-    fn round(self, v: Self::V) -> Self::V {
-        proven!(_mm256_round_ps::<{ _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC }>(v))
-    }
-
-    #[inline(always)]
-    fn pow2(self, n: Self::V) -> Self::V {
+    fn pow2(self, shifted: Self::V) -> Self::V {
         proven!({
-            let exponent = _mm256_add_epi32(_mm256_cvtps_epi32(n), _mm256_set1_epi32(127));
-            _mm256_castsi256_ps(_mm256_slli_epi32::<23>(exponent))
+            let exponent = _mm256_slli_epi32::<23>(_mm256_castps_si256(shifted));
+            _mm256_castsi256_ps(_mm256_add_epi32(exponent, _mm256_castps_si256(_mm256_set1_ps(1.0))))
         })
     }
 

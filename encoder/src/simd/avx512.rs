@@ -223,15 +223,10 @@ impl<X: Extension> Simd for Avx512<X> {
     }
 
     #[inline(always)]
-    fn round(self, v: Self::V) -> Self::V {
-        proven!(_mm512_roundscale_ps::<{ _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC }>(v))
-    }
-
-    #[inline(always)]
-    fn pow2(self, n: Self::V) -> Self::V {
+    fn pow2(self, shifted: Self::V) -> Self::V {
         proven!({
-            let exponent = _mm512_add_epi32(_mm512_cvtps_epi32(n), _mm512_set1_epi32(127));
-            _mm512_castsi512_ps(_mm512_slli_epi32::<23>(exponent))
+            let exponent = _mm512_slli_epi32::<23>(_mm512_castps_si512(shifted));
+            _mm512_castsi512_ps(_mm512_add_epi32(exponent, _mm512_castps_si512(_mm512_set1_ps(1.0))))
         })
     }
 

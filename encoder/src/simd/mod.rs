@@ -44,10 +44,8 @@ pub(crate) trait Simd: Copy + Send + Sync + 'static {
     fn mul_add(self, a: Self::V, b: Self::V, c: Self::V) -> Self::V;
     fn min(self, a: Self::V, b: Self::V) -> Self::V;
     fn max(self, a: Self::V, b: Self::V) -> Self::V;
-    /// To the nearest integer, ties to even.
-    fn round(self, v: Self::V) -> Self::V;
-    /// `2^n` for whole `n` in [-126, 127].
-    fn pow2(self, n: Self::V) -> Self::V;
+    /// `2^n` of [`SHIFT`]` + n` for whole `n` in [-126, 127].
+    fn pow2(self, shifted: Self::V) -> Self::V;
     /// Rows to columns of a square of `LANES` vectors, the first ones of `rows`; what is behind them is of no meaning.
     fn transpose(self, rows: [Self::V; MAX_LANES]) -> [Self::V; MAX_LANES];
     /// Brings the line of the first element into the first-level cache, where the instruction set can.
@@ -139,6 +137,10 @@ impl<S: Simd, const MR: usize, const NV: usize> PairUnit for Vectors<S, MR, NV> 
     }
 }
 
+/// 1.5 * 2^23: a number of less than 2^22 that is added to it is rounded to an integer, ties to even, which is in the last
+/// bits of the sum.
+pub(crate) const SHIFT: f32 = 12_582_912.0;
+
 /// Lanes of the widest instruction set.
 pub(crate) const MAX_LANES: usize = 16;
 
@@ -163,6 +165,29 @@ mod tests {
             let row = |i: usize| std::array::from_fn::<f32, MAX_LANES, _>(|j| (i * MAX_LANES + j) as f32);
             let columns = simd.transpose(std::array::from_fn(|i| simd.load(&row(i))));
             (S::LANES, columns.map(|column| simd.lanes(column)))
+        }
+    }
+
+    struct PowersOfTwo;
+
+    impl Kernel for PowersOfTwo {
+        type Output = Vec<(f32, f32)>;
+
+        #[inline(always)]
+        fn run<S: Simd>(self, simd: S) -> Self::Output {
+            let exponents =
+                (-126..=127).flat_map(|n: i16| [-0.5, -0.499, 0.0, 0.499].map(|x| f32::from(n) + x));
+            let pow2 = |n| simd.lanes(simd.pow2(simd.add(simd.splat(n), simd.splat(SHIFT))))[0];
+            exponents.filter(|n| n.round_ties_even() >= -126.0).map(|n| (n, pow2(n))).collect()
+        }
+    }
+
+    #[test]
+    fn powers_of_two_are_of_the_nearest_integer_ties_to_even() {
+        for isa in available_isas() {
+            for (n, found) in isa.run(PowersOfTwo) {
+                assert_eq!(found, n.round_ties_even().exp2(), "{isa}: 2^{n}");
+            }
         }
     }
 

@@ -1,0 +1,49 @@
+//! What multiplies panels: the f32 units of the vectors, or a unit for pairs of bf16.
+
+use std::slice::ChunksExact;
+
+use super::packing::pairs;
+use super::tile::{PairTile, TileOut, Tiles};
+use crate::precision::Pieces;
+use crate::simd::{PairUnit, Simd};
+
+/// Multiplies left panels with a right panel. A trait and no closure: closures are not inlined reliably, and what is not
+/// inlined is compiled without the instruction set.
+pub(super) trait MicroKernel {
+    /// The left panels are those of all rows of `out`, one below the other; all panels are of `depth`.
+    fn multiply(&self, depth: usize, left: ChunksExact<'_, u32>, right: &[u32], out: TileOut<'_>);
+}
+
+/// Panels of f32.
+pub(super) struct OfF32<S>(pub(super) S);
+
+impl<S: Simd> MicroKernel for OfF32<S> {
+    #[inline(always)]
+    fn multiply(&self, _: usize, left: ChunksExact<'_, u32>, right: &[u32], out: TileOut<'_>) {
+        self.0.tiles(Tiles { left, b: bytemuck::cast_slice(right), out });
+    }
+}
+
+/// Panels of pairs of bf16.
+pub(super) struct OfPairs<U> {
+    unit: U,
+    mr: usize,
+    products: &'static [(usize, usize)],
+}
+
+impl<U: PairUnit> OfPairs<U> {
+    #[inline(always)]
+    pub(super) fn new<S: Simd<Unit = U>>(simd: S, pieces: Pieces) -> Self {
+        OfPairs { unit: simd.pair_unit(), mr: S::PAIRS.mr, products: pieces.products() }
+    }
+}
+
+impl<U: PairUnit> MicroKernel for OfPairs<U> {
+    #[inline(always)]
+    fn multiply(&self, depth: usize, left: ChunksExact<'_, u32>, right: &[u32], mut out: TileOut<'_>) {
+        for (tile, a) in left.enumerate() {
+            let out = out.tile(tile, self.mr);
+            self.unit.tile(PairTile { a, b: right, pairs: pairs(depth), products: self.products, out });
+        }
+    }
+}

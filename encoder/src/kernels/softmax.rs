@@ -1,0 +1,132 @@
+//! Softmax of columns.
+
+use super::math::{TOGETHER, exp};
+use crate::simd::Simd;
+
+/// Largest number of vectors in a row of columns.
+const MAX_VECTORS: usize = 2;
+/// Turns whose sums are added up before they join those of the others: rounding errors grow with a chain's length.
+const CHAIN: usize = 16;
+
+/// `exp(scale * (x - max))` of each column of `columns` (`[rows, width]`, at least one row) in place, with the column's own
+/// maximum; and one over each column's sum, in vectors from the first column on. `scale` is positive, `width` one or two
+/// vectors.
+#[inline(always)]
+pub(super) fn exponentials<S: Simd>(
+    simd: S,
+    scale: f32,
+    width: usize,
+    columns: &mut [f32],
+) -> [S::V; MAX_VECTORS] {
+    let vectors = width / S::LANES;
+    assert!(
+        vectors * S::LANES == width && matches!(vectors, 1 | MAX_VECTORS),
+        "{width} columns in vectors of {}",
+        S::LANES
+    );
+    assert!(!columns.is_empty() && columns.len().is_multiple_of(width), "rows of {width} columns");
+    let scale = simd.splat(scale);
+    // Element `i` of what follows belongs to vector `i % vectors` of a row: a whole number of rows are handled together.
+    let shift =
+        largest(simd, vectors, columns).map(|largest| simd.mul(largest, simd.mul(scale, simd.splat(-1.0))));
+    let mut totals = [simd.splat(0.0); TOGETHER];
+    for chain in columns.chunks_mut(CHAIN * TOGETHER * S::LANES) {
+        let mut sums = [simd.splat(0.0); TOGETHER];
+        let mut turns = chain.chunks_exact_mut(TOGETHER * S::LANES);
+        for turn in &mut turns {
+            let x = std::array::from_fn(|i| simd.mul_add(simd.load(&turn[i * S::LANES..]), scale, shift[i]));
+            let e = exp::<S, TOGETHER>(simd, x);
+            for i in 0..TOGETHER {
+                sums[i] = simd.add(sums[i], e[i]);
+                simd.store(e[i], &mut turn[i * S::LANES..]);
+            }
+        }
+        for (i, rest) in turns.into_remainder().chunks_exact_mut(S::LANES).enumerate() {
+            let [e] = exp(simd, [simd.mul_add(simd.load(rest), scale, shift[i])]);
+            sums[i] = simd.add(sums[i], e);
+            simd.store(e, rest);
+        }
+        for (total, sum) in totals.iter_mut().zip(sums) {
+            *total = simd.add(*total, sum);
+        }
+    }
+    of_columns(vectors, totals, |a, b| simd.add(a, b)).map(|sum| simd.div(simd.splat(1.0), sum))
+}
+
+/// The largest element of each column, as [`TOGETHER`] vectors that repeat after `vectors`.
+#[inline(always)]
+fn largest<S: Simd>(simd: S, vectors: usize, columns: &[f32]) -> [S::V; TOGETHER] {
+    let mut largest = [simd.splat(f32::NEG_INFINITY); TOGETHER];
+    let turns = columns.chunks_exact(TOGETHER * S::LANES);
+    let rest = turns.remainder();
+    for turn in turns {
+        for (i, largest) in largest.iter_mut().enumerate() {
+            *largest = simd.max(*largest, simd.load(&turn[i * S::LANES..]));
+        }
+    }
+    for (largest, rest) in largest.iter_mut().zip(rest.chunks_exact(S::LANES)) {
+        *largest = simd.max(*largest, simd.load(rest));
+    }
+    let largest = of_columns(vectors, largest, |a, b| simd.max(a, b));
+    std::array::from_fn(|i| largest[i % vectors])
+}
+
+/// Joins the vectors that belong to the same columns; with one vector in a row, the second is the first again.
+#[inline(always)]
+fn of_columns<V: Copy>(vectors: usize, all: [V; TOGETHER], join: impl Fn(V, V) -> V) -> [V; MAX_VECTORS] {
+    let halves = [join(all[0], all[2]), join(all[1], all[3])];
+    match vectors {
+        1 => [join(halves[0], halves[1]); MAX_VECTORS],
+        _ => halves,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::simd::Kernel;
+    use crate::testing::{available_isas, values};
+
+    /// With rows of so many vectors: the weights, the inverse sums, the width.
+    struct Columns(usize, Vec<f32>);
+    impl Kernel for Columns {
+        type Output = (Vec<f32>, Vec<f32>, usize);
+        #[inline(always)]
+        fn run<S: Simd>(self, simd: S) -> Self::Output {
+            let Columns(vectors, mut data) = self;
+            let width = vectors * S::LANES;
+            data.truncate(data.len() / 32 * width);
+            let inverse = exponentials(simd, 3.0, width, &mut data);
+            let inverse = inverse[..vectors].iter().flat_map(|v| simd.lanes(*v)[..S::LANES].to_vec());
+            (data, inverse.collect(), width)
+        }
+    }
+
+    #[test]
+    fn columns_agree_with_f64_at_every_number_of_rows() {
+        for isa in available_isas() {
+            for vectors in [1, MAX_VECTORS] {
+                for rows in (1..=70).chain([256, 575, 576]) {
+                    let data: Vec<f32> = values(32 * rows, 1).iter().map(|x| 10.0 * x).collect();
+                    let (weights, inverse, width) = isa.run(Columns(vectors, data.clone()));
+                    for column in 0..width {
+                        let case = format!("{isa}, {rows} rows of {vectors} vectors, column {column}");
+                        let of = |data: &[f32]| -> Vec<f64> {
+                            data.chunks_exact(width).take(rows).map(|row| f64::from(row[column])).collect()
+                        };
+                        let (x, weights) = (of(&data), of(&weights));
+                        let largest = x.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+                        let exact: Vec<f64> = x.iter().map(|x| (3.0 * (x - largest)).exp()).collect();
+                        for (found, exact) in weights.iter().zip(&exact) {
+                            // The argument is rounded, and at most 60.
+                            assert!((found - exact).abs() <= 4e-6 * exact, "{case}: {found} for {exact}");
+                        }
+                        let sum: f64 = weights.iter().sum();
+                        let found = f64::from(inverse[column]) * sum;
+                        assert!((found - 1.0).abs() <= 4e-7, "{case}: inverse sum off by {:e}", found - 1.0);
+                    }
+                }
+            }
+        }
+    }
+}
