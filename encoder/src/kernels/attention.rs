@@ -9,7 +9,7 @@ use super::gemm::task_rows;
 use super::lhs::{Lhs, Matrix, Transposed};
 use super::micro::{MicroKernel, OfF32, OfPairs};
 use super::packing::words;
-use super::panels::{PackedLhs, RhsPanel};
+use super::panels::{PackedLhs, Part, RhsPanel};
 use super::softmax::exponentials;
 use super::split::pairs_of_rows;
 use super::tile::TileOut;
@@ -118,7 +118,13 @@ impl Task<'_> {
             let rows = start..start + out.len() / value_dim;
             let Scratch { queries: packed, scores, pairs, result } = &mut *scratch;
             for (depth, left) in keys.blocks() {
-                let right = packed.pack(simd, queries, rows.clone(), depth.clone(), operands, nr);
+                let right = packed.pack(
+                    simd,
+                    queries,
+                    Part { rows: rows.clone(), depth: depth.clone() },
+                    operands,
+                    nr,
+                );
                 let accumulate = depth.start > 0;
                 let out = TileOut { data: scores, stride: nr, rows: positions, columns: nr, accumulate };
                 kernel.multiply(depth.len(), left, right, out);
@@ -130,7 +136,7 @@ impl Task<'_> {
                     Operands::F32 => bytemuck::cast_slice(weights),
                     Operands::Bf16(pieces) => {
                         pairs.resize(words(operands, depth.len()) * nr, 0);
-                        pairs_of_rows(weights, nr, pieces, pairs);
+                        pairs_of_rows(simd, weights, nr, pieces, pairs);
                         pairs
                     }
                 };

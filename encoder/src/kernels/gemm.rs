@@ -5,7 +5,7 @@ use rayon::prelude::*;
 use super::lhs::{Lhs, Matrix};
 use super::micro::{MicroKernel, OfF32, OfPairs};
 use super::packing::{Block, PackedRhs};
-use super::panels::LhsPanels;
+use super::panels::{LhsPanels, Part};
 use super::rows::RowOps;
 use super::tile::TileOut;
 use crate::precision::Operands;
@@ -124,7 +124,8 @@ pub(crate) fn gemm_block<S: Simd, L: Lhs>(
 ) {
     let rows = out.len() / rhs.columns();
     for block in rhs.blocks() {
-        panels.pack(simd, lhs, (first, rows), block.range(), rhs.operands());
+        let part = Part { rows: first..first + rows, depth: block.range() };
+        panels.pack(simd, lhs, part, rhs.operands());
         let left = panels.panels();
         match rhs.operands() {
             Operands::F32 => macro_kernel(&OfF32(simd), left, rhs, block, out),

@@ -14,7 +14,7 @@ pub(crate) fn exp<S: Simd, const N: usize>(simd: S, mut x: [S::V; N]) -> [S::V; 
     const LN2_HIGH: f32 = 355.0 / 512.0;
     const LN2_LOW: f32 = -2.121_944_4e-4;
     const COEFFICIENTS: [f32; 7] =
-        [1.381_452_3e-3, 8.368_743_6e-3, 4.166_839_3e-2, 0.166_665_21, 0.499_999_94, 1.0, 1.0];
+        [1.381_452_3e-3, 8.368_744e-3, 4.166_839_3e-2, 0.166_665_21, 0.499_999_94, 1.0, 1.0];
     for x in &mut x {
         // In this order NaN stays NaN: the x86 instructions return their second operand then.
         *x = simd.max(simd.splat(-87.3), simd.min(simd.splat(88.3), *x));

@@ -5,9 +5,9 @@ use std::ops::Range;
 use bytemuck::{Pod, Zeroable};
 use rayon::prelude::*;
 
-use super::split::{pair, split};
+use super::split::pairs_of_row;
 use crate::precision::{Operands, Pieces};
-use crate::simd::Isa;
+use crate::simd::{Isa, Kernel, Simd};
 
 /// Depth of a block of f32 operands: a `[DEPTH, NR]` panel of the right side stays in the first-level cache.
 pub(crate) const DEPTH: usize = 256;
@@ -87,6 +87,29 @@ pub(crate) struct PackedRhs {
     data: Vec<Line>,
 }
 
+/// A column on its way into its panel.
+#[derive(Default)]
+struct Scratch {
+    values: Vec<f32>,
+    words: Vec<u32>,
+}
+
+struct Cut<'a> {
+    pieces: Pieces,
+    column: &'a [f32],
+    words: &'a mut [u32],
+}
+
+impl Kernel for Cut<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        let pairs = pairs(self.column.len());
+        pairs_of_row(simd, self.column, self.pieces, pairs, pairs, self.words);
+    }
+}
+
 impl PackedRhs {
     /// Packs a matrix `[depth, columns]`; `read(column, start, out)` writes a column's elements from depth index `start`
     /// on to `out`.
@@ -108,25 +131,20 @@ impl PackedRhs {
             panels.extend(data.chunks_mut(block.panel.max(1)).enumerate().map(|(i, data)| (block, i, data)));
             rest = behind;
         }
-        panels.into_par_iter().for_each_init(Vec::new, |scratch: &mut Vec<f32>, (block, panel, data)| {
-            scratch.resize(2 * block_depth(operands), 0.0);
-            let (values, piece) = scratch.split_at_mut(block_depth(operands));
+        panels.into_par_iter().for_each_init(Scratch::default, |scratch, (block, panel, data)| {
+            scratch.values.resize(block.depth, 0.0);
+            scratch.words.resize(words(operands, block.depth), 0);
             for lane in 0..nr.min(columns - panel * nr) {
-                let values = &mut values[..block.depth.next_multiple_of(2)];
-                values[block.depth..].fill(0.0);
-                read(panel * nr + lane, block.start, &mut values[..block.depth]);
-                match operands {
-                    Operands::F32 => {
-                        for (out, value) in data[lane..].iter_mut().step_by(nr).zip(&values[..block.depth]) {
-                            *out = value.to_bits();
-                        }
+                read(panel * nr + lane, block.start, &mut scratch.values);
+                let column: &[u32] = match operands {
+                    Operands::F32 => bytemuck::cast_slice(&scratch.values),
+                    Operands::Bf16(pieces) => {
+                        isa.run(Cut { pieces, column: &scratch.values, words: &mut scratch.words });
+                        &scratch.words
                     }
-                    Operands::Bf16(pieces) => split(values, piece, pieces.count(), |index, piece| {
-                        let data = &mut data[index * pairs(block.depth) * nr + lane..];
-                        for (out, two) in data.iter_mut().step_by(nr).zip(piece.as_chunks::<2>().0) {
-                            *out = pair(two[0], two[1]);
-                        }
-                    }),
+                };
+                for (out, word) in data[lane..].iter_mut().step_by(nr).zip(column) {
+                    *out = *word;
                 }
             }
         });

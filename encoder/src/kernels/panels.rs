@@ -4,10 +4,17 @@ use std::ops::Range;
 use std::slice::ChunksExact;
 
 use super::lhs::Lhs;
-use super::packing::{Line, block_depth, depth_blocks, pairs, words};
-use super::split::{pair, round_to_bf16, split};
-use crate::precision::Operands;
+use super::packing::{Line, depth_blocks, pairs, words};
+use super::split::pairs_of_row;
+use crate::precision::{Operands, Pieces};
 use crate::simd::{MAX_LANES, PairOrder, Simd};
+
+/// A part of a matrix: some of its rows, and of those a part of their depth.
+#[derive(Clone)]
+pub(crate) struct Part {
+    pub(crate) rows: Range<usize>,
+    pub(crate) depth: Range<usize>,
+}
 
 /// Panels of left-hand rows, and what it takes to make them; kept over the tasks of a thread.
 #[derive(Default)]
@@ -20,25 +27,18 @@ pub(crate) struct LhsPanels {
 }
 
 impl LhsPanels {
-    /// Packs `rows` rows from `first` on, the given part of their depth, into panels of `mr` rows; rows past the last are
-    /// zeros.
+    /// Packs a part into panels of `mr` rows; rows past the last are zeros.
     ///
     /// A panel is `[depth, mr]` of f32, or of pairs `[pieces, pairs, mr]` or `[pieces, mr, pairs]` as `S` wants it.
     #[inline(always)]
-    pub(crate) fn pack<S: Simd, L: Lhs>(
-        &mut self,
-        simd: S,
-        lhs: &L,
-        (first, rows): (usize, usize),
-        depth: Range<usize>,
-        operands: Operands,
-    ) {
-        let (mr, order) = match operands {
-            Operands::F32 => (S::MR, PairOrder::DepthFirst),
-            Operands::Bf16(_) => (S::PAIRS.mr, S::PAIRS.order),
+    pub(crate) fn pack<S: Simd, L: Lhs>(&mut self, simd: S, lhs: &L, part: Part, operands: Operands) {
+        let (mr, row_first) = match (operands, S::PAIRS.order) {
+            (Operands::F32, _) => (S::MR, None),
+            (Operands::Bf16(_), PairOrder::DepthFirst) => (S::PAIRS.mr, None),
+            (Operands::Bf16(pieces), PairOrder::RowFirst) => (S::PAIRS.mr, Some(pieces)),
         };
-        self.panel = words(operands, depth.len()) * mr;
-        self.count = rows.div_ceil(mr);
+        self.panel = words(operands, part.depth.len()) * mr;
+        self.count = part.rows.len().div_ceil(mr);
         // A transposed vector may reach past its row, and so past the last panel.
         let needed = (self.count * self.panel + S::LANES).div_ceil(16);
         if self.lines.len() < needed {
@@ -47,15 +47,16 @@ impl LhsPanels {
         let out: &mut [u32] = bytemuck::cast_slice_mut(&mut self.lines);
         for index in 0..self.count {
             let out = &mut out[index * self.panel..];
-            let rows = first + index * mr..first + rows.min((index + 1) * mr);
-            match order {
-                PairOrder::DepthFirst => {
+            let first = part.rows.start + index * mr;
+            let part = Part { rows: first..part.rows.end.min(first + mr), depth: part.depth.clone() };
+            match row_first {
+                None => {
                     let out = &mut out[..self.panel + S::LANES];
-                    self.scratch.depth_first(simd, lhs, rows, depth.clone(), operands, mr, out);
+                    self.scratch.depth_first(simd, lhs, part, operands, mr, out);
                 }
-                PairOrder::RowFirst => {
+                Some(pieces) => {
                     let out = &mut out[..self.panel];
-                    self.scratch.row_first(lhs, rows, depth.clone(), operands, mr, out);
+                    self.scratch.row_first(simd, lhs, part, pieces, mr, out);
                 }
             }
         }
@@ -82,7 +83,7 @@ impl PackedLhs {
         let mut blocks = Vec::new();
         for depth in depth_blocks(operands, lhs.depth()) {
             let mut panels = LhsPanels::default();
-            panels.pack(simd, lhs, (0, rows), depth.clone(), operands);
+            panels.pack(simd, lhs, Part { rows: 0..rows, depth: depth.clone() }, operands);
             blocks.push((depth, panels));
         }
         PackedLhs { rows, blocks }
@@ -107,22 +108,20 @@ pub(crate) struct RhsPanel {
 }
 
 impl RhsPanel {
-    /// Packs `rows` of `matrix`, the given part of their depth, as a panel of `nr` columns (a multiple of `S::LANES`);
-    /// columns past the last are zeros. `[depth, nr]` of f32, or of pairs `[pieces, pairs, nr]`.
+    /// Packs a part of `matrix` as a panel of `nr` columns (a multiple of `S::LANES`); columns past the last are zeros. `[depth, nr]` of f32, or of pairs `[pieces, pairs, nr]`.
     #[inline(always)]
     pub(crate) fn pack<S: Simd, L: Lhs>(
         &mut self,
         simd: S,
         matrix: &L,
-        rows: Range<usize>,
-        depth: Range<usize>,
+        part: Part,
         operands: Operands,
         nr: usize,
     ) -> &[u32] {
-        let panel = words(operands, depth.len()) * nr;
+        let panel = words(operands, part.depth.len()) * nr;
         self.lines.resize((panel + S::LANES).div_ceil(16), Line::default());
         let out: &mut [u32] = bytemuck::cast_slice_mut(&mut self.lines);
-        self.scratch.depth_first(simd, matrix, rows, depth, operands, nr, &mut out[..panel + S::LANES]);
+        self.scratch.depth_first(simd, matrix, part, operands, nr, &mut out[..panel + S::LANES]);
         &bytemuck::cast_slice(&self.lines)[..panel]
     }
 }
@@ -132,21 +131,19 @@ impl RhsPanel {
 struct Scratch {
     /// Some rows, as words.
     rows: Vec<u32>,
-    /// One row before it is cut into pieces, and one piece.
+    /// One row before it is cut into pieces.
     values: Vec<f32>,
 }
 
 impl Scratch {
-    /// `rows` as the columns of a panel of `width`, which is at most `S::LANES` or a multiple of it; columns without a row
+    /// The rows as the columns of a panel of `width`, which is at most `S::LANES` or a multiple of it; columns without a row
     /// are zero. `out` has `S::LANES` words more than the panel, of any content afterwards.
-    #[expect(clippy::too_many_arguments, reason = "rows and depth are two ranges of one matrix")]
     #[inline(always)]
     fn depth_first<S: Simd, L: Lhs>(
         &mut self,
         simd: S,
         lhs: &L,
-        rows: Range<usize>,
-        depth: Range<usize>,
+        Part { rows, depth }: Part,
         operands: Operands,
         width: usize,
         out: &mut [u32],
@@ -154,40 +151,37 @@ impl Scratch {
         assert!(width <= S::LANES || width.is_multiple_of(S::LANES), "a panel of {width} columns");
         let length = words(operands, depth.len());
         self.rows.resize(S::LANES * length, 0);
-        self.values.resize(2 * block_depth(operands), 0.0);
+        self.values.resize(depth.len(), 0.0);
         for column in (0..width).step_by(S::LANES) {
             let start = rows.end.min(rows.start + column);
             let present = S::LANES.min(rows.end - start).min(width - column);
             let mut sources: [&[u32]; MAX_LANES] = [&[]; MAX_LANES];
             let places = self.rows.chunks_exact_mut(length).take(present);
             for (lane, (source, place)) in sources.iter_mut().zip(places).enumerate() {
-                *source = source_of(lhs, start + lane, depth.clone(), operands, &mut self.values, place);
+                *source =
+                    source_of(simd, lhs, start + lane, depth.clone(), operands, &mut self.values, place);
             }
             transpose(simd, &sources[..present], length, width, &mut out[column..]);
         }
     }
 
-    /// `rows` as they are, one behind the other, piece by piece: `[pieces, height, pairs]`; rows past the last are zeros.
+    /// The rows as they are, one behind the other, piece by piece: `[pieces, height, pairs]`; rows past the last are zeros.
     #[inline(always)]
-    fn row_first<L: Lhs>(
+    fn row_first<S: Simd, L: Lhs>(
         &mut self,
+        simd: S,
         lhs: &L,
-        rows: Range<usize>,
-        depth: Range<usize>,
-        operands: Operands,
+        Part { rows, depth }: Part,
+        pieces: Pieces,
         height: usize,
         out: &mut [u32],
     ) {
         let pairs = pairs(depth.len());
-        self.rows.resize(words(operands, depth.len()), 0);
-        self.values.resize(2 * block_depth(operands), 0.0);
+        self.values.resize(depth.len(), 0.0);
         let present = rows.len();
         for (place, row) in rows.enumerate() {
-            let source =
-                source_of(lhs, row, depth.clone(), operands, &mut self.values, self.rows.as_mut_slice());
-            for (piece, source) in source.chunks_exact(pairs).enumerate() {
-                out[(piece * height + place) * pairs..][..pairs].copy_from_slice(source);
-            }
+            let row = lhs.row(row, depth.start, &mut self.values);
+            pairs_of_row(simd, row, pieces, pairs, height * pairs, &mut out[place * pairs..]);
         }
         for piece in out.chunks_exact_mut(height * pairs) {
             piece[present * pairs..].fill(0);
@@ -197,7 +191,8 @@ impl Scratch {
 
 /// A part of a row as words, where it lies or written to `place`.
 #[inline(always)]
-fn source_of<'a, L: Lhs>(
+fn source_of<'a, S: Simd, L: Lhs>(
+    simd: S,
     lhs: &'a L,
     row: usize,
     depth: Range<usize>,
@@ -208,7 +203,9 @@ fn source_of<'a, L: Lhs>(
     match operands {
         Operands::F32 => bytemuck::cast_slice(lhs.row(row, depth.start, bytemuck::cast_slice_mut(place))),
         Operands::Bf16(pieces) => {
-            to_pairs(lhs, row, depth, pieces.count(), values, place);
+            let pairs = pairs(depth.len());
+            let row = lhs.row(row, depth.start, &mut values[..depth.len()]);
+            pairs_of_row(simd, row, pieces, pairs, pairs, place);
             place
         }
     }
@@ -231,47 +228,5 @@ fn transpose<S: Simd>(simd: S, rows: &[&[u32]], length: usize, width: usize, out
             let place = &mut out[(start + column) * width..][..S::LANES];
             simd.store(*vector, bytemuck::cast_slice_mut(place));
         }
-    }
-}
-
-/// A part of a row as `[pieces, pairs]`; `values` is of twice the depth of a block.
-#[inline(always)]
-fn to_pairs<L: Lhs>(
-    lhs: &L,
-    row: usize,
-    depth: Range<usize>,
-    pieces: usize,
-    values: &mut [f32],
-    out: &mut [u32],
-) {
-    let (values, piece) = values.split_at_mut(values.len() / 2);
-    let (start, depth) = (depth.start, depth.len());
-    let source = lhs.row(row, start, &mut piece[..depth]);
-    if pieces == 1 {
-        return round_to_pairs(source, out);
-    }
-    let values = &mut values[..2 * pairs(depth)];
-    values[depth..].fill(0.0);
-    // Cutting a row up overwrites it.
-    values[..depth].copy_from_slice(source);
-    split(values, piece, pieces, |index, piece| {
-        let out = &mut out[index * pairs(depth)..][..pairs(depth)];
-        for (out, two) in out.iter_mut().zip(piece.as_chunks::<2>().0) {
-            *out = pair(two[0], two[1]);
-        }
-    });
-}
-
-/// Elements rounded to bf16, in pairs; zeros behind them.
-#[inline(always)]
-fn round_to_pairs(source: &[f32], out: &mut [u32]) {
-    let (twos, last) = source.as_chunks::<2>();
-    let (front, behind) = out.split_at_mut(twos.len());
-    for (out, two) in front.iter_mut().zip(twos) {
-        *out = pair(round_to_bf16(two[0]), round_to_bf16(two[1]));
-    }
-    behind.fill(0);
-    if let (Some(out), Some(last)) = (behind.first_mut(), last.first()) {
-        *out = pair(round_to_bf16(*last), 0.0);
     }
 }

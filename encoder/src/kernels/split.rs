@@ -1,68 +1,89 @@
 //! Numbers cut into pieces of bf16, two neighbours in depth packed into one word.
 
 use crate::precision::Pieces;
+use crate::simd::{MAX_LANES, Simd};
 
-/// The widest rows of [`pairs_of_rows`]: two of the widest vectors.
-const MAX_WIDTH: usize = 32;
-
-/// The nearest bf16, ties to even, in the upper half of an f32; NaN stays NaN.
+/// Cuts two vectors into pieces, largest first, each the nearest bf16 of what is left, which is exact: words of
+/// both, lane by lane or of neighbouring lanes.
 #[inline(always)]
-pub(crate) fn round_to_bf16(x: f32) -> f32 {
-    let bits = x.to_bits();
-    let rounded = bits.wrapping_add(0x7fff + ((bits >> 16) & 1)) & 0xffff_0000;
-    // Rounding up the mantissa of a NaN could end in another number.
-    f32::from_bits(if x.is_nan() { bits | 0x0040_0000 } else { rounded })
+fn cut<S: Simd, const PIECES: usize>(
+    simd: S,
+    (mut first, mut second): (S::V, S::V),
+    neighbours: bool,
+) -> [S::V; PIECES] {
+    let mut words = [first; PIECES];
+    for words in &mut words {
+        let (a, b) = (simd.round_to_bf16(first), simd.round_to_bf16(second));
+        *words = if neighbours { simd.pairs_of_neighbours(a, b) } else { simd.pairs(a, b) };
+        (first, second) = (simd.sub(first, a), simd.sub(second, b));
+    }
+    words
 }
 
-/// Cuts each of `rest` into its nearest bf16, written to `piece`, and what is left of it, exactly.
+/// A row as `[pieces, pairs]`, a pair being of two neighbours in it; zeros up to `pairs`. The pieces are `stride` words apart.
 #[inline(always)]
-fn cut(rest: &mut [f32], piece: &mut [f32]) {
-    for (rest, piece) in rest.iter_mut().zip(piece) {
-        *piece = round_to_bf16(*rest);
-        *rest -= *piece;
+pub(crate) fn pairs_of_row<S: Simd>(
+    simd: S,
+    row: &[f32],
+    pieces: Pieces,
+    pairs: usize,
+    stride: usize,
+    out: &mut [u32],
+) {
+    match pieces {
+        Pieces::One => cut_row::<S, 1>(simd, row, pairs, stride, out),
+        Pieces::Two => cut_row::<S, 2>(simd, row, pairs, stride, out),
+        Pieces::Three => cut_row::<S, 3>(simd, row, pairs, stride, out),
     }
 }
 
-/// Two bf16 numbers in one word, the first in the lower half.
 #[inline(always)]
-pub(crate) fn pair(first: f32, second: f32) -> u32 {
-    (first.to_bits() >> 16) | (second.to_bits() & 0xffff_0000)
-}
-
-/// Cuts `row` (an even number of elements, overwritten) into `pieces` pieces; `write(piece, pairs)` takes each piece,
-/// largest first, as elements that are bf16 numbers.
-#[inline(always)]
-pub(crate) fn split(row: &mut [f32], piece: &mut [f32], pieces: usize, mut write: impl FnMut(usize, &[f32])) {
-    let piece = &mut piece[..row.len()];
-    for index in 0..pieces {
-        cut(row, piece);
-        write(index, piece);
-    }
-}
-
-/// Rows of `width` elements (`[depth, width]`) as `[pieces, pairs, width]`, where a pair
-/// is of two neighbouring rows; zeros up to the pairs that `out` has room for.
-#[inline(always)]
-pub(crate) fn pairs_of_rows(rows: &[f32], width: usize, pieces: Pieces, out: &mut [u32]) {
-    let count = pieces.count();
-    let piece = out.len() / count;
-    let (mut two, mut rest) = ([[0.0; MAX_WIDTH]; 2], rows);
-    for place in (0..piece).step_by(width) {
-        for row in &mut two {
-            let length = width.min(rest.len());
-            row[..length].copy_from_slice(&rest[..length]);
-            row[length..width].fill(0.0);
-            rest = &rest[length..];
+fn cut_row<S: Simd, const PIECES: usize>(simd: S, row: &[f32], pairs: usize, stride: usize, out: &mut [u32]) {
+    let mut part = [0.0; 2 * MAX_LANES];
+    for start in (0..pairs).step_by(S::LANES) {
+        let rest = &row[row.len().min(2 * start)..];
+        let elements = if rest.len() >= 2 * S::LANES {
+            rest
+        } else {
+            part.fill(0.0);
+            part[..rest.len()].copy_from_slice(rest);
+            &part
+        };
+        let count = S::LANES.min(pairs - start);
+        let two = (simd.load(elements), simd.load(&elements[S::LANES..]));
+        for (piece, words) in cut::<S, PIECES>(simd, two, true).into_iter().enumerate() {
+            let out = &mut out[piece * stride + start..][..count];
+            // Words are moved only, whatever they would be as numbers.
+            simd.store_partial(words, bytemuck::cast_slice_mut(out));
         }
-        for index in 0..count {
-            let out = &mut out[index * piece + place..][..width];
-            let [first, second] = &mut two;
-            for ((out, first), second) in out.iter_mut().zip(first).zip(second) {
-                let (a, b) = (round_to_bf16(*first), round_to_bf16(*second));
-                *out = pair(a, b);
-                *first -= a;
-                *second -= b;
-            }
+    }
+}
+
+/// Rows of `width` elements, `[depth, width]`, as `[pieces, pairs, width]`, a pair being of two neighbouring rows; zeros up
+/// to the pairs that `out` has room for. `width` is a multiple of `S::LANES`.
+#[inline(always)]
+pub(crate) fn pairs_of_rows<S: Simd>(simd: S, rows: &[f32], width: usize, pieces: Pieces, out: &mut [u32]) {
+    match pieces {
+        Pieces::One => cut_rows::<S, 1>(simd, rows, width, out),
+        Pieces::Two => cut_rows::<S, 2>(simd, rows, width, out),
+        Pieces::Three => cut_rows::<S, 3>(simd, rows, width, out),
+    }
+}
+
+#[inline(always)]
+fn cut_rows<S: Simd, const PIECES: usize>(simd: S, rows: &[f32], width: usize, out: &mut [u32]) {
+    assert!(width.is_multiple_of(S::LANES) && rows.len().is_multiple_of(width), "rows of {width}");
+    let piece = out.len() / PIECES;
+    let zeros = [0.0; MAX_LANES];
+    for start in (0..piece).step_by(S::LANES) {
+        let (pair, column) = (start / width, start % width);
+        let first = 2 * pair * width + column;
+        let of = |place: usize| rows.get(place..).filter(|rest| rest.len() >= S::LANES).unwrap_or(&zeros);
+        let two = (simd.load(of(first)), simd.load(of(first + width)));
+        for (index, words) in cut::<S, PIECES>(simd, two, false).into_iter().enumerate() {
+            let out = &mut out[index * piece + start..][..S::LANES];
+            // Words are moved only, whatever they would be as numbers.
+            simd.store(words, bytemuck::cast_slice_mut(out));
         }
     }
 }
@@ -70,40 +91,117 @@ pub(crate) fn pairs_of_rows(rows: &[f32], width: usize, pieces: Pieces, out: &mu
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::values;
+    use crate::simd::Kernel;
+    use crate::testing::{available_isas, values};
+
+    struct Rounded<'a>(&'a [f32]);
+    impl Kernel for Rounded<'_> {
+        type Output = Vec<f32>;
+        #[inline(always)]
+        fn run<S: Simd>(self, simd: S) -> Vec<f32> {
+            let chunks = self.0.chunks(S::LANES);
+            let rounded =
+                chunks.map(|x| simd.lanes(simd.round_to_bf16(simd.load_partial(x)))[..x.len()].to_vec());
+            rounded.flatten().collect()
+        }
+    }
 
     #[test]
     fn rounds_as_the_half_crate_does() {
         let special = [0.0, -0.0, f32::INFINITY, f32::NEG_INFINITY, f32::MIN_POSITIVE, 1e-40, f32::MAX];
         let ties = [0x3f80_8000, 0x3f81_8000, 0x3f80_7fff, 0x3f80_8001].map(f32::from_bits);
-        for x in values(10_000, 1).into_iter().chain(special).chain(ties) {
-            let expected = half::bf16::from_f32(x).to_f32();
-            assert_eq!(round_to_bf16(x).to_bits(), expected.to_bits(), "{x:e}");
-        }
-        for nan in [0x7fff_ffff, 0xffff_ffff, 0x7f80_0001].map(f32::from_bits) {
-            assert!(round_to_bf16(nan).is_nan());
-        }
-    }
-
-    #[test]
-    fn pieces_add_up_to_the_number() {
-        let row = values(64, 2);
-        let mut rest = row.clone();
-        let mut sum = vec![0.0f64; 64];
-        split(&mut rest, &mut [0.0; 64], 3, |index, piece| {
-            for (sum, piece) in sum.iter_mut().zip(piece) {
-                assert_eq!(piece.to_bits() & 0xffff, 0, "no bf16 number");
-                *sum += f64::from(*piece);
+        let nans = [0x7fff_ffff, 0xffff_ffff, 0x7f80_0001].map(f32::from_bits);
+        let all: Vec<f32> = values(10_000, 1).into_iter().chain(special).chain(ties).chain(nans).collect();
+        for isa in available_isas() {
+            for (x, found) in all.iter().zip(isa.run(Rounded(&all))) {
+                let expected = half::bf16::from_f32(*x).to_f32();
+                let same = found.to_bits() == expected.to_bits() || (x.is_nan() && found.is_nan());
+                assert!(same, "{isa}: {x:e} becomes {found:e}, expected {expected:e}");
             }
-            // A piece holds 8 bits and the sign of the rest another.
-            let left = 2f64.powi(-9 * (index as i32 + 1));
-            assert!(sum.iter().zip(&row).all(|(sum, x)| (sum - f64::from(*x)).abs() <= left), "{index}");
-        });
-        assert_eq!(sum, row.iter().map(|x| f64::from(*x)).collect::<Vec<_>>());
+        }
+    }
+
+    struct Row<'a>(&'a [f32], Pieces, [usize; 2], &'a mut [u32]);
+    impl Kernel for Row<'_> {
+        type Output = ();
+        #[inline(always)]
+        fn run<S: Simd>(self, simd: S) {
+            let Row(row, pieces, [pairs, stride], out) = self;
+            pairs_of_row(simd, row, pieces, pairs, stride, out);
+        }
+    }
+
+    struct Rows<'a>(&'a [f32], usize, Pieces, &'a mut [u32]);
+    impl Kernel for Rows<'_> {
+        type Output = ();
+        #[inline(always)]
+        fn run<S: Simd>(self, simd: S) {
+            let Rows(rows, width, pieces, out) = self;
+            pairs_of_rows(simd, rows, width, pieces, out);
+        }
+    }
+
+    const PIECES: [Pieces; 3] = [Pieces::One, Pieces::Two, Pieces::Three];
+    /// What is written nowhere.
+    const UNTOUCHED: u32 = 0x7fc1_7fc1;
+
+    /// Pieces of one number, and what they leave, are as far apart as 8 bits and a sign allow.
+    fn assert_pieces(words: impl Iterator<Item = u32>, [first, second]: [f32; 2], case: &str) {
+        let (mut rest, mut left) = ([first, second].map(f64::from), 1.0);
+        for word in words {
+            for (rest, bits) in rest.iter_mut().zip([word << 16, word & 0xffff_0000]) {
+                *rest -= f64::from(f32::from_bits(bits));
+            }
+            left /= 512.0;
+            let bound = |x: f32| f64::from(x.abs()).max(f64::from(f32::MIN_POSITIVE)) * 2.0 * left;
+            assert!(rest[0].abs() <= bound(first) && rest[1].abs() <= bound(second), "{case}: {rest:?} left");
+        }
+        assert!(left > 1e-7 || rest == [0.0; 2], "{case}: three pieces hold it all, {rest:?} is left");
     }
 
     #[test]
-    fn pairs_keep_their_order() {
-        assert_eq!(pair(1.0, -2.0), 0xc000_3f80);
+    fn a_row_is_cut_at_every_length() {
+        for isa in available_isas() {
+            for (length, pieces) in (0..=4 * MAX_LANES + 3).flat_map(|n| PIECES.map(|pieces| (n, pieces))) {
+                let row = values(length, 2);
+                for (pairs, gap) in [(length.div_ceil(2), 0), (length.div_ceil(2) + 5, 3)] {
+                    let stride = pairs + gap;
+                    let mut out = vec![UNTOUCHED; pieces.count() * stride];
+                    isa.run(Row(&row, pieces, [pairs, stride], &mut out));
+                    for place in 0..stride {
+                        let words = out.iter().skip(place).step_by(stride.max(1)).copied();
+                        let case = format!("{isa}, {length} elements, {pieces:?}, pair {place} of {pairs}");
+                        let element = |i: usize| row.get(i).copied().unwrap_or(0.0);
+                        match place < pairs {
+                            true => assert_pieces(words, [element(2 * place), element(2 * place + 1)], &case),
+                            false => assert!(words.clone().all(|word| word == UNTOUCHED), "{case}"),
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn rows_are_paired_at_every_width_and_depth() {
+        let widths = [1, 2, 3].map(|vectors| vectors * MAX_LANES);
+        for (isa, width) in available_isas().into_iter().flat_map(|isa| widths.map(|width| (isa, width))) {
+            for (depth, pairs) in [(1, 1), (2, 1), (5, 3), (6, 3), (7, 16), (64, 32)] {
+                for pieces in PIECES {
+                    let rows = values(depth * width, 3);
+                    let mut out = vec![UNTOUCHED; pieces.count() * pairs * width];
+                    isa.run(Rows(&rows, width, pieces, &mut out));
+                    for place in 0..pairs * width {
+                        let words = out.iter().skip(place).step_by(pairs * width).copied();
+                        let (pair, column) = (place / width, place % width);
+                        let element = |row: usize| rows.get(row * width + column).copied().unwrap_or(0.0);
+                        let case = format!(
+                            "{isa}, {depth} rows of {width}, {pieces:?}, pair {pair} of column {column}"
+                        );
+                        assert_pieces(words, [element(2 * pair), element(2 * pair + 1)], &case);
+                    }
+                }
+            }
+        }
     }
 }

@@ -69,6 +69,11 @@ impl Simd for Avx2 {
     }
 
     #[inline(always)]
+    fn sub(self, a: Self::V, b: Self::V) -> Self::V {
+        proven!(_mm256_sub_ps(a, b))
+    }
+
+    #[inline(always)]
     fn mul(self, a: Self::V, b: Self::V) -> Self::V {
         proven!(_mm256_mul_ps(a, b))
     }
@@ -98,6 +103,37 @@ impl Simd for Avx2 {
         proven!({
             let exponent = _mm256_slli_epi32::<23>(_mm256_castps_si256(shifted));
             _mm256_castsi256_ps(_mm256_add_epi32(exponent, _mm256_castps_si256(_mm256_set1_ps(1.0))))
+        })
+    }
+
+    #[inline(always)]
+    fn round_to_bf16(self, v: Self::V) -> Self::V {
+        proven!({
+            let bits = _mm256_castps_si256(v);
+            let odd = _mm256_and_si256(_mm256_srli_epi32::<16>(bits), _mm256_set1_epi32(1));
+            let rounded = _mm256_add_epi32(_mm256_add_epi32(bits, _mm256_set1_epi32(0x7fff)), odd);
+            let upper = _mm256_set1_epi32(0xffff_0000u32.cast_signed());
+            let rounded = _mm256_castsi256_ps(_mm256_and_si256(rounded, upper));
+            // Rounding up the mantissa of a NaN could end in another number.
+            let quiet = _mm256_castsi256_ps(_mm256_or_si256(bits, _mm256_set1_epi32(0x0040_0000)));
+            _mm256_blendv_ps(rounded, quiet, _mm256_cmp_ps::<_CMP_UNORD_Q>(v, v))
+        })
+    }
+
+    #[inline(always)]
+    fn pairs(self, first: Self::V, second: Self::V) -> Self::V {
+        proven!({
+            let first = _mm256_srli_epi32::<16>(_mm256_castps_si256(first));
+            _mm256_castsi256_ps(_mm256_blend_epi16::<0b1010_1010>(first, _mm256_castps_si256(second)))
+        })
+    }
+
+    #[inline(always)]
+    fn pairs_of_neighbours(self, a: Self::V, b: Self::V) -> Self::V {
+        proven!({
+            // Within the halves of 4 lanes: two words of `a`, two of `b`.
+            let words = self.pairs(_mm256_shuffle_ps::<0x88>(a, b), _mm256_shuffle_ps::<0xdd>(a, b));
+            _mm256_castpd_ps(_mm256_permute4x64_pd::<0b11_01_10_00>(_mm256_castps_pd(words)))
         })
     }
 

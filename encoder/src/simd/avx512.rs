@@ -198,6 +198,11 @@ impl<X: Extension> Simd for Avx512<X> {
     }
 
     #[inline(always)]
+    fn sub(self, a: Self::V, b: Self::V) -> Self::V {
+        proven!(_mm512_sub_ps(a, b))
+    }
+
+    #[inline(always)]
     fn mul(self, a: Self::V, b: Self::V) -> Self::V {
         proven!(_mm512_mul_ps(a, b))
     }
@@ -227,6 +232,39 @@ impl<X: Extension> Simd for Avx512<X> {
         proven!({
             let exponent = _mm512_slli_epi32::<23>(_mm512_castps_si512(shifted));
             _mm512_castsi512_ps(_mm512_add_epi32(exponent, _mm512_castps_si512(_mm512_set1_ps(1.0))))
+        })
+    }
+
+    #[inline(always)]
+    fn round_to_bf16(self, v: Self::V) -> Self::V {
+        proven!({
+            let bits = _mm512_castps_si512(v);
+            let odd = _mm512_and_si512(_mm512_srli_epi32::<16>(bits), _mm512_set1_epi32(1));
+            let rounded = _mm512_add_epi32(_mm512_add_epi32(bits, _mm512_set1_epi32(0x7fff)), odd);
+            let rounded = _mm512_and_si512(rounded, _mm512_set1_epi32(0xffff_0000u32.cast_signed()));
+            // Rounding up the mantissa of a NaN could end in another number.
+            let nan = _mm512_cmp_ps_mask::<_CMP_UNORD_Q>(v, v);
+            let rounded = _mm512_mask_or_epi32(rounded, nan, bits, _mm512_set1_epi32(0x0040_0000));
+            _mm512_castsi512_ps(rounded)
+        })
+    }
+
+    #[inline(always)]
+    fn pairs(self, first: Self::V, second: Self::V) -> Self::V {
+        proven!({
+            let first = _mm512_srli_epi32::<16>(_mm512_castps_si512(first));
+            let upper = _mm512_set1_epi32(0xffff_0000u32.cast_signed());
+            let second = _mm512_and_si512(_mm512_castps_si512(second), upper);
+            _mm512_castsi512_ps(_mm512_or_si512(first, second))
+        })
+    }
+
+    #[inline(always)]
+    fn pairs_of_neighbours(self, a: Self::V, b: Self::V) -> Self::V {
+        proven!({
+            let even = _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
+            let odd = _mm512_add_epi32(even, _mm512_set1_epi32(1));
+            self.pairs(_mm512_permutex2var_ps(a, even, b), _mm512_permutex2var_ps(a, odd, b))
         })
     }
 

@@ -38,6 +38,7 @@ pub(crate) trait Simd: Copy + Send + Sync + 'static {
     /// Writes the first `LANES` elements of `out`; panics when there are fewer.
     fn store(self, v: Self::V, out: &mut [f32]);
     fn add(self, a: Self::V, b: Self::V) -> Self::V;
+    fn sub(self, a: Self::V, b: Self::V) -> Self::V;
     fn mul(self, a: Self::V, b: Self::V) -> Self::V;
     fn div(self, a: Self::V, b: Self::V) -> Self::V;
     /// `a * b + c`, fused where the instruction set can.
@@ -46,6 +47,12 @@ pub(crate) trait Simd: Copy + Send + Sync + 'static {
     fn max(self, a: Self::V, b: Self::V) -> Self::V;
     /// `2^n` of [`SHIFT`]` + n` for whole `n` in [-126, 127].
     fn pow2(self, shifted: Self::V) -> Self::V;
+    /// The nearest bf16, ties to even, in the upper half of each lane; NaN stays NaN, with any lower half.
+    fn round_to_bf16(self, v: Self::V) -> Self::V;
+    /// The upper halves of both in one word, that of `first` in its lower half.
+    fn pairs(self, first: Self::V, second: Self::V) -> Self::V;
+    /// The same of neighbouring lanes of `a`, then of those of `b`.
+    fn pairs_of_neighbours(self, a: Self::V, b: Self::V) -> Self::V;
     /// Rows to columns of a square of `LANES` vectors, the first ones of `rows`; what is behind them is of no meaning.
     fn transpose(self, rows: [Self::V; MAX_LANES]) -> [Self::V; MAX_LANES];
     /// Brings the line of the first element into the first-level cache, where the instruction set can.

@@ -48,6 +48,11 @@ impl Simd for Portable {
     }
 
     #[inline(always)]
+    fn sub(self, a: Self::V, b: Self::V) -> Self::V {
+        Self::zip(a, b, |a, b| a - b)
+    }
+
+    #[inline(always)]
     fn mul(self, a: Self::V, b: Self::V) -> Self::V {
         Self::zip(a, b, |a, b| a * b)
     }
@@ -80,6 +85,27 @@ impl Simd for Portable {
     #[inline(always)]
     fn pow2(self, shifted: Self::V) -> Self::V {
         shifted.map(|x| f32::from_bits((x.to_bits() << 23).wrapping_add(1f32.to_bits())))
+    }
+
+    #[inline(always)]
+    fn round_to_bf16(self, v: Self::V) -> Self::V {
+        v.map(|x| {
+            let bits = x.to_bits();
+            let rounded = bits.wrapping_add(0x7fff + ((bits >> 16) & 1)) & 0xffff_0000;
+            // Rounding up the mantissa of a NaN could end in another number.
+            f32::from_bits(if x.is_nan() { bits | 0x0040_0000 } else { rounded })
+        })
+    }
+
+    #[inline(always)]
+    fn pairs(self, first: Self::V, second: Self::V) -> Self::V {
+        Self::zip(first, second, |a, b| f32::from_bits((a.to_bits() >> 16) | (b.to_bits() & 0xffff_0000)))
+    }
+
+    #[inline(always)]
+    fn pairs_of_neighbours(self, a: Self::V, b: Self::V) -> Self::V {
+        let element = |i: usize| if i < LANES { a[i] } else { b[i - LANES] };
+        self.pairs(std::array::from_fn(|i| element(2 * i)), std::array::from_fn(|i| element(2 * i + 1)))
     }
 
     #[inline(always)]
