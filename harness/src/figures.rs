@@ -57,11 +57,6 @@ impl Figures {
         }
     }
 
-    /// The smaller of each.
-    pub fn min(self, other: Figures) -> Figures {
-        Figures { rel_l2: self.rel_l2.min(other.rel_l2), rel_linf: self.rel_linf.min(other.rel_linf) }
-    }
-
     /// The larger of each.
     pub fn max(self, other: Figures) -> Figures {
         Figures { rel_l2: self.rel_l2.max(other.rel_l2), rel_linf: self.rel_linf.max(other.rel_linf) }

@@ -134,17 +134,19 @@ pub(crate) const STORAGE_FLOOR: f64 = 5.960_464_477_539_063e-8;
 
 impl Tolerance {
     /// The limits that hold for a layer with or without a known noise floor: figure by figure the rule's, else the
-    /// multiple of the floor, else the profile's.
+    /// multiple of the floor, else the profile's. Where there is a derived limit the rule can only tighten it: what loosens
+    /// one is a waiver.
     pub fn resolve(&self, floor: Option<&NoiseFloor>) -> Resolved {
         let factors = self.times_floor.unwrap_or_default();
         let figure = |metric: Metric, rule: Option<f64>, factor: Option<f64>, profile: Option<f64>| {
             let floor = floor.map(|floor| floor.figures().of(metric).max(STORAGE_FLOOR));
+            let tighter = |derived: &Derived| rule.is_some_and(|rule| rule < derived.tolerance.of(metric));
             match (rule, &self.derived, factor.zip(floor)) {
-                (None, Some(derived), _) => {
+                (_, Some(derived), _) if !tighter(derived) => {
                     let (tolerance, floor) = (derived.tolerance.of(metric), derived.floor.of(metric));
                     (Some(tolerance), Basis::Derived { floor, factor: tolerance / floor })
                 }
-                (None, None, Some((factor, floor))) => {
+                (None, _, Some((factor, floor))) => {
                     (Some(factor * floor), Basis::NoiseFloor { floor, factor })
                 }
                 (rule, ..) => (rule.or(profile), Basis::Mapping),
@@ -212,6 +214,18 @@ mod tests {
         let resolved = tolerance.resolve(Some(&FLOOR));
         assert_eq!((resolved.limits.rel_l2, resolved.limits.rel_linf), (Some(6e-6), Some(6e-6)));
         assert!(matches!(resolved.rel_l2, Basis::Derived { floor: 2e-6, .. }));
+    }
+
+    #[test]
+    fn a_rule_tightens_what_was_derived_and_never_loosens_it() {
+        let figures = |x: f64| Figures { rel_l2: x, rel_linf: x };
+        let derived =
+            Some(Derived { tolerance: figures(6e-6), floor: figures(2e-6), waivers: Waivers::default() });
+        let tolerance = Tolerance { rule: limits(0.9, 1e-6), derived, ..Tolerance::default() };
+        let resolved = tolerance.resolve(Some(&FLOOR));
+        assert_eq!((resolved.limits.rel_l2, resolved.limits.rel_linf), (Some(6e-6), Some(1e-6)));
+        assert!(matches!(resolved.rel_l2, Basis::Derived { .. }));
+        assert_eq!(resolved.rel_linf, Basis::Mapping);
     }
 
     #[test]

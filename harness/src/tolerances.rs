@@ -78,14 +78,13 @@ pub struct LayerTolerance {
 impl LayerTolerance {
     /// The larger of noise floor and spread.
     pub fn floor(&self) -> Figures {
-        let storage =
-            Figures { rel_l2: crate::tolerance::STORAGE_FLOOR, rel_linf: crate::tolerance::STORAGE_FLOOR };
-        self.noise_floor.max(self.spread).max(storage)
+        self.noise().max(self.spread)
     }
 
     /// The noise floor alone: the spread raises the least that a tolerance may be, not the most.
     fn noise(&self) -> Figures {
-        LayerTolerance { spread: Figures { rel_l2: 0.0, rel_linf: 0.0 }, ..self.clone() }.floor()
+        let storage = crate::tolerance::STORAGE_FLOOR;
+        self.noise_floor.max(Figures { rel_l2: storage, rel_linf: storage })
     }
 
     /// Whether the tolerance is neither under its floor nor more than [`MAX_FACTOR`] noise floors.
@@ -252,6 +251,9 @@ impl Tolerances {
                 None => Some("there is no such layer any more".to_string()),
                 Some(new) if new.tolerance.of(metric) >= limit && new.within_bounds(metric) => {
                     Some("the derived tolerance is no smaller".to_string())
+                }
+                Some(new) if new.floor().of(metric) > limit => {
+                    Some("its limit is under the floor that is measured now".to_string())
                 }
                 Some(new) => match waiver.check(days_until) {
                     Err(error) => Some(error.without_reason()),
@@ -482,6 +484,8 @@ mod tests {
         };
         assert_eq!(fate(&no_smaller(20.0), far_apart), (20.0 * 1e-6, None));
         assert_eq!(fate(&no_smaller(17.0), far_apart), (17.0 * 1e-6, None));
+        let flaky = Some("its limit is under the floor that is measured now".to_string());
+        assert_eq!(fate(&waived("a table", "2026-11-30", 4.0), far_apart), (20e-6, flaky));
         let mut kept = layer(far_apart);
         assert!(read_back(&kept).unwrap_err().contains("more than 16 times"));
         kept.keep_waivers(&no_smaller(20.0), &calendar);
