@@ -312,7 +312,7 @@ pub fn render(run: &Run) -> Result<String, serde_json::Error> {
             unreadable: total.unreadable,
             verdict: if code == exit_code::PASSED { "pass" } else { "fail" },
             exit_code: code,
-            first_failure: run.first_failure().map(|(_, layer)| layer.name.as_str()),
+            first_failure: run.first_failure().map(|(_, layer)| layer.pair_name()),
         },
         layers: numbered().flat_map(|(i, c)| c.layers.iter().map(move |l| layer(i, l))).collect(),
         missing: numbered()

@@ -278,11 +278,11 @@ impl Report {
                 Outcome::Compared(compared) if Some(layer.order) == first => self.failed(layer, compared),
                 Outcome::Compared(_) => {}
                 Outcome::ShapeMismatch(mismatch) => {
-                    self.line(format!("  {}", self.paint(&layer.name, Style::new().bold())));
+                    self.line(format!("  {}", self.paint(layer.pair_name(), Style::new().bold())));
                     self.wrapped(4, &mismatch.to_string());
                 }
                 Outcome::Unreadable { message, .. } => {
-                    self.line(format!("  {}", self.paint(&layer.name, Style::new().bold())));
+                    self.line(format!("  {}", self.paint(layer.pair_name(), Style::new().bold())));
                     self.wrapped(4, message);
                 }
             }
@@ -290,7 +290,7 @@ impl Report {
     }
 
     fn failed(&mut self, layer: &Layer, compared: &Compared) {
-        let name = self.paint(&layer.name, Style::new().bold());
+        let name = self.paint(layer.pair_name(), Style::new().bold());
         self.line(format!("  first failing layer: {name}"));
         self.wrapped(4, &format!("reference {} {:?}", layer.reference, compared.shape));
         for criterion in compared.judgement.criteria.iter().filter(|criterion| !criterion.passed) {
@@ -392,8 +392,12 @@ impl Report {
 
 fn place(comparison: &Comparison, layer: &Layer, comparisons: usize) -> String {
     match comparisons {
-        1 => layer.name.clone(),
-        _ => format!("{} ({})", layer.name, comparison.reference.title.split(',').next().unwrap_or_default()),
+        1 => layer.pair_name().to_string(),
+        _ => format!(
+            "{} ({})",
+            layer.pair_name(),
+            comparison.reference.title.split(',').next().unwrap_or_default()
+        ),
     }
 }
 
