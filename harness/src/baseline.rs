@@ -74,6 +74,9 @@ pub struct Baseline {
     pub schema_version: u32,
     /// The set and the profile.
     pub subject: Subject,
+    /// In a file that waits for a review: the SHA-256 of the accepted one that it was measured beside.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub beside: Option<String>,
     /// In the order of execution.
     pub layers: Vec<LayerErrors>,
 }
@@ -83,7 +86,7 @@ pub struct Baseline {
 pub struct Change {
     /// The metric.
     pub metric: Metric,
-    /// The baseline.
+    /// The baseline; where it is less than the rounding of the stored reference, that.
     pub old: f64,
     /// This run's.
     pub new: f64,
@@ -248,7 +251,7 @@ impl Baseline {
     }
 
     /// The layers of `measured` whose errors are not those of this baseline, and those of this baseline that it has no
-    /// more, in the order of execution. The day of a measurement is no difference.
+    /// more, in the order of execution. The day of a measurement is no difference, nor is the program.
     pub fn differences(&self, measured: &Baseline) -> Vec<Difference> {
         let difference = |name: &str, reference: &str| Difference {
             name: name.to_string(),
@@ -312,7 +315,7 @@ mod tests {
 
     fn baseline(layers: Vec<LayerErrors>) -> Baseline {
         let subject = Subject { set: "s".into(), profile: "f32".into(), manifest_sha256: "12ab".into() };
-        Baseline { schema_version: SCHEMA_VERSION, subject, layers }
+        Baseline { schema_version: SCHEMA_VERSION, subject, beside: None, layers }
     }
 
     #[test]

@@ -44,6 +44,11 @@ impl Kind {
         }
     }
 
+    /// The command that makes that of one set: of others it would forget what only other machines can measure.
+    pub(crate) fn again_for(self, profile: &str, set: &str) -> String {
+        format!("{} --set {set}", self.again(profile))
+    }
+
     /// The command that makes it anew.
     pub(crate) fn again(self, profile: &str) -> String {
         let action = match self {
@@ -112,7 +117,9 @@ fn are_conditions(text: &str) -> bool {
         Some("by fma alone") => isa == Some(Isa::Amx),
         Some(_) => false,
     };
-    of_isa && !arch.is_empty() && arch.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+    // Only the portable kernels are for other architectures.
+    let other = isa == Some(Isa::Portable) && set::is_plain(arch);
+    of_isa && (arch == "x86_64" || other)
 }
 
 /// What figures of a reference under a profile are of; `None` of what is no set. Refuses a name that would lead astray.
@@ -212,30 +219,40 @@ pub(crate) fn errors(
     let read = Baseline::read(&path, &subject, &days_until);
     let fail = unusable(Kind::Errors, profile);
     let errors = read.map_err(|error: BaselineError| fail(error.to_string()))?;
+    check_errors(&errors, tolerances, &path).map_err(fail)?;
+    Ok(Some(errors))
+}
+
+/// Refuses known errors over their tolerances, and conditions that the encoder does not know.
+pub(crate) fn check_errors(
+    errors: &Baseline,
+    tolerances: Option<&Tolerances>,
+    path: &Path,
+) -> Result<(), String> {
     for layer in &errors.layers {
         if let Some(unknown) = layer.errors.keys().find(|conditions| !are_conditions(conditions)) {
             let known = Isa::ALL.map(Isa::name).join(", ");
-            return Err(fail(format!(
+            return Err(format!(
                 "{}: `{}`: expected an architecture and an instruction set ({known}), found `{unknown}`",
                 path.display(),
                 layer.name
-            )));
+            ));
         }
         let tolerance = tolerances.and_then(|tolerances| tolerances.layer(&layer.name, &layer.reference));
         let Some(Figures { rel_l2, rel_linf }) = tolerance.map(|entry| entry.tolerance) else { continue };
         let over = |(_, known): &(&String, &KnownError)| known.rel_l2 > rel_l2 || known.rel_linf > rel_linf;
         if let Some((conditions, known)) = layer.errors.iter().find(over) {
-            return Err(fail(format!(
+            return Err(format!(
                 "{}: `{}`: expected known errors within the tolerance ({rel_l2:.3e}, {rel_linf:.3e}), found {:.3e}, \
                  {:.3e} on {conditions}",
                 path.display(),
                 layer.name,
                 known.rel_l2,
                 known.rel_linf
-            )));
+            ));
         }
     }
-    Ok(Some(errors))
+    Ok(())
 }
 
 /// What a comparison was judged by.
@@ -295,7 +312,7 @@ impl Judged<'_> {
                 "there are no {} of set {set} under profile {}: that bound is gone; {}",
                 kind.name(),
                 self.profile,
-                kind.again(self.profile)
+                kind.again_for(self.profile, set)
             ));
             if self.default_mapping {
                 comparison.expect_entries(kind.name(), std::iter::empty(), ours);

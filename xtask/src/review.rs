@@ -2,11 +2,13 @@
 
 use std::collections::BTreeSet;
 use std::io::IsTerminal;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use ::console::{Key, Term};
 use harness::baseline::{Baseline, Difference, KnownError, LayerErrors, Trend};
+use harness::recorded::hash_file;
 use harness::reference::Reference;
+use harness::tolerances::Tolerances;
 
 use crate::baselines::{self, Kind};
 use crate::console::{Failure, say};
@@ -51,6 +53,7 @@ pub(crate) struct Review {
     accepted_path: PathBuf,
     old: Baseline,
     pending: Baseline,
+    tolerances: Option<Tolerances>,
     pub(crate) differences: Vec<Difference>,
     /// The accepted errors are of another reference of that name.
     made_anew: bool,
@@ -67,7 +70,17 @@ impl Review {
         let pending = Baseline::read(&pending_path, &subject, &baselines::days_until).map_err(|error| {
             Failure::usage(error.to_string(), format!("remove it, then {}", Kind::Pending.again(profile)))
         })?;
-        let none = Baseline { layers: Vec::new(), ..pending.clone() };
+        if pending.beside != hash(&accepted_path)? {
+            return Err(Failure::usage(
+                format!(
+                    "{}: {} has changed since it was measured",
+                    paths::shown(&pending_path),
+                    paths::shown(&accepted_path)
+                ),
+                Kind::Pending.again(profile),
+            ));
+        }
+        let none = Baseline { layers: Vec::new(), beside: None, ..pending.clone() };
         let old = match baselines::is_there(&accepted_path)? {
             false => None,
             true => Some(Baseline::parse(&accepted_path).map_err(|error| {
@@ -80,7 +93,8 @@ impl Review {
         let made_anew = old.as_ref().is_some_and(|old| old.subject != subject);
         let old = old.filter(|_| !made_anew).unwrap_or(none);
         let differences = old.differences(&pending);
-        Ok(Some(Review { pending_path, accepted_path, old, pending, differences, made_anew }))
+        let tolerances = baselines::tolerances(reference, profile)?;
+        Ok(Some(Review { pending_path, accepted_path, old, pending, tolerances, differences, made_anew }))
     }
 
     /// The set's name.
@@ -94,7 +108,7 @@ impl Review {
             || name.split_once('/').is_some_and(|(set, layer)| set == self.set() && layer == difference.name)
     }
 
-    /// Writes what was accepted; what was not decided waits on.
+    /// Writes what was accepted, if the gate can use it; what was not decided waits on.
     fn settle(mut self, decisions: &[Option<bool>]) -> Result<(), Failure> {
         baselines::refuse_in_ci()?;
         let decided = |wanted| {
@@ -106,7 +120,17 @@ impl Review {
         known.take(&self.pending, &accepted);
         self.pending.take(&self.old, &rejected);
         if !accepted.is_empty() {
-            known.write(&self.accepted_path).map_err(Failure::unwritable)?;
+            let refused = |error: String| {
+                Failure::usage(
+                    format!("{error}; nothing was written"),
+                    "reject that layer and look for the cause with cargo xtask parity, or derive tolerances anew",
+                )
+            };
+            let path = &self.accepted_path;
+            known.check(path, &baselines::days_until).map_err(|error| refused(error.to_string()))?;
+            baselines::check_errors(&known, self.tolerances.as_ref(), path).map_err(refused)?;
+            known.write(path).map_err(Failure::unwritable)?;
+            self.pending.beside = hash(path)?;
         }
         let waiting = known.differences(&self.pending).len();
         match waiting {
@@ -124,6 +148,14 @@ impl Review {
         if self.made_anew {
             say("  the set was made anew: what was known of the old one does not count");
         }
+    }
+}
+
+/// The SHA-256 of a file, where there is one.
+pub(crate) fn hash(path: &Path) -> Result<Option<String>, Failure> {
+    match baselines::is_there(path)? {
+        true => Ok(Some(hash_file(path).map_err(Failure::unreadable)?.sha256)),
+        false => Ok(None),
     }
 }
 
@@ -191,7 +223,9 @@ pub(crate) fn run(reviews: Vec<Review>, flags: &Flags<'_>) -> Result<bool, Failu
         all().map(decision).collect()
     };
     let left = decisions.iter().any(Option::is_none);
-    if flags.decide() || decisions.iter().any(Option::is_some) || decisions.is_empty() {
+    // Where nothing differs any more there is nothing to decide: the file goes, but not in CI, which writes nothing.
+    let settled = decisions.is_empty() && !baselines::in_ci();
+    if flags.decide() || decisions.iter().any(Option::is_some) || settled {
         for review in reviews {
             let rest = decisions.split_off(review.differences.len());
             review.settle(&decisions)?;
@@ -304,6 +338,7 @@ fn rows(difference: &Difference) -> Vec<String> {
                 Trend::Better(change) => format!("better {}", change.metric),
                 Trend::Same => String::new(),
             },
+            (.., Some(_), None) => "LOST".to_string(),
             _ => "newly measured".to_string(),
         };
         let (rel_l2, rel_linf) = (figure(|error| error.rel_l2), figure(|error| error.rel_linf));

@@ -7,6 +7,7 @@ use harness::baseline::Baseline as Errors;
 use harness::exit_code;
 use harness::figures::Figures;
 use harness::mapping::Mapping;
+use harness::subject::Subject;
 use harness::tolerances::{Measured, Tolerances};
 
 use crate::baselines::Kind;
@@ -197,6 +198,15 @@ impl Baselines<'_> {
                      smaller one where it is over the bound, or a waiver",
                 )
             })?;
+            let known = Kind::Errors.path(&set.subject);
+            if let Some(errors) = self.accepted(&set.subject)? {
+                baselines::check_errors(&errors, Some(&tolerances), &known).map_err(|error| {
+                    Failure::usage(
+                        format!("{error}; nothing was written"),
+                        "a larger --k-rel-l2 or --k-rel-linf, or look for what made the errors grow",
+                    )
+                })?;
+            }
             derived.push((path, tolerances, remarks));
         }
         for (path, tolerances, remarks) in derived {
@@ -215,19 +225,26 @@ impl Baselines<'_> {
         }
     }
 
+    /// What was accepted of a set, where it can be read and is of this reference.
+    fn accepted(&self, subject: &Subject) -> Result<Option<Errors>, Failure> {
+        let path = Kind::Errors.path(subject);
+        Ok(match baselines::is_there(&path)? {
+            true => Errors::parse(&path).ok().filter(|errors| errors.subject == *subject),
+            false => None,
+        })
+    }
+
     fn measure(&self, chosen: &Chosen) -> Outcome {
         let mut waiting = 0;
         for set in self.measured(chosen)? {
             let measured = Errors {
                 schema_version: harness::baseline::SCHEMA_VERSION,
                 subject: set.subject.clone(),
+                beside: review::hash(&Kind::Errors.path(&set.subject))?,
                 layers: set.layers.into_iter().map(|layer| layer.errors).collect(),
             };
             let (pending, accepted) = (Kind::Pending.path(&set.subject), Kind::Errors.path(&set.subject));
-            let old = match baselines::is_there(&accepted)? {
-                true => Errors::parse(&accepted).ok().filter(|old| old.subject == set.subject),
-                false => None,
-            };
+            let old = self.accepted(&set.subject)?;
             let (errors, differences) = match &old {
                 Some(old) => {
                     let errors = measured.with_conditions_of(old);
@@ -331,16 +348,16 @@ impl Baselines<'_> {
             Err(_) if waiting.is_some() => None,
             errors => errors?.map(|errors| errors.layers.len()),
         };
-        let option = baselines::option(profile);
+        let (option, set) = (baselines::option(profile), name(path));
         let tolerances = tolerances.map(|tolerances| tolerances.layers.len());
         let todo = match (tolerances, errors, waiting) {
-            (None, ..) => Some(Kind::Tolerances.again(profile)),
+            (None, ..) => Some(Kind::Tolerances.again_for(profile, &set)),
             (_, _, Some(_)) => Some(format!("cargo xtask baseline review{option}")),
-            (_, None, None) => Some(Kind::Errors.again(profile)),
+            (_, None, None) => Some(Kind::Errors.again_for(profile, &set)),
             _ => None,
         };
         let count = |count: Option<usize>| count.map_or("-".to_string(), |count| count.to_string());
-        Ok((name(path), [count(tolerances), count(errors), count(waiting)], todo))
+        Ok((set, [count(tolerances), count(errors), count(waiting)], todo))
     }
 }
 

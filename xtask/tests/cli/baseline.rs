@@ -228,6 +228,75 @@ fn files_that_are_of_something_else_are_refused() {
 }
 
 #[test]
+fn a_set_that_is_gone_is_missed() {
+    let checkout = Checkout::of("symmetric");
+    checkout.add("variants");
+    std::fs::remove_dir_all(checkout.folder.path().join("fixtures/variants")).unwrap();
+    for command in [&["parity"][..], &["baseline"], &["fixtures", "check"]] {
+        checkout
+            .run(command)
+            .code(3)
+            .stderr(contains("variants: figures of a set that is not in"))
+            .stderr(contains("help: git restore fixtures"));
+    }
+}
+
+/// Known errors are no longer those that a pending file was measured beside: it would take what came since away.
+#[test]
+fn a_pending_file_is_of_one_accepted_file() {
+    let checkout = Checkout::measured("symmetric");
+    let worsen = |checkout: &Checkout, factor| {
+        checkout.edit_layer(ERRORS, LAYER, |layer| {
+            let errors = layer["errors"].as_object_mut().unwrap();
+            errors.values_mut().for_each(|error| multiply(&mut error["rel_l2"], factor));
+        });
+    };
+    worsen(&checkout, 0.5);
+    checkout.run(&["baseline", "measure"]).code(0);
+    worsen(&checkout, 0.9);
+    let before = std::fs::read(checkout.path(ERRORS)).unwrap();
+    for command in [&["baseline", "review"][..], &["baseline", "review", "--accept-all"]] {
+        checkout
+            .run(command)
+            .code(2)
+            .stderr(contains("f32.errors.json has changed since it was measured"))
+            .stderr(contains("help: cargo xtask baseline measure"));
+    }
+    assert_eq!(std::fs::read(checkout.path(ERRORS)).unwrap(), before);
+    checkout.run(&["baseline", "measure"]).code(0);
+    checkout.run(&["baseline", "review", "--accept-all"]).code(0);
+    checkout.run(&["parity"]).code(0);
+}
+
+#[test]
+fn what_the_gate_would_refuse_is_not_accepted() {
+    let checkout = Checkout::measured("symmetric");
+    checkout.edit_layer(ERRORS, LAYER, |layer| {
+        let errors = layer["errors"].as_object_mut().unwrap();
+        errors.values_mut().for_each(|error| multiply(&mut error["rel_l2"], 0.5));
+    });
+    checkout.run(&["baseline", "measure"]).code(0);
+    checkout.edit_layer(PENDING, LAYER, |layer| {
+        layer["errors"].as_object_mut().unwrap().values_mut().for_each(|error| error["rel_l2"] = 0.3.into());
+    });
+    let before = std::fs::read(checkout.path(ERRORS)).unwrap();
+    checkout
+        .run(&["baseline", "review", "--accept-all"])
+        .code(2)
+        .stderr(contains(&format!("`{LAYER}`: expected known errors within the tolerance")))
+        .stderr(contains("nothing was written"));
+    assert_eq!(std::fs::read(checkout.path(ERRORS)).unwrap(), before);
+    assert!(checkout.path(PENDING).exists());
+    let before = std::fs::read(checkout.path(TOLERANCES)).unwrap();
+    checkout
+        .run(&["baseline", "derive", "--k-rel-l2", "1"])
+        .code(2)
+        .stderr(contains("expected known errors within the tolerance"))
+        .stderr(contains("nothing was written"));
+    assert_eq!(std::fs::read(checkout.path(TOLERANCES)).unwrap(), before);
+}
+
+#[test]
 fn a_pending_file_is_not_trusted() {
     let checkout = Checkout::of("symmetric");
     std::fs::copy(checkout.path(ERRORS), checkout.path(PENDING)).unwrap();
