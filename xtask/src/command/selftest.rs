@@ -23,10 +23,10 @@ pub(crate) struct Selftest {
 impl Selftest {
     /// What would not be written in the end is not begun.
     fn refuse_in_ci(&self) -> Result<(), Failure> {
-        match self.accept && baselines::in_ci() {
-            true => Err(Failure::usage("CI is set: nothing is written", "accept where you work")),
-            false => Ok(()),
+        if self.accept {
+            baselines::refuse_in_ci()?;
         }
+        Ok(())
     }
 }
 
@@ -63,6 +63,8 @@ impl Selftest {
         use crate::{paths, selftest, set};
 
         self.refuse_in_ci()?;
+        let path = paths::baselines().join(format!("selftest.{}.json", self.profile));
+        let accepted = self.accepted(&path)?;
         let started = Instant::now();
         let mapping = Mapping::read(&paths::default_mapping())?;
         let profile = mapping.profile(&self.profile)?;
@@ -107,31 +109,53 @@ impl Selftest {
         ));
         say(&format!("{:.1} s", started.elapsed().as_secs_f64()));
 
-        let path = paths::baselines().join(format!("selftest.{}.json", self.profile));
+        let shortfalls = accepted.as_ref().map(|accepted| score.shortfalls(accepted)).unwrap_or_default();
+        for shortfall in &shortfalls {
+            say(&format!("fell: {shortfall}"));
+        }
         if self.accept {
             let text = serde_json::to_string_pretty(&score).map_err(Failure::unreadable)?;
             harness::atomic::write(&path, |out| writeln!(out, "{text}"))
                 .map_err(|error| Failure::write(&path, &error))?;
+            say(&format!("{}: accepted", paths::shown(&path)));
             return Ok(ExitCode::SUCCESS);
-        }
-        let unusable = |error: String| {
-            let option = baselines::option(&self.profile);
-            Failure::unusable(format!("{}: {error}", path.display())).help(format!(
-                "git restore baselines, or take today's score: cargo xtask selftest{option} --accept"
-            ))
-        };
-        let text = std::fs::read(&path).map_err(|error| unusable(format!("cannot be read: {error}")))?;
-        let accepted: Score = serde_json::from_slice(&text)
-            .map_err(|error| unusable(format!("expected an accepted score, found {error}")))?;
-        let shortfalls = score.shortfalls(&accepted);
-        for shortfall in &shortfalls {
-            say(&format!("fell: {shortfall}"));
         }
         if shortfalls.is_empty() {
             return Ok(ExitCode::SUCCESS);
         }
-        say("next: cargo xtask selftest --verbose; if the loss is meant: cargo xtask selftest --accept");
+        let option = baselines::option(&self.profile);
+        say(&format!(
+            "next: cargo xtask selftest{option} --verbose\n      if the loss is meant: cargo xtask selftest{option} --accept"
+        ));
         Ok(ExitCode::from(exit_code::NUMBERS))
+    }
+}
+
+#[cfg(feature = "faults")]
+impl Selftest {
+    /// The accepted score; there need not be one where today's is to be accepted.
+    fn accepted(&self, path: &std::path::Path) -> Result<Option<crate::selftest::Score>, Failure> {
+        let unusable = |error: String| {
+            let option = baselines::option(&self.profile);
+            Failure::usage(
+                format!("{}: {error}", crate::paths::shown(path)),
+                format!(
+                    "git restore baselines, or take today's score: cargo xtask selftest{option} --accept"
+                ),
+            )
+        };
+        if !baselines::is_there(path)? {
+            return match self.accept {
+                true => Ok(None),
+                false => Err(unusable("expected an accepted score, found no such file".to_string())),
+            };
+        }
+        let text = std::fs::read(path).map_err(|error| unusable(format!("cannot be read: {error}")))?;
+        match serde_json::from_slice(&text) {
+            Ok(score) => Ok(Some(score)),
+            Err(_) if self.accept => Ok(None),
+            Err(error) => Err(unusable(format!("expected an accepted score, found {error}"))),
+        }
     }
 }
 

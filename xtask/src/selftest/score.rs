@@ -133,11 +133,8 @@ impl Entry {
                 shortfalls.push(format!("seen from {strength:e} in {now} places, was {then}"));
             }
         }
-        // exp and tanh differ in their last bits between systems.
-        let grown = |new: f64, old: f64| new > old * 1.01;
-        if let Some(bound) = new.bound.filter(|new| old.bound.is_none_or(|old| grown(*new, old))) {
-            let old = old.bound.map_or("nowhere".to_string(), |old| format!("{old:.3}"));
-            shortfalls.push(format!("equivalent up to {bound:.3} of a limit, was {old}"));
+        if new.equivalent > old.equivalent {
+            shortfalls.push(format!("equivalent in {} places, was {}", new.equivalent, old.equivalent));
         }
         for (place, late) in &new.late {
             let old = old.late.get(place).copied().unwrap_or(0);
@@ -219,7 +216,17 @@ mod tests {
             ("fewer", score([seen(1e-5, 1), seen(1e-5, 0)])),
             ("a larger strength", score([seen(1e-4, 1), seen(1e-5, 0), equivalent(0.1)])),
             ("no strength", score([once(), once(), equivalent(0.1)])),
-            ("a grown bound", score([seen(1e-5, 1), seen(1e-5, 0), equivalent(0.2)])),
+            (
+                "more equivalent ones behind more seen ones",
+                score([
+                    seen(1e-5, 1),
+                    seen(1e-5, 0),
+                    seen(1e-5, 0),
+                    seen(1e-5, 0),
+                    equivalent(0.1),
+                    equivalent(0.1),
+                ]),
+            ),
             ("a later layer", score([seen(1e-5, 2), seen(1e-5, 0), equivalent(0.1)])),
             ("another fault", other),
         ];
@@ -235,14 +242,15 @@ mod tests {
           a: missed in 1 places, was 0
         a seen one equivalent
           a: seen in 1 of 3 places, was 2 of 3
+          a: equivalent in 2 places, was 1
         fewer
           a: planted in 2 places, was 3
         a larger strength
           a: seen everywhere from 1e-4, was 1e-5
         no strength
           a: seen at no strength, was from 1e-5
-        a grown bound
-          a: equivalent up to 0.200 of a limit, was 0.100
+        more equivalent ones behind more seen ones
+          a: equivalent in 2 places, was 1
         a later layer
           a: s: p: seen 2 layers late, was 1
         another fault
