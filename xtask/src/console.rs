@@ -47,6 +47,11 @@ impl Failure {
         Failure { code: exit_code::UNREADABLE, message: message.into(), help: None, framed: false }
     }
 
+    /// Something that should be compared and cannot be, since it is not there.
+    pub(crate) fn uncovered(message: impl Into<String>, help: impl Into<String>) -> Failure {
+        Failure { code: exit_code::COVERAGE, message: message.into(), help: Some(help.into()), framed: false }
+    }
+
     /// Something that could not be written.
     pub(crate) fn write(path: &Path, error: &std::io::Error) -> Failure {
         Failure::unusable(format!("cannot write {}: {error}", path.display()))

@@ -20,6 +20,14 @@ pub(crate) fn committed() -> Result<Vec<PathBuf>, Failure> {
         }
     }
     sets.sort();
+    if let Some(figures) = without_set(&sets)? {
+        let message = format!(
+            "{}: figures of a set that is not in {}: what they guard is not compared",
+            paths::shown(&figures),
+            folder.display()
+        );
+        return Err(Failure::uncovered(message, "git restore fixtures, or remove them with their set"));
+    }
     let broken = sets.iter().find(|path| !path.join(manifest::FILE_NAME).is_file());
     let problem = match broken {
         Some(path) => {
@@ -29,6 +37,24 @@ pub(crate) fn committed() -> Result<Vec<PathBuf>, Failure> {
         None => return Ok(sets),
     };
     Err(Failure::unusable(problem).help("restore them with `git restore fixtures`"))
+}
+
+/// A folder of figures in `baselines/` that none of the sets is of.
+fn without_set(sets: &[PathBuf]) -> Result<Option<PathBuf>, Failure> {
+    let folder = paths::baselines();
+    let entries = match std::fs::read_dir(&folder) {
+        Ok(entries) => entries,
+        // Sets that have no figures yet.
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => {
+            return Err(Failure::unusable(format!("{}: cannot be read: {error}", folder.display())));
+        }
+    };
+    let mut folders: Vec<PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
+    folders.retain(|path| path.is_dir());
+    folders.sort();
+    let is_of = |path: &PathBuf, set: &PathBuf| path.file_name() == set.file_name();
+    Ok(folders.into_iter().find(|path| !sets.iter().any(|set| is_of(path, set))))
 }
 
 /// Whether a name can be that of a file or a folder, and nothing else.

@@ -17,10 +17,17 @@ pub(crate) struct Checkout {
 impl Checkout {
     pub(crate) fn of(set: &'static str) -> Checkout {
         let folder = tempfile::tempdir().unwrap();
-        for part in ["baselines", "mappings", &format!("fixtures/{set}")] {
-            copy(&root().join(part), &folder.path().join(part));
+        copy(&root().join("mappings"), &folder.path().join("mappings"));
+        let checkout = Checkout { folder, set };
+        checkout.add(set);
+        checkout
+    }
+
+    /// Adds a set with its figures.
+    pub(crate) fn add(&self, set: &str) {
+        for part in ["fixtures", "baselines"] {
+            copy(&root().join(part).join(set), &self.folder.path().join(part).join(set));
         }
-        Checkout { folder, set }
     }
 
     /// With errors of every instruction set that this machine has, of which the committed ones may lack some.
