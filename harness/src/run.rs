@@ -180,6 +180,18 @@ impl<'a> Terms<'a> {
                 }
             }
         }
+        if let Some((baseline, conditions)) = self.baseline {
+            let of = |layer: &&Layer| {
+                let known = baseline.layer(layer.pair_name(), &layer.reference);
+                known.is_some_and(|known| !known.errors.contains_key(conditions))
+            };
+            let unmeasured = layers.iter().filter(of).count();
+            if unmeasured > 0 {
+                remarks.push(format!(
+                    "{unmeasured} layers have no known error on {conditions}: held against those of other instruction sets"
+                ));
+            }
+        }
         let path = self.mapping.path.display().to_string();
         let warnings =
             pairing.warnings.iter().map(|finding| finding.render(&path, &self.mapping.text, false));

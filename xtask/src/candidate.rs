@@ -125,7 +125,10 @@ impl EncoderArguments {
 
     /// Opens the weights.
     pub(crate) fn open(&self, weights: &Path) -> Result<Checkpoint, Failure> {
-        Checkpoint::open(weights).map_err(Failure::unreadable)
+        Checkpoint::open(weights).map_err(|error| {
+            Failure::unreadable(error)
+                .help("restore the set with `git restore fixtures`, or name a checkpoint with --weights FILE")
+        })
     }
 
     /// These settings, over those of a reference set.

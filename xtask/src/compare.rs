@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use encoder::{TapSink, TapTensor};
+use encoder::{Precision, TapSink, TapTensor};
 use harness::baseline::Baseline;
 use harness::comparison::{Comparison, Origin};
 use harness::folder::DumpFolder;
@@ -34,7 +34,10 @@ impl Compare<'_> {
     /// Opens a reference as the mapping describes it.
     pub(crate) fn reference(&self, path: &Path) -> Result<Reference, Failure> {
         let format = &self.mapping.reference;
-        Reference::open(path, &format.files, format.two_byte_integers).map_err(Failure::unreadable)
+        Reference::open(path, &format.files, format.two_byte_integers).map_err(|error| {
+            Failure::unreadable(error)
+                .help("restore the set with `git restore fixtures`, or name another with --reference DIR")
+        })
     }
 
     /// Compares a folder of dumps.
@@ -65,6 +68,15 @@ impl Compare<'_> {
             baseline: None,
         };
         let mut comparison = self.pool.install(|| terms.compare_folder(&folder));
+        let computed_in = dump.as_ref().and_then(|dump| Precision::from_name(dump.facts.get("precision")?));
+        if let (Some(computed), Some(judged)) = (computed_in, Precision::from_name(&self.profile.name))
+            && computed < judged
+        {
+            comparison.remarks.push(format!(
+                "the dump says that it was computed in {computed}, and is judged as {judged}; --profile {computed} judges it \
+                 as what it is"
+            ));
+        }
         settled.note(&mut comparison);
         self.judged(reference, tolerances.as_ref(), None).note(&mut comparison)?;
         Ok(comparison)

@@ -68,7 +68,8 @@ fn step(cause: Cause, profile: &str, mapping: &str) -> String {
              cargo xtask mapping check {mapping}"
         ),
         Cause::Gaps => format!(
-            "next: where entries are missing: git restore baselines, or\n      {}\n      {}",
+            "next: where entries are missing: git restore baselines, or, for the set that lacks them\n      \
+             {} --set NAME\n      {} --set NAME",
             Kind::Tolerances.again(profile),
             Kind::Errors.again(profile)
         ),
@@ -82,7 +83,8 @@ fn step(cause: Cause, profile: &str, mapping: &str) -> String {
                 .to_string()
         }
         Cause::Worse => format!(
-            "next: where a layer is worse on purpose: cargo xtask baseline measure{}, then review",
+            "next: where a layer is worse on purpose:\n      cargo xtask baseline measure{0}\n      \
+             cargo xtask baseline review{0}",
             baselines::option(profile)
         ),
     }
@@ -162,8 +164,8 @@ mod tests {
                     "next: dump what is missing, or say in {} what belongs together",
                     mapping.path.display()
                 ),
-                "next: where entries are missing: git restore baselines, or",
-                "next: where a layer is worse on purpose: cargo xtask baseline measure --profile bf16, then review",
+                "next: where entries are missing: git restore baselines, or, for the set that lacks them",
+                "next: where a layer is worse on purpose:",
             ]
         );
     }

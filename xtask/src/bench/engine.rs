@@ -109,13 +109,17 @@ impl Engine {
         serde_json::from_str(&line).map_err(|error| format!("{error}: {line}"))
     }
 
-    /// Ends the process, which has closed its side, and gives its last words and how it ended.
+    /// Waits for the end of the process, which has closed its side, or ends it; gives its last words and how it ended.
     fn end(&mut self) -> String {
         let closed = Instant::now();
         let mut status = self.process.try_wait();
         while matches!(status, Ok(None)) && closed.elapsed() < PATIENCE {
             std::thread::sleep(Duration::from_millis(10));
             status = self.process.try_wait();
+        }
+        if matches!(status, Ok(None)) {
+            // What fails has ended meanwhile.
+            let _ = self.process.kill();
         }
         // A process of its own that it left behind may hold standard error open.
         let words = self.last_words.recv_timeout(PATIENCE).unwrap_or_default();
@@ -124,7 +128,7 @@ impl Engine {
             Ok(None) => "it closed its output and went on".to_string(),
             Err(error) => error.to_string(),
         };
-        let said = if words.is_empty() { "it ended without a word" } else { &words };
+        let said = if words.is_empty() { "without a word" } else { &words };
         format!("{said} ({how})")
     }
 
@@ -162,7 +166,7 @@ mod tests {
     #[test]
     fn an_engine_that_cannot_start_gives_its_last_words_or_how_it_ended() {
         assert_eq!(why("echo first >&2; echo no model >&2; exit 1"), "no model (exit status: 1)");
-        assert_eq!(why("exit 3"), "it ended without a word (exit status: 3)");
+        assert_eq!(why("exit 3"), "without a word (exit status: 3)");
         // Whoever is out of memory is killed, after whatever it last warned of.
         let killed = why("echo a warning >&2; kill -9 $$");
         assert!(killed.starts_with("a warning (signal: 9"), "{killed}");
@@ -172,15 +176,15 @@ mod tests {
     #[test]
     fn an_engine_that_only_closes_its_output_is_ended() {
         let started = Instant::now();
-        let expected = "it ended without a word (it closed its output and went on)";
-        assert_eq!(why("exec sleep 30 >&-"), expected);
+        let expected = "out of memory (it closed its output and went on)";
+        assert_eq!(why("echo out of memory >&2; exec sleep 30 >&-"), expected);
         assert!(started.elapsed() < 10 * PATIENCE, "{:?}", started.elapsed());
     }
 
     #[test]
     fn what_an_engine_left_behind_is_not_waited_for() {
         let started = Instant::now();
-        assert_eq!(why("sleep 10 > /dev/null & exit 4"), "it ended without a word (exit status: 4)");
+        assert_eq!(why("sleep 10 > /dev/null & exit 4"), "without a word (exit status: 4)");
         assert!(started.elapsed() < 4 * PATIENCE, "{:?}", started.elapsed());
     }
 }

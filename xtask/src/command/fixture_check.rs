@@ -11,6 +11,7 @@ use harness::probe::{self, Movement};
 use harness::recorded::{Differences, Hashed};
 use harness::reference::Reference;
 use harness::run::Terms;
+use harness::tolerances::Tolerances;
 
 use crate::candidate::{EncoderArguments, read_input, tap_names};
 use crate::compare::Compare;
@@ -30,7 +31,8 @@ pub(super) fn run(only: Option<&Path>) -> Outcome {
         Some(path) => vec![path.to_path_buf()],
         None => set::committed()?,
     };
-    let mut broken = false;
+    let (mut broken, mut unmended) = (false, false);
+    let mut remedies: Vec<String> = Vec::new();
     for path in sets {
         let shown = paths::shown(&path);
         // What is wrong with one set says nothing about the next.
@@ -54,9 +56,18 @@ pub(super) fn run(only: Option<&Path>) -> Outcome {
             say(&format!("  least moved: {what}, {distance:.0} times its limit"));
         }
         broken |= !findings.is_empty();
+        // Of its figures a set is not the cause.
+        unmended |= findings.len() > usize::from(probes.remedy.is_some());
+        remedies.extend(probes.remedy);
     }
     if broken {
-        say("next: git restore fixtures, or make the set anew with cargo xtask fixtures --preset NAME");
+        remedies.sort();
+        remedies.dedup();
+        if unmended {
+            let anew = "git restore fixtures, or make the set anew with cargo xtask fixtures --preset NAME";
+            remedies.push(anew.to_string());
+        }
+        remedies.iter().for_each(|remedy| say(&format!("next: {remedy}")));
         return Ok(ExitCode::from(exit_code::UNREADABLE));
     }
     Ok(ExitCode::SUCCESS)
@@ -70,6 +81,8 @@ struct Probes {
     blind: Vec<String>,
     /// The one that moves a layer least, in multiples of its tolerance.
     least: Option<(f64, String)>,
+    /// What to do where they could not be made.
+    remedy: Option<String>,
 }
 
 /// What is wrong with the files of a set, and what its input can show.
@@ -83,10 +96,19 @@ fn check(
     };
     let mut findings = compare.pool.install(|| files(path, manifest))?;
     let mut probes = Probes::default();
-    // The findings stand on their own: they are told even where a file of the model cannot be used.
-    match compare.pool.install(|| probe(compare, reference, manifest, &mut probes)) {
-        Ok(unreadable) => findings.extend(unreadable),
-        Err(failure) => findings.push(failure.message().to_string()),
+    // The findings stand on their own: they are told even where a file of the model or of its figures cannot be used.
+    match baselines::tolerances(reference, &compare.profile.name) {
+        Ok(tolerances) => {
+            let probe = || probe(compare, reference, tolerances.as_ref(), manifest, &mut probes);
+            match compare.pool.install(probe) {
+                Ok(unreadable) => findings.extend(unreadable),
+                Err(failure) => findings.push(failure.message().to_string()),
+            }
+        }
+        Err(failure) => {
+            probes.remedy = failure.remedy().map(String::from);
+            findings.push(failure.message().to_string());
+        }
     }
     Ok((findings, probes))
 }
@@ -163,6 +185,7 @@ fn list(folder: &Path, found: &mut impl FnMut(&Path)) -> std::io::Result<()> {
 fn probe(
     compare: &Compare<'_>,
     reference: &Reference,
+    tolerances: Option<&Tolerances>,
     manifest: &Manifest,
     probes: &mut Probes,
 ) -> Result<Vec<String>, Failure> {
@@ -172,14 +195,8 @@ fn probe(
     let checkpoint = compare.encoder.open(&weights)?;
     let model = compare.encoder.load(&checkpoint, Some(set::settings(manifest)?))?;
     let names = tap_names(&model, &read_input(&input)?);
-    let tolerances = baselines::tolerances(reference, &compare.profile.name)?;
-    let terms = Terms {
-        mapping: compare.mapping,
-        profile: compare.profile,
-        reference,
-        tolerances: tolerances.as_ref(),
-        baseline: None,
-    };
+    let terms =
+        Terms { mapping: compare.mapping, profile: compare.profile, reference, tolerances, baseline: None };
     let [height, width] = manifest.settings.output_resolution;
     let mut unreadable = Vec::new();
     for pair in &terms.pair(&names, &[]).pairs {

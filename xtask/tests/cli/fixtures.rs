@@ -2,6 +2,9 @@
 
 use tempfile::TempDir;
 
+use predicates::prelude::PredicateBooleanExt;
+
+use crate::checkout::{Checkout, TOLERANCES};
 use crate::support::*;
 
 fn check(set: &Set) -> assert_cmd::Command {
@@ -78,10 +81,25 @@ fn files_that_nobody_recorded_are_found() {
 }
 
 #[test]
+fn broken_figures_are_not_blamed_on_the_set() {
+    let checkout = Checkout::of("symmetric");
+    checkout.edit(TOLERANCES, |value| value["layers"][0]["tolerance"]["rel_l2"] = 1e-9.into());
+    checkout
+        .run(&["fixtures", "check"])
+        .code(5)
+        .stdout(contains("next: git restore baselines"))
+        .stdout(contains("git restore fixtures").not());
+}
+
+#[test]
 fn a_broken_set_does_not_hide_the_others() {
     let root_of_copy = tempfile::tempdir().unwrap();
-    for folder in ["baselines", "fixtures/symmetric", "fixtures/blocks", "fixtures/variants", "mappings"] {
-        copy(&root().join(folder), &root_of_copy.path().join(folder));
+    copy(&root().join("mappings"), &root_of_copy.path().join("mappings"));
+    for folder in ["baselines", "fixtures"]
+        .into_iter()
+        .flat_map(|part| ["symmetric", "blocks", "variants"].map(|set| format!("{part}/{set}")))
+    {
+        copy(&root().join(&folder), &root_of_copy.path().join(&folder));
     }
     let file = |set: &str, tensor: &str| {
         root_of_copy.path().join(format!("fixtures/{set}/reference/debug_activation_timm_model_{tensor}.npy"))
