@@ -11,7 +11,7 @@ mod layer;
 mod stem;
 
 use activation::Activation;
-use buffers::Buffers;
+use buffers::{Buffers, IdleBuffers};
 
 use crate::checkpoint::Checkpoint;
 use crate::config::{Architecture, BlockSpec, Settings};
@@ -40,7 +40,8 @@ pub struct LoadOptions {
     pub strict_fma: bool,
 }
 
-/// A loaded encoder: weights packed for one instruction set.
+/// A loaded encoder: weights packed for one instruction set. It keeps the memory of the last run's feature maps for the next
+/// input of the same shape.
 pub struct Model {
     architecture: Architecture,
     settings: Settings,
@@ -51,6 +52,7 @@ pub struct Model {
     blocks: Vec<Vec<Block>>,
     fusion: Option<fusion::Fusion>,
     embedder: Option<embedder::Embedder>,
+    idle: IdleBuffers,
 }
 
 enum Block {
@@ -173,7 +175,18 @@ impl Model {
             None => None,
         };
         let precision = options.precision;
-        Ok(Model { architecture, settings, isa, precision, operands, stem, blocks, fusion, embedder })
+        Ok(Model {
+            architecture,
+            settings,
+            isa,
+            precision,
+            operands,
+            stem,
+            blocks,
+            fusion,
+            embedder,
+            idle: IdleBuffers::default(),
+        })
     }
 
     /// The architecture read off the weights.
@@ -276,8 +289,9 @@ impl Model {
         input: &[f32],
         taps: &mut dyn TapSink,
     ) -> Result<Encoded, Error> {
-        let buffers = Buffers::default();
-        let mut x = Activation::from_nchw(&buffers, self.check_input(shape, input)?, input);
+        let shape = self.check_input(shape, input)?;
+        let buffers = self.idle.take(shape);
+        let mut x = Activation::from_nchw(&buffers, shape, input);
         let (operands, padding) = (self.operands, self.settings.padding);
         let mut context = Context { isa: self.isa, operands, padding, buffers, taps, seam, profiler };
         context.seam.enter(Site::Stem);
@@ -305,13 +319,15 @@ impl Model {
             x = fusion.forward(&mut context, &fused, &x)?;
         }
         context.seam.enter(Site::Embedder);
-        match &self.embedder {
+        let encoded = match &self.embedder {
             Some(embedder) => {
                 let x = embedder.forward(&mut context, x)?;
-                Ok(Encoded { shape: vec![x.batch, x.height * x.width, x.channels], data: x.data.to_vec() })
+                Encoded { shape: vec![x.batch, x.height * x.width, x.channels], data: x.data.to_vec() }
             }
-            None => Ok(Encoded { shape: vec![x.batch, x.channels, x.height, x.width], data: x.to_nchw() }),
-        }
+            None => Encoded { shape: vec![x.batch, x.channels, x.height, x.width], data: x.to_nchw() },
+        };
+        self.idle.keep(shape, context.buffers);
+        Ok(encoded)
     }
 
     /// The shape, if the input is one for this model.

@@ -93,14 +93,17 @@ impl Lhs for Patches<'_> {
         while done < scratch.len() {
             let (tap, channel) = ((start + done) / self.channels, (start + done) % self.channels);
             let (ky, kx) = (tap / self.x.kernel, tap % self.x.kernel);
-            let length = (self.channels - channel).min(scratch.len() - done);
+            let source = self.y.source(oy, ky).zip(self.x.source(ox, kx));
+            // The pixels under the rest of a line of the kernel lie one behind the other.
+            let taps = source.map_or(1, |(_, x)| (self.x.kernel - kx).min(self.x.input - x));
+            let length = (taps * self.channels - channel).min(scratch.len() - done);
             let out = &mut scratch[done..done + length];
-            match (self.y.source(oy, ky), self.x.source(ox, kx)) {
-                (Some(y), Some(x)) => {
+            match source {
+                Some((y, x)) => {
                     let pixel = (batch * self.y.input + y) * self.x.input + x;
                     out.copy_from_slice(&self.image[pixel * self.channels + channel..][..length]);
                 }
-                _ => out.fill(0.0),
+                None => out.fill(0.0),
             }
             done += length;
         }

@@ -1,5 +1,5 @@
-//! The memory of feature maps, used again within a run: the system clears each fresh page, which takes longer than writing
-//! what it is for.
+//! The memory of feature maps, used again within a run and by the next one: the system clears each fresh page, which takes
+//! longer than writing what it is for.
 
 use std::ops::{Deref, DerefMut};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -23,6 +23,23 @@ impl Buffers {
             buffer.fill(f32::NAN);
         }
         buffer
+    }
+}
+
+/// The buffers of the last run, for the next one on an input of the same shape.
+#[derive(Default)]
+pub(super) struct IdleBuffers(Mutex<Option<([usize; 4], Buffers)>>);
+
+impl IdleBuffers {
+    /// For a run: those of the last one, unless its input was of another shape or another run has them; then new ones.
+    pub(super) fn take(&self, shape: [usize; 4]) -> Buffers {
+        let idle = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+        idle.filter(|(of, _)| *of == shape).map(|(_, buffers)| buffers).unwrap_or_default()
+    }
+
+    /// After a run. Those of one run at most are kept.
+    pub(super) fn keep(&self, shape: [usize; 4], buffers: Buffers) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some((shape, buffers));
     }
 }
 
@@ -66,6 +83,26 @@ impl Drop for Buffer {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_next_run_on_such_an_input_has_the_buffers_of_the_last() {
+        let (idle, shape) = (IdleBuffers::default(), [1, 3, 8, 8]);
+        let run = |shape| {
+            let buffers = idle.take(shape);
+            let address = buffers.take(100).as_ptr();
+            (buffers, address)
+        };
+        let (first, address) = run(shape);
+        let (second, other) = run(shape);
+        assert_ne!(other, address, "two runs at once");
+        idle.keep(shape, second);
+        idle.keep(shape, first);
+        let (third, again) = run(shape);
+        assert_eq!(again, address);
+        idle.keep(shape, third);
+        assert!(idle.take([1, 3, 8, 9]).0.lock().unwrap().is_empty(), "an input of another shape");
+        assert!(idle.take(shape).0.lock().unwrap().is_empty(), "given back by then");
+    }
 
     #[test]
     fn a_buffer_is_used_again_where_it_fits() {
