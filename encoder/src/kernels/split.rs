@@ -11,6 +11,13 @@ fn cut<S: Simd, const PIECES: usize>(
     (mut first, mut second): (S::V, S::V),
     neighbours: bool,
 ) -> [S::V; PIECES] {
+    if PIECES == 1 {
+        let words = match neighbours {
+            true => simd.rounded_pairs_of_neighbours(first, second),
+            false => simd.rounded_pairs(first, second),
+        };
+        return [words; PIECES];
+    }
     let mut words = [first; PIECES];
     for words in &mut words {
         let (a, b) = (simd.round_to_bf16(first), simd.round_to_bf16(second));

@@ -68,6 +68,18 @@ unsafe impl Extension for AmxTile {
         // SAFETY: a token is proof of AVX512-BF16.
         unsafe { DotBf16::dot_pairs(a, b, c) }
     }
+
+    #[inline(always)]
+    fn rounded_pairs(_: Avx512<Self>, first: __m512, second: __m512) -> __m512 {
+        // SAFETY: a token is proof of AVX512-BF16.
+        unsafe { DotBf16::pairs(first, second) }
+    }
+
+    #[inline(always)]
+    fn rounded_pairs_of_neighbours(_: Avx512<Self>, a: __m512, b: __m512) -> __m512 {
+        // SAFETY: a token is proof of AVX512-BF16.
+        unsafe { DotBf16::pairs_of_neighbours(a, b) }
+    }
 }
 
 /// CPUID leaf 7: AMX-BF16 and AMX-TILE; leaf 1Dh: a palette; and whether the operating system saves tile registers (XCR0 bits 17 and 18).

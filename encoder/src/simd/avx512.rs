@@ -33,6 +33,17 @@ pub(crate) unsafe trait Extension: Sized + Send + Sync + 'static {
     type Unit: PairUnit;
     fn pair_unit(token: Avx512<Self>) -> Self::Unit;
     fn dot(token: Avx512<Self>, a: __m512i, b: __m512i, c: __m512) -> __m512;
+
+    /// As of [`Simd`].
+    #[inline(always)]
+    fn rounded_pairs(token: Avx512<Self>, first: __m512, second: __m512) -> __m512 {
+        token.pairs(token.round_to_bf16(first), token.round_to_bf16(second))
+    }
+    /// As of [`Simd`].
+    #[inline(always)]
+    fn rounded_pairs_of_neighbours(token: Avx512<Self>, a: __m512, b: __m512) -> __m512 {
+        token.pairs_of_neighbours(token.round_to_bf16(a), token.round_to_bf16(b))
+    }
 }
 
 /// Intrinsics without memory operands, callable by whoever holds a token.
@@ -121,6 +132,35 @@ impl DotBf16 {
         };
         _mm512_dpbf16_ps(c, a, b)
     }
+
+    /// Words of neighbouring lanes of `a`, then of those of `b`, rounded to bf16; denormals become zero.
+    ///
+    /// # Safety
+    /// The CPU has AVX512-BF16.
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bf16")]
+    pub(super) unsafe fn pairs_of_neighbours(a: __m512, b: __m512) -> __m512 {
+        // SAFETY: both types are 512 bits wide, of any content.
+        unsafe { std::mem::transmute::<__m512bh, __m512>(_mm512_cvtne2ps_pbh(b, a)) }
+    }
+
+    /// Words of both, lane by lane, rounded to bf16; denormals become zero.
+    ///
+    /// # Safety
+    /// The CPU has AVX512-BF16.
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bf16")]
+    pub(super) unsafe fn pairs(first: __m512, second: __m512) -> __m512 {
+        // SAFETY: both types are 256 bits wide, of any content.
+        let (first, second) = unsafe {
+            (
+                std::mem::transmute::<__m256bh, __m256i>(_mm512_cvtneps_pbh(first)),
+                std::mem::transmute::<__m256bh, __m256i>(_mm512_cvtneps_pbh(second)),
+            )
+        };
+        let second = _mm512_slli_epi32::<16>(_mm512_cvtepu16_epi32(second));
+        _mm512_castsi512_ps(_mm512_or_si512(_mm512_cvtepu16_epi32(first), second))
+    }
 }
 
 // SAFETY: what `is_available` asks for is what the functions are compiled for.
@@ -160,6 +200,16 @@ unsafe impl Extension for DotBf16 {
     #[inline(always)]
     fn dot(_: Avx512<Self>, a: __m512i, b: __m512i, c: __m512) -> __m512 {
         proven!(DotBf16::dot_pairs(a, b, c))
+    }
+
+    #[inline(always)]
+    fn rounded_pairs(_: Avx512<Self>, first: __m512, second: __m512) -> __m512 {
+        proven!(DotBf16::pairs(first, second))
+    }
+
+    #[inline(always)]
+    fn rounded_pairs_of_neighbours(_: Avx512<Self>, a: __m512, b: __m512) -> __m512 {
+        proven!(DotBf16::pairs_of_neighbours(a, b))
     }
 }
 
@@ -314,6 +364,16 @@ impl<X: Extension> Simd for Avx512<X> {
     #[inline(always)]
     fn tiles(self, tiles: Tiles<'_>) {
         self.run_apart(TileKernel::<12, 2>(tiles));
+    }
+
+    #[inline(always)]
+    fn rounded_pairs(self, first: Self::V, second: Self::V) -> Self::V {
+        X::rounded_pairs(self, first, second)
+    }
+
+    #[inline(always)]
+    fn rounded_pairs_of_neighbours(self, a: Self::V, b: Self::V) -> Self::V {
+        X::rounded_pairs_of_neighbours(self, a, b)
     }
 
     type P = __m512i;

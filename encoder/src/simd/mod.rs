@@ -53,6 +53,16 @@ pub(crate) trait Simd: Copy + Send + Sync + 'static {
     fn pairs(self, first: Self::V, second: Self::V) -> Self::V;
     /// The same of neighbouring lanes of `a`, then of those of `b`.
     fn pairs_of_neighbours(self, a: Self::V, b: Self::V) -> Self::V;
+    /// [`Simd::pairs`] of both rounded to bf16; units that take denormals as zero may have them rounded to zero.
+    #[inline(always)]
+    fn rounded_pairs(self, first: Self::V, second: Self::V) -> Self::V {
+        self.pairs(self.round_to_bf16(first), self.round_to_bf16(second))
+    }
+    /// [`Simd::pairs_of_neighbours`] likewise.
+    #[inline(always)]
+    fn rounded_pairs_of_neighbours(self, a: Self::V, b: Self::V) -> Self::V {
+        self.pairs_of_neighbours(self.round_to_bf16(a), self.round_to_bf16(b))
+    }
     /// Rows to columns of a square of `LANES` vectors, the first ones of `rows`; what is behind them is of no meaning.
     fn transpose(self, rows: [Self::V; MAX_LANES]) -> [Self::V; MAX_LANES];
     /// Brings the line of the first element into the first-level cache, where the instruction set can.

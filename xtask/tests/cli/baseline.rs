@@ -228,6 +228,21 @@ fn files_that_are_of_something_else_are_refused() {
 }
 
 #[test]
+fn layers_that_were_not_measured_on_an_instruction_set_are_counted() {
+    let checkout = Checkout::of("symmetric");
+    checkout.edit_layer(ERRORS, LAYER, |layer| {
+        let errors = layer["errors"].as_object_mut().unwrap();
+        let error = errors.values().next().unwrap().clone();
+        *errors = [("riscv64 portable".to_string(), error)].into_iter().collect();
+    });
+    checkout
+        .run(&["parity", "--isa", "portable"])
+        .code(0)
+        .stdout(contains("1 layers have no known error on"))
+        .stdout(contains("held against those of other instruction sets"));
+}
+
+#[test]
 fn a_set_that_is_gone_is_missed() {
     let checkout = Checkout::of("symmetric");
     checkout.add("variants");
