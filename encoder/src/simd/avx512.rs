@@ -134,30 +134,26 @@ impl DotBf16 {
     }
 
     /// Words of neighbouring lanes of `a`, then of those of `b`, rounded to bf16; denormals become zero.
-    ///
-    /// # Safety
-    /// The CPU has AVX512-BF16.
     #[inline]
     #[target_feature(enable = "avx512f,avx512bf16")]
-    pub(super) unsafe fn pairs_of_neighbours(a: __m512, b: __m512) -> __m512 {
-        // SAFETY: both types are 512 bits wide, of any content.
-        unsafe { std::mem::transmute::<__m512bh, __m512>(_mm512_cvtne2ps_pbh(b, a)) }
+    pub(super) fn pairs_of_neighbours(a: __m512, b: __m512) -> __m512 {
+        let (a, b) = (Self::rounded(a), Self::rounded(b));
+        _mm512_castsi512_ps(_mm512_inserti64x4::<1>(_mm512_castsi256_si512(a), b))
+    }
+
+    /// The lanes rounded to bf16, in their order; denormals become zero.
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bf16")]
+    fn rounded(v: __m512) -> __m256i {
+        // SAFETY: both types are 256 bits wide, of any content.
+        unsafe { std::mem::transmute::<__m256bh, __m256i>(_mm512_cvtneps_pbh(v)) }
     }
 
     /// Words of both, lane by lane, rounded to bf16; denormals become zero.
-    ///
-    /// # Safety
-    /// The CPU has AVX512-BF16.
     #[inline]
     #[target_feature(enable = "avx512f,avx512bf16")]
-    pub(super) unsafe fn pairs(first: __m512, second: __m512) -> __m512 {
-        // SAFETY: both types are 256 bits wide, of any content.
-        let (first, second) = unsafe {
-            (
-                std::mem::transmute::<__m256bh, __m256i>(_mm512_cvtneps_pbh(first)),
-                std::mem::transmute::<__m256bh, __m256i>(_mm512_cvtneps_pbh(second)),
-            )
-        };
+    pub(super) fn pairs(first: __m512, second: __m512) -> __m512 {
+        let (first, second) = (Self::rounded(first), Self::rounded(second));
         let second = _mm512_slli_epi32::<16>(_mm512_cvtepu16_epi32(second));
         _mm512_castsi512_ps(_mm512_or_si512(_mm512_cvtepu16_epi32(first), second))
     }
