@@ -74,7 +74,7 @@ impl NoiseFloor {
 /// The tolerance of one layer under one profile.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Tolerance {
-    /// The rule's own limits; they come first.
+    /// The rule's own limits; they come first, but where there are derived ones they can only tighten those.
     pub rule: Limits,
     /// Derived limits of this layer of this set, with their floors; they come second.
     pub derived: Option<Derived>,

@@ -167,9 +167,9 @@ fn is_another(reference: &Reference, subject: &Subject) -> bool {
 }
 
 /// A failure to read such a file, with what to do.
-pub(crate) fn unusable(kind: Kind, profile: &str) -> impl Fn(String) -> Failure + use<'_> {
+fn unusable(kind: Kind, subject: &Subject) -> impl Fn(String) -> Failure + use<'_> {
     move |message| {
-        let again = kind.again(profile);
+        let again = kind.again_for(&subject.profile, &subject.set);
         Failure::usage(
             message,
             format!("git restore baselines, mend the entry, or {again} and look at the difference"),
@@ -184,7 +184,7 @@ pub(crate) fn tolerances(reference: &Reference, profile: &str) -> Result<Option<
     if !is_there(&path)? || is_another(reference, &subject) {
         return Ok(None);
     }
-    let fail = unusable(Kind::Tolerances, profile);
+    let fail = unusable(Kind::Tolerances, &subject);
     let read = Tolerances::read(&path, &subject, &days_until);
     let tolerances = read.map_err(|error: TolerancesError| fail(error.to_string()))?;
     // Of f32 the manifest holds the floors; those of other precisions are bound to it by its hash alone.
@@ -217,7 +217,7 @@ pub(crate) fn errors(
         return Ok(None);
     }
     let read = Baseline::read(&path, &subject, &days_until);
-    let fail = unusable(Kind::Errors, profile);
+    let fail = unusable(Kind::Errors, &subject);
     let errors = read.map_err(|error: BaselineError| fail(error.to_string()))?;
     check_errors(&errors, tolerances, &path).map_err(fail)?;
     Ok(Some(errors))

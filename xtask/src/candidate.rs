@@ -10,6 +10,9 @@ use harness::tensor::{Tensor, Values};
 
 use crate::console::Failure;
 
+/// What to do about a file that cannot be read, of a set or a user's own.
+pub(crate) const PATH: &str = "is the path right? The files of a set come back with `git restore fixtures`";
+
 /// Arguments of every command that runs the encoder.
 #[derive(clap::Args, Clone, Default)]
 pub(crate) struct EncoderArguments {
@@ -125,10 +128,7 @@ impl EncoderArguments {
 
     /// Opens the weights.
     pub(crate) fn open(&self, weights: &Path) -> Result<Checkpoint, Failure> {
-        Checkpoint::open(weights).map_err(|error| {
-            Failure::unreadable(error)
-                .help("restore the set with `git restore fixtures`, or name a checkpoint with --weights FILE")
-        })
+        Checkpoint::open(weights).map_err(|error| Failure::unreadable(error).help(PATH))
     }
 
     /// These settings, over those of a reference set.
@@ -171,9 +171,9 @@ pub(crate) fn read_input(path: &Path) -> Result<TapTensor, Failure> {
         && std::fs::File::open(path).is_ok_and(|mut file| file.read_exact(&mut magic).is_ok())
         && &magic == b"\x93NUMPY";
     if !npy && path.extension().is_none_or(|extension| extension != "npy") {
-        return encoder::input::read_image(path).map_err(Failure::unreadable);
+        return encoder::input::read_image(path).map_err(|error| Failure::unreadable(error).help(PATH));
     }
-    let tensor = harness::npy::read(path, None).map_err(Failure::unreadable)?;
+    let tensor = harness::npy::read(path, None).map_err(|error| Failure::unreadable(error).help(PATH))?;
     let data = match tensor.values() {
         Values::F32(values) => values.clone(),
         Values::F64(values) => values.iter().map(|x| *x as f32).collect(),

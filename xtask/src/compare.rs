@@ -15,7 +15,7 @@ use harness::run::{Session, Terms};
 use harness::tolerances::Tolerances;
 
 use crate::baselines::{self, Judged};
-use crate::candidate::{EncoderArguments, as_candidate, read_input, settings_by_name, tap_names};
+use crate::candidate::{EncoderArguments, PATH, as_candidate, read_input, settings_by_name, tap_names};
 use crate::console::Failure;
 use crate::origins::Origins;
 use crate::{paths, set};
@@ -34,10 +34,8 @@ impl Compare<'_> {
     /// Opens a reference as the mapping describes it.
     pub(crate) fn reference(&self, path: &Path) -> Result<Reference, Failure> {
         let format = &self.mapping.reference;
-        Reference::open(path, &format.files, format.two_byte_integers).map_err(|error| {
-            Failure::unreadable(error)
-                .help("restore the set with `git restore fixtures`, or name another with --reference DIR")
-        })
+        Reference::open(path, &format.files, format.two_byte_integers)
+            .map_err(|error| Failure::unreadable(error).help(PATH))
     }
 
     /// Compares a folder of dumps.

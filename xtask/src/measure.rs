@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use encoder::{Checkpoint, Isa, LoadOptions, Model, Precision, TapSink, TapTensor};
-use harness::baseline::{KnownError, LayerErrors};
+use harness::baseline::{Baseline, KnownError, LayerErrors};
 use harness::comparison::Comparison;
 use harness::figures::Figures;
 use harness::metrics::Metrics;
@@ -38,6 +38,18 @@ pub(crate) struct SetMeasure {
     pub(crate) layers: Vec<LayerMeasure>,
     /// Versions that made the reference.
     pub(crate) versions: BTreeMap<String, String>,
+}
+
+impl SetMeasure {
+    /// The errors, measured beside the accepted ones of that hash.
+    pub(crate) fn errors(&self, beside: Option<String>) -> Baseline {
+        Baseline {
+            schema_version: harness::baseline::SCHEMA_VERSION,
+            subject: self.subject.clone(),
+            beside,
+            layers: self.layers.iter().map(|layer| layer.errors.clone()).collect(),
+        }
+    }
 }
 
 /// The encoder and its version.

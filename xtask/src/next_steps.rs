@@ -58,7 +58,7 @@ fn causes(comparison: &Comparison) -> Vec<Cause> {
 fn step(cause: Cause, profile: &str, mapping: &str) -> String {
     match cause {
         Cause::Unreadable => "next: write the unreadable files again, into an empty folder\n      \
-             cargo xtask encode --dump DIR writes those of this project's encoder"
+             cargo xtask encode --weights FILE --input FILE --dump DIR writes this project's"
             .to_string(),
         Cause::NotAsRecorded => "next: a dump: write it again with its program, into an empty folder\n      \
              a set: git restore fixtures, then cargo xtask fixtures check"

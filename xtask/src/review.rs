@@ -68,16 +68,19 @@ impl Review {
             return Ok(None);
         }
         let pending = Baseline::read(&pending_path, &subject, &baselines::days_until).map_err(|error| {
-            Failure::usage(error.to_string(), format!("remove it, then {}", Kind::Pending.again(profile)))
+            Failure::usage(
+                error.to_string(),
+                format!("remove it, then {}", Kind::Pending.again_for(profile, &subject.set)),
+            )
         })?;
         if pending.beside != hash(&accepted_path)? {
             return Err(Failure::usage(
                 format!(
-                    "{}: {} has changed since it was measured",
+                    "{}: it was not measured beside the {} that is there now",
                     paths::shown(&pending_path),
                     paths::shown(&accepted_path)
                 ),
-                Kind::Pending.again(profile),
+                Kind::Pending.again_for(profile, &subject.set),
             ));
         }
         let none = Baseline { layers: Vec::new(), beside: None, ..pending.clone() };
@@ -108,39 +111,53 @@ impl Review {
             || name.split_once('/').is_some_and(|(set, layer)| set == self.set() && layer == difference.name)
     }
 
-    /// Writes what was accepted, if the gate can use it; what was not decided waits on.
-    fn settle(mut self, decisions: &[Option<bool>]) -> Result<(), Failure> {
-        baselines::refuse_in_ci()?;
+    /// What the files are to be, if the gate can use what was accepted; what was not decided waits on.
+    fn settle(mut self, decisions: &[Option<bool>]) -> Result<Settled, Failure> {
         let decided = |wanted| {
             let pairs = self.differences.iter().zip(decisions);
             pairs.filter(|(_, decision)| **decision == Some(wanted)).map(|(d, _)| d).collect::<Vec<_>>()
         };
         let (accepted, rejected) = (decided(true), decided(false));
         let mut known = self.old.clone();
+        known.beside = None;
         known.take(&self.pending, &accepted);
         self.pending.take(&self.old, &rejected);
-        if !accepted.is_empty() {
-            let refused = |error: String| {
-                Failure::usage(
-                    format!("{error}; nothing was written"),
-                    "reject that layer and look for the cause with cargo xtask parity, or derive tolerances anew",
-                )
-            };
-            let path = &self.accepted_path;
-            known.check(path, &baselines::days_until).map_err(|error| refused(error.to_string()))?;
-            baselines::check_errors(&known, self.tolerances.as_ref(), path).map_err(refused)?;
-            known.write(path).map_err(Failure::unwritable)?;
-            self.pending.beside = hash(path)?;
+        let counts = [accepted.len(), rejected.len()];
+        if counts[0] > 0 {
+            self.check(&known)?;
         }
-        let waiting = known.differences(&self.pending).len();
-        match waiting {
-            0 => std::fs::remove_file(&self.pending_path)
-                .map_err(|error| Failure::write(&self.pending_path, &error))?,
-            _ => self.pending.write(&self.pending_path).map_err(Failure::unwritable)?,
+        Ok(Settled {
+            accepted_path: self.accepted_path,
+            pending_path: self.pending_path,
+            known,
+            pending: self.pending,
+            counts,
+        })
+    }
+
+    /// Refuses known errors that the gate would refuse.
+    fn check(&self, known: &Baseline) -> Result<(), Failure> {
+        let (path, subject) = (&self.accepted_path, &self.pending.subject);
+        if self.tolerances.is_none() {
+            let message = format!(
+                "{}: the set has no tolerances to hold errors to; nothing was written",
+                paths::shown(path)
+            );
+            return Err(Failure::usage(message, Kind::Tolerances.again_for(&subject.profile, &subject.set)));
         }
-        let (shown, accepted, rejected) = (paths::shown(&self.accepted_path), accepted.len(), rejected.len());
-        say(&format!("{shown}: {accepted} accepted, {rejected} rejected, {waiting} wait on"));
-        Ok(())
+        let checked = known.check(path, &baselines::days_until).map_err(|error| error.to_string());
+        let checked = checked.and_then(|()| baselines::check_errors(known, self.tolerances.as_ref(), path));
+        checked.map_err(|error| {
+            Failure::usage(
+                format!("{error}; nothing was written"),
+                format!(
+                    "look for the cause with cargo xtask parity, and leave that layer out: cargo xtask baseline review{} --reject \
+                     {}/LAYER --accept-all; an instruction set that this machine lacks: git restore baselines",
+                    baselines::option(&subject.profile),
+                    subject.set
+                ),
+            )
+        })
     }
 
     fn heading(&self) {
@@ -148,6 +165,35 @@ impl Review {
         if self.made_anew {
             say("  the set was made anew: what was known of the old one does not count");
         }
+    }
+}
+
+/// Files as they are to be after a review.
+struct Settled {
+    accepted_path: PathBuf,
+    pending_path: PathBuf,
+    known: Baseline,
+    pending: Baseline,
+    /// Layers accepted and rejected.
+    counts: [usize; 2],
+}
+
+impl Settled {
+    fn write(mut self) -> Result<(), Failure> {
+        let [accepted, rejected] = self.counts;
+        if accepted > 0 {
+            self.known.write(&self.accepted_path).map_err(Failure::unwritable)?;
+            self.pending.beside = hash(&self.accepted_path)?;
+        }
+        let waiting = self.known.differences(&self.pending).len();
+        match waiting {
+            0 => std::fs::remove_file(&self.pending_path)
+                .map_err(|error| Failure::write(&self.pending_path, &error))?,
+            _ => self.pending.write(&self.pending_path).map_err(Failure::unwritable)?,
+        }
+        let shown = paths::shown(&self.accepted_path);
+        say(&format!("{shown}: {accepted} accepted, {rejected} rejected, {waiting} wait on"));
+        Ok(())
     }
 }
 
@@ -163,6 +209,8 @@ pub(crate) fn hash(path: &Path) -> Result<Option<String>, Failure> {
 pub(crate) struct Flags<'a> {
     /// `LAYER` or `SET/LAYER`.
     pub(crate) accept: &'a [String],
+    /// Likewise.
+    pub(crate) reject: &'a [String],
     pub(crate) accept_all: bool,
     pub(crate) reject_all: bool,
 }
@@ -170,16 +218,22 @@ pub(crate) struct Flags<'a> {
 impl Flags<'_> {
     /// Whether they decide anything.
     pub(crate) fn decide(&self) -> bool {
-        self.accept_all || self.reject_all || !self.accept.is_empty()
+        self.accept_all || self.reject_all || self.named().next().is_some()
+    }
+
+    /// Options that name a layer, with the name.
+    fn named(&self) -> impl Iterator<Item = (&'static str, &String)> {
+        let accept = self.accept.iter().map(|name| ("--accept", name));
+        accept.chain(self.reject.iter().map(|name| ("--reject", name)))
     }
 }
 
 /// Shows everything that waits and settles what is decided; whether anything was left to decide.
 pub(crate) fn run(reviews: Vec<Review>, flags: &Flags<'_>) -> Result<bool, Failure> {
-    for name in flags.accept {
+    for (option, name) in flags.named() {
         let meant = |review: &Review| review.differences.iter().any(|d| review.is_meant(d, name));
         if !reviews.iter().any(meant) {
-            let message = format!("--accept {name}: no such layer waits");
+            let message = format!("{option} {name}: no such layer waits");
             return Err(Failure::usage(message, "cargo xtask baseline review shows those that do"));
         }
     }
@@ -199,7 +253,7 @@ pub(crate) fn run(reviews: Vec<Review>, flags: &Flags<'_>) -> Result<bool, Failu
             |error| {
                 Failure::usage(
                     format!("the terminal gave no key ({error}): nothing was written"),
-                    "again, or decide by --accept, --accept-all and --reject-all",
+                    "again, or decide by --accept, --reject, --accept-all and --reject-all",
                 )
             },
         )?
@@ -213,11 +267,12 @@ pub(crate) fn run(reviews: Vec<Review>, flags: &Flags<'_>) -> Result<bool, Failu
             }
         }
         let decision = |(review, difference): (&Review, &Difference)| {
-            let meant = flags.accept.iter().any(|name| review.is_meant(difference, name));
-            match (flags.accept_all || meant, flags.reject_all) {
+            let meant = |names: &[String]| names.iter().any(|name| review.is_meant(difference, name));
+            match (meant(flags.accept), meant(flags.reject)) {
                 (true, _) => Some(true),
                 (false, true) => Some(false),
-                (false, false) => None,
+                (false, false) if flags.accept_all => Some(true),
+                (false, false) => flags.reject_all.then_some(false),
             }
         };
         all().map(decision).collect()
@@ -226,11 +281,15 @@ pub(crate) fn run(reviews: Vec<Review>, flags: &Flags<'_>) -> Result<bool, Failu
     // Where nothing differs any more there is nothing to decide: the file goes, but not in CI, which writes nothing.
     let settled = decisions.is_empty() && !baselines::in_ci();
     if flags.decide() || decisions.iter().any(Option::is_some) || settled {
+        baselines::refuse_in_ci()?;
+        let mut settled = Vec::new();
         for review in reviews {
             let rest = decisions.split_off(review.differences.len());
-            review.settle(&decisions)?;
+            settled.push(review.settle(&decisions)?);
             decisions = rest;
         }
+        // Not before the last of them has been found fit.
+        settled.into_iter().try_for_each(Settled::write)?;
     }
     Ok(left)
 }

@@ -11,7 +11,10 @@ use crate::paths;
 /// The sets in `fixtures/`, by name: every folder there with a reference, which then must have a manifest too.
 pub(crate) fn committed() -> Result<Vec<PathBuf>, Failure> {
     let folder = PathBuf::from(paths::shown(&paths::fixtures()));
-    let unusable = |error| Failure::unusable(format!("{}: cannot be read: {error}", folder.display()));
+    let unusable = |error| {
+        let message = format!("{}: cannot be read: {error}", folder.display());
+        Failure::uncovered(message, "restore the sets with `git restore fixtures`")
+    };
     let mut sets = Vec::new();
     for entry in std::fs::read_dir(&folder).map_err(unusable)? {
         let path = entry.map_err(unusable)?.path();
@@ -26,7 +29,10 @@ pub(crate) fn committed() -> Result<Vec<PathBuf>, Failure> {
             paths::shown(&figures),
             folder.display()
         );
-        return Err(Failure::uncovered(message, "git restore fixtures, or remove them with their set"));
+        return Err(Failure::uncovered(
+            message,
+            "git restore fixtures baselines; where the set was renamed or removed on purpose, remove that folder",
+        ));
     }
     let broken = sets.iter().find(|path| !path.join(manifest::FILE_NAME).is_file());
     let problem = match broken {
@@ -39,7 +45,8 @@ pub(crate) fn committed() -> Result<Vec<PathBuf>, Failure> {
     Err(Failure::unusable(problem).help("restore them with `git restore fixtures`"))
 }
 
-/// A folder of figures in `baselines/` that none of the sets is of.
+/// A folder in `baselines/` with figures that none of the sets is of; what waits for a review and what else lies there is no
+/// matter of coverage.
 fn without_set(sets: &[PathBuf]) -> Result<Option<PathBuf>, Failure> {
     let folder = paths::baselines();
     let entries = match std::fs::read_dir(&folder) {
@@ -47,11 +54,16 @@ fn without_set(sets: &[PathBuf]) -> Result<Option<PathBuf>, Failure> {
         // Sets that have no figures yet.
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
         Err(error) => {
-            return Err(Failure::unusable(format!("{}: cannot be read: {error}", folder.display())));
+            let message = format!("{}: cannot be read: {error}", folder.display());
+            return Err(Failure::unusable(message).help("git restore baselines"));
         }
     };
     let mut folders: Vec<PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
-    folders.retain(|path| path.is_dir());
+    let holds_figures = |path: &PathBuf| {
+        let mut entries = std::fs::read_dir(path).into_iter().flatten().flatten();
+        entries.any(|entry| entry.file_name().to_string_lossy().ends_with(".json"))
+    };
+    folders.retain(holds_figures);
     folders.sort();
     let is_of = |path: &PathBuf, set: &PathBuf| path.file_name() == set.file_name();
     Ok(folders.into_iter().find(|path| !sets.iter().any(|set| is_of(path, set))))

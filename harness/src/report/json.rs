@@ -46,6 +46,7 @@ struct DocumentSummary<'a> {
     unreadable: usize,
     verdict: &'static str,
     exit_code: u8,
+    /// The `stands_for` of a layer that has one, else its `name`.
     first_failure: Option<&'a str>,
 }
 

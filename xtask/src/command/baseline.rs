@@ -60,7 +60,10 @@ enum Action {
         /// Accept this layer, `LAYER` or `SET/LAYER` (repeatable); the others wait on.
         #[arg(long, value_name = "LAYER")]
         accept: Vec<String>,
-        /// Accept every layer.
+        /// Reject this layer, likewise.
+        #[arg(long, value_name = "LAYER")]
+        reject: Vec<String>,
+        /// Accept every layer that is not rejected.
         #[arg(long, conflicts_with = "reject_all")]
         accept_all: bool,
         /// Reject every layer that is not accepted.
@@ -145,8 +148,8 @@ impl Baseline {
                 baselines.derive(k, chosen)
             }
             Some(Action::Measure { chosen }) => baselines.measure(chosen),
-            Some(Action::Review { accept, accept_all, reject_all }) => {
-                let flags = Flags { accept, accept_all: *accept_all, reject_all: *reject_all };
+            Some(Action::Review { accept, reject, accept_all, reject_all }) => {
+                let flags = Flags { accept, reject, accept_all: *accept_all, reject_all: *reject_all };
                 baselines.review(&flags)
             }
         }
@@ -198,9 +201,11 @@ impl Baselines<'_> {
                      smaller one where it is over the bound, or a waiver",
                 )
             })?;
-            let known = Kind::Errors.path(&set.subject);
-            if let Some(errors) = self.accepted(&set.subject)? {
-                baselines::check_errors(&errors, Some(&tolerances), &known).map_err(|error| {
+            // What is known, and what was measured just now: known or not, the gate will meet it.
+            let known = self.accepted(&set.subject)?.map(|known| (known, Kind::Errors.path(&set.subject)));
+            let measured = set.errors(None);
+            for (errors, path) in known.into_iter().chain([(measured, path.clone())]) {
+                baselines::check_errors(&errors, Some(&tolerances), &path).map_err(|error| {
                     Failure::usage(
                         format!("{error}; nothing was written"),
                         "a larger --k-rel-l2 or --k-rel-linf, or look for what made the errors grow",
@@ -237,12 +242,7 @@ impl Baselines<'_> {
     fn measure(&self, chosen: &Chosen) -> Outcome {
         let mut waiting = 0;
         for set in self.measured(chosen)? {
-            let measured = Errors {
-                schema_version: harness::baseline::SCHEMA_VERSION,
-                subject: set.subject.clone(),
-                beside: review::hash(&Kind::Errors.path(&set.subject))?,
-                layers: set.layers.into_iter().map(|layer| layer.errors).collect(),
-            };
+            let measured = set.errors(review::hash(&Kind::Errors.path(&set.subject))?);
             let (pending, accepted) = (Kind::Pending.path(&set.subject), Kind::Errors.path(&set.subject));
             let old = self.accepted(&set.subject)?;
             let (errors, differences) = match &old {
@@ -295,7 +295,8 @@ impl Baselines<'_> {
             }
             true => {
                 say(&format!(
-                    "next: cargo xtask baseline review{option} --accept-all, --accept SET/LAYER or --reject-all"
+                    "next: cargo xtask baseline review{option} with --accept-all, --reject-all, --accept SET/LAYER or --reject \
+                     SET/LAYER"
                 ));
                 Ok(ExitCode::from(exit_code::NUMBERS))
             }
@@ -351,6 +352,9 @@ impl Baselines<'_> {
         let (option, set) = (baselines::option(profile), name(path));
         let tolerances = tolerances.map(|tolerances| tolerances.layers.len());
         let todo = match (tolerances, errors, waiting) {
+            (Some(tolerances), Some(errors), None) if tolerances != errors => {
+                Some(Kind::Errors.again_for(profile, &set))
+            }
             (None, ..) => Some(Kind::Tolerances.again_for(profile, &set)),
             (_, _, Some(_)) => Some(format!("cargo xtask baseline review{option}")),
             (_, None, None) => Some(Kind::Errors.again_for(profile, &set)),

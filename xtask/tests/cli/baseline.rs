@@ -252,8 +252,15 @@ fn a_set_that_is_gone_is_missed() {
             .run(command)
             .code(3)
             .stderr(contains("variants: figures of a set that is not in"))
-            .stderr(contains("help: git restore fixtures"));
+            .stderr(contains("help: git restore fixtures baselines"));
     }
+    // What waits for a review, and what else lies there, is no figure of a set.
+    let folder = checkout.folder.path().join("baselines");
+    std::fs::remove_dir_all(folder.join("variants")).unwrap();
+    std::fs::create_dir(folder.join("gone")).unwrap();
+    std::fs::write(folder.join("gone").join(PENDING), "{}").unwrap();
+    std::fs::create_dir(folder.join(".idea")).unwrap();
+    checkout.run(&["parity"]).code(0);
 }
 
 /// Known errors are no longer those that a pending file was measured beside: it would take what came since away.
@@ -274,13 +281,45 @@ fn a_pending_file_is_of_one_accepted_file() {
         checkout
             .run(command)
             .code(2)
-            .stderr(contains("f32.errors.json has changed since it was measured"))
-            .stderr(contains("help: cargo xtask baseline measure"));
+            .stderr(contains("f32.errors.json.new: it was not measured beside the"))
+            .stderr(contains("help: cargo xtask baseline measure --set symmetric"));
     }
     assert_eq!(std::fs::read(checkout.path(ERRORS)).unwrap(), before);
     checkout.run(&["baseline", "measure"]).code(0);
     checkout.run(&["baseline", "review", "--accept-all"]).code(0);
     checkout.run(&["parity"]).code(0);
+}
+
+#[test]
+fn all_sets_are_fit_or_none_is_written() {
+    let checkout = Checkout::measured("symmetric");
+    checkout.add("blocks");
+    let other = |file: &str| checkout.folder.path().join("baselines/blocks").join(file);
+    let halve = |path: &std::path::Path, factor: f64| {
+        let mut value: Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
+        let errors = value["layers"][0]["errors"].as_object_mut().unwrap();
+        errors.values_mut().for_each(|error| multiply(&mut error["rel_l2"], factor));
+        std::fs::write(path, value.to_string()).unwrap();
+    };
+    halve(&checkout.path(ERRORS), 0.5);
+    halve(&other(ERRORS), 0.5);
+    checkout.run(&["baseline", "measure"]).code(0);
+    // The second of the two in their order.
+    halve(&checkout.path(PENDING), 1e4);
+    let files = [checkout.path(ERRORS), checkout.path(PENDING), other(ERRORS), other(PENDING)];
+    let before = files.clone().map(|file| std::fs::read(file).unwrap());
+    checkout
+        .run(&["baseline", "review", "--accept-all"])
+        .code(2)
+        .stderr(contains("nothing was written"))
+        .stderr(contains("cargo xtask baseline review --reject symmetric/LAYER --accept-all"));
+    assert_eq!(files.map(|file| std::fs::read(file).unwrap()), before);
+    let layer = checkout.read(PENDING)["layers"][0]["name"].as_str().unwrap().to_string();
+    checkout
+        .run(&["baseline", "review", "--reject", &format!("symmetric/{layer}"), "--accept-all"])
+        .code(0)
+        .stdout(contains("0 accepted, 1 rejected, 0 wait on"));
+    assert!(!other(PENDING).exists() && !checkout.path(PENDING).exists());
 }
 
 #[test]
@@ -309,6 +348,20 @@ fn what_the_gate_would_refuse_is_not_accepted() {
         .stderr(contains("expected known errors within the tolerance"))
         .stderr(contains("nothing was written"));
     assert_eq!(std::fs::read(checkout.path(TOLERANCES)).unwrap(), before);
+    // Nor where nothing is known: this run shows it.
+    std::fs::remove_file(checkout.path(ERRORS)).unwrap();
+    checkout.run(&["baseline", "derive", "--k-rel-l2", "1"]).code(2).stderr(contains("nothing was written"));
+    std::fs::remove_file(checkout.path(TOLERANCES)).unwrap();
+    checkout
+        .run(&["baseline", "review", "--accept-all"])
+        .code(2)
+        .stderr(contains("help: cargo xtask baseline measure --set symmetric"));
+    checkout.run(&["baseline", "measure"]).code(0);
+    checkout
+        .run(&["baseline", "review", "--accept-all"])
+        .code(2)
+        .stderr(contains("no tolerances to hold errors to; nothing was written"))
+        .stderr(contains("help: cargo xtask baseline derive --set symmetric"));
 }
 
 #[test]
