@@ -3,7 +3,10 @@
 
 mod support;
 
-use encoder::{AllTaps, Architecture, Checkpoint, Isa, LoadOptions, Model, NoTaps, Precision, reference};
+use encoder::{
+    AllTaps, Architecture, Checkpoint, Isa, LoadOptions, Model, NoTaps, Precision, TapSink, TapTensor,
+    reference,
+};
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
 use support::{Problem, problem};
@@ -123,8 +126,42 @@ fn threads_and_taps_change_nothing(problem: &Problem, isa: Isa) -> Result<(), Te
         let model = Model::load(&problem.checkpoint(), &options(problem, isa, arithmetic)).unwrap();
         let untapped = model.encode(&problem.shape, &problem.input(), &mut NoTaps).unwrap();
         prop_assert_eq!(bits(&out.data), bits(&untapped.data), "taps on {} in {:?}", isa, arithmetic);
+        runs_of_one_model(problem, &model, &bits(&out.data))?;
     }
     Ok(())
+}
+
+/// Feature maps use the memory of the last run, whatever became of that, and of two at once each has its own.
+fn runs_of_one_model(problem: &Problem, model: &Model, expected: &[u32]) -> Result<(), TestCaseError> {
+    let run = || model.encode(&problem.shape, &problem.input(), &mut NoTaps).unwrap().data;
+    prop_assert_eq!(&bits(&run()), expected, "the second run");
+    let names = model.tap_names(problem.shape[2], problem.shape[3]);
+    let mut failing = Failing(names[names.len() / 2].clone());
+    prop_assert!(model.encode(&problem.shape, &problem.input(), &mut failing).is_err());
+    prop_assert_eq!(&bits(&run()), expected, "after one that failed");
+    let twice = [2 * problem.shape[0], problem.shape[1], problem.shape[2], problem.shape[3]];
+    let both = [problem.input(), problem.input()].concat();
+    let larger = model.encode(&twice, &both, &mut NoTaps).unwrap();
+    prop_assert!(
+        bits(&larger.data).chunks_exact(expected.len()).all(|half| half == expected),
+        "a larger batch"
+    );
+    let (a, b) = rayon::join(run, run);
+    prop_assert!(bits(&a) == expected && bits(&b) == expected, "two at once, after a larger batch");
+    Ok(())
+}
+
+/// Fails at one tap.
+struct Failing(String);
+
+impl TapSink for Failing {
+    fn wants(&self, name: &str) -> bool {
+        name == self.0
+    }
+
+    fn record(&mut self, _: &str, _: TapTensor) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+        Err("no room".into())
+    }
 }
 
 /// The instruction set is part of a test's name, and each has its own: breaking one turns its own tests red.

@@ -1,7 +1,8 @@
 //! Multi-query attention: `softmax(q k^T / sqrt(d_k)) v` with one set of keys and values for all heads.
 //!
 //! Both products are computed transposed, `k q^T` and `v^T p^T`: the scores of some queries then lie as a right-hand panel
-//! does, `[positions, queries]`, so that nothing has to be packed between the products, and the softmax is one of columns.
+//! does, `[positions, queries]`, so that nothing has to be transposed between the products (bf16 only pairs neighbouring
+//! rows), and the softmax is one of columns.
 
 use rayon::prelude::*;
 
@@ -42,16 +43,7 @@ pub(crate) fn attention(
         Scratch::default,
         |scratch, (task, out)| {
             let first = task * rows;
-            isa.run(Task {
-                operands,
-                queries: &queries,
-                keys: &keys,
-                values: &values,
-                scale,
-                first,
-                scratch,
-                out,
-            });
+            isa.run(Task { queries: &queries, keys: &keys, values: &values, scale, first, scratch, out });
         },
     );
 }
@@ -67,7 +59,7 @@ impl<L: Lhs> Kernel for Pack<'_, L> {
     }
 }
 
-/// What a task needs beside its operands; kept over the tasks of a thread.
+/// What a task needs beside its operands; kept over neighbouring tasks.
 #[derive(Default)]
 struct Scratch {
     queries: RhsPanel,
@@ -80,7 +72,6 @@ struct Scratch {
 }
 
 struct Task<'a> {
-    operands: Operands,
     queries: &'a Matrix<'a>,
     keys: &'a PackedLhs,
     /// Transposed: a row for each output.
@@ -97,7 +88,8 @@ impl Kernel for Task<'_> {
 
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
-        match self.operands {
+        const { assert!(S::NR / S::LANES <= 2 && S::PAIRS.nr / S::LANES <= 2, "the softmax takes two vectors") };
+        match self.keys.operands() {
             Operands::F32 => self.queries_by_panels(simd, S::NR, &OfF32(simd)),
             Operands::Bf16(pieces) => {
                 self.queries_by_panels(simd, S::PAIRS.nr, &OfPairs::new(simd, pieces));
@@ -109,7 +101,9 @@ impl Kernel for Task<'_> {
 impl Task<'_> {
     #[inline(always)]
     fn queries_by_panels<S: Simd, M: MicroKernel>(self, simd: S, nr: usize, kernel: &M) {
-        let Task { operands, queries, keys, values, scale, first, scratch, out } = self;
+        let Task { queries, keys, values, scale, first, scratch, out } = self;
+        let operands = keys.operands();
+        assert_eq!(operands, values.operands(), "keys and values are packed alike");
         let (positions, value_dim) = (keys.rows(), values.rows());
         scratch.scores.resize(positions * nr, 0.0);
         scratch.result.resize(value_dim * nr, 0.0);
@@ -117,6 +111,11 @@ impl Task<'_> {
             let start = first + panel * nr;
             let rows = start..start + out.len() / value_dim;
             let Scratch { queries: packed, scores, pairs, result } = &mut *scratch;
+            // Elements that are left unwritten must show, and not be those of the panel before.
+            if cfg!(any(debug_assertions, feature = "faults")) {
+                scores.fill(f32::NAN);
+                result.fill(f32::NAN);
+            }
             for (depth, left) in keys.blocks() {
                 let right = packed.pack(
                     simd,
@@ -146,27 +145,27 @@ impl Task<'_> {
             }
             let groups = out.chunks_mut(S::LANES * value_dim).zip(inverse_sums);
             for (group, (out, inverse)) in groups.enumerate() {
-                // Dividing the few outputs by the sum instead of the many weights.
-                let column = |row: &[f32]| simd.mul(simd.load(&row[group * S::LANES..]), inverse);
-                columns_to_rows(simd, result.chunks_exact(nr).map(column), out, value_dim);
+                columns_to_rows(simd, &result[group * S::LANES..], (nr, inverse), out, value_dim);
             }
         }
     }
 }
 
-/// Writes vectors of columns as rows of `length`, as many as `out` holds and a vector has lanes.
+/// Writes the first vector of columns of `[length, nr]` times `inverse` as rows of `length`, as many as `out` holds and a
+/// vector has lanes: dividing the few outputs by the sum instead of the many weights.
 #[inline(always)]
 fn columns_to_rows<S: Simd>(
     simd: S,
-    mut vectors: impl Iterator<Item = S::V>,
+    columns: &[f32],
+    (nr, inverse): (usize, S::V),
     out: &mut [f32],
     length: usize,
 ) {
     for start in (0..length).step_by(S::LANES) {
         let count = S::LANES.min(length - start);
         let mut square = [simd.splat(0.0); MAX_LANES];
-        for (place, vector) in square.iter_mut().zip(vectors.by_ref().take(count)) {
-            *place = vector;
+        for (row, place) in square.iter_mut().enumerate().take(count) {
+            *place = simd.mul(simd.load(&columns[(start + row) * nr..]), inverse);
         }
         let rows = simd.transpose(square);
         for (row, out) in rows.iter().take(S::LANES).zip(out.chunks_exact_mut(length)) {
@@ -198,27 +197,81 @@ mod tests {
         out
     }
 
+    /// Every instruction set that the CPU has with every kind of operands.
+    fn everywhere() -> impl Iterator<Item = (Isa, Operands)> {
+        available_isas().into_iter().flat_map(|isa| Operands::ALL.map(|operands| (isa, operands)))
+    }
+
     #[test]
     fn agrees_with_the_naive_one_around_every_edge() {
-        for (isa, operands) in
-            available_isas().into_iter().flat_map(|isa| Operands::ALL.map(|operands| (isa, operands)))
-        {
-            for positions in [1, 2, 15, 16, 17, DEPTH - 1, DEPTH, DEPTH + 1, 2 * DEPTH + 3] {
-                for (rows, dims) in [(1, (1, 1)), (7, (8, 5)), (33, (17, 16))] {
-                    let queries = values(rows * dims.0, 1);
-                    let (keys, v) = (values(positions * dims.0, 2), values(positions * dims.1, 3));
-                    let mut out = vec![f32::NAN; rows * dims.1];
-                    attention((isa, operands), &queries, &keys, &v, dims, &mut out);
-                    let exact = naive(&queries, &keys, &v, dims);
-                    // Rounding moves the weights and the values, and through the exponential the scores.
-                    let bound = 1e-6 + operands.rounding() * (2.0 + (dims.0 as f64).sqrt());
-                    for (i, (out, exact)) in out.iter().zip(&exact).enumerate() {
-                        let error = (f64::from(*out) - exact).abs();
-                        assert!(
-                            error <= bound,
-                            "{isa} {operands:?}, {positions} positions, {rows} rows, element {i}: {out} for {exact}"
-                        );
-                    }
+        for (isa, operands) in everywhere() {
+            let (mr, nr) = (isa.tile_rows(operands), isa.tile_columns(operands));
+            let positions = [1, 2, mr - 1, mr + 1, DEPTH - 1, DEPTH, DEPTH + 1, 2 * DEPTH + 3];
+            let shapes = [
+                (1, (1, 1)),
+                (7, (8, 5)),
+                (nr - 1, (17, mr - 1)),
+                (nr + 1, (17, mr + 1)),
+                // Several panels in a task, vectors and tiles of values.
+                (5 * nr + 1, (5, 2 * mr.max(MAX_LANES) + 1)),
+            ];
+            for (positions, (rows, dims)) in positions.into_iter().flat_map(|p| shapes.map(|s| (p, s))) {
+                assert_agrees((isa, operands), positions, rows, dims, 1.0);
+            }
+            // Keys of more than one block of depth, in any number of pieces.
+            for positions in [mr - 1, 2 * mr + 1] {
+                assert_agrees((isa, operands), positions, nr + 1, (2 * DEPTH + 3, 5), 0.1);
+            }
+        }
+    }
+
+    /// Against the naive one, with queries of that size at most.
+    fn assert_agrees(
+        (isa, operands): (Isa, Operands),
+        positions: usize,
+        rows: usize,
+        dims: (usize, usize),
+        size: f32,
+    ) {
+        let queries: Vec<f32> = values(rows * dims.0, 1).iter().map(|x| x * size).collect();
+        let (keys, v) = (values(positions * dims.0, 2), values(positions * dims.1, 3));
+        let mut out = vec![f32::NAN; rows * dims.1];
+        attention((isa, operands), &queries, &keys, &v, dims, &mut out);
+        let exact = naive(&queries, &keys, &v, dims);
+        // Rounding moves the weights and the values, and through the exponential the scores.
+        let bound = 1e-6 + operands.rounding() * (2.0 + f64::from(size) * (dims.0 as f64).sqrt());
+        for (i, (out, exact)) in out.iter().zip(&exact).enumerate() {
+            let error = (f64::from(*out) - exact).abs();
+            assert!(
+                error <= bound,
+                "{isa} {operands:?}, {positions} positions, {rows} rows of {dims:?}, element {i}: {out} for {exact}"
+            );
+        }
+    }
+
+    #[test]
+    fn nan_stays_in_its_query_and_the_bits_do_not_depend_on_the_threads() {
+        for (isa, operands) in everywhere() {
+            let (rows, dims, positions) = (5 * isa.tile_columns(operands) + 3, (9, 7), 37);
+            let (mut queries, keys) = (values(rows * dims.0, 1), values(positions * dims.0, 2));
+            let v = values(positions * dims.1, 3);
+            let run = |queries: &[f32], threads: usize| {
+                let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+                let mut out = vec![0.0; rows * dims.1];
+                pool.install(|| attention((isa, operands), queries, &keys, &v, dims, &mut out));
+                out.iter().map(|x| x.to_bits()).collect::<Vec<_>>()
+            };
+            let expected = run(&queries, 1);
+            for threads in [2, 3, 8] {
+                assert!(run(&queries, threads) == expected, "{isa} {operands:?} on {threads} threads");
+            }
+            let broken = rows / 2;
+            queries[broken * dims.0] = f32::NAN;
+            for (i, bits) in run(&queries, 2).into_iter().enumerate() {
+                let case = format!("{isa} {operands:?}, element {i} of query {}", i / dims.1);
+                match i / dims.1 == broken {
+                    true => assert!(f32::from_bits(bits).is_nan(), "{case}"),
+                    false => assert_eq!(bits, expected[i], "{case}"),
                 }
             }
         }

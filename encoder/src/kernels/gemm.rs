@@ -25,7 +25,7 @@ pub(crate) fn rows_per_task(rhs: &PackedRhs, rows: usize) -> usize {
     task_rows(rhs.isa().tile_rows(rhs.operands()), rows, rayon::current_num_threads())
 }
 
-/// The same for tiles of `tile` rows on `threads` threads.
+/// The same for tiles of `tile` rows, or columns where a product is computed transposed, on `threads` threads.
 pub(super) fn task_rows(tile: usize, rows: usize, threads: usize) -> usize {
     let tiles = rows.div_ceil(tile);
     let rounds = tiles.div_ceil(TASK_ROWS / tile * threads).max(TASKS_PER_THREAD);

@@ -16,7 +16,7 @@ pub(crate) struct Part {
     pub(crate) depth: Range<usize>,
 }
 
-/// Panels of left-hand rows, and what it takes to make them; kept over the tasks of a thread.
+/// Panels of left-hand rows, and what it takes to make them; kept over neighbouring tasks.
 #[derive(Default)]
 pub(crate) struct LhsPanels {
     lines: Vec<Line>,
@@ -72,6 +72,7 @@ impl LhsPanels {
 /// A left-hand side packed as a whole, to be used more than once.
 pub(crate) struct PackedLhs {
     rows: usize,
+    operands: Operands,
     /// By block of depth.
     blocks: Vec<(Range<usize>, LhsPanels)>,
 }
@@ -86,11 +87,16 @@ impl PackedLhs {
             panels.pack(simd, lhs, Part { rows: 0..rows, depth: depth.clone() }, operands);
             blocks.push((depth, panels));
         }
-        PackedLhs { rows, blocks }
+        PackedLhs { rows, operands, blocks }
     }
 
     pub(crate) fn rows(&self) -> usize {
         self.rows
+    }
+
+    /// What it is packed as.
+    pub(crate) fn operands(&self) -> Operands {
+        self.operands
     }
 
     /// Each block of depth with its panels.
@@ -108,7 +114,8 @@ pub(crate) struct RhsPanel {
 }
 
 impl RhsPanel {
-    /// Packs a part of `matrix` as a panel of `nr` columns (a multiple of `S::LANES`); columns past the last are zeros. `[depth, nr]` of f32, or of pairs `[pieces, pairs, nr]`.
+    /// Packs a part of `matrix` as a panel of `nr` columns (a multiple of `S::LANES`): `[depth, nr]` of f32, or of pairs
+    /// `[pieces, pairs, nr]`; columns past the last are zeros.
     #[inline(always)]
     pub(crate) fn pack<S: Simd, L: Lhs>(
         &mut self,

@@ -53,7 +53,8 @@ pub(super) fn exponentials<S: Simd>(
     of_columns(vectors, totals, |a, b| simd.add(a, b)).map(|sum| simd.div(simd.splat(1.0), sum))
 }
 
-/// The largest element of each column, as [`TOGETHER`] vectors that repeat after `vectors`.
+/// The largest element of each column, as [`TOGETHER`] vectors that repeat after `vectors`. It may lose a NaN, which its own
+/// exponential brings back into the sum.
 #[inline(always)]
 fn largest<S: Simd>(simd: S, vectors: usize, columns: &[f32]) -> [S::V; TOGETHER] {
     let mut largest = [simd.splat(f32::NEG_INFINITY); TOGETHER];
@@ -124,6 +125,40 @@ mod tests {
                         let sum: f64 = weights.iter().sum();
                         let found = f64::from(inverse[column]) * sum;
                         assert!((found - 1.0).abs() <= 4e-7, "{case}: inverse sum off by {:e}", found - 1.0);
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_not_finite_makes_its_own_column_nan() {
+        for isa in available_isas() {
+            for (vectors, rows) in
+                [1, MAX_VECTORS].into_iter().flat_map(|v| [1, 5, 64, 65].map(|rows| (v, rows)))
+            {
+                let data: Vec<f32> = values(32 * rows, 1);
+                let (_, expected, width) = isa.run(Columns(vectors, data.clone()));
+                let places =
+                    [(f32::NAN, 0), (f32::NAN, rows / 2), (f32::NAN, rows - 1), (f32::INFINITY, rows / 2)];
+                let mut cases: Vec<(String, Vec<f32>)> = Vec::new();
+                let broken = width / 2;
+                for (x, row) in places {
+                    let mut data = data.clone();
+                    data[row * width + broken] = x;
+                    cases.push((format!("{x} in row {row}"), data));
+                }
+                let mut nothing = data.clone();
+                nothing.chunks_exact_mut(width).for_each(|row| row[broken] = f32::NEG_INFINITY);
+                cases.push(("-inf in all rows".to_string(), nothing));
+                for (case, data) in cases {
+                    let (_, inverse, _) = isa.run(Columns(vectors, data));
+                    for (column, (found, expected)) in inverse.iter().zip(&expected).enumerate() {
+                        let case = format!("{isa}, {case} of {rows}, column {column} of {width}");
+                        match column == broken {
+                            true => assert!(found.is_nan(), "{case}: {found}"),
+                            false => assert_eq!(found.to_bits(), expected.to_bits(), "{case}"),
+                        }
                     }
                 }
             }

@@ -3,8 +3,8 @@
 use crate::precision::Pieces;
 use crate::simd::{MAX_LANES, Simd};
 
-/// Cuts two vectors into pieces, largest first, each the nearest bf16 of what is left, which is exact: words of
-/// both, lane by lane or of neighbouring lanes.
+/// Cuts two vectors into pieces, largest first, each the nearest bf16 of what is left: words of both, lane by lane
+/// or of neighbouring lanes. What is left is exact, unless the number rounds to infinity.
 #[inline(always)]
 fn cut<S: Simd, const PIECES: usize>(
     simd: S,
@@ -46,6 +46,7 @@ pub(crate) fn pairs_of_row<S: Simd>(
 
 #[inline(always)]
 fn cut_row<S: Simd, const PIECES: usize>(simd: S, row: &[f32], pairs: usize, stride: usize, out: &mut [u32]) {
+    assert!(row.len() <= 2 * pairs, "{} elements in {pairs} pairs", row.len());
     let mut part = [0.0; 2 * MAX_LANES];
     for start in (0..pairs).step_by(S::LANES) {
         let rest = &row[row.len().min(2 * start)..];
@@ -81,6 +82,12 @@ pub(crate) fn pairs_of_rows<S: Simd>(simd: S, rows: &[f32], width: usize, pieces
 fn cut_rows<S: Simd, const PIECES: usize>(simd: S, rows: &[f32], width: usize, out: &mut [u32]) {
     assert!(width.is_multiple_of(S::LANES) && rows.len().is_multiple_of(width), "rows of {width}");
     let piece = out.len() / PIECES;
+    assert!(
+        out.len().is_multiple_of(PIECES * width) && rows.len() <= 2 * piece,
+        "{} elements in rows of {width} as pairs in {} words",
+        rows.len(),
+        out.len()
+    );
     let zeros = [0.0; MAX_LANES];
     for start in (0..piece).step_by(S::LANES) {
         let (pair, column) = (start / width, start % width);
@@ -101,15 +108,26 @@ mod tests {
     use crate::simd::Kernel;
     use crate::testing::{available_isas, values};
 
+    /// Rounded as such, in pairs with itself, and in pairs of neighbours.
     struct Rounded<'a>(&'a [f32]);
     impl Kernel for Rounded<'_> {
-        type Output = Vec<f32>;
+        type Output = [Vec<f32>; 3];
         #[inline(always)]
-        fn run<S: Simd>(self, simd: S) -> Vec<f32> {
-            let chunks = self.0.chunks(S::LANES);
-            let rounded =
-                chunks.map(|x| simd.lanes(simd.round_to_bf16(simd.load_partial(x)))[..x.len()].to_vec());
-            rounded.flatten().collect()
+        fn run<S: Simd>(self, simd: S) -> Self::Output {
+            let mut all = [const { Vec::new() }; 3];
+            for x in self.0.chunks_exact(S::LANES) {
+                let v = simd.load(x);
+                all[0].extend(&simd.lanes(simd.round_to_bf16(v))[..S::LANES]);
+                let words = |v| simd.lanes(v).map(f32::to_bits);
+                for word in &words(simd.rounded_pairs(v, v))[..S::LANES] {
+                    assert_eq!(word >> 16, word & 0xffff, "one number, twice");
+                    all[1].push(f32::from_bits(word & 0xffff_0000));
+                }
+                for word in &words(simd.rounded_pairs_of_neighbours(v, v))[..S::LANES / 2] {
+                    all[2].extend([f32::from_bits(word << 16), f32::from_bits(word & 0xffff_0000)]);
+                }
+            }
+            all
         }
     }
 
@@ -118,12 +136,19 @@ mod tests {
         let special = [0.0, -0.0, f32::INFINITY, f32::NEG_INFINITY, f32::MIN_POSITIVE, 1e-40, f32::MAX];
         let ties = [0x3f80_8000, 0x3f81_8000, 0x3f80_7fff, 0x3f80_8001].map(f32::from_bits);
         let nans = [0x7fff_ffff, 0xffff_ffff, 0x7f80_0001].map(f32::from_bits);
-        let all: Vec<f32> = values(10_000, 1).into_iter().chain(special).chain(ties).chain(nans).collect();
+        let mut all: Vec<f32> =
+            values(10_000, 1).into_iter().chain(special).chain(ties).chain(nans).collect();
+        all.resize(all.len().next_multiple_of(MAX_LANES), 1.0);
         for isa in available_isas() {
-            for (x, found) in all.iter().zip(isa.run(Rounded(&all))) {
-                let expected = half::bf16::from_f32(*x).to_f32();
-                let same = found.to_bits() == expected.to_bits() || (x.is_nan() && found.is_nan());
-                assert!(same, "{isa}: {x:e} becomes {found:e}, expected {expected:e}");
+            for (way, rounded) in isa.run(Rounded(&all)).into_iter().enumerate() {
+                assert_eq!(rounded.len(), all.len());
+                for (x, found) in all.iter().zip(rounded) {
+                    let expected = half::bf16::from_f32(*x).to_f32();
+                    // A unit that takes denormals as zero may round them to it.
+                    let zero = way > 0 && x.is_subnormal() && found == 0.0;
+                    let same = found.to_bits() == expected.to_bits() || (x.is_nan() && found.is_nan());
+                    assert!(same || zero, "{isa}, way {way}: {x:e} becomes {found:e}, expected {expected:e}");
+                }
             }
         }
     }

@@ -39,7 +39,9 @@ impl IdleBuffers {
 
     /// After a run. Those of one run at most are kept.
     pub(super) fn keep(&self, shape: [usize; 4], buffers: Buffers) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some((shape, buffers));
+        let last = self.0.lock().unwrap_or_else(PoisonError::into_inner).replace((shape, buffers));
+        // Its memory is given back without the lock.
+        drop(last);
     }
 }
 

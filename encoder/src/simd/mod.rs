@@ -25,7 +25,7 @@ pub(crate) trait Simd: Copy + Send + Sync + 'static {
     const LANES: usize;
     /// Rows of the GEMM register tile.
     const MR: usize;
-    /// Columns of the GEMM register tile, a multiple of `LANES`.
+    /// Columns of the GEMM register tile, one or two vectors.
     const NR: usize;
     /// Products in a turn of the f32 micro-kernel's loop, a divisor of [`crate::kernels::tile::CHAIN`].
     const TURN: usize;
@@ -120,7 +120,9 @@ pub(crate) trait Simd: Copy + Send + Sync + 'static {
 
 /// The register tile of a unit that multiplies pairs of bf16.
 pub(crate) struct PairShape {
+    /// Rows.
     pub(crate) mr: usize,
+    /// Columns, one or two vectors of f32.
     pub(crate) nr: usize,
     pub(crate) order: PairOrder,
 }
