@@ -18,17 +18,17 @@
 //! # How it is built
 //!
 //! - [`checkpoint`]: names, shapes and bytes of the weights, memory-mapped;
-//! - [`config`]: the architecture, read off names and shapes, and the settings that they cannot show;
+//! - [`architecture`]: what a model is made of, read off names and shapes, and the settings that they cannot show;
 //! - `model`: the wiring, one file for each kind of block; feature maps are channels-last;
 //! - `kernels`: GEMM, convolutions, attention, each generic over the instruction set; `simd` holds the instruction sets;
 //! - [`tap`]: named intermediate tensors, under llama.cpp's names;
 //! - [`dump`]: saves them as `debug_<name>.npy`;
 //! - [`mod@reference`]: the same graph, naive and in f64: what everything else is tested against.
 
+pub mod architecture;
 #[cfg(feature = "bench")]
 pub mod bench;
 pub mod checkpoint;
-pub mod config;
 pub mod dump;
 mod error;
 #[cfg(not(feature = "faults"))]
@@ -46,8 +46,8 @@ pub mod tap;
 #[cfg(test)]
 mod testing;
 
+pub use architecture::{Architecture, Settings};
 pub use checkpoint::Checkpoint;
-pub use config::{Architecture, Settings};
 pub use error::Error;
 pub use kernels::convolution::Padding;
 pub use model::{Encoded, LoadOptions, Model};

@@ -13,8 +13,8 @@ mod stem;
 use activation::Activation;
 use buffers::{Buffers, IdleBuffers};
 
+use crate::architecture::{Architecture, BlockSpec, Settings};
 use crate::checkpoint::Checkpoint;
-use crate::config::{Architecture, BlockSpec, Settings};
 use crate::error::Error;
 use crate::faults::{Seam, Site};
 use crate::kernels::convolution::{Axis, Padding};

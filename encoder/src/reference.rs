@@ -1,13 +1,18 @@
 //! The same graph, naive and in f64: the oracle of the tests. Nothing here is fast and nothing is shared with the
 //! kernels but the architecture, the names of the taps and the seam that faults are planted in.
 
+mod image;
+
+use image::{Image, average, convolve, interpolate};
+
+use crate::architecture::{
+    Architecture, AttentionSpec, BlockSpec, DepthwiseSpec, InvertedResidualSpec, Settings,
+};
 use crate::checkpoint::Checkpoint;
-use crate::config::{Architecture, AttentionSpec, BlockSpec, DepthwiseSpec, InvertedResidualSpec, Settings};
 use crate::error::Error;
 #[cfg(feature = "faults")]
 use crate::faults::Fault;
 use crate::faults::{Seam, Site};
-use crate::kernels::convolution::Padding;
 use crate::precision::Precision;
 use crate::tap::{self, BlockTap};
 
@@ -91,117 +96,6 @@ fn held(precision: Precision, x: f64) -> (f64, f64) {
             (nearest(x) + small, small)
         }
     }
-}
-
-/// `[batch, channels, height, width]`.
-#[derive(Clone)]
-struct Image {
-    shape: [usize; 4],
-    data: Vec<f64>,
-}
-
-impl Image {
-    fn zeros(shape: [usize; 4]) -> Image {
-        Image { shape, data: vec![0.0; shape.iter().product()] }
-    }
-
-    fn at(&self, [b, c, y, x]: [usize; 4]) -> f64 {
-        let [_, channels, height, width] = self.shape;
-        self.data[((b * channels + c) * height + y) * width + x]
-    }
-
-    /// An image whose every element is computed from its index.
-    fn from_fn(shape: [usize; 4], mut f: impl FnMut([usize; 4]) -> f64) -> Image {
-        let mut out = Image::zeros(shape);
-        let mut i = 0;
-        for b in 0..shape[0] {
-            for c in 0..shape[1] {
-                for y in 0..shape[2] {
-                    for x in 0..shape[3] {
-                        out.data[i] = f([b, c, y, x]);
-                        i += 1;
-                    }
-                }
-            }
-        }
-        out
-    }
-
-    fn map(mut self, f: impl Fn(f64) -> f64) -> Image {
-        self.data.iter_mut().for_each(|x| *x = f(*x));
-        self
-    }
-
-    fn plus(mut self, other: &Image) -> Image {
-        self.data.iter_mut().zip(&other.data).for_each(|(a, b)| *a += b);
-        self
-    }
-
-    /// Channel c times `weights[c]`.
-    fn scaled(self, weights: &[f64]) -> Image {
-        Image::from_fn(self.shape, |i| self.at(i) * weights[i[1]])
-    }
-
-    /// RMS norm over the channels; `weights` empty for none.
-    fn normed(&self, epsilon: f64, weights: &[f64]) -> Image {
-        let [batch, channels, height, width] = self.shape;
-        let roots = Image::from_fn([batch, 1, height, width], |[b, _, y, x]| {
-            let squares: f64 = (0..channels).map(|c| self.at([b, c, y, x]).powi(2)).sum();
-            (squares / channels as f64 + epsilon).sqrt()
-        });
-        Image::from_fn(self.shape, |[b, c, y, x]| {
-            let normed = self.at([b, c, y, x]) / roots.at([b, 0, y, x]);
-            normed * weights.get(c).copied().unwrap_or(1.0)
-        })
-    }
-}
-
-/// (zeros before, output size)
-fn padded(padding: Padding, input: usize, kernel: usize, stride: usize) -> (isize, usize) {
-    match padding {
-        Padding::Same => {
-            let output = input.div_ceil(stride);
-            let total = ((output - 1) * stride + kernel) as isize - input as isize;
-            (total.max(0) / 2, output)
-        }
-        Padding::Symmetric => {
-            let before = (stride - 1 + kernel - 1) / 2;
-            (before as isize, (input + 2 * before - kernel) / stride + 1)
-        }
-    }
-}
-
-/// Weights `[out, in / groups, kernel, kernel]`; depthwise when `depthwise`.
-fn convolve(
-    x: &Image,
-    weights: &[f64],
-    out: usize,
-    kernel: usize,
-    stride: usize,
-    padding: Padding,
-    depthwise: bool,
-) -> Image {
-    let [batch, channels, height, width] = x.shape;
-    let ((top, oh), (left, ow)) =
-        (padded(padding, height, kernel, stride), padded(padding, width, kernel, stride));
-    let inputs = if depthwise { 1 } else { channels };
-    Image::from_fn([batch, out, oh, ow], |[b, o, oy, ox]| {
-        let mut sum = 0.0;
-        for i in 0..inputs {
-            for ky in 0..kernel {
-                for kx in 0..kernel {
-                    let y = (oy * stride + ky) as isize - top;
-                    let x_ = (ox * stride + kx) as isize - left;
-                    if (0..height as isize).contains(&y) && (0..width as isize).contains(&x_) {
-                        let c = if depthwise { o } else { i };
-                        let weight = weights[((o * inputs + i) * kernel + ky) * kernel + kx];
-                        sum += weight * x.at([b, c, y as usize, x_ as usize]);
-                    }
-                }
-            }
-        }
-        sum
-    })
 }
 
 struct Run<'a> {
@@ -387,48 +281,44 @@ impl Run<'_> {
             }
             sides.push(self.dense(&y, &format!("{prefix}attn.{side}.proj.weight"), dim, 1, 1)?);
         }
-        let (k, v) = (&sides[0], &sides[1]);
+        let heads = self.attend(spec, &q, &sides[0], &sides[1]);
+        self.dense(&heads, &format!("{prefix}attn.output.proj.weight"), spec.output, 1, 1)
+    }
+
+    /// `softmax(q k^T / sqrt(d_k)) v` for every head, with the one set of keys and values.
+    fn attend(&self, spec: &AttentionSpec, q: &Image, k: &Image, v: &Image) -> Image {
         let times = |a: f64, b: f64| {
             let (a, b) = (held(self.precision, a), held(self.precision, b));
             a.0 * b.0 - a.1 * b.1
         };
-        let [batch, _, height, width] = x.shape;
-        let positions = k.shape[2] * k.shape[3];
-        let position = |i: usize| (i / k.shape[3], i % k.shape[3]);
+        let positions: Vec<(usize, usize)> =
+            (0..k.shape[2]).flat_map(|y| (0..k.shape[3]).map(move |x| (y, x))).collect();
+        let weights_of = |b: usize, head: usize, y: usize, x: usize| -> Vec<f64> {
+            let score = |&(ky, kx): &(usize, usize)| {
+                let product = |d| times(q.at([b, head * spec.key_dim + d, y, x]), k.at([b, d, ky, kx]));
+                (0..spec.key_dim).map(product).sum::<f64>() / (spec.key_dim as f64).sqrt()
+            };
+            let scores: Vec<f64> = positions.iter().map(score).collect();
+            let largest = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+            scores.iter().map(|s| (s - largest).exp()).collect()
+        };
+        let [batch, _, height, width] = q.shape;
         let mut heads = Image::zeros([batch, spec.heads * spec.value_dim, height, width]);
         for b in 0..batch {
             for head in 0..spec.heads {
                 for pixel in 0..height * width {
                     let (y, x) = (pixel / width, pixel % width);
-                    let scores: Vec<f64> = (0..positions)
-                        .map(|i| {
-                            let (ky, kx) = position(i);
-                            let dot: f64 = (0..spec.key_dim)
-                                .map(|d| {
-                                    times(q.at([b, head * spec.key_dim + d, y, x]), k.at([b, d, ky, kx]))
-                                })
-                                .sum();
-                            dot / (spec.key_dim as f64).sqrt()
-                        })
-                        .collect();
-                    let largest = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-                    let weights: Vec<f64> = scores.iter().map(|s| (s - largest).exp()).collect();
+                    let weights = weights_of(b, head, y, x);
                     let total: f64 = weights.iter().sum();
                     for d in 0..spec.value_dim {
-                        let sum: f64 = (0..positions)
-                            .map(|i| {
-                                let (ky, kx) = position(i);
-                                times(weights[i], v.at([b, d, ky, kx]))
-                            })
-                            .sum();
-                        let channel = head * spec.value_dim + d;
-                        let index = ((b * heads.shape[1] + channel) * height + y) * width + x;
-                        heads.data[index] = sum / total;
+                        let weighted = positions.iter().zip(&weights);
+                        let sum: f64 = weighted.map(|(&(ky, kx), w)| times(*w, v.at([b, d, ky, kx]))).sum();
+                        *heads.at_mut([b, head * spec.value_dim + d, y, x]) = sum / total;
                     }
                 }
             }
         }
-        self.dense(&heads, &format!("{prefix}attn.output.proj.weight"), spec.output, 1, 1)
+        heads
     }
 
     fn fusion(&mut self, spec: &InvertedResidualSpec, high: &Image, low: &Image) -> Result<Image, Error> {
@@ -476,33 +366,4 @@ impl Run<'_> {
         self.tap_tokens(tap::MM_POST_PROJ_NORM, &tokens(&normed));
         Ok(())
     }
-}
-
-fn average(x: &Image, oh: usize, ow: usize) -> Image {
-    let [batch, channels, height, width] = x.shape;
-    let (ky, kx) = (height / oh, width / ow);
-    Image::from_fn([batch, channels, oh, ow], |[b, c, y, x_]| {
-        let mut sum = 0.0;
-        for i in 0..ky {
-            for j in 0..kx {
-                sum += x.at([b, c, y * ky + i, x_ * kx + j]);
-            }
-        }
-        sum / (ky * kx) as f64
-    })
-}
-
-/// PyTorch's `interpolate(mode='bilinear', align_corners=False)`.
-fn interpolate(x: &Image, oh: usize, ow: usize) -> Image {
-    let [batch, channels, height, width] = x.shape;
-    let source = |o: usize, input: usize, output: usize| {
-        let position = ((o as f64 + 0.5) * input as f64 / output as f64 - 0.5).max(0.0);
-        let first = position.floor() as usize;
-        (first, (first + 1).min(input - 1), position - position.floor())
-    };
-    Image::from_fn([batch, channels, oh, ow], |[b, c, oy, ox]| {
-        let ((y0, y1, v), (x0, x1, u)) = (source(oy, height, oh), source(ox, width, ow));
-        (1.0 - v) * ((1.0 - u) * x.at([b, c, y0, x0]) + u * x.at([b, c, y0, x1]))
-            + v * ((1.0 - u) * x.at([b, c, y1, x0]) + u * x.at([b, c, y1, x1]))
-    })
 }

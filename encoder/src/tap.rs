@@ -2,7 +2,7 @@
 //!
 //! The names are those of llama.cpp's graph; this is the one place that makes them.
 
-use crate::config::{Architecture, BlockSpec, Settings};
+use crate::architecture::{Architecture, BlockSpec, Settings};
 
 /// An intermediate tensor as dumps hold it: `[B, C, H, W]`, or `[B, T, C]` behind the embedder; row-major.
 #[derive(Clone, Debug, PartialEq)]

@@ -3,7 +3,7 @@
 use super::Context;
 use super::activation::Activation;
 use super::layer::{Dense, Depthwise, Loader};
-use crate::config::AttentionSpec;
+use crate::architecture::AttentionSpec;
 use crate::error::Error;
 use crate::kernels::attention::attention;
 use crate::kernels::rows::{Norm, RowOps};

@@ -3,7 +3,7 @@
 use super::Context;
 use super::activation::Activation;
 use super::layer::{Dense, Loader};
-use crate::config::EdgeResidualSpec;
+use crate::architecture::EdgeResidualSpec;
 use crate::error::Error;
 use crate::kernels::rows::{Norm, RowOps};
 use crate::tap::BlockTap;

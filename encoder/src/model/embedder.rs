@@ -3,7 +3,7 @@
 use super::Context;
 use super::activation::Activation;
 use super::layer::{Dense, Loader};
-use crate::config::EmbedderSpec;
+use crate::architecture::EmbedderSpec;
 use crate::error::Error;
 use crate::kernels::rows::{Norm, RowOps};
 use crate::tap;

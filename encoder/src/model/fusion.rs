@@ -4,7 +4,7 @@ use super::Context;
 use super::activation::Activation;
 use super::inverted_residual::InvertedResidual;
 use super::layer::Loader;
-use crate::config::InvertedResidualSpec;
+use crate::architecture::InvertedResidualSpec;
 use crate::error::Error;
 use crate::kernels::resize::{average_pool, bilinear, nearest};
 use crate::kernels::rows::{Norm, RowOps};

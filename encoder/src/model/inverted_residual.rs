@@ -3,7 +3,7 @@
 use super::Context;
 use super::activation::Activation;
 use super::layer::{Dense, Depthwise, Loader};
-use crate::config::{DepthwiseSpec, InvertedResidualSpec};
+use crate::architecture::{DepthwiseSpec, InvertedResidualSpec};
 use crate::error::Error;
 use crate::kernels::rows::{Norm, RowOps};
 use crate::tap::{self, BlockTap};

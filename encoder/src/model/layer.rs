@@ -2,8 +2,8 @@
 
 use super::Context;
 use super::activation::Activation;
+use crate::architecture::DepthwiseSpec;
 use crate::checkpoint::{Checkpoint, View};
-use crate::config::DepthwiseSpec;
 use crate::error::Error;
 use crate::kernels::convolution::{Axis, Padding, Patches};
 use crate::kernels::depthwise::depthwise;

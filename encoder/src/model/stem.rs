@@ -3,7 +3,7 @@
 use super::Context;
 use super::activation::Activation;
 use super::layer::{Dense, Loader};
-use crate::config::Architecture;
+use crate::architecture::Architecture;
 use crate::error::Error;
 use crate::kernels::rows::{Norm, RowOps};
 

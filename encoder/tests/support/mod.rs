@@ -1,6 +1,6 @@
 //! Random small models: an architecture, and weights for it that matter.
 
-use encoder::config::*;
+use encoder::architecture::*;
 use encoder::{Checkpoint, Padding, Settings};
 use proptest::prelude::*;
 

@@ -1,6 +1,6 @@
 //! Faults in the computation: what ports of the model get wrong.
 
-use encoder::config::BlockSpec;
+use encoder::architecture::BlockSpec;
 use encoder::faults::{Fault, Site};
 use encoder::{Architecture, Checkpoint, Padding, Settings};
 

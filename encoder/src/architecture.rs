@@ -1,0 +1,214 @@
+//! What a model is made of, and what its tensors are called.
+
+mod read;
+
+use crate::checkpoint::EMBEDDER;
+use crate::kernels::convolution::Padding;
+
+/// What weights cannot show.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// How convolutions are padded; Gemma 3n's encoder uses [`Padding::Same`].
+    pub padding: Padding,
+    /// Height and width that the multi-scale fusion pools to.
+    pub output_resolution: (usize, usize),
+    /// Stride of keys and values in attention blocks that downsample them.
+    pub kv_stride: usize,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Settings { padding: Padding::Same, output_resolution: (16, 16), kv_stride: 2 }
+    }
+}
+
+/// A MobileNetV5 as its weights describe it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Architecture {
+    /// Channels of the image.
+    pub input_channels: usize,
+    /// The 3x3 convolution at the front.
+    pub stem: StemSpec,
+    /// Blocks by stage.
+    pub stages: Vec<Vec<BlockSpec>>,
+    /// The multi-scale fusion adapter, if the model has one.
+    pub fusion: Option<InvertedResidualSpec>,
+    /// The Gemma 3n embedder, if the checkpoint has one.
+    pub embedder: Option<EmbedderSpec>,
+}
+
+/// The stem's convolution, stride 2.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StemSpec {
+    /// Output channels.
+    pub channels: usize,
+    /// Height and width of the kernel.
+    pub kernel: usize,
+    /// Whether the convolution has a bias.
+    pub bias: bool,
+}
+
+/// The embedder's sizes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EmbedderSpec {
+    /// Channels of a vision token.
+    pub channels: usize,
+    /// Width of the text model.
+    pub hidden: usize,
+}
+
+/// One block.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum BlockSpec {
+    /// timm's `EdgeResidual`.
+    EdgeResidual(EdgeResidualSpec),
+    /// timm's `UniversalInvertedResidual`.
+    InvertedResidual(InvertedResidualSpec),
+    /// timm's `MobileAttention` with multi-query attention.
+    Attention(AttentionSpec),
+}
+
+impl BlockSpec {
+    /// Channels of the block's output.
+    pub fn output_channels(&self) -> usize {
+        match self {
+            BlockSpec::EdgeResidual(spec) => spec.output,
+            BlockSpec::InvertedResidual(spec) => spec.output,
+            BlockSpec::Attention(spec) => spec.output,
+        }
+    }
+}
+
+/// k x k expansion, 1 x 1 projection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(
+    missing_docs,
+    reason = "channel counts of the input, the expansion and the output; kernel size; stride"
+)]
+pub struct EdgeResidualSpec {
+    pub input: usize,
+    pub expanded: usize,
+    pub output: usize,
+    pub kernel: usize,
+    pub stride: usize,
+}
+
+/// A depthwise convolution's kernel size and stride.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "kernel size and stride")]
+pub struct DepthwiseSpec {
+    pub kernel: usize,
+    pub stride: usize,
+}
+
+/// 1 x 1 expansion and projection with optional depthwise convolutions before, between and behind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(
+    missing_docs,
+    reason = "channel counts of the input, the expansion and the output; the optional parts"
+)]
+pub struct InvertedResidualSpec {
+    pub input: usize,
+    pub expanded: usize,
+    pub output: usize,
+    pub dw_start: Option<DepthwiseSpec>,
+    pub dw_mid: Option<DepthwiseSpec>,
+    pub dw_end: Option<DepthwiseSpec>,
+    pub layer_scale: bool,
+    pub skip: bool,
+}
+
+/// Multi-query attention.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(
+    missing_docs,
+    reason = "channel counts, heads, dimensions; the depthwise downsampling of keys and values"
+)]
+pub struct AttentionSpec {
+    pub input: usize,
+    pub output: usize,
+    pub heads: usize,
+    pub key_dim: usize,
+    pub value_dim: usize,
+    pub downsample: Option<DepthwiseSpec>,
+    pub layer_scale: bool,
+    pub skip: bool,
+}
+
+impl Architecture {
+    /// timm's names of all tensors that the model reads, the embedder's behind `embed_vision.`.
+    pub fn tensor_names(&self) -> impl Iterator<Item = String> {
+        let mut names = vec!["conv_stem.conv.weight".to_string(), "conv_stem.bn.weight".to_string()];
+        if self.stem.bias {
+            names.push("conv_stem.conv.bias".to_string());
+        }
+        for (stage, blocks) in self.stages.iter().enumerate() {
+            for (index, block) in blocks.iter().enumerate() {
+                let prefix = format!("blocks.{stage}.{index}.");
+                names.extend(block.tensor_names().into_iter().map(|name| format!("{prefix}{name}")));
+            }
+        }
+        if let Some(spec) = &self.fusion {
+            let block = BlockSpec::InvertedResidual(*spec);
+            names.extend(block.tensor_names().into_iter().map(|name| format!("msfa.ffn.{name}")));
+            names.push("msfa.norm.weight".to_string());
+        }
+        if self.embedder.is_some() {
+            names.push(format!("{EMBEDDER}soft_embedding_norm.weight"));
+            names.push(format!("{EMBEDDER}embedding_projection.weight"));
+        }
+        names.into_iter()
+    }
+}
+
+impl BlockSpec {
+    fn tensor_names(&self) -> Vec<&'static str> {
+        match self {
+            BlockSpec::EdgeResidual(_) => {
+                vec!["conv_exp.weight", "bn1.weight", "conv_pwl.weight", "bn2.weight"]
+            }
+            BlockSpec::InvertedResidual(spec) => {
+                let mut names = vec![
+                    "pw_exp.conv.weight",
+                    "pw_exp.bn.weight",
+                    "pw_proj.conv.weight",
+                    "pw_proj.bn.weight",
+                ];
+                if spec.dw_start.is_some() {
+                    names.extend(["dw_start.conv.weight", "dw_start.bn.weight"]);
+                }
+                if spec.dw_mid.is_some() {
+                    names.extend(["dw_mid.conv.weight", "dw_mid.bn.weight"]);
+                }
+                if spec.dw_end.is_some() {
+                    names.extend(["dw_end.conv.weight", "dw_end.bn.weight"]);
+                }
+                if spec.layer_scale {
+                    names.push("layer_scale.gamma");
+                }
+                names
+            }
+            BlockSpec::Attention(spec) => {
+                let mut names = vec![
+                    "norm.weight",
+                    "attn.query.proj.weight",
+                    "attn.key.proj.weight",
+                    "attn.value.proj.weight",
+                    "attn.output.proj.weight",
+                ];
+                if spec.downsample.is_some() {
+                    names.extend([
+                        "attn.key.down_conv.weight",
+                        "attn.key.norm.weight",
+                        "attn.value.down_conv.weight",
+                        "attn.value.norm.weight",
+                    ]);
+                }
+                if spec.layer_scale {
+                    names.push("layer_scale.gamma");
+                }
+                names
+            }
+        }
+    }
+}
