@@ -1,28 +1,24 @@
 //! From the file as written to a mapping that is sound, or every mistake in it.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod placeholders;
+mod profiles;
+
+use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::Path;
 
+use placeholders::follow;
 use toml::Spanned;
 
 use super::conflict;
-use super::file::{
-    File, FileIgnore, FileLimits, FileProfile, FileRule, FileSide, Names, TwoByteIntegers, located,
-};
+use super::file::{File, FileIgnore, FileRule, FileSide, Names, TwoByteIntegers, located};
 use super::finding::{Finding, position, suggestion};
-use super::placeholder::LengthsSource;
 use super::{
-    Alias, Flattened, Ignore, Mapping, MinimumCoverage, Placeholders, Profile, Rule, SCHEMA_VERSION, Side,
-    SideFormat,
+    Alias, Ignore, Mapping, MinimumCoverage, Placeholders, Profile, Rule, SCHEMA_VERSION, Side, SideFormat,
 };
 use crate::layout::Layout;
 use crate::template::{Template, Wildcards};
 use crate::tensor::Dtype;
-use crate::tolerance::Limits;
-
-/// More blocks than any model has; keeps sums of lengths small.
-const MAX_LENGTH: u64 = 1_000_000_000;
 
 pub(super) fn check(path: &Path, text: &str, file: File) -> Result<Mapping, Vec<Finding>> {
     let mut checker = Checker { text, findings: Vec::new() };
@@ -162,118 +158,6 @@ impl Checker<'_> {
         parsed.into_iter().collect()
     }
 
-    fn placeholders(&mut self, file: &File) -> Placeholders {
-        let mut placeholders = Placeholders::new();
-        for (name, written) in &file.placeholders {
-            let [outer, inner] = written.flatten.get_ref();
-            let bad = outer == inner
-                || [outer, inner]
-                    .iter()
-                    .any(|part| file.placeholders.keys().any(|known| known.get_ref() == part.get_ref()));
-            if bad {
-                self.findings.push(
-                    Finding::error(
-                        written.flatten.span(),
-                        "a placeholder made of itself",
-                        "expected two plain ones",
-                    )
-                    .help("such as `flatten = [\"stage\", \"index\"]`"),
-                );
-                continue;
-            }
-            let lengths = match (&written.lengths, &written.lengths_from) {
-                (Some(lengths), None) => self.lengths(lengths),
-                (None, Some(from)) => self.lengths_from(from, outer.get_ref(), inner.get_ref()),
-                _ => {
-                    self.findings.push(
-                        Finding::error(name.span(), "how many there are is not told", "expected one of two keys").help(
-                            "`lengths = [3, 5]` gives the numbers, `lengths_from = \"name_{outer}_{inner}\"` reads them \
-                             off the reference's names",
-                        ),
-                    );
-                    None
-                }
-            };
-            if let Some(lengths) = lengths {
-                let (outer, inner) = (outer.get_ref().clone(), inner.get_ref().clone());
-                let span = written.lengths_from.as_ref().map_or(name.span(), Spanned::span);
-                placeholders.insert(name.get_ref().clone(), Flattened { outer, inner, lengths, span });
-            }
-        }
-        placeholders
-    }
-
-    fn lengths(&mut self, lengths: &Spanned<Vec<u64>>) -> Option<LengthsSource> {
-        let total = lengths.get_ref().iter().try_fold(0u64, |sum, length| sum.checked_add(*length));
-        if total.is_none_or(|total| total > MAX_LENGTH) {
-            self.findings.push(Finding::error(
-                lengths.span(),
-                "absurd lengths",
-                "expected numbers of blocks",
-            ));
-            return None;
-        }
-        Some(LengthsSource::Given(lengths.get_ref().clone()))
-    }
-
-    fn lengths_from(&mut self, from: &Spanned<String>, outer: &str, inner: &str) -> Option<LengthsSource> {
-        let template = self.template(from, Wildcards::Refused)?;
-        let used: BTreeSet<&str> = template.placeholders().collect();
-        if used != BTreeSet::from([outer, inner]) {
-            let label = format!("expected exactly `{{{outer}}}` and `{{{inner}}}`");
-            self.findings.push(Finding::error(from.span(), "not the placeholders of `flatten`", label));
-            return None;
-        }
-        Some(LengthsSource::ReferenceNames(template))
-    }
-
-    fn limits(&mut self, limits: &Spanned<FileLimits>) -> Option<Limits> {
-        limits.get_ref().check().map_err(|name| self.not_a_limit(limits.span(), name)).ok()
-    }
-
-    fn not_a_limit(&mut self, span: Range<usize>, name: &str) {
-        let label = format!("`{name}` is negative, not finite, or out of range");
-        self.findings.push(Finding::error(span, "not a limit", label).help(
-            "limits are figures of 0 or more (cosine: -1 to 1); times_floor holds factors of 1 to 100, at least one",
-        ));
-    }
-
-    fn profiles(&mut self, written: &BTreeMap<Spanned<String>, FileProfile>) -> BTreeMap<String, Profile> {
-        let mut profiles = BTreeMap::new();
-        for (key, profile) in written {
-            let name = key.get_ref().clone();
-            let limits = profile.limits.as_ref().and_then(|limits| self.limits(limits)).unwrap_or_default();
-            let times_floor = profile.times_floor.as_ref().and_then(|factors| {
-                let checked = factors.get_ref().check();
-                checked.map_err(|name| self.not_a_limit(factors.span(), name)).ok()
-            });
-            // A mean passes one wrong element, a cosine any factor.
-            let bounds_every_element = limits.rel_linf.or(limits.max_abs).or(limits.rel_l2).is_some()
-                || limits.atol.or(limits.rtol).is_some()
-                || times_floor.is_some();
-            if !bounds_every_element {
-                self.findings.push(
-                    Finding::error(
-                        key.span(),
-                        format!("profile `{name}` sees too little"),
-                        "no limit that each element counts in",
-                    )
-                    .help("set `times_floor`, or one of rel_l2, rel_linf, max_abs, atol, rtol in `limits`"),
-                );
-            }
-            if limits.outliers.is_some() && limits.atol.or(limits.rtol).is_none() {
-                self.findings.push(Finding::error(
-                    key.span(),
-                    "`outliers` without `atol` or `rtol`",
-                    "has no effect",
-                ));
-            }
-            let description = profile.description.clone();
-            profiles.insert(name.clone(), Profile { name, description, times_floor, limits });
-        }
-        profiles
-    }
-
     fn rule(
         &mut self,
         written: &FileRule,
@@ -344,58 +228,6 @@ impl Checker<'_> {
         })
     }
 
-    /// The placeholders of each of two names must follow from those of the other.
-    fn both_determined(
-        &mut self,
-        a: (&Spanned<String>, &Template),
-        b: (&Spanned<String>, &Template),
-        placeholders: &Placeholders,
-    ) {
-        let strange = |template: &Template, other: &Template| {
-            template
-                .placeholders()
-                .any(|name| !declared(placeholders).contains(name) && other.placeholders().all(|o| o != name))
-        };
-        // A misspelt name keeps the other side's from following; only the misspelt one is named.
-        let (strange_a, strange_b) = (strange(a.1, b.1), strange(b.1, a.1));
-        if strange_a || !strange_b {
-            self.determined(a.0, a.1, b.1, placeholders);
-        }
-        if strange_b || !strange_a {
-            self.determined(b.0, b.1, a.1, placeholders);
-        }
-    }
-
-    /// Every placeholder of `template` must follow from those of `other`.
-    fn determined(
-        &mut self,
-        value: &Spanned<String>,
-        template: &Template,
-        other: &Template,
-        placeholders: &Placeholders,
-    ) {
-        let known = follow(other.placeholders(), placeholders);
-        let Some(unknown) = template.placeholders().find(|name| !known.contains(name)) else {
-            return;
-        };
-        let finding = Finding::error(
-            self.placeholder(value, unknown),
-            format!("unknown placeholder `{unknown}`"),
-            format!("does not follow from `{other}`"),
-        )
-        .help(suggestion(unknown, known.union(&declared(placeholders)).copied()));
-        if !self.findings.contains(&finding) {
-            self.findings.push(finding);
-        }
-    }
-
-    /// Where a placeholder stands in a name.
-    fn placeholder(&self, value: &Spanned<String>, name: &str) -> Range<usize> {
-        let at = value.get_ref().find(&format!("{{{name}")).unwrap_or(0);
-        let length = value.get_ref()[at..].find('}').map_or(0, |end| end + 1);
-        self.inside(value, at..at + length)
-    }
-
     fn ignore(
         &mut self,
         written: &FileIgnore,
@@ -445,25 +277,4 @@ impl Checker<'_> {
 
 fn without_places(names: Vec<(Spanned<String>, Template)>) -> Vec<Template> {
     names.into_iter().map(|(_, template)| template).collect()
-}
-
-/// The placeholders that the mapping declares.
-fn declared(placeholders: &Placeholders) -> BTreeSet<&str> {
-    let names = placeholders.iter();
-    names.flat_map(|(name, flattened)| [name.as_str(), &flattened.outer, &flattened.inner]).collect()
-}
-
-/// The placeholders that follow from `given`.
-fn follow<'a>(given: impl Iterator<Item = &'a str>, placeholders: &'a Placeholders) -> BTreeSet<&'a str> {
-    let mut known: BTreeSet<&str> = given.collect();
-    for (name, flattened) in placeholders {
-        let (outer, inner) = (flattened.outer.as_str(), flattened.inner.as_str());
-        if known.contains(name.as_str()) {
-            known.extend([outer, inner]);
-        }
-        if known.contains(outer) && known.contains(inner) {
-            known.insert(name);
-        }
-    }
-    known
 }

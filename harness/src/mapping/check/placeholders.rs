@@ -1,0 +1,159 @@
+//! Placeholders: how many blocks there are, and which names follow from which.
+
+use std::collections::BTreeSet;
+use std::ops::Range;
+
+use toml::Spanned;
+
+use super::Checker;
+use crate::mapping::file::File;
+use crate::mapping::finding::{Finding, suggestion};
+use crate::mapping::placeholder::LengthsSource;
+use crate::mapping::{Flattened, Placeholders};
+use crate::template::{Template, Wildcards};
+
+/// More blocks than any model has; keeps sums of lengths small.
+const MAX_LENGTH: u64 = 1_000_000_000;
+
+impl Checker<'_> {
+    pub(super) fn placeholders(&mut self, file: &File) -> Placeholders {
+        let mut placeholders = Placeholders::new();
+        for (name, written) in &file.placeholders {
+            let [outer, inner] = written.flatten.get_ref();
+            let bad = outer == inner
+                || [outer, inner]
+                    .iter()
+                    .any(|part| file.placeholders.keys().any(|known| known.get_ref() == part.get_ref()));
+            if bad {
+                self.findings.push(
+                    Finding::error(
+                        written.flatten.span(),
+                        "a placeholder made of itself",
+                        "expected two plain ones",
+                    )
+                    .help("such as `flatten = [\"stage\", \"index\"]`"),
+                );
+                continue;
+            }
+            let lengths = match (&written.lengths, &written.lengths_from) {
+                (Some(lengths), None) => self.lengths(lengths),
+                (None, Some(from)) => self.lengths_from(from, outer.get_ref(), inner.get_ref()),
+                _ => {
+                    self.findings.push(
+                        Finding::error(name.span(), "how many there are is not told", "expected one of two keys").help(
+                            "`lengths = [3, 5]` gives the numbers, `lengths_from = \"name_{outer}_{inner}\"` reads them \
+                             off the reference's names",
+                        ),
+                    );
+                    None
+                }
+            };
+            if let Some(lengths) = lengths {
+                let (outer, inner) = (outer.get_ref().clone(), inner.get_ref().clone());
+                let span = written.lengths_from.as_ref().map_or(name.span(), Spanned::span);
+                placeholders.insert(name.get_ref().clone(), Flattened { outer, inner, lengths, span });
+            }
+        }
+        placeholders
+    }
+
+    fn lengths(&mut self, lengths: &Spanned<Vec<u64>>) -> Option<LengthsSource> {
+        let total = lengths.get_ref().iter().try_fold(0u64, |sum, length| sum.checked_add(*length));
+        if total.is_none_or(|total| total > MAX_LENGTH) {
+            self.findings.push(Finding::error(
+                lengths.span(),
+                "absurd lengths",
+                "expected numbers of blocks",
+            ));
+            return None;
+        }
+        Some(LengthsSource::Given(lengths.get_ref().clone()))
+    }
+
+    fn lengths_from(&mut self, from: &Spanned<String>, outer: &str, inner: &str) -> Option<LengthsSource> {
+        let template = self.template(from, Wildcards::Refused)?;
+        let used: BTreeSet<&str> = template.placeholders().collect();
+        if used != BTreeSet::from([outer, inner]) {
+            let label = format!("expected exactly `{{{outer}}}` and `{{{inner}}}`");
+            self.findings.push(Finding::error(from.span(), "not the placeholders of `flatten`", label));
+            return None;
+        }
+        Some(LengthsSource::ReferenceNames(template))
+    }
+
+    /// The placeholders of each of two names must follow from those of the other.
+    pub(super) fn both_determined(
+        &mut self,
+        a: (&Spanned<String>, &Template),
+        b: (&Spanned<String>, &Template),
+        placeholders: &Placeholders,
+    ) {
+        let strange = |template: &Template, other: &Template| {
+            template
+                .placeholders()
+                .any(|name| !declared(placeholders).contains(name) && other.placeholders().all(|o| o != name))
+        };
+        // A misspelt name keeps the other side's from following; only the misspelt one is named.
+        let (strange_a, strange_b) = (strange(a.1, b.1), strange(b.1, a.1));
+        if strange_a || !strange_b {
+            self.determined(a.0, a.1, b.1, placeholders);
+        }
+        if strange_b || !strange_a {
+            self.determined(b.0, b.1, a.1, placeholders);
+        }
+    }
+
+    /// Every placeholder of `template` must follow from those of `other`.
+    pub(super) fn determined(
+        &mut self,
+        value: &Spanned<String>,
+        template: &Template,
+        other: &Template,
+        placeholders: &Placeholders,
+    ) {
+        let known = follow(other.placeholders(), placeholders);
+        let Some(unknown) = template.placeholders().find(|name| !known.contains(name)) else {
+            return;
+        };
+        let finding = Finding::error(
+            self.placeholder(value, unknown),
+            format!("unknown placeholder `{unknown}`"),
+            format!("does not follow from `{other}`"),
+        )
+        .help(suggestion(unknown, known.union(&declared(placeholders)).copied()));
+        if !self.findings.contains(&finding) {
+            self.findings.push(finding);
+        }
+    }
+
+    /// Where a placeholder stands in a name.
+    pub(super) fn placeholder(&self, value: &Spanned<String>, name: &str) -> Range<usize> {
+        let at = value.get_ref().find(&format!("{{{name}")).unwrap_or(0);
+        let length = value.get_ref()[at..].find('}').map_or(0, |end| end + 1);
+        self.inside(value, at..at + length)
+    }
+}
+
+/// The placeholders that the mapping declares.
+fn declared(placeholders: &Placeholders) -> BTreeSet<&str> {
+    let names = placeholders.iter();
+    names.flat_map(|(name, flattened)| [name.as_str(), &flattened.outer, &flattened.inner]).collect()
+}
+
+/// The placeholders that follow from `given`.
+pub(super) fn follow<'a>(
+    given: impl Iterator<Item = &'a str>,
+    placeholders: &'a Placeholders,
+) -> BTreeSet<&'a str> {
+    let mut known: BTreeSet<&str> = given.collect();
+    for (name, flattened) in placeholders {
+        let (outer, inner) = (flattened.outer.as_str(), flattened.inner.as_str());
+        if known.contains(name.as_str()) {
+            known.extend([outer, inner]);
+        }
+        if known.contains(outer) && known.contains(inner) {
+            known.insert(name);
+        }
+    }
+    known
+}

@@ -1,0 +1,64 @@
+//! Profiles and limits.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+use toml::Spanned;
+
+use super::Checker;
+use crate::mapping::Profile;
+use crate::mapping::file::{FileLimits, FileProfile};
+use crate::mapping::finding::Finding;
+use crate::tolerance::Limits;
+
+impl Checker<'_> {
+    pub(super) fn limits(&mut self, limits: &Spanned<FileLimits>) -> Option<Limits> {
+        limits.get_ref().check().map_err(|name| self.not_a_limit(limits.span(), name)).ok()
+    }
+
+    fn not_a_limit(&mut self, span: Range<usize>, name: &str) {
+        let label = format!("`{name}` is negative, not finite, or out of range");
+        self.findings.push(Finding::error(span, "not a limit", label).help(
+            "limits are figures of 0 or more (cosine: -1 to 1); times_floor holds factors of 1 to 100, at least one",
+        ));
+    }
+
+    pub(super) fn profiles(
+        &mut self,
+        written: &BTreeMap<Spanned<String>, FileProfile>,
+    ) -> BTreeMap<String, Profile> {
+        let mut profiles = BTreeMap::new();
+        for (key, profile) in written {
+            let name = key.get_ref().clone();
+            let limits = profile.limits.as_ref().and_then(|limits| self.limits(limits)).unwrap_or_default();
+            let times_floor = profile.times_floor.as_ref().and_then(|factors| {
+                let checked = factors.get_ref().check();
+                checked.map_err(|name| self.not_a_limit(factors.span(), name)).ok()
+            });
+            // A mean passes one wrong element, a cosine any factor.
+            let bounds_every_element = limits.rel_linf.or(limits.max_abs).or(limits.rel_l2).is_some()
+                || limits.atol.or(limits.rtol).is_some()
+                || times_floor.is_some();
+            if !bounds_every_element {
+                self.findings.push(
+                    Finding::error(
+                        key.span(),
+                        format!("profile `{name}` sees too little"),
+                        "no limit that each element counts in",
+                    )
+                    .help("set `times_floor`, or one of rel_l2, rel_linf, max_abs, atol, rtol in `limits`"),
+                );
+            }
+            if limits.outliers.is_some() && limits.atol.or(limits.rtol).is_none() {
+                self.findings.push(Finding::error(
+                    key.span(),
+                    "`outliers` without `atol` or `rtol`",
+                    "has no effect",
+                ));
+            }
+            let description = profile.description.clone();
+            profiles.insert(name.clone(), Profile { name, description, times_floor, limits });
+        }
+        profiles
+    }
+}
