@@ -237,3 +237,112 @@ fn transpose<S: Simd>(simd: S, rows: &[&[u32]], length: usize, width: usize, out
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernels::lhs::Matrix;
+    use crate::simd::{Isa, Kernel};
+    use crate::testing::{available_isas, values};
+
+    /// Panels of every operand, made in the memory of the ones before: those of the left side, and one of the right side.
+    struct Packed<'a> {
+        matrix: &'a Matrix<'a>,
+        parts: &'a [Part],
+        operands: Operands,
+    }
+
+    impl Kernel for Packed<'_> {
+        type Output = Vec<(Vec<u32>, Vec<u32>)>;
+
+        #[inline(always)]
+        fn run<S: Simd>(self, simd: S) -> Self::Output {
+            let nr = if self.operands == Operands::F32 { S::NR } else { S::PAIRS.nr };
+            let (mut left, mut right, mut all) = (LhsPanels::default(), RhsPanel::default(), Vec::new());
+            for part in self.parts {
+                left.pack(simd, self.matrix, part.clone(), self.operands);
+                let columns = part.rows.start..part.rows.end.min(part.rows.start + nr);
+                let part = Part { rows: columns, depth: part.depth.clone() };
+                let right = right.pack(simd, self.matrix, part, self.operands, nr).to_vec();
+                all.push((left.panels().flatten().copied().collect(), right));
+            }
+            all
+        }
+    }
+
+    /// The words of a row, `[pieces, pairs]` or `[depth]`.
+    fn words_of_row(row: &[f32], operands: Operands) -> Vec<u32> {
+        let Operands::Bf16(pieces) = operands else {
+            return row.iter().map(|x| x.to_bits()).collect();
+        };
+        let mut rest = row.to_vec();
+        rest.resize(2 * pairs(row.len()), 0.0);
+        let piece = |_| {
+            let nearest: Vec<half::bf16> = rest.iter().map(|x| half::bf16::from_f32(*x)).collect();
+            rest.iter_mut().zip(&nearest).for_each(|(x, piece)| *x -= piece.to_f32());
+            nearest
+                .chunks_exact(2)
+                .map(|p| u32::from(p[0].to_bits()) | u32::from(p[1].to_bits()) << 16)
+                .collect()
+        };
+        (0..pieces.count()).map(piece).collect::<Vec<Vec<u32>>>().concat()
+    }
+
+    /// `[panels, words, width]` of a part, or with `row_first` `[panels, pieces, width, pairs]`.
+    fn naive(
+        data: &[f32],
+        length: usize,
+        part: &Part,
+        operands: Operands,
+        width: usize,
+        row_first: Option<Pieces>,
+    ) -> Vec<u32> {
+        let count = words(operands, part.depth.len());
+        let mut out = vec![0; part.rows.len().div_ceil(width) * width * count];
+        for (i, row) in part.rows.clone().enumerate() {
+            let row = &data[row * length..][part.depth.clone()];
+            let (panel, place) = (i / width * width * count, i % width);
+            for (word, value) in words_of_row(row, operands).into_iter().enumerate() {
+                let at = match row_first {
+                    None => word * width + place,
+                    Some(pieces) => {
+                        let pairs = count / pieces.count();
+                        (word / pairs * width + place) * pairs + word % pairs
+                    }
+                };
+                out[panel + at] = value;
+            }
+        }
+        out
+    }
+
+    #[test]
+    fn panels_hold_every_word_in_its_place_and_zeros_where_there_is_none() {
+        for (isa, operands) in available_isas().into_iter().flat_map(|isa| Operands::ALL.map(|o| (isa, o))) {
+            let (mr, nr) = (isa.tile_rows(operands), isa.tile_columns(operands));
+            let (rows, length) = (3 * mr.max(nr) + 1, 75);
+            let data = values(rows * length, 1);
+            // A large one first: what comes after is packed over what it left.
+            let parts = [
+                Part { rows: 0..rows, depth: 0..length },
+                Part { rows: 1..2, depth: 3..4 },
+                Part { rows: 2..mr + 1, depth: 0..33 },
+                Part { rows: 1..mr + 2, depth: 7..length },
+                Part { rows: 1..nr, depth: 0..32 },
+                Part { rows: 0..2 * mr, depth: 10..41 },
+            ];
+            let row_first = match operands {
+                Operands::Bf16(pieces) if isa == Isa::Amx => Some(pieces),
+                _ => None,
+            };
+            let packed = isa.run(Packed { matrix: &Matrix::new(&data, length), parts: &parts, operands });
+            for (part, (left, right)) in parts.iter().zip(packed) {
+                let case = format!("{isa} {operands:?}, rows {:?}, depth {:?}", part.rows, part.depth);
+                assert_eq!(left, naive(&data, length, part, operands, mr, row_first), "left of {case}");
+                let rows = part.rows.start..part.rows.end.min(part.rows.start + nr);
+                let one = Part { rows, depth: part.depth.clone() };
+                assert_eq!(right, naive(&data, length, &one, operands, nr, None), "right of {case}");
+            }
+        }
+    }
+}
