@@ -28,13 +28,13 @@ impl<S: Simd> MicroKernel for OfF32<S> {
 pub(super) struct OfPairs<U> {
     unit: U,
     mr: usize,
-    products: &'static [(usize, usize)],
+    pieces: Pieces,
 }
 
 impl<U: PairUnit> OfPairs<U> {
     #[inline(always)]
     pub(super) fn new<S: Simd<Unit = U>>(simd: S, pieces: Pieces) -> Self {
-        OfPairs { unit: simd.pair_unit(), mr: S::PAIRS.mr, products: pieces.products() }
+        OfPairs { unit: simd.pair_unit(), mr: S::PAIRS.mr, pieces }
     }
 }
 
@@ -43,7 +43,7 @@ impl<U: PairUnit> MicroKernel for OfPairs<U> {
     fn multiply(&self, depth: usize, left: ChunksExact<'_, u32>, right: &[u32], mut out: TileOut<'_>) {
         for (tile, a) in left.enumerate() {
             let out = out.tile(tile, self.mr);
-            self.unit.tile(PairTile { a, b: right, pairs: pairs(depth), products: self.products, out });
+            self.unit.tile(PairTile { a, b: right, pairs: pairs(depth), pieces: self.pieces, out });
         }
     }
 }

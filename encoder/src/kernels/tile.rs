@@ -1,5 +1,6 @@
 //! The GEMM micro-kernels: one register tile of `MR x NR` results.
 
+use crate::precision::Pieces;
 use crate::simd::{Kernel, Simd};
 
 /// Where the results of a tile go, or of several, one below the other.
@@ -40,8 +41,8 @@ pub(crate) struct PairTile<'a> {
     pub(crate) b: &'a [u32],
     /// Pairs in depth, a multiple of [`super::packing::PAIR_DEPTH`] / 2.
     pub(crate) pairs: usize,
-    /// The (left piece, right piece) whose products are summed, in this order.
-    pub(crate) products: &'static [(usize, usize)],
+    /// Whose [`Pieces::products`] are summed.
+    pub(crate) pieces: Pieces,
     pub(crate) out: TileOut<'a>,
 }
 
@@ -144,7 +145,7 @@ impl<const MR: usize, const NV: usize> Kernel for PairKernel<'_, MR, NV> {
 fn multiply_pairs<S: Simd, const MR: usize, const NV: usize>(simd: S, mut tile: PairTile<'_>) {
     let (a_piece, b_piece) = (tile.pairs * MR, tile.pairs * NV * S::LANES);
     let mut sums = [[simd.splat(0.0); NV]; MR];
-    for (left, right) in tile.products {
+    for (left, right) in tile.pieces.products() {
         let (a, b) = (&tile.a[left * a_piece..][..a_piece], &tile.b[right * b_piece..][..b_piece]);
         for (a, b) in a.chunks_exact(MR).zip(b.chunks_exact(NV * S::LANES)) {
             let mut vectors = [simd.splat_pair(0); NV];

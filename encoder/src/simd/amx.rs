@@ -13,7 +13,8 @@ use std::sync::OnceLock;
 use super::avx512::{Avx512, DotBf16, Extension};
 use super::{Kernel, PairOrder, PairShape, PairUnit, Simd};
 use crate::kernels::packing::PAIR_DEPTH;
-use crate::kernels::tile::{PairTile, store};
+use crate::kernels::tile::{PairTile, TileOut, store};
+use crate::precision::Pieces;
 
 /// AMX-BF16 with AVX512-BF16.
 pub(crate) struct AmxTile;
@@ -197,75 +198,185 @@ impl Drop for Configured {
 #[repr(C, align(64))]
 struct Results([[f32; NR]; MR]);
 
-impl PairUnit for Configured {
-    #[inline(always)]
-    fn tile(&self, mut tile: PairTile<'_>) {
-        let (a_piece, b_piece) = (tile.pairs * MR, tile.pairs * NR);
-        assert!(tile.pairs > 0 && tile.pairs.is_multiple_of(STEP), "{} pairs are no whole tiles", tile.pairs);
-        // At most six products, each from where its two pieces start.
-        let mut starts = [(std::ptr::null::<u32>(), std::ptr::null::<u32>()); 6];
-        for (start, (left, right)) in starts.iter_mut().zip(tile.products) {
-            let (a, b) = (&tile.a[left * a_piece..][..a_piece], &tile.b[right * b_piece..][..b_piece]);
-            *start = (a.as_ptr(), b.as_ptr());
-        }
-        assert!((1..=starts.len()).contains(&tile.products.len()), "products of pieces");
-        let mut results = Results([[0.0; NR]; MR]);
-        // SAFETY: `self` is proof of AMX and of a configuration of 16 rows of 64 bytes. Each start is that of a left piece
-        // of `MR` rows of `pairs` words and of a right piece of `pairs` rows of `NR` words, checked by slicing. A step reads
-        // 16 words of each of 2 x 16 left rows, and 16 right rows of 2 x 16 words; `pairs / 16` steps end where both end.
-        // `results` takes 32 rows of 128 bytes.
-        unsafe {
-            asm!(
-                "tilezero tmm0",
-                "tilezero tmm1",
-                "tilezero tmm2",
-                "tilezero tmm3",
-                "2:",
-                "mov {a}, [{starts}]",
-                "mov {b}, [{starts} + 8]",
+/// Where a piece of an operand begins in this step, into `{at}`: pieces are `2 * {half}` bytes apart on both sides.
+macro_rules! piece {
+    ($operand:literal, 0) => {
+        concat!("mov {at}, ", $operand)
+    };
+    ($operand:literal, 1) => {
+        concat!("lea {at}, [", $operand, " + 2*{half}]")
+    };
+    ($operand:literal, 2) => {
+        concat!("lea {at}, [", $operand, " + 4*{half}]")
+    };
+}
+
+/// A step of a left piece: both tiles of rows.
+macro_rules! left {
+    ($piece:tt) => {
+        concat!(
+            piece!("{a}", $piece),
+            "\ntileloadd tmm4, [{at} + {a_row}*1]",
+            "\nadd {at}, {half}",
+            "\ntileloadd tmm5, [{at} + {a_row}*1]"
+        )
+    };
+}
+
+/// A step of a right piece: both tiles of columns.
+macro_rules! right {
+    ($piece:tt) => {
+        concat!(
+            piece!("{b}", $piece),
+            "\ntileloadd tmm6, [{at} + {b_row}*1]",
+            "\ntileloadd tmm7, [{at} + {b_row}*1 + 64]"
+        )
+    };
+}
+
+/// Adds the products of the tiles that are loaded.
+macro_rules! multiply {
+    () => {
+        "tdpbf16ps tmm0, tmm4, tmm6\ntdpbf16ps tmm1, tmm4, tmm7\ntdpbf16ps tmm2, tmm5, tmm6\ntdpbf16ps tmm3, tmm5, tmm7"
+    };
+}
+
+/// Writes a tile of results, or adds to it, in passes over the depth: what each of them does in a step.
+macro_rules! multiply_in_passes {
+    ($tile:ident, $([$($step:expr),*]),*) => {
+        asm!(
+            "lea {at}, [{out} + {out_row}*8]",
+            "lea {at}, [{at} + {out_row}*8]",
+            "tilezero tmm0",
+            "tilezero tmm1",
+            "tilezero tmm2",
+            "tilezero tmm3",
+            "test {steps}, {steps}",
+            "jz 2f",
+            "tileloadd tmm0, [{out} + {out_row}*1]",
+            "tileloadd tmm1, [{out} + {out_row}*1 + 64]",
+            "tileloadd tmm2, [{at} + {out_row}*1]",
+            "tileloadd tmm3, [{at} + {out_row}*1 + 64]",
+            "2:",
+            $(
+                "mov {a}, {a_start}",
+                "mov {b}, {b_start}",
                 "mov {steps}, {all_steps}",
                 "3:",
-                "tileloadd tmm4, [{a} + {a_row}*1]",
-                "tileloadd tmm6, [{b} + {b_row}*1]",
-                "tdpbf16ps tmm0, tmm4, tmm6",
-                "tileloadd tmm7, [{b} + {b_row}*1 + 64]",
-                "tdpbf16ps tmm1, tmm4, tmm7",
-                "lea {lower}, [{a} + {a_half}]",
-                "tileloadd tmm5, [{lower} + {a_row}*1]",
-                "tdpbf16ps tmm2, tmm5, tmm6",
-                "tdpbf16ps tmm3, tmm5, tmm7",
+                $($step,)*
                 "add {a}, 64",
                 "add {b}, {b_step}",
                 "dec {steps}",
                 "jnz 3b",
-                "add {starts}, 16",
-                "dec {products}",
-                "jnz 2b",
-                "tilestored [{out} + {b_row}*1], tmm0",
-                "tilestored [{out} + {b_row}*1 + 64], tmm1",
-                "tilestored [{out} + {b_row}*1 + {half_out}], tmm2",
-                "tilestored [{out} + {b_row}*1 + {half_out} + 64], tmm3",
-                starts = inout(reg) starts.as_ptr() => _,
-                products = inout(reg) tile.products.len() => _,
-                a = out(reg) _,
-                b = out(reg) _,
-                lower = out(reg) _,
-                steps = out(reg) _,
-                all_steps = in(reg) tile.pairs / STEP,
-                a_row = in(reg) tile.pairs * 4,
-                a_half = in(reg) SIDE * tile.pairs * 4,
-                b_row = in(reg) NR * 4,
-                out = in(reg) &raw mut results,
-                b_step = const STEP * NR * 4,
-                half_out = const SIDE * NR * 4,
-                options(nostack),
-                out("tmm0") _, out("tmm1") _, out("tmm2") _, out("tmm3") _,
-                out("tmm4") _, out("tmm5") _, out("tmm6") _, out("tmm7") _,
-            );
+            )*
+            "lea {at}, [{out} + {out_row}*8]",
+            "lea {at}, [{at} + {out_row}*8]",
+            "tilestored [{out} + {out_row}*1], tmm0",
+            "tilestored [{out} + {out_row}*1 + 64], tmm1",
+            "tilestored [{at} + {out_row}*1], tmm2",
+            "tilestored [{at} + {out_row}*1 + 64], tmm3",
+            steps = inout(reg) usize::from($tile.out.accumulate) => _,
+            a = out(reg) _,
+            b = out(reg) _,
+            at = out(reg) _,
+            a_start = in(reg) $tile.a.as_ptr(),
+            b_start = in(reg) $tile.b.as_ptr(),
+            all_steps = in(reg) $tile.pairs / STEP,
+            a_row = in(reg) $tile.pairs * 4,
+            half = in(reg) SIDE * $tile.pairs * 4,
+            b_row = in(reg) NR * 4,
+            out = in(reg) $tile.out.data.as_mut_ptr(),
+            out_row = in(reg) $tile.out.stride * 4,
+            b_step = const STEP * NR * 4,
+            options(nostack),
+            out("tmm0") _, out("tmm1") _, out("tmm2") _, out("tmm3") _,
+            out("tmm4") _, out("tmm5") _, out("tmm6") _, out("tmm7") _,
+        )
+    };
+}
+
+impl Configured {
+    /// A tile all of whose rows and columns exist.
+    ///
+    /// Tiles are loaded from the second-level cache more slowly than they are multiplied, so each product follows one
+    /// that it shares a piece with. The largest product of three pieces comes last: the others would be lost in its sum.
+    #[inline(always)]
+    fn whole_tile(&self, tile: PairTile<'_>) {
+        const { assert!(MR == NR, "pieces are as far apart on both sides") };
+        let (piece, out) = (tile.pairs * MR, &tile.out);
+        assert!(tile.pairs > 0 && tile.pairs.is_multiple_of(STEP), "{} pairs are no whole tiles", tile.pairs);
+        let words = tile.pieces.count() * piece;
+        assert!(
+            tile.a.len() == words && tile.b.len() == words,
+            "{} and {} words",
+            tile.a.len(),
+            tile.b.len()
+        );
+        assert!(
+            (out.rows, out.columns) == (MR, NR)
+                && out.stride >= NR
+                && out.data.len() >= (MR - 1) * out.stride + NR,
+            "a tile in {} elements of rows {} apart",
+            out.data.len(),
+            out.stride
+        );
+        // SAFETY: `self` is proof of AMX and of a configuration of 16 rows of 64 bytes. Both sides have `count` pieces of
+        // `piece` words: left ones of `MR` rows of `pairs` words, right ones of `pairs` rows of `NR` words, as just checked.
+        // A step reads 16 words of each of 2 x 16 left rows, and 16 right rows of 2 x 16 words, of pieces below `count`;
+        // `pairs / 16` steps end where both end. The output has `MR` rows of `NR` elements, `stride` apart.
+        unsafe {
+            match tile.pieces {
+                Pieces::One => multiply_in_passes!(tile, [left!(0), right!(0), multiply!()]),
+                Pieces::Two => multiply_in_passes!(
+                    tile,
+                    [left!(1), right!(0), multiply!(), left!(0), multiply!(), right!(1), multiply!()]
+                ),
+                Pieces::Three => multiply_in_passes!(
+                    tile,
+                    [
+                        left!(2),
+                        right!(0),
+                        multiply!(),
+                        left!(1),
+                        multiply!(),
+                        right!(1),
+                        multiply!(),
+                        left!(0),
+                        multiply!(),
+                        right!(2),
+                        multiply!()
+                    ],
+                    [left!(0), right!(0), multiply!()]
+                ),
+            }
         }
+    }
+}
+
+impl PairUnit for Configured {
+    #[inline(always)]
+    fn tile(&self, tile: PairTile<'_>) {
+        let whole = tile.out.rows == MR && tile.out.columns == NR;
+        // A block of depth in three pieces has a sum of its own, which is rounded less than a longer one.
+        let own_sum = tile.pieces == Pieces::Three;
+        if whole && !own_sum {
+            return self.whole_tile(tile);
+        }
+        let mut results = Results([[0.0; NR]; MR]);
+        let PairTile { a, b, pairs, pieces, mut out } = tile;
+        let accumulate = out.accumulate && !own_sum;
+        if accumulate {
+            for (results, row) in results.0.iter_mut().zip(out.data.chunks(out.stride)).take(out.rows) {
+                results[..out.columns].copy_from_slice(&row[..out.columns]);
+            }
+            out.accumulate = false;
+        }
+        let data = results.0.as_flattened_mut();
+        let results_out = TileOut { data, stride: NR, rows: MR, columns: NR, accumulate };
+        self.whole_tile(PairTile { a, b, pairs, pieces, out: results_out });
         let rows: [[__m512; 2]; MR] = std::array::from_fn(|i| {
             std::array::from_fn(|j| self.token.load(&results.0[i][j * SIDE..(j + 1) * SIDE]))
         });
-        store(self.token, &rows, &mut tile.out);
+        store(self.token, &rows, &mut out);
     }
 }
