@@ -1,6 +1,6 @@
 //! What a model is made of, and what its tensors are called.
 
-mod read;
+mod reader;
 
 use crate::checkpoint::EMBEDDER;
 use crate::kernels::convolution::Padding;
@@ -27,7 +27,7 @@ impl Default for Settings {
 pub struct Architecture {
     /// Channels of the image.
     pub input_channels: usize,
-    /// The 3x3 convolution at the front.
+    /// The convolution at the front.
     pub stem: StemSpec,
     /// Blocks by stage.
     pub stages: Vec<Vec<BlockSpec>>,
@@ -81,57 +81,67 @@ impl BlockSpec {
 
 /// k x k expansion, 1 x 1 projection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(
-    missing_docs,
-    reason = "channel counts of the input, the expansion and the output; kernel size; stride"
-)]
 pub struct EdgeResidualSpec {
+    /// Channels of the input.
     pub input: usize,
+    /// Channels of the expansion.
     pub expanded: usize,
+    /// Channels of the output.
     pub output: usize,
+    /// Height and width of the kernel.
     pub kernel: usize,
+    /// Stride, both ways.
     pub stride: usize,
 }
 
 /// A depthwise convolution's kernel size and stride.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(missing_docs, reason = "kernel size and stride")]
 pub struct DepthwiseSpec {
+    /// Height and width of the kernel.
     pub kernel: usize,
+    /// Stride, both ways.
     pub stride: usize,
 }
 
 /// 1 x 1 expansion and projection with optional depthwise convolutions before, between and behind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(
-    missing_docs,
-    reason = "channel counts of the input, the expansion and the output; the optional parts"
-)]
 pub struct InvertedResidualSpec {
+    /// Channels of the input.
     pub input: usize,
+    /// Channels of the expansion.
     pub expanded: usize,
+    /// Channels of the output.
     pub output: usize,
+    /// Before the expansion.
     pub dw_start: Option<DepthwiseSpec>,
+    /// Between expansion and projection.
     pub dw_mid: Option<DepthwiseSpec>,
+    /// Behind the projection.
     pub dw_end: Option<DepthwiseSpec>,
+    /// Whether a learned factor of each channel scales the result.
     pub layer_scale: bool,
+    /// Whether the input is added to the result.
     pub skip: bool,
 }
 
 /// Multi-query attention.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(
-    missing_docs,
-    reason = "channel counts, heads, dimensions; the depthwise downsampling of keys and values"
-)]
 pub struct AttentionSpec {
+    /// Channels of the input.
     pub input: usize,
+    /// Channels of the output.
     pub output: usize,
+    /// Heads of queries; they share keys and values.
     pub heads: usize,
+    /// Channels of a key, and of a head of queries.
     pub key_dim: usize,
+    /// Channels of a value.
     pub value_dim: usize,
+    /// What downsamples keys and values.
     pub downsample: Option<DepthwiseSpec>,
+    /// Whether a learned factor of each channel scales the result.
     pub layer_scale: bool,
+    /// Whether the input is added to the result.
     pub skip: bool,
 }
 

@@ -4,6 +4,10 @@
 
 use crate::kernels::rows::RowOps;
 
+/// Whether memory that a kernel is to write is NaN before: elements that are left unwritten must show in the tests and in the
+/// self-test of the gate.
+pub(crate) const FILL_WITH_NAN: bool = cfg!(any(debug_assertions, feature = "faults"));
+
 /// A part of the model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(not(feature = "faults"), expect(unreachable_pub, reason = "public with the feature"))]

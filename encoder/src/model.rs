@@ -40,8 +40,8 @@ pub struct LoadOptions {
     pub strict_fma: bool,
 }
 
-/// A loaded encoder: weights packed for one instruction set. It keeps the memory of the last successful run's feature
-/// maps for the next input of the same shape, until a run on another shape or until it is dropped.
+/// A loaded encoder: weights packed for one instruction set. It keeps the memory of the last run's feature maps for the
+/// next input of the same shape, until a run on another shape or one that fails, or until it is dropped.
 pub struct Model {
     architecture: Architecture,
     settings: Settings,

@@ -87,7 +87,7 @@ impl Pieces {
 
     /// The products that are summed, (piece of the left side, piece of the right side), piece 0 the largest: all those
     /// that are larger than the last bit of what the pieces hold. Small products come first: they would be lost in a
-    /// large sum.
+    /// large sum. A matrix unit has an order of its own.
     pub(crate) fn products(self) -> &'static [(usize, usize)] {
         match self {
             Pieces::One => &[(0, 0)],

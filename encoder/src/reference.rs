@@ -1,5 +1,6 @@
 //! The same graph, naive and in f64: the oracle of the tests. Nothing here is fast and nothing is shared with the
-//! kernels but the architecture, the names of the taps and the seam that faults are planted in.
+//! kernels but the checkpoint, the architecture, the choice of padding and of precision, the names of the taps and the seam
+//! that faults are planted in.
 
 mod image;
 
@@ -221,7 +222,7 @@ impl Run<'_> {
         x: &Image,
     ) -> Result<Image, Error> {
         if layer_scale {
-            y = y.clone().scaled(&self.weights(&format!("{prefix}layer_scale.gamma"), &[y.shape[1]])?);
+            y = y.scaled(&self.weights(&format!("{prefix}layer_scale.gamma"), &[y.shape[1]])?);
             if skip {
                 self.tap(&BlockTap::LayerScale.name(number), &y);
             }

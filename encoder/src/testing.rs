@@ -1,5 +1,6 @@
 //! What the crate's tests share.
 
+use crate::precision::Operands;
 use crate::simd::Isa;
 
 /// The instruction sets that this CPU has; says aloud which ones are skipped. `ENCODER_REQUIRE_ALL_ISAS=1` turns a skip
@@ -16,6 +17,16 @@ pub(crate) fn available_isas() -> Vec<Isa> {
             available
         })
         .collect()
+}
+
+/// Every instruction set that the CPU has with every kind of operands.
+pub(crate) fn everywhere() -> impl Iterator<Item = (Isa, Operands)> {
+    available_isas().into_iter().flat_map(|isa| Operands::ALL.map(|operands| (isa, operands)))
+}
+
+/// Sizes below, at and above an edge.
+pub(crate) fn around(edge: usize) -> [usize; 3] {
+    [edge - 1, edge, edge + 1]
 }
 
 /// Values in [-1, 1) that look random and are the same everywhere.

@@ -84,6 +84,11 @@ fn a_misspelt_placeholder() {
 }
 
 #[test]
+fn a_misspelt_placeholder_that_another_one_begins_with() {
+    insta::assert_snapshot!(findings("block_{block}_output", "block_{block}_output_{b}"));
+}
+
+#[test]
 fn an_unbalanced_brace() {
     insta::assert_snapshot!(findings(
         "\"blocks_{stage}_{index}\"\nlimits",

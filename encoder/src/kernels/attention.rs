@@ -11,9 +11,10 @@ use super::lhs::{Lhs, Matrix, Transposed};
 use super::micro::{MicroKernel, OfF32, OfPairs};
 use super::packing::words;
 use super::panels::{PackedLhs, Part, RhsPanel};
-use super::softmax::exponentials;
+use super::softmax::{MAX_VECTORS, exponentials};
 use super::split::pairs_of_rows;
 use super::tile::TileOut;
+use crate::faults::FILL_WITH_NAN;
 use crate::precision::Operands;
 use crate::simd::{Isa, Kernel, MAX_LANES, Simd};
 
@@ -88,7 +89,7 @@ impl Kernel for Task<'_> {
 
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
-        const { assert!(S::NR / S::LANES <= 2 && S::PAIRS.nr / S::LANES <= 2, "the softmax takes two vectors") };
+        const { assert!(S::NR / S::LANES <= MAX_VECTORS && S::PAIRS.nr / S::LANES <= MAX_VECTORS) };
         match self.keys.operands() {
             Operands::F32 => self.queries_by_panels(simd, S::NR, &OfF32(simd)),
             Operands::Bf16(pieces) => {
@@ -111,8 +112,7 @@ impl Task<'_> {
             let start = first + panel * nr;
             let rows = start..start + out.len() / value_dim;
             let Scratch { queries: packed, scores, pairs, result } = &mut *scratch;
-            // Elements that are left unwritten must show, and not be those of the panel before.
-            if cfg!(any(debug_assertions, feature = "faults")) {
+            if FILL_WITH_NAN {
                 scores.fill(f32::NAN);
                 result.fill(f32::NAN);
             }
@@ -145,7 +145,7 @@ impl Task<'_> {
             }
             let groups = out.chunks_mut(S::LANES * value_dim).zip(inverse_sums);
             for (group, (out, inverse)) in groups.enumerate() {
-                columns_to_rows(simd, &result[group * S::LANES..], (nr, inverse), out, value_dim);
+                columns_to_rows(simd, (&result[group * S::LANES..], nr), inverse, out, value_dim);
             }
         }
     }
@@ -156,8 +156,8 @@ impl Task<'_> {
 #[inline(always)]
 fn columns_to_rows<S: Simd>(
     simd: S,
-    columns: &[f32],
-    (nr, inverse): (usize, S::V),
+    (columns, nr): (&[f32], usize),
+    inverse: S::V,
     out: &mut [f32],
     length: usize,
 ) {
@@ -178,7 +178,7 @@ fn columns_to_rows<S: Simd>(
 mod tests {
     use super::*;
     use crate::kernels::packing::DEPTH;
-    use crate::testing::{available_isas, values};
+    use crate::testing::{around, everywhere, values};
 
     fn naive(queries: &[f32], keys: &[f32], v: &[f32], (key_dim, value_dim): (usize, usize)) -> Vec<f64> {
         let dot =
@@ -197,27 +197,26 @@ mod tests {
         out
     }
 
-    /// Every instruction set that the CPU has with every kind of operands.
-    fn everywhere() -> impl Iterator<Item = (Isa, Operands)> {
-        available_isas().into_iter().flat_map(|isa| Operands::ALL.map(|operands| (isa, operands)))
-    }
-
     #[test]
     fn agrees_with_the_naive_one_around_every_edge() {
         for (isa, operands) in everywhere() {
             let (mr, nr) = (isa.tile_rows(operands), isa.tile_columns(operands));
-            let positions = [1, 2, mr - 1, mr + 1, DEPTH - 1, DEPTH, DEPTH + 1, 2 * DEPTH + 3];
+            let positions = [1, 2, 2 * DEPTH + 3].into_iter().chain(around(mr)).chain(around(DEPTH));
             let shapes = [
                 (1, (1, 1)),
                 (7, (8, 5)),
                 (nr - 1, (17, mr - 1)),
+                (nr, (17, mr)),
                 (nr + 1, (17, mr + 1)),
-                // Several panels in a task, vectors and tiles of values.
+                // Several vectors and tiles of values.
                 (5 * nr + 1, (5, 2 * mr.max(MAX_LANES) + 1)),
             ];
-            for (positions, (rows, dims)) in positions.into_iter().flat_map(|p| shapes.map(|s| (p, s))) {
+            for (positions, (rows, dims)) in positions.flat_map(|p| shapes.map(|s| (p, s))) {
                 assert_agrees((isa, operands), positions, rows, dims, 1.0);
             }
+            // On one thread, which takes several panels in a task.
+            let one = rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap();
+            one.install(|| assert_agrees((isa, operands), 17, 5 * nr + 1, (5, 7), 1.0));
             // Keys of more than one block of depth, in any number of pieces.
             for positions in [mr - 1, 2 * mr + 1] {
                 assert_agrees((isa, operands), positions, nr + 1, (2 * DEPTH + 3, 5), 0.1);

@@ -159,12 +159,7 @@ mod tests {
     use super::*;
     use crate::kernels::rows::Norm;
     use crate::simd::Isa;
-    use crate::testing::{available_isas, values};
-
-    /// Every instruction set that the CPU has with every kind of operands.
-    fn everywhere() -> impl Iterator<Item = (Isa, Operands)> {
-        available_isas().into_iter().flat_map(|isa| Operands::ALL.map(|operands| (isa, operands)))
-    }
+    use crate::testing::{around, available_isas, everywhere, values};
 
     /// Packs `b`, `[depth, columns]`.
     fn pack(isa: Isa, operands: Operands, b: &[f32], columns: usize) -> PackedRhs {
@@ -176,10 +171,6 @@ mod tests {
     }
 
     /// Sizes below, at and above an edge.
-    fn around(edge: usize) -> [usize; 3] {
-        [edge - 1, edge, edge + 1]
-    }
-
     #[test]
     fn tasks_are_whole_tiles_of_equal_number_for_each_thread() {
         for tile in [4, 6, 12, 14, 32] {

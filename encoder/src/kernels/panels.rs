@@ -242,10 +242,11 @@ fn transpose<S: Simd>(simd: S, rows: &[&[u32]], length: usize, width: usize, out
 mod tests {
     use super::*;
     use crate::kernels::lhs::Matrix;
+    use crate::kernels::packing::PAIR_DEPTH;
     use crate::simd::{Isa, Kernel};
-    use crate::testing::{available_isas, values};
+    use crate::testing::{everywhere, values};
 
-    /// Panels of every operand, made in the memory of the ones before: those of the left side, and one of the right side.
+    /// Panels of some parts, each made in the memory of the one before: all of the left side, and one of the right side.
     struct Packed<'a> {
         matrix: &'a Matrix<'a>,
         parts: &'a [Part],
@@ -318,18 +319,18 @@ mod tests {
 
     #[test]
     fn panels_hold_every_word_in_its_place_and_zeros_where_there_is_none() {
-        for (isa, operands) in available_isas().into_iter().flat_map(|isa| Operands::ALL.map(|o| (isa, o))) {
+        for (isa, operands) in everywhere() {
             let (mr, nr) = (isa.tile_rows(operands), isa.tile_columns(operands));
-            let (rows, length) = (3 * mr.max(nr) + 1, 75);
+            let (rows, length) = (3 * mr.max(nr) + 1, 2 * PAIR_DEPTH + 11);
             let data = values(rows * length, 1);
             // A large one first: what comes after is packed over what it left.
             let parts = [
                 Part { rows: 0..rows, depth: 0..length },
                 Part { rows: 1..2, depth: 3..4 },
-                Part { rows: 2..mr + 1, depth: 0..33 },
+                Part { rows: 2..mr + 1, depth: 0..PAIR_DEPTH + 1 },
                 Part { rows: 1..mr + 2, depth: 7..length },
-                Part { rows: 1..nr, depth: 0..32 },
-                Part { rows: 0..2 * mr, depth: 10..41 },
+                Part { rows: 1..nr, depth: 0..PAIR_DEPTH },
+                Part { rows: 0..2 * mr, depth: 10..PAIR_DEPTH + 9 },
             ];
             let row_first = match operands {
                 Operands::Bf16(pieces) if isa == Isa::Amx => Some(pieces),

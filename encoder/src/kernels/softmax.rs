@@ -4,7 +4,7 @@ use super::math::{TOGETHER, exp};
 use crate::simd::Simd;
 
 /// Largest number of vectors in a row of columns.
-const MAX_VECTORS: usize = 2;
+pub(super) const MAX_VECTORS: usize = 2;
 /// Turns whose sums are added up before they join those of the others: rounding errors grow with a chain's length.
 const CHAIN: usize = 16;
 

@@ -105,7 +105,7 @@ fn cut_rows<S: Simd, const PIECES: usize>(simd: S, rows: &[f32], width: usize, o
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::simd::Kernel;
+    use crate::simd::{Isa, Kernel};
     use crate::testing::{available_isas, values};
 
     /// Rounded as such, in pairs with itself, and in pairs of neighbours.
@@ -144,8 +144,9 @@ mod tests {
                 assert_eq!(rounded.len(), all.len());
                 for (x, found) in all.iter().zip(rounded) {
                     let expected = half::bf16::from_f32(*x).to_f32();
-                    // A unit that takes denormals as zero may round them to it.
-                    let zero = way > 0 && x.is_subnormal() && found == 0.0;
+                    // The instruction of AVX512-BF16 takes denormals as zero.
+                    let instruction = way > 0 && matches!(isa, Isa::Avx512Bf16 | Isa::Amx);
+                    let zero = instruction && x.is_subnormal() && found == 0.0;
                     let same = found.to_bits() == expected.to_bits() || (x.is_nan() && found.is_nan());
                     assert!(same || zero, "{isa}, way {way}: {x:e} becomes {found:e}, expected {expected:e}");
                 }

@@ -165,11 +165,7 @@ fn multiply_pairs<S: Simd, const MR: usize, const NV: usize>(simd: S, mut tile: 
 
 /// Writes the rows and columns of a tile that exist.
 #[inline(always)]
-pub(crate) fn store<S: Simd, const MR: usize, const NV: usize>(
-    simd: S,
-    sums: &[[S::V; NV]; MR],
-    out: &mut TileOut<'_>,
-) {
+fn store<S: Simd, const MR: usize, const NV: usize>(simd: S, sums: &[[S::V; NV]; MR], out: &mut TileOut<'_>) {
     if out.rows != MR || out.columns != NV * S::LANES {
         // A copy: what is indexed by a variable cannot stay in registers.
         let sums = *sums;

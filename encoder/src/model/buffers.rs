@@ -4,6 +4,8 @@
 use std::ops::{Deref, DerefMut};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use crate::faults::FILL_WITH_NAN;
+
 /// Buffers that nobody uses now.
 #[derive(Clone, Default)]
 pub(super) struct Buffers(Arc<Mutex<Vec<Vec<f32>>>>);
@@ -18,8 +20,7 @@ impl Buffers {
         let found = smallest.map(|(index, _)| index).map(|index| free.swap_remove(index));
         let mut buffer =
             Buffer { data: found.unwrap_or_else(|| vec![0.0; length]), length, free: self.clone() };
-        // Elements that a caller leaves unwritten must show in the tests and in the self-test of the gate.
-        if cfg!(any(debug_assertions, feature = "faults")) {
+        if FILL_WITH_NAN {
             buffer.fill(f32::NAN);
         }
         buffer

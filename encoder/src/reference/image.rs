@@ -56,7 +56,7 @@ impl Image {
     }
 
     /// Channel c times `weights[c]`.
-    pub(super) fn scaled(self, weights: &[f64]) -> Image {
+    pub(super) fn scaled(&self, weights: &[f64]) -> Image {
         Image::from_fn(self.shape, |i| self.at(i) * weights[i[1]])
     }
 
@@ -122,6 +122,7 @@ pub(super) fn convolve(
     })
 }
 
+/// The mean of each of `oh` x `ow` equal rectangles.
 pub(super) fn average(x: &Image, oh: usize, ow: usize) -> Image {
     let [batch, channels, height, width] = x.shape;
     let (ky, kx) = (height / oh, width / ow);

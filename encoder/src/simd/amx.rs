@@ -11,9 +11,9 @@ use std::marker::PhantomData;
 use std::sync::OnceLock;
 
 use super::avx512::{Avx512, DotBf16, Extension};
-use super::{Kernel, PairOrder, PairShape, PairUnit, Simd};
+use super::{Kernel, PairOrder, PairShape, PairUnit};
 use crate::kernels::packing::PAIR_DEPTH;
-use crate::kernels::tile::{PairTile, TileOut, store};
+use crate::kernels::tile::{PairTile, TileOut};
 use crate::precision::Pieces;
 
 /// AMX-BF16 with AVX512-BF16.
@@ -159,7 +159,7 @@ thread_local! {
 
 /// This thread's tile registers, configured until this is dropped. They belong to the thread, so it stays there.
 pub(crate) struct Configured {
-    token: Avx512<AmxTile>,
+    _proof: Avx512<AmxTile>,
     _on_this_thread: PhantomData<*const ()>,
 }
 
@@ -174,7 +174,7 @@ impl Configured {
                 out("tmm0") _, out("tmm1") _, out("tmm2") _, out("tmm3") _,
                 out("tmm4") _, out("tmm5") _, out("tmm6") _, out("tmm7") _);
         }
-        Configured { token, _on_this_thread: PhantomData }
+        Configured { _proof: token, _on_this_thread: PhantomData }
     }
 }
 
@@ -275,6 +275,7 @@ macro_rules! multiply_in_passes {
             "tilestored [{out} + {out_row}*1 + 64], tmm1",
             "tilestored [{at} + {out_row}*1], tmm2",
             "tilestored [{at} + {out_row}*1 + 64], tmm3",
+            // Whether to add, until the steps of a pass are counted.
             steps = inout(reg) usize::from($tile.out.accumulate) => _,
             a = out(reg) _,
             b = out(reg) _,
@@ -296,32 +297,36 @@ macro_rules! multiply_in_passes {
 }
 
 impl Configured {
-    /// A tile all of whose rows and columns exist.
+    /// Writes `a * b`, or adds it, to a tile whose rows and columns all exist.
     ///
     /// Tiles are loaded from the second-level cache more slowly than they are multiplied, so each product follows one
     /// that it shares a piece with. The largest product of three pieces comes last: the others would be lost in its sum.
+    /// Of two pieces the sum is rounded less than what they leave out.
     #[inline(always)]
     fn whole_tile(&self, tile: PairTile<'_>) {
         const { assert!(MR == NR, "pieces are as far apart on both sides") };
-        let (piece, out) = (tile.pairs * MR, &tile.out);
+        let out = &tile.out;
         assert!(tile.pairs > 0 && tile.pairs.is_multiple_of(STEP), "{} pairs are no whole tiles", tile.pairs);
-        let words = tile.pieces.count() * piece;
+        let words = tile.pairs.checked_mul(MR * tile.pieces.count()).expect("a panel that fits the memory");
         assert!(
             tile.a.len() == words && tile.b.len() == words,
-            "{} and {} words",
+            "expected {words} words on each side, found {} and {}",
             tile.a.len(),
             tile.b.len()
         );
+        let needed = (MR - 1).checked_mul(out.stride).map(|rows| rows.saturating_add(NR));
         assert!(
             (out.rows, out.columns) == (MR, NR)
                 && out.stride >= NR
-                && out.data.len() >= (MR - 1) * out.stride + NR,
-            "a tile in {} elements of rows {} apart",
-            out.data.len(),
-            out.stride
+                && needed.is_some_and(|needed| out.data.len() >= needed),
+            "expected {MR} x {NR} results, found {} x {}, {} apart, in {} elements",
+            out.rows,
+            out.columns,
+            out.stride,
+            out.data.len()
         );
         // SAFETY: `self` is proof of AMX and of a configuration of 16 rows of 64 bytes. Both sides have `count` pieces of
-        // `piece` words: left ones of `MR` rows of `pairs` words, right ones of `pairs` rows of `NR` words, as just checked.
+        // `pairs * MR` words: left ones of `MR` rows of `pairs` words, right ones of `pairs` rows of `NR` words, as just checked.
         // A step reads 16 words of each of 2 x 16 left rows, and 16 right rows of 2 x 16 words, of pieces below `count`;
         // `pairs / 16` steps end where both end. The output has `MR` rows of `NR` elements, `stride` apart.
         unsafe {
@@ -356,27 +361,26 @@ impl Configured {
 impl PairUnit for Configured {
     #[inline(always)]
     fn tile(&self, tile: PairTile<'_>) {
-        let whole = tile.out.rows == MR && tile.out.columns == NR;
+        let PairTile { a, b, pairs, pieces, out } = tile;
         // A block of depth in three pieces has a sum of its own, which is rounded less than a longer one.
-        let own_sum = tile.pieces == Pieces::Three;
-        if whole && !own_sum {
-            return self.whole_tile(tile);
+        let own_sum = out.accumulate && pieces == Pieces::Three;
+        if (out.rows, out.columns) == (MR, NR) && !own_sum {
+            return self.whole_tile(PairTile { a, b, pairs, pieces, out });
         }
         let mut results = Results([[0.0; NR]; MR]);
-        let PairTile { a, b, pairs, pieces, mut out } = tile;
         let accumulate = out.accumulate && !own_sum;
         if accumulate {
             for (results, row) in results.0.iter_mut().zip(out.data.chunks(out.stride)).take(out.rows) {
                 results[..out.columns].copy_from_slice(&row[..out.columns]);
             }
-            out.accumulate = false;
         }
         let data = results.0.as_flattened_mut();
-        let results_out = TileOut { data, stride: NR, rows: MR, columns: NR, accumulate };
-        self.whole_tile(PairTile { a, b, pairs, pieces, out: results_out });
-        let rows: [[__m512; 2]; MR] = std::array::from_fn(|i| {
-            std::array::from_fn(|j| self.token.load(&results.0[i][j * SIDE..(j + 1) * SIDE]))
-        });
-        store(self.token, &rows, &mut out);
+        let whole = TileOut { data, stride: NR, rows: MR, columns: NR, accumulate };
+        self.whole_tile(PairTile { a, b, pairs, pieces, out: whole });
+        for (row, results) in out.data.chunks_mut(out.stride).take(out.rows).zip(&results.0) {
+            for (out, result) in row[..out.columns].iter_mut().zip(results) {
+                *out = if own_sum { *out + result } else { *result };
+            }
+        }
     }
 }

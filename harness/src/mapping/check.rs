@@ -1,7 +1,7 @@
 //! From the file as written to a mapping that is sound, or every mistake in it.
 
+mod limits;
 mod placeholders;
-mod profiles;
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -246,7 +246,7 @@ impl Checker<'_> {
         let known = follow(used.flat_map(Template::placeholders), placeholders);
         for (value, template) in &names {
             if let Some(unknown) = template.placeholders().find(|name| !known.contains(name)) {
-                let range = self.placeholder(value, unknown);
+                let range = self.span_of(value, unknown);
                 let message = format!("unknown placeholder `{unknown}`");
                 let help = suggestion(unknown, known.iter().copied());
                 self.findings.push(Finding::error(range, message, "no rule has it").help(help));

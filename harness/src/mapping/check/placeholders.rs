@@ -116,7 +116,7 @@ impl Checker<'_> {
             return;
         };
         let finding = Finding::error(
-            self.placeholder(value, unknown),
+            self.span_of(value, unknown),
             format!("unknown placeholder `{unknown}`"),
             format!("does not follow from `{other}`"),
         )
@@ -127,9 +127,12 @@ impl Checker<'_> {
     }
 
     /// Where a placeholder stands in a name.
-    pub(super) fn placeholder(&self, value: &Spanned<String>, name: &str) -> Range<usize> {
-        let at = value.get_ref().find(&format!("{{{name}")).unwrap_or(0);
-        let length = value.get_ref()[at..].find('}').map_or(0, |end| end + 1);
+    pub(super) fn span_of(&self, value: &Spanned<String>, name: &str) -> Range<usize> {
+        let (text, opening) = (value.get_ref(), format!("{{{name}"));
+        let ends =
+            |at: &usize| !text[at + opening.len()..].starts_with(|c: char| c.is_alphanumeric() || c == '_');
+        let at = text.match_indices(&opening).map(|(at, _)| at).find(ends).unwrap_or(0);
+        let length = text[at..].find('}').map_or(0, |end| end + 1);
         self.inside(value, at..at + length)
     }
 }

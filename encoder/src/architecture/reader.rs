@@ -98,7 +98,7 @@ impl Reader<'_> {
         }
     }
 
-    /// [out, in] of a 1 x 1 convolution over `input` channels.
+    /// Output channels of a 1 x 1 convolution over `input` channels.
     fn pointwise(&self, name: &str, input: usize) -> Result<usize, Error> {
         let [out, found, kernel] = self.dense(name)?;
         self.expect(found == input && kernel == 1, name, format!("[_, {input}, 1, 1]"))?;

@@ -1,4 +1,4 @@
-//! Profiles and limits.
+//! Limits: those of profiles and of rules.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
