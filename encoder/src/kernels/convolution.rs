@@ -1,5 +1,7 @@
 //! Dense k x k convolutions as GEMMs whose left side is gathered from the image while it is packed.
 
+use std::ops::Range;
+
 use super::lhs::Lhs;
 
 /// How zeros are added around an image.
@@ -43,14 +45,17 @@ impl Axis {
         Some(Axis { kernel, stride, before, input, output })
     }
 
-    /// The output pixels whose taps are all inside the input.
-    pub(crate) fn inside(&self) -> std::ops::Range<usize> {
-        let start = self.before.div_ceil(self.stride).min(self.output);
-        let end = match (self.input + self.before).checked_sub(self.kernel) {
-            Some(last) => (last / self.stride + 1).min(self.output),
-            None => 0,
-        };
-        start..end.max(start)
+    /// The input pixels under some output pixels.
+    pub(crate) fn sources(&self, outputs: Range<usize>) -> Range<usize> {
+        let source = |padded: usize| padded.saturating_sub(self.before).min(self.input);
+        let end = outputs.end.saturating_sub(1) * self.stride + self.kernel;
+        source(outputs.start * self.stride)..source(end)
+    }
+
+    /// The taps of an output pixel that are not in the padding.
+    pub(crate) fn taps(&self, output: usize) -> Range<usize> {
+        let tap = |source: usize| source.saturating_sub(output * self.stride).min(self.kernel);
+        tap(self.before)..tap(self.before + self.input)
     }
 
     /// The input pixel under tap `tap` of output pixel `output`, or `None` in the padding.

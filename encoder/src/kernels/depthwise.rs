@@ -1,10 +1,12 @@
 //! Depthwise k x k convolutions, vectorised over the channels.
 
+use std::ops::Range;
+
 use rayon::prelude::*;
 
 use super::convolution::Axis;
 use super::rows::RowOps;
-use crate::simd::{Isa, Kernel, Simd};
+use crate::simd::{Isa, Kernel, MAX_LANES, Simd};
 
 /// `out = epilogue(depthwise(image, weights))`, parallel over output rows.
 ///
@@ -25,126 +27,152 @@ pub(crate) fn depthwise(
         out.len() / (y.output * x.output) / channels,
         "images"
     );
-    out.par_chunks_mut(x.output * channels)
-        .enumerate()
-        .for_each(|(line, out)| isa.run(Line { image, channels, y, x, weights, epilogue, line, out }));
+    let lines = LINES.min(y.output.div_ceil(TASKS_PER_THREAD * rayon::current_num_threads()));
+    let images = image.par_chunks_exact(y.input * x.input * channels);
+    let outputs = out.par_chunks_exact_mut(y.output * x.output * channels);
+    images.zip(outputs).enumerate().for_each(|(batch, (image, out))| {
+        out.par_chunks_mut(lines * x.output * channels).enumerate().for_each_init(
+            Scratch::default,
+            |scratch, (task, out)| {
+                let first = task * lines;
+                let row = (batch * y.output + first) * x.output;
+                isa.run(Lines { image, channels, y, x, weights, epilogue, first, row, scratch, out });
+            },
+        );
+    });
 }
 
-struct Line<'a, 'b> {
+/// Most output lines of a task: they share the input lines that are under more than one of them.
+const LINES: usize = 4;
+/// Tasks for each thread, at least, where there are lines enough.
+const TASKS_PER_THREAD: usize = 4;
+/// Channels that are convolved at a time. Their input lines are copied first: where they lie, a pixel's distance from the next
+/// is often a large power of two, and all that a kernel sees falls into a few sets of the first-level cache.
+const WIDTH: usize = 2 * MAX_LANES;
+/// Neighbouring output pixels that are computed together: each weight is loaded once for all of them, and their sums do
+/// not wait for each other.
+const TOGETHER: usize = 4;
+
+/// Some channels of what a task reads.
+#[derive(Default)]
+struct Scratch {
+    /// `[lines, pixels, WIDTH]`, with the zeros of the padding before and behind a line.
+    inputs: Vec<f32>,
+    /// `[y.kernel, x.kernel, WIDTH]`.
+    weights: Vec<f32>,
+}
+
+/// Neighbouring output lines of an image.
+struct Lines<'a, 'b> {
     image: &'a [f32],
     channels: usize,
     y: Axis,
     x: Axis,
     weights: &'a [f32],
     epilogue: &'a RowOps<'b>,
-    /// Output line, counted over all images.
-    line: usize,
+    /// First output line.
+    first: usize,
+    /// The output row of its first pixel, for the epilogue.
+    row: usize,
+    scratch: &'a mut Scratch,
     out: &'a mut [f32],
 }
 
-/// Neighbouring output pixels that are computed together: each weight is loaded once for all of them, and their sums do
-/// not wait for each other.
-const TOGETHER: usize = 4;
-
-impl Kernel for Line<'_, '_> {
+impl Kernel for Lines<'_, '_> {
     type Output = ();
 
     #[inline(always)]
     fn run<S: Simd>(mut self, simd: S) {
-        let (batch, oy) = (self.line / self.y.output, self.line % self.y.output);
-        let taps = (0..self.y.kernel).filter_map(|ky| {
-            let iy = self.y.source(oy, ky)?;
-            let weights =
-                &self.weights[ky * self.x.kernel * self.channels..][..self.x.kernel * self.channels];
-            let line = &self.image[(batch * self.y.input + iy) * self.x.input * self.channels..];
-            Some((&line[..self.x.input * self.channels], weights))
-        });
-        let taps: Vec<Taps<'_>> = taps.collect();
-        let out = std::mem::take(&mut self.out);
-        match (self.x.kernel, self.x.stride) {
-            (3, 1) => self.pixels::<S, 3, 1, 6>(simd, &taps, out),
-            (3, 2) => self.pixels::<S, 3, 2, 9>(simd, &taps, out),
-            (5, 1) => self.pixels::<S, 5, 1, 8>(simd, &taps, out),
-            (5, 2) => self.pixels::<S, 5, 2, 11>(simd, &taps, out),
-            _ => self.each_pixel(simd, &taps, 0..self.x.output, 0, out),
+        for start in (0..self.channels).step_by(WIDTH) {
+            let channels = start..self.channels.min(start + WIDTH);
+            self.copy(channels.clone());
+            // Constants, to be unrolled.
+            match (self.x.kernel, self.x.stride) {
+                (3, 1) => self.convolve(simd, channels, 3, 1),
+                (3, 2) => self.convolve(simd, channels, 3, 2),
+                (5, 1) => self.convolve(simd, channels, 5, 1),
+                (5, 2) => self.convolve(simd, channels, 5, 2),
+                (kernel, stride) => self.convolve(simd, channels, kernel, stride),
+            }
         }
-        self.epilogue.apply(simd, self.line * self.x.output, self.channels, out);
+        self.epilogue.apply(simd, self.row, self.channels, self.out);
     }
 }
 
-/// An input line, `[x.input, channels]`, and the weights of the kernel's line on it, `[x.kernel, channels]`.
-type Taps<'a> = (&'a [f32], &'a [f32]);
-
-impl Line<'_, '_> {
-    /// All pixels: those inside together, with whole vectors of channels, the rest one by one. `INPUTS` is what the
-    /// pixels together see, `(TOGETHER - 1) * STRIDE + K`.
+impl Lines<'_, '_> {
+    /// The lines of the output.
     #[inline(always)]
-    fn pixels<S: Simd, const K: usize, const STRIDE: usize, const INPUTS: usize>(
-        &self,
-        simd: S,
-        taps: &[Taps<'_>],
-        out: &mut [f32],
-    ) {
-        const { assert!(INPUTS == (TOGETHER - 1) * STRIDE + K) };
-        let (channels, inside) = (self.channels, self.x.inside());
-        let whole = channels / S::LANES * S::LANES;
-        let mut ox = inside.start;
-        while ox + TOGETHER <= inside.end {
-            let first = (ox * STRIDE - self.x.before) * channels;
-            for start in (0..whole).step_by(S::LANES) {
-                let mut sums = [simd.splat(0.0); TOGETHER];
-                for (line, weights) in taps {
-                    let mut inputs = [simd.splat(0.0); INPUTS];
-                    for (i, input) in inputs.iter_mut().enumerate() {
-                        *input = simd.load(&line[first + i * channels + start..]);
-                    }
-                    for kx in 0..K {
-                        let weight = simd.load(&weights[kx * channels + start..]);
-                        for (pixel, sum) in sums.iter_mut().enumerate() {
-                            *sum = simd.mul_add(inputs[pixel * STRIDE + kx], weight, *sum);
-                        }
-                    }
-                }
-                for (pixel, sum) in sums.iter().enumerate() {
-                    simd.store(*sum, &mut out[(ox + pixel) * channels + start..]);
-                }
-            }
-            ox += TOGETHER;
-        }
-        self.each_pixel(simd, taps, inside.start..ox, whole, out);
-        self.each_pixel(simd, taps, 0..inside.start, 0, out);
-        self.each_pixel(simd, taps, ox..self.x.output, 0, out);
+    fn outputs(&self) -> Range<usize> {
+        self.first..self.first + self.out.len() / (self.x.output * self.channels)
     }
 
-    /// Channels `from..` of some pixels, one pixel after the other.
+    /// Elements of a copied line: all that whole groups of output pixels see.
     #[inline(always)]
-    fn each_pixel<S: Simd>(
-        &self,
-        simd: S,
-        taps: &[Taps<'_>],
-        pixels: std::ops::Range<usize>,
-        from: usize,
-        out: &mut [f32],
-    ) {
-        let (channels, x) = (self.channels, self.x);
-        for ox in pixels {
-            for start in (from..channels).step_by(S::LANES) {
-                let end = channels.min(start + S::LANES);
-                let mut sum = simd.splat(0.0);
-                for (line, weights) in taps {
-                    for (kx, weights) in weights.chunks_exact(channels).enumerate() {
-                        if let Some(ix) = x.source(ox, kx) {
-                            let pixel = &line[ix * channels..][..channels];
-                            sum = simd.mul_add(
-                                simd.load_partial(&pixel[start..end]),
-                                simd.load_partial(&weights[start..end]),
-                                sum,
-                            );
+    fn copied_line(&self) -> usize {
+        let pixels = (self.x.output.next_multiple_of(TOGETHER) - 1) * self.x.stride + self.x.kernel;
+        pixels * WIDTH
+    }
+
+    /// Copies some channels of the input lines and of the weights. The padding of the lines is not written: it has been zeros
+    /// since the scratch was made, for all tasks of a convolution have the same.
+    #[inline(always)]
+    fn copy(&mut self, channels: Range<usize>) {
+        let (lines, length) = (self.y.sources(self.outputs()), self.copied_line());
+        let Scratch { inputs, weights } = &mut *self.scratch;
+        inputs.resize(lines.len() * length, 0.0);
+        let image = self.image.chunks_exact(self.x.input * self.channels);
+        for (line, copy) in image.skip(lines.start).zip(inputs.chunks_exact_mut(length)) {
+            copy_columns(line, self.channels, channels.clone(), &mut copy[self.x.before * WIDTH..]);
+        }
+        weights.resize(self.weights.len() / self.channels * WIDTH, 0.0);
+        copy_columns(self.weights, self.channels, channels, weights);
+    }
+
+    /// The convolution of the channels that were copied.
+    #[inline(always)]
+    fn convolve<S: Simd>(&mut self, simd: S, channels: Range<usize>, kernel: usize, stride: usize) {
+        let (outputs, length) = (self.outputs(), self.copied_line());
+        let first_source = self.y.sources(outputs.clone()).start;
+        let Scratch { inputs, weights } = &*self.scratch;
+        for (oy, out) in outputs.zip(self.out.chunks_exact_mut(self.x.output * self.channels)) {
+            let (taps, sources) = (self.y.taps(oy), self.y.sources(oy..oy + 1));
+            let inputs = &inputs[(sources.start - first_source) * length..][..taps.len() * length];
+            let weights = &weights[taps.start * kernel * WIDTH..taps.end * kernel * WIDTH];
+            let taps = inputs.chunks_exact(length).zip(weights.chunks_exact(kernel * WIDTH));
+            for (group, out) in out.chunks_mut(TOGETHER * self.channels).enumerate() {
+                let seen = group * TOGETHER * stride * WIDTH;
+                for lane in (0..channels.len()).step_by(S::LANES) {
+                    let mut sums = [simd.splat(0.0); TOGETHER];
+                    for (line, weights) in taps.clone() {
+                        let last = (TOGETHER - 1) * stride + kernel - 1;
+                        let inputs = &line[seen + lane..][..last * WIDTH + S::LANES];
+                        let weights = &weights[lane..][..(kernel - 1) * WIDTH + S::LANES];
+                        for kx in 0..kernel {
+                            let weight = simd.load(&weights[kx * WIDTH..]);
+                            for (pixel, sum) in sums.iter_mut().enumerate() {
+                                let input = simd.load(&inputs[(pixel * stride + kx) * WIDTH..]);
+                                *sum = simd.mul_add(input, weight, *sum);
+                            }
                         }
                     }
+                    let lanes = channels.start + lane..channels.end.min(channels.start + lane + S::LANES);
+                    for (sum, pixel) in sums.iter().zip(out.chunks_exact_mut(self.channels)) {
+                        simd.store_partial(*sum, &mut pixel[lanes.clone()]);
+                    }
                 }
-                simd.store_partial(sum, &mut out[ox * channels + start..ox * channels + end]);
             }
+        }
+    }
+}
+
+/// Copies `columns` of rows of `length`, at most [`WIDTH`], to rows of that width.
+#[inline(always)]
+fn copy_columns(rows: &[f32], length: usize, columns: Range<usize>, out: &mut [f32]) {
+    for (row, out) in rows.chunks_exact(length).zip(out.chunks_exact_mut(WIDTH)) {
+        match row[columns.clone()].as_array::<WIDTH>() {
+            // Of a known length, it is copied without a call.
+            Some(row) => out.copy_from_slice(row),
+            None => out[..columns.len()].copy_from_slice(&row[columns.clone()]),
         }
     }
 }
@@ -153,14 +181,13 @@ impl Line<'_, '_> {
 mod tests {
     use super::*;
     use crate::kernels::convolution::Padding;
-    use crate::simd::MAX_LANES;
     use crate::testing::{available_isas, values};
 
     #[test]
     fn agrees_with_the_naive_one_around_every_edge() {
         for isa in available_isas() {
-            for channels in [1, MAX_LANES / 2 - 1, MAX_LANES / 2 + 1, MAX_LANES - 1, MAX_LANES, MAX_LANES + 1]
-            {
+            let edges = [MAX_LANES / 2, MAX_LANES, WIDTH].into_iter().flat_map(|edge| edge - 1..=edge + 1);
+            for channels in edges.chain([1, 2 * WIDTH + 1]) {
                 let kernels = [(3, 1), (3, 2), (5, 1), (5, 2), (1, 1), (2, 1), (3, 3), (7, 1), (7, 2)];
                 let paddings = [Padding::Same, Padding::Symmetric];
                 for ((kernel, stride), padding) in kernels.into_iter().flat_map(|k| paddings.map(|p| (k, p)))
