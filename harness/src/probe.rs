@@ -13,7 +13,7 @@ pub enum Movement {
     ExchangedAxes,
     /// The order of the channels.
     ReversedChannels,
-    /// Every pixel one to the right; zeros come in from the left.
+    /// Every pixel one to the right; the left column repeats.
     ShiftedPixels,
     /// The row in the middle is zero.
     ZeroedRow,
@@ -95,7 +95,7 @@ impl Movement {
                 moved(&|[b, c, y, x]| Some([b, grid.channels - 1 - c, y, x]))
             }
             Movement::ReversedChannels => None,
-            Movement::ShiftedPixels => moved(&|[b, c, y, x]| Some([b, c, y, x.checked_sub(1)?])),
+            Movement::ShiftedPixels => moved(&|[b, c, y, x]| Some([b, c, y, x.saturating_sub(1)])),
             Movement::ZeroedRow => moved(&|[b, c, y, x]| (y != grid.height / 2).then_some([b, c, y, x])),
         }
     }
@@ -144,8 +144,16 @@ mod tests {
         let of = |movement: Movement| values(movement.of(&map, (2, 2)));
         assert_eq!(of(Movement::ExchangedAxes), [0., 2., 1., 3., 4., 6., 5., 7.]);
         assert_eq!(of(Movement::ReversedChannels), [4., 5., 6., 7., 0., 1., 2., 3.]);
-        assert_eq!(of(Movement::ShiftedPixels), [0., 0., 0., 2., 0., 4., 0., 6.]);
+        assert_eq!(of(Movement::ShiftedPixels), [0., 0., 2., 2., 4., 4., 6., 6.]);
         assert_eq!(of(Movement::ZeroedRow), [0., 1., 0., 0., 4., 5., 0., 0.]);
+    }
+
+    #[test]
+    fn a_constant_picture_shows_no_movement_of_its_pixels() {
+        let constant = Tensor::from_f32(vec![1, 2, 3, 3], [[1.0; 9], [2.0; 9]].concat()).unwrap();
+        for movement in [Movement::ExchangedAxes, Movement::ShiftedPixels] {
+            assert_eq!(values(movement.of(&constant, (3, 3))), values(Some(constant.clone())), "{movement}");
+        }
     }
 
     #[test]

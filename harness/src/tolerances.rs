@@ -21,7 +21,9 @@ pub const MAX_FACTOR: f64 = 16.0;
 /// How far a stored tolerance may be from k times its floor: the rounding of its digits.
 const EXACT: f64 = 1e-9;
 /// A floor of more than this says that nothing was measured.
-const MAX_FLOOR: f64 = 0.5;
+const MAX_FLOOR: f64 = 0.125;
+/// Under a larger tolerance a candidate of zeros, which is off by 1, would soon pass.
+const MAX_TOLERANCE: f64 = 0.5;
 
 /// Tolerances that cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -283,7 +285,7 @@ impl LayerTolerance {
             let sound = |figure: &f64| (0.0..=MAX_FLOOR).contains(figure);
             if let Some(found) = measured.into_iter().find(|figure| !sound(figure)) {
                 let what = format!("`{layer}`: floor and spread of {metric}");
-                let expected = "figures from 0 to 0.5";
+                let expected = "figures from 0 to 0.125";
                 return Err(TolerancesError::Unsound { path, what, expected, found: format!("{found:e}") });
             }
             let (tolerance, k) = (self.tolerance.of(metric), k.of(metric));
@@ -304,14 +306,21 @@ impl LayerTolerance {
                         floor: noise,
                     });
                 }
-                continue;
-            }
-            if !derived {
+            } else if !derived {
                 return Err(TolerancesError::NotDerived { path, layer, metric, tolerance, k, floor });
-            }
-            if !within_bounds {
+            } else if !within_bounds {
                 let floor = if tolerance < floor { floor } else { noise };
                 return Err(TolerancesError::OutOfBounds { path, layer, metric, tolerance, floor });
+            }
+            if tolerance > MAX_TOLERANCE {
+                let what = format!("`{layer}`: tolerance of {metric}");
+                let expected = "at most 0.5: a candidate of zeros is off by 1";
+                return Err(TolerancesError::Unsound {
+                    path,
+                    what,
+                    expected,
+                    found: format!("{tolerance:e}"),
+                });
             }
         }
         Ok(())
@@ -406,6 +415,10 @@ mod tests {
             layer(|layer| {
                 layer.spread.rel_l2 = 0.1;
                 layer.tolerance.rel_l2 = 0.4;
+            }),
+            layer(|layer| {
+                layer.noise_floor.rel_linf = 0.1;
+                layer.tolerance.rel_linf = 0.8;
             }),
         ]));
     }

@@ -20,6 +20,12 @@ use crate::console::Failure;
 use crate::origins::Origins;
 use crate::{paths, set};
 
+/// A folder of dumps that cannot be used, with what to do.
+fn unusable_dump(error: impl std::error::Error) -> Failure {
+    Failure::unreadable(error)
+        .help("is the path right? Dump the port again; the encoder's own dump: cargo xtask encode --help")
+}
+
 /// How comparisons are made.
 pub(crate) struct Compare<'a> {
     pub(crate) mapping: &'a Mapping,
@@ -41,9 +47,8 @@ impl Compare<'_> {
     /// Compares a folder of dumps.
     pub(crate) fn folder(&self, candidate: &Path, reference: &Path) -> Result<Comparison, Failure> {
         let reference = &self.reference(reference)?;
-        let folder =
-            DumpFolder::open(candidate, &self.mapping.candidate.files).map_err(Failure::unreadable)?;
-        let dump = DumpManifest::read(candidate).map_err(Failure::unreadable)?;
+        let folder = DumpFolder::open(candidate, &self.mapping.candidate.files).map_err(unusable_dump)?;
+        let dump = DumpManifest::read(candidate).map_err(unusable_dump)?;
         let not_as_recorded = dump.as_ref().map(|dump| {
             let differences =
                 self.pool.install(|| Differences::of(candidate, &dump.tensors, &folder.npy_files()));

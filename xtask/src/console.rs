@@ -93,7 +93,8 @@ impl From<harness::mapping::MappingError> for Failure {
     fn from(error: harness::mapping::MappingError) -> Failure {
         let framed = matches!(error, harness::mapping::MappingError::Invalid { .. });
         let message = error.render(true).trim_end().to_string();
-        Failure { code: exit_code::USAGE, message, help: None, framed }
+        let help = (!framed).then(|| "--mapping names the file, --profile one of its profiles".to_string());
+        Failure { code: exit_code::USAGE, message, help, framed }
     }
 }
 

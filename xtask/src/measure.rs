@@ -7,6 +7,7 @@ use encoder::{Checkpoint, Isa, LoadOptions, Model, Precision, TapSink, TapTensor
 use harness::baseline::{Baseline, KnownError, LayerErrors};
 use harness::comparison::Comparison;
 use harness::figures::Figures;
+use harness::manifest::Manifest;
 use harness::metrics::Metrics;
 use harness::reference::Reference;
 use harness::run::{Session, Terms};
@@ -79,36 +80,14 @@ pub(crate) fn measure(
     path: &Path,
 ) -> Result<SetMeasure, Failure> {
     let reference = &compare.reference(path)?;
-    let subject = baselines::subject(reference, &compare.profile.name)?;
-    let (Some(subject), Some(manifest), Some(weights), Some(input)) =
-        (subject, reference.manifest(), reference.weights(), reference.input())
-    else {
-        return Err(Failure::usage(
-            format!("{} has no manifest.json: it is no reference set", path.display()),
-            "baselines are kept for the sets in fixtures/",
-        ));
-    };
-    let bench = Bench {
-        // What is measured must not depend on what was measured before.
-        terms: Terms {
-            mapping: compare.mapping,
-            profile: compare.profile,
-            reference,
-            tolerances: None,
-            baseline: None,
-        },
-        precision,
-        settings: set::settings(manifest)?,
-        checkpoint: EncoderArguments::default().open(&weights)?,
-        image: read_input(&input)?,
+    let (bench, manifest) = Bench::new(compare, precision, reference, path)?;
+    let Some(subject) = baselines::subject(reference, &compare.profile.name)? else {
+        return Err(no_set(path));
     };
     let isas = Isa::ALL.into_iter().filter(|isa| isa.is_available());
     let runs = isas.map(|isa| Ok((baselines::conditions(isa, false), bench.on(isa)?)));
     let runs = runs.collect::<Result<Vec<_>, Failure>>()?;
-    let rounded = match precision {
-        Precision::F32 => None,
-        _ => Some(compare.pool.install(|| bench.reference_in_that_precision())?),
-    };
+    let rounded = compare.pool.install(|| bench.rounded())?;
     let Some((_, first)) = runs.first() else {
         return Err(Failure::unusable("no instruction set to run"));
     };
@@ -121,7 +100,72 @@ pub(crate) fn measure(
     Ok(SetMeasure { subject, conditions, layers, versions })
 }
 
-impl Bench<'_> {
+/// The noise floors of a set's layers in a precision, in the order of execution: pair of names, figures.
+pub(crate) fn noise_floors(
+    compare: &Compare<'_>,
+    precision: Precision,
+    reference: &Reference,
+    path: &Path,
+) -> Result<Vec<(String, String, Figures)>, Failure> {
+    let (bench, _) = Bench::new(compare, precision, reference, path)?;
+    let rounded = compare.pool.install(|| bench.reference_in_that_precision())?;
+    let floors = rounded.layers.iter().enumerate().filter_map(|(order, layer)| {
+        let floor = noise_floor(reference, &layer.reference, Some((&rounded, order)))?;
+        Some((layer.pair_name().to_string(), layer.reference.clone(), floor))
+    });
+    Ok(floors.collect())
+}
+
+/// The reference's own floor, or what rounding does to the layer where that is more; `None` where one of them is unknown.
+fn noise_floor(reference: &Reference, name: &str, rounded: Option<(&Comparison, usize)>) -> Option<Figures> {
+    let own = reference.noise_floor(name)?.figures();
+    match rounded {
+        None => Some(own),
+        Some((rounded, order)) => {
+            // The same pairs in the same order: both were announced under the same names.
+            rounded.layers.get(order).filter(|layer| layer.reference == name)?;
+            Some(own.max(figures(rounded, order)?))
+        }
+    }
+}
+
+fn no_set(path: &Path) -> Failure {
+    Failure::usage(
+        format!("{} has no manifest.json: it is no reference set", path.display()),
+        "baselines are kept for the sets in fixtures/",
+    )
+}
+
+impl<'a> Bench<'a> {
+    fn new(
+        compare: &Compare<'a>,
+        precision: Precision,
+        reference: &'a Reference,
+        path: &Path,
+    ) -> Result<(Self, &'a Manifest), Failure> {
+        let (Some(manifest), Some(weights), Some(input)) =
+            (reference.manifest(), reference.weights(), reference.input())
+        else {
+            return Err(no_set(path));
+        };
+        // What is measured must not depend on what was measured before.
+        let terms = Terms {
+            mapping: compare.mapping,
+            profile: compare.profile,
+            reference,
+            tolerances: None,
+            baseline: None,
+        };
+        let bench = Bench {
+            terms,
+            precision,
+            settings: set::settings(manifest)?,
+            checkpoint: EncoderArguments::default().open(&weights)?,
+            image: read_input(&input)?,
+        };
+        Ok((bench, manifest))
+    }
+
     /// Runs one instruction set with several thread counts, which must give the same bits.
     fn on(&self, isa: Isa) -> Result<Measured, Failure> {
         let options = LoadOptions {
@@ -151,6 +195,14 @@ impl Bench<'_> {
             }
         }
         first.ok_or_else(|| Failure::unusable("no thread count to run"))
+    }
+
+    /// What rounding alone does to every layer; in f32 there is none.
+    fn rounded(&self) -> Result<Option<Comparison>, Failure> {
+        match self.precision {
+            Precision::F32 => Ok(None),
+            _ => self.reference_in_that_precision().map(Some),
+        }
     }
 
     /// The graph in f64, with operands rounded to what the precision holds of them.
@@ -223,13 +275,8 @@ fn layer(
         let error = KnownError { rel_l2, rel_linf, date: baselines::today_as_text(), program: program() };
         errors.insert(conditions.clone(), error);
     }
-    let mut noise_floor = reference.noise_floor(&layer.reference).ok_or_else(unmeasured)?.figures();
-    if let Some(rounded) = rounded {
-        // The same pairs in the same order: both were announced under the same names.
-        let same = rounded.layers.get(order).filter(|other| other.reference == layer.reference);
-        let rounded = same.and_then(|_| figures(rounded, order)).ok_or_else(unmeasured)?;
-        noise_floor = noise_floor.max(rounded);
-    }
+    let rounded = rounded.map(|rounded| (rounded, order));
+    let noise_floor = noise_floor(reference, &layer.reference, rounded).ok_or_else(unmeasured)?;
     let mut spread = Figures { rel_l2: 0.0, rel_linf: 0.0 };
     let tensors: Vec<&Tensor> = runs.iter().filter_map(|(_, run)| run.tensors.get(&layer.name)).collect();
     for (i, a) in tensors.iter().enumerate() {

@@ -89,7 +89,10 @@ impl Review {
             true => Some(Baseline::parse(&accepted_path).map_err(|error| {
                 Failure::usage(
                     error.to_string(),
-                    "git restore baselines, or remove it to accept what was measured as new",
+                    format!(
+                        "git restore baselines, or remove it and {}",
+                        Kind::Pending.again_for(profile, &subject.set)
+                    ),
                 )
             })?),
         };
@@ -237,9 +240,18 @@ pub(crate) fn run(reviews: Vec<Review>, flags: &Flags<'_>) -> Result<bool, Failu
             return Err(Failure::usage(message, "cargo xtask baseline review shows those that do"));
         }
     }
+    let all = || reviews.iter().flat_map(|review| review.differences.iter().map(move |d| (review, d)));
+    let meant = |(review, difference): (&Review, &Difference), names: &[String]| {
+        names.iter().any(|name| review.is_meant(difference, name))
+    };
+    if let Some((review, difference)) =
+        all().find(|layer| meant(*layer, flags.accept) && meant(*layer, flags.reject))
+    {
+        let message = format!("{}/{}: both accepted and rejected", review.set(), difference.name);
+        return Err(Failure::usage(message, "name it in one of --accept and --reject, as SET/LAYER"));
+    }
     let terminal = std::io::stdin().is_terminal() && Term::stdout().features().is_attended();
     let interactive = !flags.decide() && !baselines::in_ci() && terminal;
-    let all = || reviews.iter().flat_map(|review| review.differences.iter().map(move |d| (review, d)));
     let mut decisions: Vec<Option<bool>> = if interactive {
         let shown = |(review, difference): (&Review, &Difference)| {
             let mut lines = vec![format!("{}/{}", review.set(), difference.name)];
@@ -267,8 +279,8 @@ pub(crate) fn run(reviews: Vec<Review>, flags: &Flags<'_>) -> Result<bool, Failu
             }
         }
         let decision = |(review, difference): (&Review, &Difference)| {
-            let meant = |names: &[String]| names.iter().any(|name| review.is_meant(difference, name));
-            match (meant(flags.accept), meant(flags.reject)) {
+            let layer = (review, difference);
+            match (meant(layer, flags.accept), meant(layer, flags.reject)) {
                 (true, _) => Some(true),
                 (false, true) => Some(false),
                 (false, false) if flags.accept_all => Some(true),

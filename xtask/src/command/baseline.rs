@@ -295,8 +295,8 @@ impl Baselines<'_> {
             }
             true => {
                 say(&format!(
-                    "next: cargo xtask baseline review{option} with --accept-all, --reject-all, --accept SET/LAYER or --reject \
-                     SET/LAYER"
+                    "next: cargo xtask baseline review{option} --accept-all\n      \
+                     or, instead of --accept-all: --reject-all, --accept SET/LAYER, --reject SET/LAYER"
                 ));
                 Ok(ExitCode::from(exit_code::NUMBERS))
             }

@@ -4,7 +4,9 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use encoder::Precision;
 use harness::exit_code;
+use harness::figures::Metric;
 use harness::manifest::{self, Manifest};
 use harness::mapping::Mapping;
 use harness::probe::{self, Movement};
@@ -12,11 +14,16 @@ use harness::recorded::{Differences, Hashed};
 use harness::reference::Reference;
 use harness::run::Terms;
 use harness::tolerances::Tolerances;
+use rayon::prelude::*;
 
+use crate::baselines::Kind;
 use crate::candidate::{EncoderArguments, read_input, tap_names};
 use crate::compare::Compare;
 use crate::console::{Failure, Outcome, say};
-use crate::{baselines, paths, set};
+use crate::{baselines, measure, paths, set};
+
+/// How far a floor may be from what is computed here, with the square roots and exponentials of this platform.
+const FLOOR_PRECISION: f64 = 1e-3;
 
 /// The hashes of another implementation's tensors, in a set's folder `candidate`.
 const CHECKSUMS: &str = "SHA256SUMS";
@@ -33,32 +40,32 @@ pub(super) fn run(only: Option<&Path>) -> Outcome {
     };
     let (mut broken, mut unmended) = (false, false);
     let mut remedies: Vec<String> = Vec::new();
-    for path in sets {
-        let shown = paths::shown(&path);
-        // What is wrong with one set says nothing about the next.
-        let (findings, probes) =
-            match compare.reference(&path).and_then(|reference| check(&compare, &path, &reference)) {
-                Ok(checked) => checked,
-                Err(failure) => (vec![failure.message().to_string()], Probes::default()),
-            };
-        for finding in &findings {
+    // What is wrong with one set says nothing about the next.
+    let check = |path: &PathBuf| {
+        let checked = compare.reference(path).and_then(|reference| check(&compare, path, &reference));
+        checked.unwrap_or_else(|failure| Checked {
+            files: vec![failure.message().to_string()],
+            ..Checked::default()
+        })
+    };
+    let all: Vec<Checked> = pool.install(|| sets.par_iter().map(check).collect());
+    for (path, Checked { files, figures, probes }) in sets.iter().zip(all) {
+        let shown = paths::shown(path);
+        for finding in files.iter().chain(figures.iter().map(|(finding, _)| finding)) {
             say(&format!("{shown}: {finding}"));
         }
         for warning in &probes.blind {
             say(&format!("warning: {shown}: {warning}"));
         }
-        let (made, blind) = (probes.made, probes.blind.len());
-        say(&format!(
-            "{shown}: {} findings; {made} probes, {blind} of which the input cannot show",
-            findings.len()
-        ));
+        let (findings, made, blind) = (files.len() + figures.len(), probes.made, probes.blind.len());
+        say(&format!("{shown}: {findings} findings; {made} probes, {blind} of which the input cannot show"));
         if let Some((distance, what)) = &probes.least {
             say(&format!("  least moved: {what}, {distance:.0} times its limit"));
         }
-        broken |= !findings.is_empty();
+        broken |= findings > 0;
         // Of its figures a set is not the cause.
-        unmended |= findings.len() > usize::from(probes.remedy.is_some());
-        remedies.extend(probes.remedy);
+        unmended |= !files.is_empty() || figures.iter().any(|(_, remedy)| remedy.is_none());
+        remedies.extend(figures.into_iter().filter_map(|(_, remedy)| remedy));
     }
     if broken {
         remedies.sort();
@@ -73,6 +80,22 @@ pub(super) fn run(only: Option<&Path>) -> Outcome {
     Ok(ExitCode::SUCCESS)
 }
 
+/// What there is to say about a set.
+#[derive(Default)]
+struct Checked {
+    /// What is wrong with its files.
+    files: Vec<String>,
+    /// What is wrong with the figures that are kept of it, and what to do where that is known.
+    figures: Vec<(String, Option<String>)>,
+    probes: Probes,
+}
+
+impl Checked {
+    fn figures_fail(&mut self, failure: &Failure) {
+        self.figures.push((failure.message().to_string(), failure.remedy().map(String::from)));
+    }
+}
+
 /// What the movements of a set's tensors showed.
 #[derive(Default)]
 struct Probes {
@@ -81,36 +104,66 @@ struct Probes {
     blind: Vec<String>,
     /// The one that moves a layer least, in multiples of its tolerance.
     least: Option<(f64, String)>,
-    /// What to do where they could not be made.
-    remedy: Option<String>,
 }
 
-/// What is wrong with the files of a set, and what its input can show.
-fn check(
-    compare: &Compare<'_>,
-    path: &Path,
-    reference: &Reference,
-) -> Result<(Vec<String>, Probes), Failure> {
+/// What is wrong with a set and its figures, and what its input can show.
+fn check(compare: &Compare<'_>, path: &Path, reference: &Reference) -> Result<Checked, Failure> {
     let Some(manifest) = reference.manifest() else {
         return Err(Failure::unusable(format!("expected a set with a {}", manifest::FILE_NAME)));
     };
-    let mut findings = compare.pool.install(|| files(path, manifest))?;
-    let mut probes = Probes::default();
+    let files = compare.pool.install(|| files(path, manifest))?;
+    let mut checked = Checked { files, ..Checked::default() };
     // The findings stand on their own: they are told even where a file of the model or of its figures cannot be used.
     match baselines::tolerances(reference, &compare.profile.name) {
         Ok(tolerances) => {
-            let probe = || probe(compare, reference, tolerances.as_ref(), manifest, &mut probes);
+            let Checked { files, probes, .. } = &mut checked;
+            let probe = || probe(compare, reference, tolerances.as_ref(), manifest, probes);
             match compare.pool.install(probe) {
-                Ok(unreadable) => findings.extend(unreadable),
-                Err(failure) => findings.push(failure.message().to_string()),
+                Ok(unreadable) => files.extend(unreadable),
+                Err(failure) => files.push(failure.message().to_string()),
             }
         }
-        Err(failure) => {
-            probes.remedy = failure.remedy().map(String::from);
-            findings.push(failure.message().to_string());
+        Err(failure) => checked.figures_fail(&failure),
+    }
+    if checked.files.is_empty() {
+        // The floors of f32 are the manifest's; those of other precisions are computed.
+        for precision in Precision::ALL.into_iter().filter(|precision| *precision != Precision::F32) {
+            match floors(compare, precision, path, reference) {
+                Ok(findings) => checked.figures.extend(findings),
+                Err(failure) => checked.figures_fail(&failure),
+            }
         }
     }
-    Ok((findings, probes))
+    Ok(checked)
+}
+
+/// The first kept floor of a precision that is not what the reference in that precision shows, and what to do.
+fn floors(
+    compare: &Compare<'_>,
+    precision: Precision,
+    path: &Path,
+    reference: &Reference,
+) -> Result<Option<(String, Option<String>)>, Failure> {
+    let Some(profile) = compare.mapping.profiles.get(precision.name()) else { return Ok(None) };
+    let Some(tolerances) = baselines::tolerances(reference, &profile.name)? else { return Ok(None) };
+    let compare = Compare { profile, ..*compare };
+    for (name, of, measured) in measure::noise_floors(&compare, precision, reference, path)? {
+        let Some(kept) = tolerances.layer(&name, &of).map(|layer| layer.noise_floor) else { continue };
+        for metric in Metric::ALL {
+            let (kept, measured) = (kept.of(metric), measured.of(metric));
+            if (kept - measured).abs() > FLOOR_PRECISION * measured {
+                let finding = format!(
+                    "{profile}: `{name}`: expected the noise floor that the reference in that precision has, {metric} \
+                     {measured:.3e}, found {kept:.3e}",
+                    profile = profile.name
+                );
+                let again = Kind::Tolerances.again_for(&profile.name, &tolerances.subject.set);
+                let remedy = format!("git restore baselines, or {again} and look at the difference");
+                return Ok(Some((finding, Some(remedy))));
+            }
+        }
+    }
+    Ok(None)
 }
 
 /// The files of a set that are not there, not as they were recorded, or not recorded.

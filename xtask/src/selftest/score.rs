@@ -1,6 +1,6 @@
 //! How many of the planted faults are seen, fault by fault: today, and when it was last accepted.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -36,6 +36,8 @@ pub(crate) struct Entry {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Score {
+    /// The sets that faults were planted in: places of other ones cannot make up for theirs.
+    pub(crate) sets: BTreeSet<String>,
     /// By fault.
     pub(crate) faults: BTreeMap<String, Entry>,
 }
@@ -44,6 +46,7 @@ impl Score {
     pub(crate) fn of(findings: &[Finding]) -> Score {
         let mut score = Score::default();
         for finding in findings {
+            score.sets.insert(finding.set.clone());
             let entry = score.faults.entry(finding.fault.to_string()).or_default();
             entry.planted += 1;
             let larger = |a: Option<f64>, b: f64| Some(a.map_or(b, |a| a.max(b)));
@@ -80,6 +83,12 @@ impl Score {
     /// In what it falls short of what was accepted.
     pub(crate) fn shortfalls(&self, accepted: &Score) -> Vec<String> {
         let mut shortfalls = Vec::new();
+        for (sets, others, what) in [
+            (&accepted.sets, &self.sets, "no faults were planted there"),
+            (&self.sets, &accepted.sets, "not in the accepted score"),
+        ] {
+            shortfalls.extend(sets.difference(others).map(|set| format!("set {set}: {what}")));
+        }
         let share = |(part, whole): (usize, usize)| part as f64 / whole.max(1) as f64;
         let (new, old) = (self.total(), accepted.total());
         if share(new) < share(old) {
@@ -200,6 +209,16 @@ mod tests {
         let new = score([seen(1e-5, 0), seen(1e-5, 0), seen(1e-6, 0)]);
         assert_eq!(new.shortfalls(&old), ["a: seen from 1e-6 in 1 places, was 2"]);
         assert!(old.shortfalls(&new).is_empty());
+    }
+
+    /// Seen there, faults of the other sets would hide behind them.
+    #[test]
+    fn a_score_is_of_its_sets() {
+        let old = score([seen(1e-5, 0)]);
+        let another = Finding { set: "t".into(), ..finding("a", seen(1e-5, 0)) };
+        let more = Score::of(&[finding("a", seen(1e-5, 0)), another]);
+        assert_eq!(more.shortfalls(&old), ["set t: not in the accepted score"]);
+        assert_eq!(old.shortfalls(&more)[0], "set t: no faults were planted there");
     }
 
     #[test]

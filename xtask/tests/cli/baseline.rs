@@ -105,6 +105,10 @@ fn what_is_not_decided_stays_pending() {
     let one = format!("symmetric/{LAYER}");
     checkout.run(&["baseline", "review", "--accept", &format!("blocks/{LAYER}")]).code(2);
     checkout
+        .run(&["baseline", "review", "--accept", &one, "--reject", LAYER])
+        .code(2)
+        .stderr(contains("both accepted and rejected"));
+    checkout
         .run(&["baseline", "review", "--accept", &one])
         .code(1)
         .stdout(contains("1 accepted, 0 rejected, 2 wait on"));

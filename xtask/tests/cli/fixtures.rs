@@ -4,7 +4,7 @@ use tempfile::TempDir;
 
 use predicates::prelude::PredicateBooleanExt;
 
-use crate::checkout::{Checkout, TOLERANCES};
+use crate::checkout::{Checkout, LAYER, TOLERANCES};
 use crate::support::*;
 
 fn check(set: &Set) -> assert_cmd::Command {
@@ -89,6 +89,28 @@ fn broken_figures_are_not_blamed_on_the_set() {
         .code(5)
         .stdout(contains("next: git restore baselines"))
         .stdout(contains("git restore fixtures").not());
+}
+
+/// Tolerances of bf16 stand on floors that no manifest holds.
+#[test]
+fn a_floor_that_the_reference_does_not_have_is_found() {
+    let checkout = Checkout::of("symmetric");
+    checkout.edit_layer("bf16.tolerances.json", LAYER, |layer| {
+        for part in ["noise_floor", "spread", "tolerance"] {
+            let metrics = layer[part].as_object_mut().unwrap();
+            metrics.values_mut().for_each(|figure| *figure = (figure.as_f64().unwrap() * 1.01).into());
+        }
+    });
+    checkout.run(&["parity", "--precision", "bf16"]).code(0);
+    checkout
+        .run(&["fixtures", "check"])
+        .code(5)
+        .stdout(contains(&format!(
+            "bf16: `{LAYER}`: expected the noise floor that the reference in that precision has"
+        )))
+        .stdout(contains(
+            "next: git restore baselines, or cargo xtask baseline derive --profile bf16 --set symmetric",
+        ));
 }
 
 #[test]
