@@ -45,8 +45,11 @@ impl Origins<'_> {
         for (side, known, path) in sides {
             if !known && self.strict {
                 let unknown = ProvenanceError::Unknown { side, path: path.to_path_buf() };
-                return Err(Failure::unreadable(unknown)
-                    .help("dump anew with `cargo xtask encode --dump DIR`, or leave --strict out"));
+                let again = match side {
+                    Side::Candidate => "dump anew with `cargo xtask encode --dump DIR`",
+                    Side::Reference => "name a set with a manifest.json, such as those in fixtures/",
+                };
+                return Err(Failure::unreadable(unknown).help(format!("{again}, or leave --strict out")));
             }
             if !known {
                 remarks.push(format!("what weights and input the {side} is of is not recorded"));
@@ -65,6 +68,11 @@ impl Origins<'_> {
                     not_as_recorded.push(format!("reference {file}: not as {record} recorded it"));
                 }
             }
+        }
+        if self.strict
+            && let Some(identity) = &known
+        {
+            not_as_recorded.extend(changed_weights(reference, identity)?);
         }
         let input = match (&self.candidate, &known) {
             (Some(candidate), Some(known)) => {
@@ -91,6 +99,16 @@ impl Origins<'_> {
 /// The input's file of a reference set, where it is there.
 fn input_of(reference: &Reference) -> Option<PathBuf> {
     reference.input().filter(|path| path.is_file())
+}
+
+/// Weights that lie beside the reference and are not those it was made with. A comparison does not read them, and hashing
+/// them takes longer than all else.
+fn changed_weights(reference: &Reference, identity: &Identity) -> Result<Option<String>, Failure> {
+    let Some(path) = reference.weights().filter(|path| path.is_file()) else { return Ok(None) };
+    let found = hash_file(&path).map_err(Failure::unreadable)?.sha256;
+    let changed = !found.eq_ignore_ascii_case(&identity.weights.sha256);
+    let (file, record) = (&identity.weights.file, manifest::FILE_NAME);
+    Ok(changed.then(|| format!("reference {file}: not as {record} recorded it")))
 }
 
 /// What to do about sides that do not belong together.

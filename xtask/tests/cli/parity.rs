@@ -272,6 +272,27 @@ fn a_dump_says_what_it_is_of() {
 }
 
 #[test]
+fn strict_asks_for_the_weights_that_the_set_was_made_with() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    copy(&root().join("fixtures/blocks"), &at("blocks"));
+    let (set, dump) = (at("blocks"), at("dump"));
+    let (set, dump) = (set.to_str().unwrap(), dump.to_str().unwrap());
+    let weights = at("blocks/model.safetensors");
+    let input = at("blocks/input.png");
+    let settings = ["--output-resolution", "2x4"];
+    let of = ["--weights", weights.to_str().unwrap(), "--input", input.to_str().unwrap()];
+    let all: Vec<&str> = ["encode", "--dump", dump].iter().chain(&of).chain(&settings).copied().collect();
+    xtask(&all).assert().code(0);
+    let compare = || xtask(&["parity", "--strict", "--candidate", dump, "--reference", set]);
+    compare().assert().code(0);
+    std::fs::copy(root().join("fixtures/variants/model.safetensors"), &weights).unwrap();
+    compare().assert().code(5).stderr(contains("model.safetensors: not as manifest.json recorded it"));
+    std::fs::remove_file(&weights).unwrap();
+    compare().assert().code(0);
+}
+
+#[test]
 fn a_bad_instruction_set_is_a_matter_of_usage() {
     xtask(&["parity", "--reference", "fixtures/symmetric"]).env("ENCODER_MAX_ISA", "sse9").assert().code(2);
     xtask(&["parity", "--reference", "fixtures/symmetric", "--isa", "sse9"]).assert().code(2);
