@@ -43,12 +43,15 @@ pub(crate) fn depthwise(
 }
 
 /// Most output lines of a task: they share the input lines that are under more than one of them.
-const LINES: usize = 4;
+const LINES: usize = 8;
 /// Tasks for each thread, at least, where there are lines enough.
 const TASKS_PER_THREAD: usize = 4;
 /// Channels that are convolved at a time. Their input lines are copied first: where they lie, a pixel's distance from the next
-/// is often a large power of two, and all that a kernel sees falls into a few sets of the first-level cache.
-const WIDTH: usize = 2 * MAX_LANES;
+/// is often a large power of two, and all that a kernel sees falls into a few sets of the first-level cache. A larger kernel
+/// sees more lines, and each is to stay there.
+const fn width(kernel: usize) -> usize {
+    if kernel <= 3 { 8 * MAX_LANES } else { 4 * MAX_LANES }
+}
 /// Neighbouring output pixels that are computed together: each weight is loaded once for all of them, and their sums do
 /// not wait for each other.
 const TOGETHER: usize = 4;
@@ -56,9 +59,9 @@ const TOGETHER: usize = 4;
 /// Some channels of what a task reads.
 #[derive(Default)]
 struct Scratch {
-    /// `[lines, pixels, WIDTH]`, with the zeros of the padding before and behind a line.
+    /// `[lines, pixels, width]`, with the zeros of the padding before and behind a line.
     inputs: Vec<f32>,
-    /// `[y.kernel, x.kernel, WIDTH]`.
+    /// `[y.kernel, x.kernel, width]`.
     weights: Vec<f32>,
 }
 
@@ -83,8 +86,9 @@ impl Kernel for Lines<'_, '_> {
 
     #[inline(always)]
     fn run<S: Simd>(mut self, simd: S) {
-        for start in (0..self.channels).step_by(WIDTH) {
-            let channels = start..self.channels.min(start + WIDTH);
+        let width = width(self.x.kernel);
+        for start in (0..self.channels).step_by(width) {
+            let channels = start..self.channels.min(start + width);
             self.copy(channels.clone());
             // Constants, to be unrolled.
             match (self.x.kernel, self.x.stride) {
@@ -110,7 +114,7 @@ impl Lines<'_, '_> {
     #[inline(always)]
     fn copied_line(&self) -> usize {
         let pixels = (self.x.output.next_multiple_of(TOGETHER) - 1) * self.x.stride + self.x.kernel;
-        pixels * WIDTH
+        pixels * width(self.x.kernel)
     }
 
     /// Copies some channels of the input lines and of the weights. The padding of the lines is not written: it has been zeros
@@ -119,38 +123,40 @@ impl Lines<'_, '_> {
     fn copy(&mut self, channels: Range<usize>) {
         let (lines, length) = (self.y.sources(self.outputs()), self.copied_line());
         let Scratch { inputs, weights } = &mut *self.scratch;
+        let width = width(self.x.kernel);
         inputs.resize(lines.len() * length, 0.0);
         let image = self.image.chunks_exact(self.x.input * self.channels);
         for (line, copy) in image.skip(lines.start).zip(inputs.chunks_exact_mut(length)) {
-            copy_columns(line, self.channels, channels.clone(), &mut copy[self.x.before * WIDTH..]);
+            copy_columns(line, self.channels, channels.clone(), &mut copy[self.x.before * width..], width);
         }
-        weights.resize(self.weights.len() / self.channels * WIDTH, 0.0);
-        copy_columns(self.weights, self.channels, channels, weights);
+        weights.resize(self.weights.len() / self.channels * width, 0.0);
+        copy_columns(self.weights, self.channels, channels, weights, width);
     }
 
     /// The convolution of the channels that were copied.
     #[inline(always)]
     fn convolve<S: Simd>(&mut self, simd: S, channels: Range<usize>, kernel: usize, stride: usize) {
         let (outputs, length) = (self.outputs(), self.copied_line());
+        let width = width(kernel);
         let first_source = self.y.sources(outputs.clone()).start;
         let Scratch { inputs, weights } = &*self.scratch;
         for (oy, out) in outputs.zip(self.out.chunks_exact_mut(self.x.output * self.channels)) {
             let (taps, sources) = (self.y.taps(oy), self.y.sources(oy..oy + 1));
             let inputs = &inputs[(sources.start - first_source) * length..][..taps.len() * length];
-            let weights = &weights[taps.start * kernel * WIDTH..taps.end * kernel * WIDTH];
-            let taps = inputs.chunks_exact(length).zip(weights.chunks_exact(kernel * WIDTH));
+            let weights = &weights[taps.start * kernel * width..taps.end * kernel * width];
+            let taps = inputs.chunks_exact(length).zip(weights.chunks_exact(kernel * width));
             for (group, out) in out.chunks_mut(TOGETHER * self.channels).enumerate() {
-                let seen = group * TOGETHER * stride * WIDTH;
+                let seen = group * TOGETHER * stride * width;
                 for lane in (0..channels.len()).step_by(S::LANES) {
                     let mut sums = [simd.splat(0.0); TOGETHER];
                     for (line, weights) in taps.clone() {
                         let last = (TOGETHER - 1) * stride + kernel - 1;
-                        let inputs = &line[seen + lane..][..last * WIDTH + S::LANES];
-                        let weights = &weights[lane..][..(kernel - 1) * WIDTH + S::LANES];
+                        let inputs = &line[seen + lane..][..last * width + S::LANES];
+                        let weights = &weights[lane..][..(kernel - 1) * width + S::LANES];
                         for kx in 0..kernel {
-                            let weight = simd.load(&weights[kx * WIDTH..]);
+                            let weight = simd.load(&weights[kx * width..]);
                             for (pixel, sum) in sums.iter_mut().enumerate() {
-                                let input = simd.load(&inputs[(pixel * stride + kx) * WIDTH..]);
+                                let input = simd.load(&inputs[(pixel * stride + kx) * width..]);
                                 *sum = simd.mul_add(input, weight, *sum);
                             }
                         }
@@ -165,15 +171,11 @@ impl Lines<'_, '_> {
     }
 }
 
-/// Copies `columns` of rows of `length`, at most [`WIDTH`], to rows of that width.
+/// Copies `columns` of rows of `length` to rows of `width`.
 #[inline(always)]
-fn copy_columns(rows: &[f32], length: usize, columns: Range<usize>, out: &mut [f32]) {
-    for (row, out) in rows.chunks_exact(length).zip(out.chunks_exact_mut(WIDTH)) {
-        match row[columns.clone()].as_array::<WIDTH>() {
-            // Of a known length, it is copied without a call.
-            Some(row) => out.copy_from_slice(row),
-            None => out[..columns.len()].copy_from_slice(&row[columns.clone()]),
-        }
+fn copy_columns(rows: &[f32], length: usize, columns: Range<usize>, out: &mut [f32], width: usize) {
+    for (row, out) in rows.chunks_exact(length).zip(out.chunks_exact_mut(width)) {
+        out[..columns.len()].copy_from_slice(&row[columns.clone()]);
     }
 }
 
@@ -181,13 +183,14 @@ fn copy_columns(rows: &[f32], length: usize, columns: Range<usize>, out: &mut [f
 mod tests {
     use super::*;
     use crate::kernels::convolution::Padding;
-    use crate::testing::{available_isas, values};
+    use crate::testing::{around, available_isas, values};
 
     #[test]
     fn agrees_with_the_naive_one_around_every_edge() {
         for isa in available_isas() {
-            let edges = [MAX_LANES / 2, MAX_LANES, WIDTH].into_iter().flat_map(|edge| edge - 1..=edge + 1);
-            for channels in edges.chain([1, 2 * WIDTH + 1]) {
+            let edges = [MAX_LANES / 2, MAX_LANES, width(5), width(3)];
+            let edges = edges.into_iter().flat_map(around);
+            for channels in edges.chain([1, 2 * width(3) + 1]) {
                 let kernels = [(3, 1), (3, 2), (5, 1), (5, 2), (1, 1), (2, 1), (3, 3), (7, 1), (7, 2)];
                 let paddings = [Padding::Same, Padding::Symmetric];
                 for ((kernel, stride), padding) in kernels.into_iter().flat_map(|k| paddings.map(|p| (k, p)))
