@@ -187,7 +187,7 @@ pub(crate) fn tolerances(reference: &Reference, profile: &str) -> Result<Option<
     let fail = unusable(Kind::Tolerances, &subject);
     let read = Tolerances::read(&path, &subject, &days_until);
     let tolerances = read.map_err(|error: TolerancesError| fail(error.to_string()))?;
-    // Of f32 the manifest holds the floors; those of other precisions are bound to it by its hash alone.
+    // Of f32 the manifest holds the floors; those of other precisions `fixtures check` computes anew.
     if profile == Precision::F32.name() {
         for layer in &tolerances.layers {
             let floor = reference.noise_floor(&layer.reference).map(|floor| floor.figures());

@@ -109,11 +109,12 @@ pub(crate) fn noise_floors(
 ) -> Result<Vec<(String, String, Figures)>, Failure> {
     let (bench, _) = Bench::new(compare, precision, reference, path)?;
     let rounded = compare.pool.install(|| bench.reference_in_that_precision())?;
-    let floors = rounded.layers.iter().enumerate().filter_map(|(order, layer)| {
-        let floor = noise_floor(reference, &layer.reference, Some((&rounded, order)))?;
-        Some((layer.pair_name().to_string(), layer.reference.clone(), floor))
+    let floors = rounded.layers.iter().enumerate().map(|(order, layer)| {
+        let floor = noise_floor(reference, &layer.reference, Some((&rounded, order)));
+        let floor = floor.ok_or_else(|| unmeasured(&layer.name))?;
+        Ok((layer.pair_name().to_string(), layer.reference.clone(), floor))
     });
-    Ok(floors.collect())
+    floors.collect()
 }
 
 /// The reference's own floor, or what rounding does to the layer where that is more; `None` where one of them is unknown.
@@ -127,6 +128,10 @@ fn noise_floor(reference: &Reference, name: &str, rounded: Option<(&Comparison, 
             Some(own.max(figures(rounded, order)?))
         }
     }
+}
+
+fn unmeasured(layer: &str) -> Failure {
+    Failure::unusable(format!("{layer}: cannot be measured")).help("cargo xtask parity says why")
 }
 
 fn no_set(path: &Path) -> Failure {
@@ -265,10 +270,7 @@ fn layer(
     rounded: Option<&Comparison>,
 ) -> Result<LayerMeasure, Failure> {
     let layer = &runs[0].1.comparison.layers[order];
-    let unmeasured = || {
-        let message = format!("{}: cannot be measured", layer.name);
-        Failure::unusable(message).help("cargo xtask parity says why")
-    };
+    let unmeasured = || unmeasured(&layer.name);
     let mut errors = BTreeMap::new();
     for (conditions, run) in runs {
         let Figures { rel_l2, rel_linf } = figures(&run.comparison, order).ok_or_else(unmeasured)?;
