@@ -18,7 +18,7 @@ use crate::checkpoint::Checkpoint;
 use crate::error::Error;
 use crate::faults::{Seam, Site};
 use crate::kernels::convolution::{Axis, Padding};
-use crate::kernels::rows::{RowOps, apply_rows};
+use crate::kernels::rows::{RowOps, apply_rows, apply_rows_to};
 use crate::precision::{Operands, Precision};
 use crate::profile::{Cost, Profiler, Step};
 use crate::simd::Isa;
@@ -97,6 +97,17 @@ impl Context<'_> {
                 apply_rows(self.isa, &self.seam.ops(*ops), x.channels, &mut x.data);
             },
         );
+    }
+
+    /// What `ops` make of every pixel's channels; `name` is for the profile.
+    fn applied(&self, name: &str, ops: &RowOps<'_>, x: &Activation) -> Activation {
+        let mut out = self.activation(x.batch, x.height, x.width, x.channels);
+        self.profiler.time(
+            name,
+            || Cost::of_elements(2 * x.data.len()),
+            || apply_rows_to(self.isa, &self.seam.ops(*ops), x.channels, &x.data, &mut out.data),
+        );
+        out
     }
 
     /// Hands `[B, C, H, W]` over, if somebody wants it.

@@ -98,6 +98,15 @@ impl Pieces {
 }
 
 impl Operands {
+    /// Those of the projections to keys and values where the others are `self`. They are one in a hundred of the products,
+    /// and all queries and heads share their errors.
+    pub(crate) fn of_keys_and_values(self) -> Operands {
+        match self {
+            Operands::Bf16(Pieces::One) => Operands::Bf16(Pieces::Two),
+            other => other,
+        }
+    }
+
     /// What tests run.
     #[cfg(test)]
     pub(crate) const ALL: [Operands; 4] = [

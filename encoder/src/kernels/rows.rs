@@ -101,6 +101,23 @@ impl RowOps<'_> {
 
 /// Applies `ops` to all rows of `data` (`[rows, channels]`) in place, in parallel.
 pub(crate) fn apply_rows(isa: Isa, ops: &RowOps<'_>, channels: usize, data: &mut [f32]) {
+    apply_in_tasks(isa, ops, channels, data, |_, _| {});
+}
+
+/// Writes what `ops` make of all rows of `source` (`[rows, channels]`) to `out`, in parallel.
+pub(crate) fn apply_rows_to(isa: Isa, ops: &RowOps<'_>, channels: usize, source: &[f32], out: &mut [f32]) {
+    assert_eq!(source.len(), out.len(), "rows to read and to write");
+    apply_in_tasks(isa, ops, channels, out, |first, out| out.copy_from_slice(&source[first..][..out.len()]));
+}
+
+/// `fill` first writes a task's elements, or leaves them, from the element of that index on.
+fn apply_in_tasks(
+    isa: Isa,
+    ops: &RowOps<'_>,
+    channels: usize,
+    data: &mut [f32],
+    fill: impl Fn(usize, &mut [f32]) + Sync,
+) {
     struct Task<'a, 'b>(&'a RowOps<'b>, usize, usize, &'a mut [f32]);
     impl Kernel for Task<'_, '_> {
         type Output = ();
@@ -111,9 +128,10 @@ pub(crate) fn apply_rows(isa: Isa, ops: &RowOps<'_>, channels: usize, data: &mut
     }
     // Rows of about a hundred kilobytes a task.
     let rows = (32_768 / channels.max(1)).max(1);
-    data.par_chunks_mut(rows * channels)
-        .enumerate()
-        .for_each(|(task, data)| isa.run(Task(ops, task * rows, channels, data)));
+    data.par_chunks_mut(rows * channels).enumerate().for_each(|(task, data)| {
+        fill(task * rows * channels, data);
+        isa.run(Task(ops, task * rows, channels, data));
+    });
 }
 
 /// `1 / sqrt(mean(x^2) + eps)`.
@@ -175,6 +193,20 @@ mod tests {
     use super::*;
     use crate::simd::MAX_LANES;
     use crate::testing::{available_isas, values};
+
+    #[test]
+    fn rows_written_elsewhere_are_those_in_place() {
+        // Several tasks, the last one shorter.
+        for (channels, rows) in [(1, 3), (40, 2000), (640, 113)] {
+            let (x, weight, skip) =
+                (values(rows * channels, 1), values(channels, 2), values(rows * channels, 3));
+            let ops = RowOps { norm: Norm::Weighted(&weight), skip: Some(&skip), ..RowOps::default() };
+            let (mut in_place, mut elsewhere) = (x.clone(), vec![f32::NAN; x.len()]);
+            apply_rows(Isa::Portable, &ops, channels, &mut in_place);
+            apply_rows_to(Isa::Portable, &ops, channels, &x, &mut elsewhere);
+            assert_eq!(elsewhere, in_place, "{rows} rows of {channels}");
+        }
+    }
 
     /// Four vectors are summed at a time, then single ones, then part of one.
     #[test]

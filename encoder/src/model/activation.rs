@@ -44,14 +44,20 @@ impl Activation {
     }
 }
 
+/// Columns that are transposed together: those in a line of the cache.
+const TOGETHER: usize = 16;
+
 /// `[_, rows, columns]` to `[_, columns, rows]`.
 fn transpose(input: &[f32], rows: usize, columns: usize, out: &mut [f32]) {
-    out.par_chunks_mut(rows).enumerate().for_each(|(line, out)| {
-        let (image, column) = (line / columns, line % columns);
-        let input = &input[image * rows * columns..][..rows * columns];
-        for (out, row) in out.iter_mut().zip(input.chunks_exact(columns)) {
-            *out = row[column];
-        }
+    let images = input.par_chunks(rows * columns).zip(out.par_chunks_mut(rows * columns));
+    images.for_each(|(input, out)| {
+        out.par_chunks_mut(TOGETHER * rows).enumerate().for_each(|(task, out)| {
+            for (place, row) in input.chunks_exact(columns).enumerate() {
+                for (line, x) in out.chunks_exact_mut(rows).zip(&row[task * TOGETHER..]) {
+                    line[place] = *x;
+                }
+            }
+        });
     });
 }
 
@@ -61,11 +67,17 @@ mod tests {
 
     #[test]
     fn nchw_goes_there_and_back() {
-        let shape = [2, 3, 2, 5];
-        let input: Vec<f32> = (0..60).map(|i| i as f32).collect();
-        let x = Activation::from_nchw(&Buffers::default(), shape, &input);
-        // image 1, y 1, x 4, channel 2
-        assert_eq!(x.data[((2 + 1) * 5 + 4) * 3 + 2], input[((3 + 2) * 2 + 1) * 5 + 4]);
-        assert_eq!(x.to_nchw(), input);
+        // Fewer and more pixels and channels than are transposed together.
+        for [batch, channels, height, width] in [[2, 3, 2, 5], [3, 17, 7, 5], [1, 40, 4, 4]] {
+            let input: Vec<f32> = (0..batch * channels * height * width).map(|i| i as f32).collect();
+            let x = Activation::from_nchw(&Buffers::default(), [batch, channels, height, width], &input);
+            for (i, found) in x.data.iter().enumerate() {
+                let (pixel, channel) = (i / channels, i % channels);
+                let (image, pixel) = (pixel / (height * width), pixel % (height * width));
+                let expected = input[(image * channels + channel) * height * width + pixel];
+                assert_eq!(*found, expected, "image {image}, pixel {pixel}, channel {channel}");
+            }
+            assert_eq!(x.to_nchw(), input);
+        }
     }
 }

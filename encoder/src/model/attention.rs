@@ -40,7 +40,11 @@ impl KeyOrValue {
         };
         Ok(KeyOrValue {
             downsample,
-            projection: loader.dense(&format!("{prefix}proj.weight"), [dim, spec.input, 1], 1)?,
+            projection: Loader { operands: loader.operands.of_keys_and_values(), ..*loader }.dense(
+                &format!("{prefix}proj.weight"),
+                [dim, spec.input, 1],
+                1,
+            )?,
         })
     }
 
@@ -86,9 +90,8 @@ impl Attention {
         x: Activation,
     ) -> Result<Activation, Error> {
         let spec = &self.spec;
-        let mut normed = x.clone();
         let ops = RowOps { norm: Norm::Weighted(&self.norm), ..RowOps::default() };
-        context.apply(&format!("{}.norm", self.name), &ops, &mut normed);
+        let normed = context.applied(&format!("{}.norm", self.name), &ops, &x);
         context.tap(&BlockTap::AttnNorm.name(number), &normed)?;
 
         let query = self.query.forward(context, &normed, &RowOps::default())?;
