@@ -5,7 +5,8 @@ use crate::simd::Isa;
 /// How exactly the dense layers and the attention multiply. Sums, norms, activations and softmax are in f32 always.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Precision {
-    /// Operands rounded to bf16: errors of about 1e-2 at the end of the 300M model.
+    /// Operands rounded to bf16, but in the projections to keys and values in two pieces: errors of about 1e-2 at the end of
+    /// the 300M model.
     Bf16,
     /// Operands as two pieces of bf16, three products: about 2e-5.
     Bf16x3,
