@@ -22,15 +22,16 @@ pub(crate) fn depthwise(
     out: &mut [f32],
 ) {
     assert_eq!(weights.len(), y.kernel * x.kernel * channels, "depthwise weights");
-    assert_eq!(
-        image.len() / (y.input * x.input) / channels,
-        out.len() / (y.output * x.output) / channels,
-        "images"
+    let (read, written) = (y.input * x.input * channels, y.output * x.output * channels);
+    assert!(
+        image.len().is_multiple_of(read) && out.len() == image.len() / read * written,
+        "images of {read} elements to images of {written}, found {} and {}",
+        image.len(),
+        out.len()
     );
     let lines = LINES.min(y.output.div_ceil(TASKS_PER_THREAD * rayon::current_num_threads()));
-    let images = image.par_chunks_exact(y.input * x.input * channels);
-    let outputs = out.par_chunks_exact_mut(y.output * x.output * channels);
-    images.zip(outputs).enumerate().for_each(|(batch, (image, out))| {
+    let images = image.par_chunks_exact(read).zip(out.par_chunks_exact_mut(written));
+    images.enumerate().for_each(|(batch, (image, out))| {
         out.par_chunks_mut(lines * x.output * channels).enumerate().for_each_init(
             Scratch::default,
             |scratch, (task, out)| {
@@ -225,5 +226,13 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    #[should_panic(expected = "images of 12 elements to images of 12, found 24 and 23")]
+    fn a_part_of_an_image_is_refused() {
+        let axis = Axis::new(Padding::Same, 2, 3, 1).unwrap();
+        let (image, weights) = (values(24, 1), values(27, 2));
+        depthwise(Isa::Portable, &image, 3, (axis, axis), &weights, &RowOps::default(), &mut [0.0; 23]);
     }
 }

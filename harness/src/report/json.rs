@@ -48,6 +48,8 @@ struct DocumentSummary<'a> {
     exit_code: u8,
     /// The `stands_for` of a layer that has one, else its `name`.
     first_failure: Option<&'a str>,
+    /// The comparison that it is in, of those in `provenance`.
+    first_failure_comparison: Option<usize>,
 }
 
 #[derive(Serialize)]
@@ -314,6 +316,7 @@ pub fn render(run: &Run) -> Result<String, serde_json::Error> {
             verdict: if code == exit_code::PASSED { "pass" } else { "fail" },
             exit_code: code,
             first_failure: run.first_failure().map(|(_, layer)| layer.pair_name()),
+            first_failure_comparison: run.comparisons.iter().position(|c| c.first_failure().is_some()),
         },
         layers: numbered().flat_map(|(i, c)| c.layers.iter().map(move |l| layer(i, l))).collect(),
         missing: numbered()
