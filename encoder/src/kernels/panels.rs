@@ -4,8 +4,8 @@ use std::ops::Range;
 use std::slice::ChunksExact;
 
 use super::lhs::Lhs;
-use super::packing::{Line, depth_blocks, pairs, words};
-use super::split::pairs_of_row;
+use super::packing::{Line, depth_blocks, pairs};
+use super::split::{pairs_of_row, pieces_of_row};
 use crate::precision::{Operands, Pieces};
 use crate::simd::{MAX_LANES, PairOrder, Simd};
 
@@ -29,15 +29,17 @@ pub(crate) struct LhsPanels {
 impl LhsPanels {
     /// Packs a part into panels of `mr` rows; rows past the last are zeros.
     ///
-    /// A panel is `[depth, mr]` of f32, or of pairs `[pieces, pairs, mr]` or `[pieces, mr, pairs]` as `S` wants it.
+    /// A panel is `[depth, mr]` of f32; of operands in pieces `[pieces, pairs, mr]`, `[pieces, mr, pairs]`, or
+    /// `[pieces, 2 * pairs, mr]` of f32, as `S` wants it.
     #[inline(always)]
     pub(crate) fn pack<S: Simd, L: Lhs>(&mut self, simd: S, lhs: &L, part: Part, operands: Operands) {
-        let (mr, row_first) = match (operands, S::PAIRS.order) {
-            (Operands::F32, _) => (S::MR, None),
-            (Operands::Bf16(_), PairOrder::DepthFirst) => (S::PAIRS.mr, None),
-            (Operands::Bf16(pieces), PairOrder::RowFirst) => (S::PAIRS.mr, Some(pieces)),
+        let (mr, form, row_first) = match (operands, S::PAIRS.order) {
+            (Operands::F32, _) => (S::MR, Form::F32, None),
+            (Operands::Bf16(pieces), PairOrder::DepthFirst) => (S::PAIRS.mr, Form::Pairs(pieces), None),
+            (Operands::Bf16(pieces), PairOrder::Widened) => (S::PAIRS.mr, Form::Widened(pieces), None),
+            (Operands::Bf16(pieces), PairOrder::RowFirst) => (S::PAIRS.mr, Form::Pairs(pieces), Some(pieces)),
         };
-        self.panel = words(operands, part.depth.len()) * mr;
+        self.panel = form.words(part.depth.len()) * mr;
         self.count = part.rows.len().div_ceil(mr);
         // A transposed vector may reach past its row, and so past the last panel.
         let needed = (self.count * self.panel + S::LANES).div_ceil(16);
@@ -52,7 +54,7 @@ impl LhsPanels {
             match row_first {
                 None => {
                     let out = &mut out[..self.panel + S::LANES];
-                    self.scratch.depth_first(simd, lhs, part, operands, mr, out);
+                    self.scratch.depth_first(simd, lhs, part, form, mr, out);
                 }
                 Some(pieces) => {
                     let out = &mut out[..self.panel];
@@ -125,11 +127,37 @@ impl RhsPanel {
         operands: Operands,
         nr: usize,
     ) -> &[u32] {
-        let panel = words(operands, part.depth.len()) * nr;
+        let form = match operands {
+            Operands::F32 => Form::F32,
+            Operands::Bf16(pieces) => Form::Pairs(pieces),
+        };
+        let panel = form.words(part.depth.len()) * nr;
         self.lines.resize((panel + S::LANES).div_ceil(16), Line::default());
         let out: &mut [u32] = bytemuck::cast_slice_mut(&mut self.lines);
-        self.scratch.depth_first(simd, matrix, part, operands, nr, &mut out[..panel + S::LANES]);
+        self.scratch.depth_first(simd, matrix, part, form, nr, &mut out[..panel + S::LANES]);
         &bytemuck::cast_slice(&self.lines)[..panel]
+    }
+}
+
+/// What the words of a row are.
+#[derive(Clone, Copy)]
+enum Form {
+    /// f32, `[depth]`.
+    F32,
+    /// `[pieces, pairs]`.
+    Pairs(Pieces),
+    /// f32, `[pieces, 2 * pairs]`.
+    Widened(Pieces),
+}
+
+impl Form {
+    /// Words of a row of `depth` elements.
+    fn words(self, depth: usize) -> usize {
+        match self {
+            Form::F32 => depth,
+            Form::Pairs(pieces) => pieces.count() * pairs(depth),
+            Form::Widened(pieces) => pieces.count() * 2 * pairs(depth),
+        }
     }
 }
 
@@ -151,12 +179,12 @@ impl Scratch {
         simd: S,
         lhs: &L,
         Part { rows, depth }: Part,
-        operands: Operands,
+        form: Form,
         width: usize,
         out: &mut [u32],
     ) {
         assert!(width <= S::LANES || width.is_multiple_of(S::LANES), "a panel of {width} columns");
-        let length = words(operands, depth.len());
+        let length = form.words(depth.len());
         self.rows.resize(S::LANES * length, 0);
         self.values.resize(depth.len(), 0.0);
         for column in (0..width).step_by(S::LANES) {
@@ -165,8 +193,7 @@ impl Scratch {
             let mut sources: [&[u32]; MAX_LANES] = [&[]; MAX_LANES];
             let places = self.rows.chunks_exact_mut(length).take(present);
             for (lane, (source, place)) in sources.iter_mut().zip(places).enumerate() {
-                *source =
-                    source_of(simd, lhs, start + lane, depth.clone(), operands, &mut self.values, place);
+                *source = source_of(simd, lhs, start + lane, depth.clone(), form, &mut self.values, place);
             }
             transpose(simd, &sources[..present], length, width, &mut out[column..]);
         }
@@ -203,19 +230,23 @@ fn source_of<'a, S: Simd, L: Lhs>(
     lhs: &'a L,
     row: usize,
     depth: Range<usize>,
-    operands: Operands,
+    form: Form,
     values: &mut [f32],
     place: &'a mut [u32],
 ) -> &'a [u32] {
-    match operands {
-        Operands::F32 => bytemuck::cast_slice(lhs.row(row, depth.start, bytemuck::cast_slice_mut(place))),
-        Operands::Bf16(pieces) => {
-            let pairs = pairs(depth.len());
-            let row = lhs.row(row, depth.start, &mut values[..depth.len()]);
-            pairs_of_row(simd, row, pieces, pairs, pairs, place);
-            place
+    let pieces = match form {
+        Form::F32 => {
+            return bytemuck::cast_slice(lhs.row(row, depth.start, bytemuck::cast_slice_mut(place)));
         }
+        Form::Pairs(pieces) | Form::Widened(pieces) => pieces,
+    };
+    let pairs = pairs(depth.len());
+    let row = lhs.row(row, depth.start, &mut values[..depth.len()]);
+    match form {
+        Form::Widened(_) => pieces_of_row(simd, row, pieces, 2 * pairs, bytemuck::cast_slice_mut(place)),
+        _ => pairs_of_row(simd, row, pieces, pairs, pairs, place),
     }
+    place
 }
 
 /// `[rows, length]` to `[length, width]`, the first `S::LANES` columns of it at most; columns without a row are zero. A
@@ -243,7 +274,7 @@ mod tests {
     use super::*;
     use crate::kernels::lhs::Matrix;
     use crate::kernels::packing::PAIR_DEPTH;
-    use crate::simd::{Isa, Kernel};
+    use crate::simd::Kernel;
     use crate::testing::{everywhere, values};
 
     /// Panels of some parts, each made in the memory of the one before: all of the left side, and one of the right side.
@@ -254,7 +285,7 @@ mod tests {
     }
 
     impl Kernel for Packed<'_> {
-        type Output = Vec<(Vec<u32>, Vec<u32>)>;
+        type Output = (PairOrder, Vec<(Vec<u32>, Vec<u32>)>);
 
         #[inline(always)]
         fn run<S: Simd>(self, simd: S) -> Self::Output {
@@ -267,12 +298,12 @@ mod tests {
                 let right = right.pack(simd, self.matrix, part, self.operands, nr).to_vec();
                 all.push((left.panels().flatten().copied().collect(), right));
             }
-            all
+            (S::PAIRS.order, all)
         }
     }
 
-    /// The words of a row, `[pieces, pairs]` or `[depth]`.
-    fn words_of_row(row: &[f32], operands: Operands) -> Vec<u32> {
+    /// The words of a row, `[pieces, pairs]`, `[depth]`, or `[pieces, 2 * pairs]` where they are `widened`.
+    fn words_of_row(row: &[f32], operands: Operands, widened: bool) -> Vec<u32> {
         let Operands::Bf16(pieces) = operands else {
             return row.iter().map(|x| x.to_bits()).collect();
         };
@@ -281,6 +312,9 @@ mod tests {
         let piece = |_| {
             let nearest: Vec<half::bf16> = rest.iter().map(|x| half::bf16::from_f32(*x)).collect();
             rest.iter_mut().zip(&nearest).for_each(|(x, piece)| *x -= piece.to_f32());
+            if widened {
+                return nearest.iter().map(|x| x.to_f32().to_bits()).collect();
+            }
             nearest
                 .chunks_exact(2)
                 .map(|p| u32::from(p[0].to_bits()) | u32::from(p[1].to_bits()) << 16)
@@ -289,27 +323,35 @@ mod tests {
         (0..pieces.count()).map(piece).collect::<Vec<Vec<u32>>>().concat()
     }
 
-    /// `[panels, words, width]` of a part, or with `row_first` `[panels, pieces, width, pairs]`.
+    /// `[panels, words, width]` of a part, or row first `[panels, pieces, width, pairs]`; of a left side in that order, or of
+    /// a right side.
     fn naive(
         data: &[f32],
         length: usize,
         part: &Part,
         operands: Operands,
         width: usize,
-        row_first: Option<Pieces>,
+        left: Option<PairOrder>,
     ) -> Vec<u32> {
-        let count = words(operands, part.depth.len());
-        let mut out = vec![0; part.rows.len().div_ceil(width) * width * count];
-        for (i, row) in part.rows.clone().enumerate() {
-            let row = &data[row * length..][part.depth.clone()];
+        let rows = part.rows.clone().map(|row| {
+            words_of_row(
+                &data[row * length..][part.depth.clone()],
+                operands,
+                left == Some(PairOrder::Widened),
+            )
+        });
+        let rows: Vec<Vec<u32>> = rows.collect();
+        let count = rows[0].len();
+        let mut out = vec![0; rows.len().div_ceil(width) * width * count];
+        for (i, row) in rows.into_iter().enumerate() {
             let (panel, place) = (i / width * width * count, i % width);
-            for (word, value) in words_of_row(row, operands).into_iter().enumerate() {
-                let at = match row_first {
-                    None => word * width + place,
-                    Some(pieces) => {
+            for (word, value) in row.into_iter().enumerate() {
+                let at = match (operands, left) {
+                    (Operands::Bf16(pieces), Some(PairOrder::RowFirst)) => {
                         let pairs = count / pieces.count();
                         (word / pairs * width + place) * pairs + word % pairs
                     }
+                    _ => word * width + place,
                 };
                 out[panel + at] = value;
             }
@@ -332,17 +374,15 @@ mod tests {
                 Part { rows: 1..nr, depth: 0..PAIR_DEPTH },
                 Part { rows: 0..2 * mr, depth: 10..PAIR_DEPTH + 9 },
             ];
-            let row_first = match operands {
-                Operands::Bf16(pieces) if isa == Isa::Amx => Some(pieces),
-                _ => None,
-            };
-            let packed = isa.run(Packed { matrix: &Matrix::new(&data, length), parts: &parts, operands });
+            let (order, packed) =
+                isa.run(Packed { matrix: &Matrix::new(&data, length), parts: &parts, operands });
             for (part, (left, right)) in parts.iter().zip(packed) {
                 let case = format!("{isa} {operands:?}, rows {:?}, depth {:?}", part.rows, part.depth);
-                assert_eq!(left, naive(&data, length, part, operands, mr, row_first), "left of {case}");
+                assert_eq!(left, naive(&data, length, part, operands, mr, Some(order)), "left of {case}");
                 let rows = part.rows.start..part.rows.end.min(part.rows.start + nr);
                 let one = Part { rows, depth: part.depth.clone() };
-                assert_eq!(right, naive(&data, length, &one, operands, nr, None), "right of {case}");
+                let expected = naive(&data, length, &one, operands, nr, None);
+                assert_eq!(right, expected, "right of {case}");
             }
         }
     }

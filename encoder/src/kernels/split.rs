@@ -67,6 +67,25 @@ fn cut_row<S: Simd, const PIECES: usize>(simd: S, row: &[f32], pairs: usize, str
     }
 }
 
+/// A row as `[pieces, length]` of f32, each piece the nearest bf16 of what is left; zeros up to `length`.
+#[inline(always)]
+pub(crate) fn pieces_of_row<S: Simd>(simd: S, row: &[f32], pieces: Pieces, length: usize, out: &mut [f32]) {
+    assert!(row.len() <= length, "{} elements in {length}", row.len());
+    for start in (0..length).step_by(S::LANES) {
+        let count = S::LANES.min(length - start);
+        let present = row.len().min(start + count).saturating_sub(start);
+        let mut rest = match present {
+            0 => simd.splat(0.0),
+            _ => simd.load_partial(&row[start..start + present]),
+        };
+        for piece in out.chunks_exact_mut(length).take(pieces.count()) {
+            let nearest = simd.round_to_bf16(rest);
+            simd.store_partial(nearest, &mut piece[start..start + count]);
+            rest = simd.sub(rest, nearest);
+        }
+    }
+}
+
 /// Rows of `width` elements, `[depth, width]`, as `[pieces, pairs, width]`, a pair being of two neighbouring rows; zeros up
 /// to the pairs that `out` has room for. `width` is a multiple of `S::LANES`.
 #[inline(always)]

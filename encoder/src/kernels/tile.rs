@@ -35,7 +35,8 @@ pub(crate) struct Tiles<'a> {
 
 /// One tile of work on pairs of bf16, the even depth in the lower half of a word.
 pub(crate) struct PairTile<'a> {
-    /// `[pieces, pairs, MR]` or `[pieces, MR, pairs]`, as the unit wants it; rows past the matrix zero.
+    /// `[pieces, pairs, MR]`, `[pieces, MR, pairs]` or `[pieces, 2 * pairs, MR]` of f32, as the unit wants it; rows past the
+    /// matrix zero.
     pub(crate) a: &'a [u32],
     /// `[pieces, pairs, NR]`, columns past the matrix zero.
     pub(crate) b: &'a [u32],
@@ -93,7 +94,7 @@ fn multiply<S: Simd, const MR: usize, const NV: usize>(
         // Two short loops: the CPU foresees their ends.
         for turn in 0..CHAIN / S::TURN {
             for d in turn * S::TURN..(turn + 1) * S::TURN {
-                add_product(simd, &a[d], &now[d * nr..(d + 1) * nr], &mut sums);
+                add_product(simd, &a[d], load(simd, &now[d * nr..(d + 1) * nr]), &mut sums);
             }
         }
         store(simd, &sums, &mut out);
@@ -103,61 +104,66 @@ fn multiply<S: Simd, const MR: usize, const NV: usize>(
     if !rest.is_empty() {
         let mut sums = [[simd.splat(0.0); NV]; MR];
         for d in 0..rest.len() {
-            add_product(simd, &rest[d], &b[d * nr..(d + 1) * nr], &mut sums);
+            add_product(simd, &rest[d], load(simd, &b[d * nr..(d + 1) * nr]), &mut sums);
         }
         store(simd, &sums, &mut out);
     }
 }
 
-/// `sums += a * b` for one depth.
+/// `sums += a * b` for one depth, `b` in vectors.
 #[inline(always)]
 fn add_product<S: Simd, const MR: usize, const NV: usize>(
     simd: S,
     a: &[f32; MR],
-    b: &[f32],
+    b: [S::V; NV],
     sums: &mut [[S::V; NV]; MR],
 ) {
-    let mut vectors = [simd.splat(0.0); NV];
-    for (j, v) in vectors.iter_mut().enumerate() {
-        *v = simd.load(&b[j * S::LANES..(j + 1) * S::LANES]);
-    }
     for i in 0..MR {
         let factor = simd.splat(a[i]);
         for j in 0..NV {
-            sums[i][j] = simd.mul_add(factor, vectors[j], sums[i][j]);
+            sums[i][j] = simd.mul_add(factor, b[j], sums[i][j]);
         }
     }
 }
 
-/// The micro-kernel on pairs for a tile of `MR` rows and `NV` vectors of columns; the left side is depth-first.
-pub(crate) struct PairKernel<'a, const MR: usize, const NV: usize>(pub(crate) PairTile<'a>);
+/// A depth of the right side.
+#[inline(always)]
+fn load<S: Simd, const NV: usize>(simd: S, b: &[f32]) -> [S::V; NV] {
+    let mut vectors = [simd.splat(0.0); NV];
+    for (j, v) in vectors.iter_mut().enumerate() {
+        *v = simd.load(&b[j * S::LANES..(j + 1) * S::LANES]);
+    }
+    vectors
+}
 
-impl<const MR: usize, const NV: usize> Kernel for PairKernel<'_, MR, NV> {
+/// The micro-kernel on pairs where numbers are multiplied one by one, for a tile of `MR` rows and `NV` vectors of columns; the
+/// left side is widened already. Each sum takes the even product of a pair, then the odd one.
+pub(crate) struct WidenedKernel<'a, const MR: usize, const NV: usize>(pub(crate) PairTile<'a>);
+
+impl<const MR: usize, const NV: usize> Kernel for WidenedKernel<'_, MR, NV> {
     type Output = ();
 
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
-        multiply_pairs::<S, MR, NV>(simd, self.0);
+        multiply_widened::<S, MR, NV>(simd, self.0);
     }
 }
 
 #[inline(always)]
-fn multiply_pairs<S: Simd, const MR: usize, const NV: usize>(simd: S, mut tile: PairTile<'_>) {
-    let (a_piece, b_piece) = (tile.pairs * MR, tile.pairs * NV * S::LANES);
+fn multiply_widened<S: Simd, const MR: usize, const NV: usize>(simd: S, mut tile: PairTile<'_>) {
+    let (a_piece, b_piece) = (2 * tile.pairs * MR, tile.pairs * NV * S::LANES);
     let mut sums = [[simd.splat(0.0); NV]; MR];
     for (left, right) in tile.pieces.products() {
         let (a, b) = (&tile.a[left * a_piece..][..a_piece], &tile.b[right * b_piece..][..b_piece]);
-        for (a, b) in a.chunks_exact(MR).zip(b.chunks_exact(NV * S::LANES)) {
-            let mut vectors = [simd.splat_pair(0); NV];
-            for (j, v) in vectors.iter_mut().enumerate() {
-                *v = simd.load_pairs(&b[j * S::LANES..(j + 1) * S::LANES]);
+        let (a, _) = bytemuck::cast_slice(a).as_chunks::<MR>();
+        for (a, b) in a.chunks_exact(2).zip(b.chunks_exact(NV * S::LANES)) {
+            let (mut even, mut odd) = ([simd.splat(0.0); NV], [simd.splat(0.0); NV]);
+            for j in 0..NV {
+                let pairs = simd.load_pairs(&b[j * S::LANES..(j + 1) * S::LANES]);
+                (even[j], odd[j]) = (simd.even(pairs), simd.odd(pairs));
             }
-            for i in 0..MR {
-                let factor = simd.splat_pair(a[i]);
-                for j in 0..NV {
-                    sums[i][j] = simd.dot(factor, vectors[j], sums[i][j]);
-                }
-            }
+            add_product(simd, &a[0], even, &mut sums);
+            add_product(simd, &a[1], odd, &mut sums);
         }
     }
     store(simd, &sums, &mut tile.out);
@@ -165,7 +171,11 @@ fn multiply_pairs<S: Simd, const MR: usize, const NV: usize>(simd: S, mut tile: 
 
 /// Writes the rows and columns of a tile that exist.
 #[inline(always)]
-fn store<S: Simd, const MR: usize, const NV: usize>(simd: S, sums: &[[S::V; NV]; MR], out: &mut TileOut<'_>) {
+pub(crate) fn store<S: Simd, const MR: usize, const NV: usize>(
+    simd: S,
+    sums: &[[S::V; NV]; MR],
+    out: &mut TileOut<'_>,
+) {
     if out.rows != MR || out.columns != NV * S::LANES {
         // A copy: what is indexed by a variable cannot stay in registers.
         let sums = *sums;

@@ -5,12 +5,13 @@
 //! denormals are taken as zero.
 
 use std::arch::asm;
-use std::arch::x86_64::{__cpuid, __cpuid_count, __m512, __m512i, _xgetbv};
+use std::arch::x86_64::{__cpuid, __cpuid_count, __m512, _xgetbv};
 use std::cell::Cell;
 use std::marker::PhantomData;
 use std::sync::OnceLock;
 
-use super::avx512::{Avx512, DotBf16, Extension};
+use super::avx512::{Avx512, Extension};
+use super::avx512bf16::DotBf16;
 use super::{Kernel, PairOrder, PairShape, PairUnit};
 use crate::kernels::packing::PAIR_DEPTH;
 use crate::kernels::tile::{PairTile, TileOut};
@@ -62,12 +63,6 @@ unsafe impl Extension for AmxTile {
     #[inline(always)]
     fn pair_unit(token: Avx512<Self>) -> Self::Unit {
         Configured::new(token)
-    }
-
-    #[inline(always)]
-    fn dot(_: Avx512<Self>, a: __m512i, b: __m512i, c: __m512) -> __m512 {
-        // SAFETY: a token is proof of AVX512-BF16.
-        unsafe { DotBf16::dot_pairs(a, b, c) }
     }
 
     #[inline(always)]

@@ -2,7 +2,7 @@
 
 use std::arch::x86_64::*;
 
-use super::{Kernel, MAX_LANES, PairShape, Simd, Vectors};
+use super::{Kernel, MAX_LANES, PairShape, Simd, Widening};
 use crate::kernels::tile::{TileKernel, Tiles};
 
 /// Proof that the CPU has AVX2 and FMA; only [`Avx2::new`] makes one.
@@ -184,17 +184,12 @@ impl Simd for Avx2 {
 
     type P = __m256i;
     const PAIRS: PairShape = Self::Unit::SHAPE;
-    // 4 x 2 accumulators, 4 registers of widened B, 2 of A, the mask: 15 of 16.
-    type Unit = Vectors<Self, 4, 2>;
+    // 5 x 2 accumulators, 4 registers of widened B, 1 of A: 15 of 16.
+    type Unit = Widening<Self, 5, 2>;
 
     #[inline(always)]
     fn pair_unit(self) -> Self::Unit {
-        Vectors(self)
-    }
-
-    #[inline(always)]
-    fn splat_pair(self, x: u32) -> Self::P {
-        proven!(_mm256_set1_epi32(x.cast_signed()))
+        Widening(self)
     }
 
     #[inline(always)]
@@ -205,12 +200,13 @@ impl Simd for Avx2 {
     }
 
     #[inline(always)]
-    fn dot(self, a: Self::P, b: Self::P, c: Self::V) -> Self::V {
-        proven!({
-            let even = |p| _mm256_castsi256_ps(_mm256_slli_epi32::<16>(p));
-            let upper = _mm256_set1_epi32(0xffff_0000u32.cast_signed());
-            let odd = |p| _mm256_castsi256_ps(_mm256_and_si256(p, upper));
-            _mm256_fmadd_ps(odd(a), odd(b), _mm256_fmadd_ps(even(a), even(b), c))
-        })
+    fn even(self, p: Self::P) -> Self::V {
+        proven!(_mm256_castsi256_ps(_mm256_slli_epi32::<16>(p)))
+    }
+
+    #[inline(always)]
+    fn odd(self, p: Self::P) -> Self::V {
+        let upper = 0xffff_0000u32.cast_signed();
+        proven!(_mm256_castsi256_ps(_mm256_and_si256(p, _mm256_set1_epi32(upper))))
     }
 }

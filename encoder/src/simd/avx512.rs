@@ -3,7 +3,7 @@
 use std::arch::x86_64::*;
 use std::marker::PhantomData;
 
-use super::{Kernel, MAX_LANES, PairShape, PairUnit, Simd, Vectors};
+use super::{Kernel, MAX_LANES, PairShape, PairUnit, Simd, Widening};
 use crate::kernels::tile::{TileKernel, Tiles};
 
 /// Proof that the CPU has AVX-512F and what `X` stands for; only [`Avx512::new`] makes one.
@@ -32,7 +32,6 @@ pub(crate) unsafe trait Extension: Sized + Send + Sync + 'static {
     const PAIRS: PairShape;
     type Unit: PairUnit;
     fn pair_unit(token: Avx512<Self>) -> Self::Unit;
-    fn dot(token: Avx512<Self>, a: __m512i, b: __m512i, c: __m512) -> __m512;
 
     /// As of [`Simd`].
     #[inline(always)]
@@ -97,115 +96,11 @@ unsafe impl Extension for NoPairs {
     }
 
     const PAIRS: PairShape = Self::Unit::SHAPE;
-    type Unit = Vectors<Avx512<Self>, 12, 2>;
+    type Unit = Widening<Avx512<Self>, 12, 2>;
 
     #[inline(always)]
     fn pair_unit(token: Avx512<Self>) -> Self::Unit {
-        Vectors(token)
-    }
-
-    #[inline(always)]
-    fn dot(_: Avx512<Self>, a: __m512i, b: __m512i, c: __m512) -> __m512 {
-        proven!({
-            let even = |p| _mm512_castsi512_ps(_mm512_slli_epi32::<16>(p));
-            let upper = _mm512_set1_epi32(0xffff_0000u32.cast_signed());
-            let odd = |p| _mm512_castsi512_ps(_mm512_and_si512(p, upper));
-            _mm512_fmadd_ps(odd(a), odd(b), _mm512_fmadd_ps(even(a), even(b), c))
-        })
-    }
-}
-
-/// AVX512-BF16.
-pub(crate) struct DotBf16;
-
-impl DotBf16 {
-    /// `c + a.even * b.even + a.odd * b.odd`; denormals are taken as zero.
-    ///
-    /// # Safety
-    /// The CPU has AVX512-BF16.
-    #[inline]
-    #[target_feature(enable = "avx512f,avx512bf16")]
-    pub(super) unsafe fn dot_pairs(a: __m512i, b: __m512i, c: __m512) -> __m512 {
-        // SAFETY: both types are 512 bits wide, of any content.
-        let (a, b) = unsafe {
-            (std::mem::transmute::<__m512i, __m512bh>(a), std::mem::transmute::<__m512i, __m512bh>(b))
-        };
-        _mm512_dpbf16_ps(c, a, b)
-    }
-
-    /// Words of neighbouring lanes of `a`, then of those of `b`, rounded to bf16; denormals become zero.
-    #[inline]
-    #[target_feature(enable = "avx512f,avx512bf16")]
-    pub(super) fn pairs_of_neighbours(a: __m512, b: __m512) -> __m512 {
-        let (a, b) = (Self::rounded(a), Self::rounded(b));
-        _mm512_castsi512_ps(_mm512_inserti64x4::<1>(_mm512_castsi256_si512(a), b))
-    }
-
-    /// The lanes rounded to bf16, in their order; denormals become zero.
-    #[inline]
-    #[target_feature(enable = "avx512f,avx512bf16")]
-    fn rounded(v: __m512) -> __m256i {
-        // SAFETY: both types are 256 bits wide, of any content.
-        unsafe { std::mem::transmute::<__m256bh, __m256i>(_mm512_cvtneps_pbh(v)) }
-    }
-
-    /// Words of both, lane by lane, rounded to bf16; denormals become zero.
-    #[inline]
-    #[target_feature(enable = "avx512f,avx512bf16")]
-    pub(super) fn pairs(first: __m512, second: __m512) -> __m512 {
-        let (first, second) = (Self::rounded(first), Self::rounded(second));
-        let second = _mm512_slli_epi32::<16>(_mm512_cvtepu16_epi32(second));
-        _mm512_castsi512_ps(_mm512_or_si512(_mm512_cvtepu16_epi32(first), second))
-    }
-}
-
-// SAFETY: what `is_available` asks for is what the functions are compiled for.
-unsafe impl Extension for DotBf16 {
-    #[inline]
-    fn is_available() -> bool {
-        is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512bf16")
-    }
-
-    #[inline]
-    fn run<K: Kernel>(token: Avx512<Self>, kernel: K) -> K::Output {
-        #[target_feature(enable = "avx512f,avx512bf16")]
-        fn compiled<K: Kernel>(token: Avx512<DotBf16>, kernel: K) -> K::Output {
-            kernel.run(token)
-        }
-        proven!(compiled(token, kernel))
-    }
-
-    #[inline]
-    fn run_apart<K: Kernel>(token: Avx512<Self>, kernel: K) -> K::Output {
-        #[inline(never)]
-        #[target_feature(enable = "avx512f,avx512bf16")]
-        fn apart<K: Kernel>(token: Avx512<DotBf16>, kernel: K) -> K::Output {
-            kernel.run(token)
-        }
-        proven!(apart(token, kernel))
-    }
-
-    const PAIRS: PairShape = Self::Unit::SHAPE;
-    type Unit = Vectors<Avx512<Self>, 12, 2>;
-
-    #[inline(always)]
-    fn pair_unit(token: Avx512<Self>) -> Self::Unit {
-        Vectors(token)
-    }
-
-    #[inline(always)]
-    fn dot(_: Avx512<Self>, a: __m512i, b: __m512i, c: __m512) -> __m512 {
-        proven!(DotBf16::dot_pairs(a, b, c))
-    }
-
-    #[inline(always)]
-    fn rounded_pairs(_: Avx512<Self>, first: __m512, second: __m512) -> __m512 {
-        proven!(DotBf16::pairs(first, second))
-    }
-
-    #[inline(always)]
-    fn rounded_pairs_of_neighbours(_: Avx512<Self>, a: __m512, b: __m512) -> __m512 {
-        proven!(DotBf16::pairs_of_neighbours(a, b))
+        Widening(token)
     }
 }
 
@@ -382,11 +277,6 @@ impl<X: Extension> Simd for Avx512<X> {
     }
 
     #[inline(always)]
-    fn splat_pair(self, x: u32) -> Self::P {
-        proven!(_mm512_set1_epi32(x.cast_signed()))
-    }
-
-    #[inline(always)]
     fn load_pairs(self, x: &[u32]) -> Self::P {
         let x = &x[..16];
         // SAFETY: a token is proof of AVX-512F, and `x` has 16 elements; the load needs no alignment.
@@ -394,7 +284,13 @@ impl<X: Extension> Simd for Avx512<X> {
     }
 
     #[inline(always)]
-    fn dot(self, a: Self::P, b: Self::P, c: Self::V) -> Self::V {
-        X::dot(self, a, b, c)
+    fn even(self, p: Self::P) -> Self::V {
+        proven!(_mm512_castsi512_ps(_mm512_slli_epi32::<16>(p)))
+    }
+
+    #[inline(always)]
+    fn odd(self, p: Self::P) -> Self::V {
+        let upper = 0xffff_0000u32.cast_signed();
+        proven!(_mm512_castsi512_ps(_mm512_and_si512(p, _mm512_set1_epi32(upper))))
     }
 }

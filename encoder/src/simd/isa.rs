@@ -5,7 +5,8 @@ use super::{Kernel, Simd, portable::Portable};
 use super::{
     amx::AmxTile,
     avx2::Avx2,
-    avx512::{Avx512, DotBf16, NoPairs},
+    avx512::{Avx512, NoPairs},
+    avx512bf16::DotBf16,
 };
 use crate::error::Error;
 use crate::precision::Operands;

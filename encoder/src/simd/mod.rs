@@ -10,12 +10,14 @@ mod amx;
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
+#[cfg(target_arch = "x86_64")]
+mod avx512bf16;
 mod isa;
 mod portable;
 
 pub use isa::Isa;
 
-use crate::kernels::tile::{PairKernel, PairTile, Tiles};
+use crate::kernels::tile::{PairTile, Tiles, WidenedKernel};
 
 /// Arithmetic on vectors of `LANES` single-precision numbers.
 ///
@@ -81,11 +83,12 @@ pub(crate) trait Simd: Copy + Send + Sync + 'static {
     /// The unit that multiplies pairs.
     type Unit: PairUnit;
     fn pair_unit(self) -> Self::Unit;
-    fn splat_pair(self, x: u32) -> Self::P;
     /// The first `LANES` pairs of `x`; panics when there are fewer.
     fn load_pairs(self, x: &[u32]) -> Self::P;
-    /// `c + a.even * b.even + a.odd * b.odd` in each lane.
-    fn dot(self, a: Self::P, b: Self::P, c: Self::V) -> Self::V;
+    /// The even halves of pairs, the lower ones, as f32.
+    fn even(self, p: Self::P) -> Self::V;
+    /// The odd halves.
+    fn odd(self, p: Self::P) -> Self::V;
 
     /// At most `LANES` elements, the other lanes zero.
     #[inline(always)]
@@ -131,7 +134,10 @@ pub(crate) struct PairShape {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum PairOrder {
     /// `[pairs, MR]`: the rows' values of one depth stand together.
+    #[cfg_attr(not(target_arch = "x86_64"), expect(dead_code, reason = "what AVX512-BF16 reads"))]
     DepthFirst,
+    /// `[2 * pairs, MR]` of f32, in the order of the depth: what multiplies numbers one by one need not widen the left ones.
+    Widened,
     /// `[MR, pairs]`: each row stands together.
     #[cfg_attr(not(target_arch = "x86_64"), expect(dead_code, reason = "what AMX reads"))]
     RowFirst,
@@ -142,17 +148,17 @@ pub(crate) trait PairUnit {
     fn tile(&self, tile: PairTile<'_>);
 }
 
-/// The vector unit: a tile of `MR` rows and `NV` vectors of columns.
-pub(crate) struct Vectors<S, const MR: usize, const NV: usize>(S);
+/// The vector unit where it multiplies nothing but f32: a tile of `MR` rows and `NV` vectors of columns.
+pub(crate) struct Widening<S, const MR: usize, const NV: usize>(S);
 
-impl<S: Simd, const MR: usize, const NV: usize> Vectors<S, MR, NV> {
-    const SHAPE: PairShape = PairShape { mr: MR, nr: NV * S::LANES, order: PairOrder::DepthFirst };
+impl<S: Simd, const MR: usize, const NV: usize> Widening<S, MR, NV> {
+    const SHAPE: PairShape = PairShape { mr: MR, nr: NV * S::LANES, order: PairOrder::Widened };
 }
 
-impl<S: Simd, const MR: usize, const NV: usize> PairUnit for Vectors<S, MR, NV> {
+impl<S: Simd, const MR: usize, const NV: usize> PairUnit for Widening<S, MR, NV> {
     #[inline(always)]
     fn tile(&self, tile: PairTile<'_>) {
-        self.0.run_apart(PairKernel::<MR, NV>(tile));
+        self.0.run_apart(WidenedKernel::<MR, NV>(tile));
     }
 }
 

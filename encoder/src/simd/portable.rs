@@ -1,6 +1,6 @@
 //! Plain Rust that the compiler vectorises for the target's baseline.
 
-use super::{Kernel, MAX_LANES, PairShape, Simd, Vectors};
+use super::{Kernel, MAX_LANES, PairShape, Simd, Widening};
 use crate::kernels::tile::{TileKernel, Tiles};
 
 /// Needs nothing of the CPU.
@@ -125,17 +125,12 @@ impl Simd for Portable {
 
     type P = [u32; LANES];
     const PAIRS: PairShape = Self::Unit::SHAPE;
-    // 4 x 1 vectors of 8 and both halves of B, widened: 12 of the 16 SSE registers.
-    type Unit = Vectors<Self, 4, 1>;
+    // 6 x 1 vectors of 8 and one of widened B: 14 of the 16 SSE registers.
+    type Unit = Widening<Self, 6, 1>;
 
     #[inline(always)]
     fn pair_unit(self) -> Self::Unit {
-        Vectors(self)
-    }
-
-    #[inline(always)]
-    fn splat_pair(self, x: u32) -> Self::P {
-        [x; LANES]
+        Widening(self)
     }
 
     #[inline(always)]
@@ -147,10 +142,13 @@ impl Simd for Portable {
     }
 
     #[inline(always)]
-    fn dot(self, a: Self::P, b: Self::P, c: Self::V) -> Self::V {
-        let even = |p: Self::P| p.map(|x| f32::from_bits(x << 16));
-        let odd = |p: Self::P| p.map(|x| f32::from_bits(x & 0xffff_0000));
-        self.mul_add(odd(a), odd(b), self.mul_add(even(a), even(b), c))
+    fn even(self, p: Self::P) -> Self::V {
+        p.map(|x| f32::from_bits(x << 16))
+    }
+
+    #[inline(always)]
+    fn odd(self, p: Self::P) -> Self::V {
+        p.map(|x| f32::from_bits(x & 0xffff_0000))
     }
 }
 
