@@ -35,7 +35,8 @@ pub fn gelu(x: f64) -> f64 {
 /// Every tap of the model on `input` (`[batch, channels, height, width]`), by name, in the order of execution.
 ///
 /// The operands of dense products are first rounded to what `precision` holds of them; all arithmetic is in f64. With
-/// [`Precision::F32`] nothing is rounded. What the rounding alone does to a layer is the floor of that precision.
+/// [`Precision::F32`] nothing is rounded. What the rounding alone does to a layer is the floor of that precision, for any
+/// port: [`Precision::Bf16`] is one piece of every operand here, also where [`crate::Model`] takes two.
 ///
 /// # Errors
 /// A checkpoint that makes no model. The input is taken as it is.

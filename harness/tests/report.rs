@@ -177,6 +177,20 @@ fn as_json() {
 }
 
 #[test]
+fn json_says_in_which_comparison_the_first_failure_is() {
+    let root = folders();
+    let mut passing = compare(&root);
+    passing.layers.retain(|layer| layer.name == "layer_0");
+    let first_of = |comparisons| {
+        let report: serde_json::Value =
+            serde_json::from_str(&json::render(&Run { comparisons }).unwrap()).unwrap();
+        report["summary"]["first_failure_comparison"].as_u64()
+    };
+    assert_eq!(first_of(vec![passing.clone()]), None);
+    assert_eq!(first_of(vec![passing, compare(&root)]), Some(1));
+}
+
+#[test]
 fn a_tensor_that_never_arrives_is_no_pass() {
     let root = folders();
     let mapping = Mapping::parse(Path::new("small.toml"), MAPPING.to_string()).unwrap();

@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::slice::ChunksExact;
 
 use super::lhs::Lhs;
-use super::packing::{Line, depth_blocks, pairs};
+use super::packing::{Line, depth_blocks, pairs, words};
 use super::split::{pairs_of_row, pieces_of_row};
 use crate::precision::{Operands, Pieces};
 use crate::simd::{MAX_LANES, PairOrder, Simd};
@@ -154,9 +154,9 @@ impl Form {
     /// Words of a row of `depth` elements.
     fn words(self, depth: usize) -> usize {
         match self {
-            Form::F32 => depth,
-            Form::Pairs(pieces) => pieces.count() * pairs(depth),
-            Form::Widened(pieces) => pieces.count() * 2 * pairs(depth),
+            Form::F32 => words(Operands::F32, depth),
+            Form::Pairs(pieces) => words(Operands::Bf16(pieces), depth),
+            Form::Widened(pieces) => 2 * words(Operands::Bf16(pieces), depth),
         }
     }
 }
@@ -234,17 +234,19 @@ fn source_of<'a, S: Simd, L: Lhs>(
     values: &mut [f32],
     place: &'a mut [u32],
 ) -> &'a [u32] {
-    let pieces = match form {
+    let pairs = pairs(depth.len());
+    let values = &mut values[..depth.len()];
+    match form {
         Form::F32 => {
             return bytemuck::cast_slice(lhs.row(row, depth.start, bytemuck::cast_slice_mut(place)));
         }
-        Form::Pairs(pieces) | Form::Widened(pieces) => pieces,
-    };
-    let pairs = pairs(depth.len());
-    let row = lhs.row(row, depth.start, &mut values[..depth.len()]);
-    match form {
-        Form::Widened(_) => pieces_of_row(simd, row, pieces, 2 * pairs, bytemuck::cast_slice_mut(place)),
-        _ => pairs_of_row(simd, row, pieces, pairs, pairs, place),
+        Form::Pairs(pieces) => {
+            pairs_of_row(simd, lhs.row(row, depth.start, values), pieces, pairs, pairs, place);
+        }
+        Form::Widened(pieces) => {
+            let place = bytemuck::cast_slice_mut(place);
+            pieces_of_row(simd, lhs.row(row, depth.start, values), pieces, 2 * pairs, place);
+        }
     }
     place
 }
@@ -323,8 +325,8 @@ mod tests {
         (0..pieces.count()).map(piece).collect::<Vec<Vec<u32>>>().concat()
     }
 
-    /// `[panels, words, width]` of a part, or row first `[panels, pieces, width, pairs]`; of a left side in that order, or of
-    /// a right side.
+    /// `[panels, words, width]`, or row first `[panels, pieces, width, pairs]`: a part of a left side, packed in that order, or
+    /// of a right side.
     fn naive(
         data: &[f32],
         length: usize,

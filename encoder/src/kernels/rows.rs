@@ -205,6 +205,14 @@ mod tests {
             apply_rows(Isa::Portable, &ops, channels, &mut in_place);
             apply_rows_to(Isa::Portable, &ops, channels, &x, &mut elsewhere);
             assert_eq!(elsewhere, in_place, "{rows} rows of {channels}");
+            // Row by row, with the row's own part of the skip.
+            for (row, found) in elsewhere.chunks_exact(channels).enumerate() {
+                let of = |data: &[f32]| data[row * channels..][..channels].to_vec();
+                let (mut alone, skip) = (of(&x), of(&skip));
+                let ops = RowOps { skip: Some(&skip), ..ops };
+                apply_rows(Isa::Portable, &ops, channels, &mut alone);
+                assert_eq!(found, alone, "row {row} of {rows} rows of {channels}");
+            }
         }
     }
 

@@ -155,7 +155,8 @@ fn multiply_widened<S: Simd, const MR: usize, const NV: usize>(simd: S, mut tile
     let mut sums = [[simd.splat(0.0); NV]; MR];
     for (left, right) in tile.pieces.products() {
         let (a, b) = (&tile.a[left * a_piece..][..a_piece], &tile.b[right * b_piece..][..b_piece]);
-        let (a, _) = bytemuck::cast_slice(a).as_chunks::<MR>();
+        let (a, rest) = bytemuck::cast_slice(a).as_chunks::<MR>();
+        debug_assert!(rest.is_empty(), "a panel of other rows than {MR}");
         for (a, b) in a.chunks_exact(2).zip(b.chunks_exact(NV * S::LANES)) {
             let (mut even, mut odd) = ([simd.splat(0.0); NV], [simd.splat(0.0); NV]);
             for j in 0..NV {

@@ -96,6 +96,7 @@ unsafe impl Extension for NoPairs {
     }
 
     const PAIRS: PairShape = Self::Unit::SHAPE;
+    // 12 x 2 accumulators, 4 registers of widened B, 1 of A: 29 of 32.
     type Unit = Widening<Avx512<Self>, 12, 2>;
 
     #[inline(always)]

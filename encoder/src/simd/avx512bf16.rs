@@ -6,6 +6,14 @@ use super::avx512::{Avx512, Extension};
 use super::{Kernel, PairOrder, PairShape, PairUnit, Simd};
 use crate::kernels::tile::{PairTile, store};
 
+/// Calls that need no more than a token.
+macro_rules! proven {
+    ($e:expr) => {
+        // SAFETY: `self` holds a token, or `token` is one, so the CPU has AVX-512F and AVX512-BF16.
+        unsafe { $e }
+    };
+}
+
 /// AVX512-BF16.
 pub(crate) struct DotBf16;
 
@@ -49,8 +57,7 @@ unsafe impl Extension for DotBf16 {
         fn compiled<K: Kernel>(token: Avx512<DotBf16>, kernel: K) -> K::Output {
             kernel.run(token)
         }
-        // SAFETY: a token is proof of AVX512-BF16.
-        unsafe { compiled(token, kernel) }
+        proven!(compiled(token, kernel))
     }
 
     #[inline]
@@ -60,28 +67,25 @@ unsafe impl Extension for DotBf16 {
         fn apart<K: Kernel>(token: Avx512<DotBf16>, kernel: K) -> K::Output {
             kernel.run(token)
         }
-        // SAFETY: a token is proof of AVX512-BF16.
-        unsafe { apart(token, kernel) }
+        proven!(apart(token, kernel))
     }
 
     const PAIRS: PairShape = PairShape { mr: MR, nr: NV * 16, order: PairOrder::DepthFirst };
-    type Unit = Pairs;
+    type Unit = Dot;
 
     #[inline(always)]
     fn pair_unit(token: Avx512<Self>) -> Self::Unit {
-        Pairs(token)
+        Dot(token)
     }
 
     #[inline(always)]
-    fn rounded_pairs(_: Avx512<Self>, first: __m512, second: __m512) -> __m512 {
-        // SAFETY: a token is proof of AVX512-BF16.
-        unsafe { DotBf16::pairs(first, second) }
+    fn rounded_pairs(_token: Avx512<Self>, first: __m512, second: __m512) -> __m512 {
+        proven!(DotBf16::pairs(first, second))
     }
 
     #[inline(always)]
-    fn rounded_pairs_of_neighbours(_: Avx512<Self>, a: __m512, b: __m512) -> __m512 {
-        // SAFETY: a token is proof of AVX512-BF16.
-        unsafe { DotBf16::pairs_of_neighbours(a, b) }
+    fn rounded_pairs_of_neighbours(_token: Avx512<Self>, a: __m512, b: __m512) -> __m512 {
+        proven!(DotBf16::pairs_of_neighbours(a, b))
     }
 }
 
@@ -90,13 +94,12 @@ const MR: usize = 12;
 const NV: usize = 2;
 
 /// The vector unit on pairs: `c + a.even * b.even + a.odd * b.odd` in each lane; denormals are taken as zero.
-pub(crate) struct Pairs(Avx512<DotBf16>);
+pub(crate) struct Dot(Avx512<DotBf16>);
 
-impl PairUnit for Pairs {
+impl PairUnit for Dot {
     #[inline(always)]
     fn tile(&self, tile: PairTile<'_>) {
-        // SAFETY: a token is proof of AVX512-BF16.
-        unsafe { multiply(self.0, tile) }
+        proven!(multiply(self.0, tile))
     }
 }
 
@@ -110,7 +113,9 @@ fn multiply(token: Avx512<DotBf16>, mut tile: PairTile<'_>) {
     let mut sums = [[token.splat(0.0); NV]; MR];
     for (left, right) in tile.pieces.products() {
         let (a, b) = (&tile.a[left * a_piece..][..a_piece], &tile.b[right * b_piece..][..b_piece]);
-        for (a, b) in a.chunks_exact(MR).zip(b.chunks_exact(NV * 16)) {
+        let (a, rest) = a.as_chunks::<MR>();
+        debug_assert!(rest.is_empty(), "a panel of other rows than {MR}");
+        for (a, b) in a.iter().zip(b.chunks_exact(NV * 16)) {
             let b = [bf16(token.load_pairs(b)), bf16(token.load_pairs(&b[16..]))];
             for i in 0..MR {
                 let factor = bf16(_mm512_set1_epi32(a[i].cast_signed()));

@@ -136,7 +136,7 @@ pub(crate) enum PairOrder {
     /// `[pairs, MR]`: the rows' values of one depth stand together.
     #[cfg_attr(not(target_arch = "x86_64"), expect(dead_code, reason = "what AVX512-BF16 reads"))]
     DepthFirst,
-    /// `[2 * pairs, MR]` of f32, in the order of the depth: what multiplies numbers one by one need not widen the left ones.
+    /// `[2 * pairs, MR]`: both numbers of each pair as f32, for units that multiply nothing but f32.
     Widened,
     /// `[MR, pairs]`: each row stands together.
     #[cfg_attr(not(target_arch = "x86_64"), expect(dead_code, reason = "what AMX reads"))]

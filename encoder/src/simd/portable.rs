@@ -125,7 +125,7 @@ impl Simd for Portable {
 
     type P = [u32; LANES];
     const PAIRS: PairShape = Self::Unit::SHAPE;
-    // 6 x 1 vectors of 8 and one of widened B: 14 of the 16 SSE registers.
+    // 6 x 1 vectors of 8: 12 of the 16 SSE registers. Widened B needs four more and A one, but 4 and 5 rows are slower.
     type Unit = Widening<Self, 6, 1>;
 
     #[inline(always)]
