@@ -137,3 +137,18 @@ impl Operands {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn f32_is_three_pieces_with_amx_alone_and_never_where_fused_multiply_adds_are_wanted() {
+        for isa in Isa::ALL {
+            let pieces = Operands::Bf16(Pieces::Three);
+            let expected = if isa == Isa::Amx { pieces } else { Operands::F32 };
+            assert_eq!(Precision::F32.operands(isa, false), expected, "{isa}");
+            assert_eq!(Precision::F32.operands(isa, true), Operands::F32, "{isa}");
+        }
+    }
+}

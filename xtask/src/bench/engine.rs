@@ -44,7 +44,7 @@ pub(crate) struct Engine {
     process: Child,
     commands: ChildStdin,
     answers: BufReader<ChildStdout>,
-    /// The last line that it wrote to standard error, once whoever holds that open has ended.
+    /// The last line that it wrote to standard error, remedies aside, once whoever holds that open has ended.
     last_words: Receiver<String>,
 }
 
@@ -68,7 +68,9 @@ impl Engine {
         let (tell, last_words) = channel();
         std::thread::spawn(move || {
             let lines = errors.take().map(|errors| BufReader::new(errors).split(b'\n').map_while(Result::ok));
-            let last = lines.into_iter().flatten().filter(|line| !line.is_empty()).last();
+            // A remedy behind an error does not say what is wrong.
+            let says = |line: &Vec<u8>| !line.is_empty() && !line.starts_with(b"help: ");
+            let last = lines.into_iter().flatten().filter(says).last();
             // Nobody may want to know any more.
             let _ = tell.send(String::from_utf8_lossy(&last.unwrap_or_default()).trim().to_string());
         });
@@ -170,6 +172,8 @@ mod tests {
         // Whoever is out of memory is killed, after whatever it last warned of.
         let killed = why("echo a warning >&2; kill -9 $$");
         assert!(killed.starts_with("a warning (signal: 9"), "{killed}");
+        let refused = why("echo 'error: no such thing' >&2; echo 'help: name another' >&2; exit 2");
+        assert_eq!(refused, "error: no such thing (exit status: 2)");
         assert!(why("echo '{}'").starts_with("missing field"), "{}", why("echo '{}'"));
     }
 
