@@ -294,7 +294,8 @@ macro_rules! multiply_in_passes {
 impl Configured {
     /// Writes `a * b`, or adds it, to a tile whose rows and columns all exist.
     ///
-    /// Each product follows one that it shares a piece with: what is loaded is loaded less often. The largest product of three pieces comes last: the others would be lost in its sum.
+    /// Each product follows one that it shares a piece with: what is loaded is loaded less often. The largest product of
+    /// three pieces comes last: the others would be lost in its sum.
     /// Of two pieces the sum is rounded less than what they leave out.
     #[inline(always)]
     fn whole_tile(&self, tile: PairTile<'_>) {
