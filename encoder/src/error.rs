@@ -102,7 +102,7 @@ pub enum Error {
         known: String,
     },
     /// An instruction set was asked for that this CPU lacks.
-    #[error("this CPU has no {isa}; leave the choice out to take the best it has")]
+    #[error("this CPU has no {isa}")]
     IsaNotAvailable {
         /// The instruction set.
         isa: &'static str,

@@ -32,7 +32,7 @@ const MAX_SETTING: usize = 4096;
 pub struct LoadOptions {
     /// What the weights cannot show.
     pub settings: Settings,
-    /// Instruction set of the kernels; `None` takes the best that the CPU has, see [`Isa::detect`].
+    /// Instruction set of the kernels; `None` takes the best that the CPU has, see [`Isa::choose`].
     pub isa: Option<Isa>,
     /// How exactly dense products are computed.
     pub precision: Precision,
@@ -140,11 +140,7 @@ impl Model {
     /// # Errors
     /// Checkpoints that do not make a MobileNetV5; an instruction set that this CPU lacks.
     pub fn load(checkpoint: &Checkpoint, options: &LoadOptions) -> Result<Model, Error> {
-        let isa = match options.isa {
-            None => Isa::detect()?,
-            Some(isa) if isa.is_available() => isa,
-            Some(isa) => return Err(Error::IsaNotAvailable { isa: isa.name() }),
-        };
+        let isa = Isa::choose(options.isa)?;
         let settings = options.settings;
         let (height, width) = settings.output_resolution;
         let sound = |extent: usize| (1..=MAX_SETTING).contains(&extent);

@@ -76,26 +76,36 @@ impl EncoderArguments {
         self.threads.unwrap_or_else(|| num_cpus::get_physical().clamp(1, available()))
     }
 
-    /// The instruction set, where one was asked for.
-    pub(crate) fn isa(&self) -> Option<Isa> {
-        self.isa
+    /// What keeps the encoder from the best instructions that the CPU has, if anything does.
+    pub(crate) fn cap(&self) -> Result<Option<Isa>, Failure> {
+        match self.isa {
+            Some(isa) => Ok(Some(isa)),
+            None => Isa::cap().map_err(refused),
+        }
+    }
+
+    /// Refuses what no model could be loaded or run with.
+    pub(crate) fn check(&self) -> Result<(), Failure> {
+        if self.strict_fma && self.precision() != Precision::F32 {
+            let message =
+                format!("--strict-fma is a way to reach f32, found --precision {}", self.precision());
+            return Err(Failure::usage(message, "leave one of them out"));
+        }
+        let help = "leave it out to use all cores";
+        match self.threads {
+            Some(0) => return Err(Failure::usage("--threads 0 leaves nobody to work", help)),
+            Some(threads) if threads > 1024 => {
+                let message = format!("--threads {threads}: expected at most 1024");
+                return Err(Failure::usage(message, help));
+            }
+            _ => {}
+        }
+        Isa::choose(self.isa).map(drop).map_err(refused)
     }
 
     /// The thread pool that the run is confined to.
     pub(crate) fn pool(&self) -> Result<rayon::ThreadPool, Failure> {
-        match self.threads {
-            Some(0) => {
-                return Err(Failure::usage(
-                    "--threads 0 leaves nobody to work",
-                    "leave it out to use all cores",
-                ));
-            }
-            Some(threads) if threads > 1024 => {
-                let message = format!("--threads {threads}: expected at most 1024");
-                return Err(Failure::usage(message, "leave it out to use all cores"));
-            }
-            _ => {}
-        }
+        self.check()?;
         rayon::ThreadPoolBuilder::new().num_threads(self.threads()).build().map_err(|error| {
             Failure::usage(format!("cannot start the threads: {error}"), "try fewer with --threads")
         })
@@ -146,21 +156,21 @@ impl EncoderArguments {
 
     /// Loads the model with these settings, over those of a reference set where it has any.
     pub(crate) fn load(&self, checkpoint: &Checkpoint, set: Option<Settings>) -> Result<Model, Failure> {
-        if self.strict_fma && self.precision() != Precision::F32 {
-            let message =
-                format!("--strict-fma is a way to reach f32, found --precision {}", self.precision());
-            return Err(Failure::usage(message, "leave one of them out"));
-        }
+        self.check()?;
         let settings = self.settings(set.unwrap_or_default());
         let options =
             LoadOptions { settings, isa: self.isa, precision: self.precision(), strict_fma: self.strict_fma };
-        Model::load(checkpoint, &options).map_err(|error| match error {
-            encoder::Error::UnknownIsa { .. } | encoder::Error::IsaNotAvailable { .. } => {
-                Failure::usage(error.to_string(), "cargo xtask parity --help lists the instruction sets")
-            }
-            error => Failure::unreadable(error),
-        })
+        Model::load(checkpoint, &options).map_err(Failure::unreadable)
     }
+}
+
+/// Why an instruction set cannot be had.
+fn refused(error: encoder::Error) -> Failure {
+    let help = match error {
+        encoder::Error::UnknownIsa { .. } => "set it to one of them, or unset it",
+        _ => "leave --isa out to take the best that it has",
+    };
+    Failure::usage(error.to_string(), help)
 }
 
 /// Reads an input: an image, or an `.npy` of `[batch, channels, height, width]`.

@@ -63,20 +63,34 @@ impl Isa {
         }
     }
 
-    /// The best one that this CPU has, no better than `ENCODER_MAX_ISA` when that is set.
+    /// What `ENCODER_MAX_ISA` holds, if it is set.
     ///
     /// # Errors
-    /// When `ENCODER_MAX_ISA` holds no instruction set's name.
-    pub fn detect() -> Result<Isa, Error> {
-        let cap = match std::env::var("ENCODER_MAX_ISA") {
-            Err(_) => Isa::Amx,
-            Ok(name) => Isa::from_name(&name).ok_or_else(|| Error::UnknownIsa {
-                found: name,
-                known: Isa::ALL.map(Isa::name).join(", "),
-            })?,
-        };
-        let best = Isa::ALL.into_iter().rev().find(|isa| *isa <= cap && isa.is_available());
-        Ok(best.unwrap_or(Isa::Portable))
+    /// When that is no instruction set's name.
+    pub fn cap() -> Result<Option<Isa>, Error> {
+        let Some(name) = std::env::var_os("ENCODER_MAX_ISA") else { return Ok(None) };
+        let name = name.to_string_lossy();
+        let unknown =
+            || Error::UnknownIsa { found: name.to_string(), known: Isa::ALL.map(Isa::name).join(", ") };
+        Isa::from_name(&name).map(Some).ok_or_else(unknown)
+    }
+
+    /// The best one that this CPU has, no better than `cap`.
+    pub fn best(cap: Option<Isa>) -> Isa {
+        let allowed = |isa: &Isa| cap.is_none_or(|cap| *isa <= cap) && isa.is_available();
+        Isa::ALL.into_iter().rev().find(allowed).unwrap_or(Isa::Portable)
+    }
+
+    /// The wanted one; `None` takes the [`Isa::best`] below the [`Isa::cap`], which holds for nothing else.
+    ///
+    /// # Errors
+    /// When this CPU has not what is wanted; when `ENCODER_MAX_ISA` holds no instruction set's name.
+    pub fn choose(wanted: Option<Isa>) -> Result<Isa, Error> {
+        match wanted {
+            None => Isa::cap().map(Isa::best),
+            Some(isa) if isa.is_available() => Ok(isa),
+            Some(isa) => Err(Error::IsaNotAvailable { isa: isa.name() }),
+        }
     }
 
     /// Runs a kernel compiled for this instruction set.

@@ -1,12 +1,13 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
-use encoder::Settings;
+use encoder::{Isa, Settings};
 use harness::manifest::{self, Manifest};
 use harness::metrics::Metrics;
 use harness::tensor::{Dtype, Tensor};
 
 use crate::bench::engine::Engine;
+use crate::bench::peer::Peer;
 use crate::bench::{profile, serve, table};
 use crate::candidate::{EncoderArguments, read_input};
 use crate::console::{Failure, Outcome, say};
@@ -16,17 +17,6 @@ use crate::set;
 
 /// The output that all engines have in common, in the reference.
 const OUTPUT: &str = "reference/debug_activation_embed_vision_embedding_post_projection_norm.npy";
-/// (engine of bench/peers/worker.py, precision)
-const PEERS: [(&str, &str); 8] = [
-    ("openvino", "f32"),
-    ("onnxruntime", "f32"),
-    ("torch-compile", "f32"),
-    ("torch-eager", "f32"),
-    ("openvino", "bf16"),
-    ("torch-compile", "bf16"),
-    ("torch-autocast", "bf16"),
-    ("torch-eager", "bf16"),
-];
 
 /// Speed of the encoder, alone or side by side with its peers, batch 1.
 ///
@@ -79,6 +69,9 @@ impl Bench {
             say("next: cargo xtask bench --peers");
             return Ok(ExitCode::SUCCESS);
         }
+        // Before anything is loaded: that takes seconds.
+        self.encoder.check()?;
+        let peers = self.peers_to_run()?;
         let root = self.reference.clone().unwrap_or_else(|| paths::fixtures().join("large").join("300m"));
         let set = Set::open(root)?;
         if self.serve {
@@ -87,7 +80,8 @@ impl Bench {
         if self.profile {
             return self.print_profile(&set);
         }
-        let mut engines = self.start(&set)?;
+        let mut engines = self.start_ours(&set)?;
+        engines.extend(self.start_peers(&peers, &set));
         for round in 0..self.rounds {
             let mut index = 0;
             while let Some(engine) = engines.get_mut(index) {
@@ -123,8 +117,23 @@ impl Bench {
         Ok(ExitCode::SUCCESS)
     }
 
-    /// Starts the encoder, and the peers if they are wanted; a peer that cannot run says why and is left out.
-    fn start(&self, set: &Set) -> Result<Vec<Engine>, Failure> {
+    /// The peers that are wanted, and can be had.
+    fn peers_to_run(&self) -> Result<Vec<Peer>, Failure> {
+        if !self.peers {
+            return Ok(Vec::new());
+        }
+        let chosen = Peer::chosen(&self.engines)?;
+        if !environment().is_current()? {
+            return Err(Failure::usage(
+                "the peers are not installed, or not as bench/peers/requirements.txt names them",
+                "cargo xtask bench --install-peers",
+            ));
+        }
+        Ok(chosen)
+    }
+
+    /// Starts the encoder, in all that it is compared in.
+    fn start_ours(&self, set: &Set) -> Result<Vec<Engine>, Failure> {
         let mut engines = Vec::new();
         let chosen = (self.encoder.precision().name(), self.encoder.strict_fma(), false);
         let ours = match (self.peers, self.taps) {
@@ -154,32 +163,20 @@ impl Bench {
             }
             engines.push(engine);
         }
-        if !self.peers {
-            return Ok(engines);
-        }
-        if !environment().is_current()? {
-            return Err(Failure::usage(
-                "the peers are not installed, or not as bench/peers/requirements.txt names them",
-                "cargo xtask bench --install-peers",
-            ));
-        }
-        let wanted = |name: &str| self.engines.is_empty() || self.engines.iter().any(|e| name.starts_with(e));
-        if let Some(unknown) =
-            self.engines.iter().find(|e| !PEERS.iter().any(|(name, _)| name.starts_with(*e)))
-        {
-            let known: Vec<&str> = PEERS.iter().map(|(name, _)| *name).collect();
-            let message = format!("--engines {unknown}: expected some of {}", known.join(", "));
-            return Err(Failure::usage(message, "leave it out to run them all"));
-        }
-        for (peer, precision) in PEERS.into_iter().filter(|(peer, _)| wanted(peer)) {
-            let name = format!("{peer} {precision}");
-            anstream::eprintln!("starting {name}");
-            match Engine::start(&name, precision, false, self.peer(peer, precision, set)) {
-                Ok(engine) => engines.push(engine),
-                Err(why) => say(&format!("left out: {name}: {why}")),
-            }
-        }
         Ok(engines)
+    }
+
+    /// Starts the peers; one that cannot run says why and is left out.
+    fn start_peers(&self, peers: &[Peer], set: &Set) -> Vec<Engine> {
+        let start = |peer: &Peer| {
+            let name = peer.name();
+            anstream::eprintln!("starting {name}");
+            let engine = self
+                .peer(*peer, set)
+                .and_then(|command| Engine::start(&name, peer.precision, false, command));
+            engine.map_err(|why| say(&format!("left out: {name}: {why}"))).ok()
+        };
+        peers.iter().filter_map(start).collect()
     }
 
     fn ourselves(
@@ -202,26 +199,20 @@ impl Bench {
         Ok(command)
     }
 
-    fn peer(&self, peer: &str, precision: &str, set: &Set) -> Command {
+    /// `Err` says why it cannot be run as the encoder is, for people.
+    fn peer(&self, peer: Peer, set: &Set) -> Result<Command, String> {
         let folder = paths::sources().join("bench");
         let mut command = Command::new(environment().python());
-        command.arg(folder.join("peers").join("worker.py")).args([peer, precision, "--preset", &set.name]);
+        command.arg(folder.join("peers").join("worker.py")).args([peer.engine, peer.precision]);
+        command.args(["--preset", &set.name]);
         command.arg("--weights").arg(&set.weights).arg("--input").arg(&set.input);
         command.args(["--threads", &self.encoder.threads().to_string()]);
         command.arg("--cache").arg(folder.join(".cache").join(&set.weights_sha256));
-        // The peers' kernels come from oneDNN and ATen; the same cap for all.
-        if let Some(isa) = self.encoder.isa() {
-            let (onednn, aten) = match isa {
-                encoder::Isa::Portable => ("SSE41", "default"),
-                encoder::Isa::Avx2 => ("AVX2", "avx2"),
-                encoder::Isa::Avx512 => ("AVX512_CORE", "avx512"),
-                encoder::Isa::Avx512Bf16 => ("AVX512_CORE_BF16", "avx512"),
-                encoder::Isa::Amx => ("AVX512_CORE_AMX", "avx512"),
-            };
-            command.env("ONEDNN_MAX_CPU_ISA", onednn).env("DNNL_MAX_CPU_ISA", onednn);
-            command.env("ATEN_CPU_CAPABILITY", aten);
+        // What caps the encoder caps all.
+        if let Some(cap) = self.encoder.cap().map_err(|failure| failure.message().to_string())? {
+            command.envs(peer.environment(cap, Isa::best(None))?);
         }
-        command
+        Ok(command)
     }
 }
 

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 
 mod baseline;
+mod bench;
 mod checkout;
 mod encode;
 mod fixtures;

@@ -1,0 +1,110 @@
+//! The engines of others that the encoder is measured beside.
+
+use encoder::Isa;
+
+use crate::console::Failure;
+
+/// An engine of `bench/peers/worker.py`, in one precision.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Peer {
+    pub(crate) engine: &'static str,
+    pub(crate) precision: &'static str,
+}
+
+/// All of them.
+const ALL: [Peer; 8] = [
+    Peer { engine: "openvino", precision: "f32" },
+    Peer { engine: "onnxruntime", precision: "f32" },
+    Peer { engine: "torch-compile", precision: "f32" },
+    Peer { engine: "torch-eager", precision: "f32" },
+    Peer { engine: "openvino", precision: "bf16" },
+    Peer { engine: "torch-compile", precision: "bf16" },
+    Peer { engine: "torch-autocast", precision: "bf16" },
+    Peer { engine: "torch-eager", precision: "bf16" },
+];
+
+/// What each of oneDNN, ATen and MKL reads its cap from.
+const CAPS: [&str; 4] =
+    ["ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA", "ATEN_CPU_CAPABILITY", "MKL_ENABLE_INSTRUCTIONS"];
+
+impl Peer {
+    /// Those whose names begin with one of `names`; all, if there are none.
+    pub(crate) fn chosen(names: &[String]) -> Result<Vec<Peer>, Failure> {
+        let is_named = |peer: &Peer, name: &str| !name.is_empty() && peer.engine.starts_with(name);
+        if let Some(unknown) = names.iter().find(|name| !ALL.iter().any(|peer| is_named(peer, name))) {
+            let mut known: Vec<&str> = ALL.map(|peer| peer.engine).to_vec();
+            known.sort_unstable();
+            known.dedup();
+            let message = format!("--engines: expected some of {}, found `{unknown}`", known.join(", "));
+            return Err(Failure::usage(message, "leave it out to run them all"));
+        }
+        let is_chosen =
+            |peer: &Peer| names.is_empty() || names.iter().any(|name| is_named(peer, name.as_str()));
+        Ok(ALL.into_iter().filter(is_chosen).collect())
+    }
+
+    /// Such as `openvino f32`.
+    pub(crate) fn name(self) -> String {
+        format!("{} {}", self.engine, self.precision)
+    }
+
+    /// The environment in which it uses no better instructions than `cap` on a CPU whose best are `best`. `Err` says why there
+    /// is none, for people.
+    pub(crate) fn environment(
+        self,
+        cap: Isa,
+        best: Isa,
+    ) -> Result<impl Iterator<Item = (&'static str, &'static str)> + use<>, &'static str> {
+        match (self.engine, cap) {
+            // Its kernels are MLAS's, which takes the best that it finds.
+            ("onnxruntime", cap) if cap < best => {
+                return Err("it cannot be kept from the CPU's better instructions");
+            }
+            ("openvino", Isa::Portable) => return Err("it does not run this model with SSE4.1 alone"),
+            _ => {}
+        }
+        let (onednn, aten, mkl) = match cap {
+            Isa::Portable => ("SSE41", "default", "SSE4_2"),
+            Isa::Avx2 => ("AVX2", "avx2", "AVX2"),
+            Isa::Avx512 => ("AVX512_CORE", "avx512", "AVX512"),
+            Isa::Avx512Bf16 => ("AVX512_CORE_BF16", "avx512", "AVX512_E3"),
+            Isa::Amx => ("AVX512_CORE_AMX", "avx512", "AVX512_E4"),
+        };
+        Ok(CAPS.into_iter().zip([onednn, onednn, aten, mkl]))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(names: &[&str]) -> Vec<String> {
+        names.iter().map(|name| name.to_string()).collect()
+    }
+
+    #[test]
+    fn peers_are_chosen_by_the_beginnings_of_their_names() {
+        assert_eq!(Peer::chosen(&[]).unwrap(), ALL);
+        let chosen = Peer::chosen(&names(&["openvino", "torch-a"])).unwrap();
+        let chosen: Vec<String> = chosen.into_iter().map(Peer::name).collect();
+        assert_eq!(chosen, ["openvino f32", "openvino bf16", "torch-autocast bf16"]);
+        for unknown in ["tensorrt", ""] {
+            let refused = Peer::chosen(&names(&["openvino", unknown])).unwrap_err();
+            let expected = format!(
+                "--engines: expected some of onnxruntime, openvino, torch-autocast, torch-compile, \
+                 torch-eager, found `{unknown}`"
+            );
+            assert_eq!(refused.message(), expected);
+        }
+    }
+
+    #[test]
+    fn a_peer_that_cannot_be_capped_is_left_out() {
+        let [openvino, onnxruntime, ..] = ALL;
+        assert!(onnxruntime.environment(Isa::Avx2, Isa::Avx512).is_err());
+        assert!(onnxruntime.environment(Isa::Avx2, Isa::Avx2).is_ok(), "nothing is kept from it");
+        assert!(openvino.environment(Isa::Portable, Isa::Avx2).is_err());
+        let capped: Vec<_> = openvino.environment(Isa::Avx2, Isa::Amx).unwrap().collect();
+        assert!(capped.contains(&("ONEDNN_MAX_CPU_ISA", "AVX2")), "{capped:?}");
+    }
+}

@@ -1,0 +1,74 @@
+use super::support::{contains, root, xtask};
+
+/// A set that is small enough to be run a few times.
+const SET: [&str; 2] = ["--reference", "fixtures/ggml-small"];
+
+#[test]
+fn what_cannot_be_measured_is_refused_before_anything_runs() {
+    let cases: [(&[&str], &str); 6] = [
+        (&["--threads", "0"], "--threads 0 leaves nobody to work"),
+        (&["--strict-fma", "--precision", "bf16"], "--strict-fma is a way to reach f32"),
+        (&["--peers", "--engines", "tensorrt"], "expected some of onnxruntime, openvino, torch-autocast"),
+        (&["--engines", "openvino"], "--peers"),
+        (&["--rounds", "0"], "0 is not in 1.."),
+        (&["--reference", "nowhere"], "nowhere/manifest.json: no such file"),
+    ];
+    for (arguments, message) in cases {
+        let all: Vec<&str> = ["bench"].iter().chain(arguments).copied().collect();
+        xtask(&all).assert().code(2).stdout("").stderr(contains(message));
+    }
+    for mode in [&["--profile"][..], &["--peers"], &[]] {
+        let all: Vec<&str> = ["bench"].iter().chain(mode).chain(&SET).copied().collect();
+        let assert = xtask(&all).env("ENCODER_MAX_ISA", "sse9").assert();
+        assert.code(2).stdout("").stderr(contains("ENCODER_MAX_ISA: expected one of portable, avx2"));
+    }
+}
+
+#[test]
+fn an_instruction_set_that_is_lacking_is_refused() {
+    let Some(lacking) = encoder::Isa::ALL.into_iter().find(|isa| !isa.is_available()) else {
+        eprintln!("SKIPPED: this CPU has all instruction sets");
+        return;
+    };
+    let message = format!("this CPU has no {lacking}");
+    for command in ["bench", "parity"] {
+        let all: Vec<&str> = [command, "--isa", lacking.name()].iter().chain(&SET).copied().collect();
+        xtask(&all).assert().code(2).stderr(contains(&message)).stderr(contains("leave --isa out"));
+    }
+}
+
+#[test]
+fn taps_stand_beside_the_run_without_them() {
+    let all: Vec<&str> = ["bench", "--taps", "--rounds", "2"].iter().chain(&SET).copied().collect();
+    let output = xtask(&all).assert().code(0).get_output().stdout.clone();
+    let text = String::from_utf8(output).unwrap();
+    let mut lines = text.lines();
+    assert!(lines.next().unwrap().ends_with("of the time of encoder f32            encoder f32 with taps"));
+    // What was computed is the reference's, with taps as without.
+    for name in ["encoder f32 ", "encoder f32 with taps "] {
+        let line = text.lines().skip(2).find(|line| line.starts_with(name)).unwrap();
+        let error: f64 = line.split_whitespace().last().unwrap().parse().unwrap();
+        assert!(error < 1e-5, "{line}");
+    }
+}
+
+#[test]
+fn the_profile_has_every_stage() {
+    let all: Vec<&str> = ["bench", "--profile"].iter().chain(&SET).copied().collect();
+    let output = xtask(&all).assert().code(0).get_output().stdout.clone();
+    let text = String::from_utf8(output).unwrap();
+    for name in ["conv_stem", "blocks.0", "blocks.3", "msfa", "embed_vision"] {
+        assert!(text.lines().any(|line| line.starts_with(name)), "{name} in\n{text}");
+    }
+}
+
+#[test]
+fn without_their_environment_peers_are_refused() {
+    if root().join("bench/.venv").exists() {
+        eprintln!("SKIPPED: the peers are installed");
+        return;
+    }
+    let all: Vec<&str> = ["bench", "--peers"].iter().chain(&SET).copied().collect();
+    let assert = xtask(&all).assert().code(2).stdout("");
+    assert.stderr(contains("the peers are not installed")).stderr(contains("--install-peers"));
+}
