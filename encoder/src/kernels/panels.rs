@@ -7,7 +7,7 @@ use super::lhs::Lhs;
 use super::packing::{Line, depth_blocks, pairs, words};
 use super::split::{pairs_of_row, pieces_of_row};
 use crate::precision::{Operands, Pieces};
-use crate::simd::{MAX_LANES, PairOrder, Simd};
+use crate::simd::{MAX_LANES, PairLayout, Simd};
 
 /// A part of a matrix: some of its rows, and of those a part of their depth.
 #[derive(Clone)]
@@ -33,11 +33,13 @@ impl LhsPanels {
     /// `[pieces, 2 * pairs, mr]` of f32, as `S` wants it.
     #[inline(always)]
     pub(crate) fn pack<S: Simd, L: Lhs>(&mut self, simd: S, lhs: &L, part: Part, operands: Operands) {
-        let (mr, form, row_first) = match (operands, S::PAIRS.order) {
+        let (mr, form, row_first) = match (operands, S::PAIRS.layout) {
             (Operands::F32, _) => (S::MR, Form::F32, None),
-            (Operands::Bf16(pieces), PairOrder::DepthFirst) => (S::PAIRS.mr, Form::Pairs(pieces), None),
-            (Operands::Bf16(pieces), PairOrder::Widened) => (S::PAIRS.mr, Form::Widened(pieces), None),
-            (Operands::Bf16(pieces), PairOrder::RowFirst) => (S::PAIRS.mr, Form::Pairs(pieces), Some(pieces)),
+            (Operands::Bf16(pieces), PairLayout::DepthFirst) => (S::PAIRS.mr, Form::Pairs(pieces), None),
+            (Operands::Bf16(pieces), PairLayout::Widened) => (S::PAIRS.mr, Form::Widened(pieces), None),
+            (Operands::Bf16(pieces), PairLayout::RowFirst) => {
+                (S::PAIRS.mr, Form::Pairs(pieces), Some(pieces))
+            }
         };
         self.panel = form.words(part.depth.len()) * mr;
         self.count = part.rows.len().div_ceil(mr);
@@ -287,7 +289,7 @@ mod tests {
     }
 
     impl Kernel for Packed<'_> {
-        type Output = (PairOrder, Vec<(Vec<u32>, Vec<u32>)>);
+        type Output = (PairLayout, Vec<(Vec<u32>, Vec<u32>)>);
 
         #[inline(always)]
         fn run<S: Simd>(self, simd: S) -> Self::Output {
@@ -300,7 +302,7 @@ mod tests {
                 let right = right.pack(simd, self.matrix, part, self.operands, nr).to_vec();
                 all.push((left.panels().flatten().copied().collect(), right));
             }
-            (S::PAIRS.order, all)
+            (S::PAIRS.layout, all)
         }
     }
 
@@ -333,13 +335,13 @@ mod tests {
         part: &Part,
         operands: Operands,
         width: usize,
-        left: Option<PairOrder>,
+        left: Option<PairLayout>,
     ) -> Vec<u32> {
         let rows = part.rows.clone().map(|row| {
             words_of_row(
                 &data[row * length..][part.depth.clone()],
                 operands,
-                left == Some(PairOrder::Widened),
+                left == Some(PairLayout::Widened),
             )
         });
         let rows: Vec<Vec<u32>> = rows.collect();
@@ -349,7 +351,7 @@ mod tests {
             let (panel, place) = (i / width * width * count, i % width);
             for (word, value) in row.into_iter().enumerate() {
                 let at = match (operands, left) {
-                    (Operands::Bf16(pieces), Some(PairOrder::RowFirst)) => {
+                    (Operands::Bf16(pieces), Some(PairLayout::RowFirst)) => {
                         let pairs = count / pieces.count();
                         (word / pairs * width + place) * pairs + word % pairs
                     }

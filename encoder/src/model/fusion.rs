@@ -1,5 +1,7 @@
 //! The multi-scale fusion adapter over the outputs of the last two stages.
 
+use rayon::prelude::*;
+
 use super::Context;
 use super::activation::Activation;
 use super::inverted_residual::InvertedResidual;
@@ -87,7 +89,7 @@ fn concatenate(context: &Context<'_>, high: &Activation, low: &Activation) -> Ac
     let mut out = context.activation(high.batch, high.height, high.width, high.channels + low.channels);
     let upsample = low.height < high.height || low.width < high.width;
     let source = |i: usize, from: usize, to: usize| if upsample { nearest(i, from, to) } else { i };
-    for (pixel, out) in out.data.chunks_exact_mut(high.channels + low.channels).enumerate() {
+    out.data.par_chunks_exact_mut(high.channels + low.channels).enumerate().for_each(|(pixel, out)| {
         let (line, x) = (pixel / high.width, pixel % high.width);
         let (batch, y) = (line / high.height, line % high.height);
         let (y, x) = (source(y, low.height, high.height), source(x, low.width, high.width));
@@ -98,6 +100,6 @@ fn concatenate(context: &Context<'_>, high: &Activation, low: &Activation) -> Ac
         let (front, behind) = out.split_at_mut(first.len());
         front.copy_from_slice(first);
         behind.copy_from_slice(second);
-    }
+    });
     out
 }

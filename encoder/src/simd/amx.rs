@@ -12,7 +12,7 @@ use std::sync::OnceLock;
 
 use super::avx512::{Avx512, Extension};
 use super::avx512bf16::DotBf16;
-use super::{Kernel, PairOrder, PairShape, PairUnit};
+use super::{Kernel, PairLayout, PairShape, PairUnit};
 use crate::kernels::packing::PAIR_DEPTH;
 use crate::kernels::tile::{PairTile, TileOut};
 use crate::precision::Pieces;
@@ -57,7 +57,7 @@ unsafe impl Extension for AmxTile {
         unsafe { apart(token, kernel) }
     }
 
-    const PAIRS: PairShape = PairShape { mr: MR, nr: NR, order: PairOrder::RowFirst };
+    const PAIRS: PairShape = PairShape { mr: MR, nr: NR, layout: PairLayout::RowFirst };
     type Unit = Configured;
 
     #[inline(always)]

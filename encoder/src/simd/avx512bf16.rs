@@ -3,7 +3,7 @@
 use std::arch::x86_64::*;
 
 use super::avx512::{Avx512, Extension};
-use super::{Kernel, PairOrder, PairShape, PairUnit, Simd};
+use super::{Kernel, PairLayout, PairShape, PairUnit, Simd};
 use crate::kernels::tile::{PairTile, store};
 
 /// Calls that need no more than a token.
@@ -70,7 +70,7 @@ unsafe impl Extension for DotBf16 {
         proven!(apart(token, kernel))
     }
 
-    const PAIRS: PairShape = PairShape { mr: MR, nr: NV * 16, order: PairOrder::DepthFirst };
+    const PAIRS: PairShape = PairShape { mr: MR, nr: NV * 16, layout: PairLayout::DepthFirst };
     type Unit = Dot;
 
     #[inline(always)]

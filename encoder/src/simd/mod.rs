@@ -127,12 +127,12 @@ pub(crate) struct PairShape {
     pub(crate) mr: usize,
     /// Columns, one or two vectors of f32.
     pub(crate) nr: usize,
-    pub(crate) order: PairOrder,
+    pub(crate) layout: PairLayout,
 }
 
 /// How a panel of left-hand pairs is laid out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum PairOrder {
+pub(crate) enum PairLayout {
     /// `[pairs, MR]`: the rows' values of one depth stand together.
     #[cfg_attr(not(target_arch = "x86_64"), expect(dead_code, reason = "what AVX512-BF16 reads"))]
     DepthFirst,
@@ -152,7 +152,7 @@ pub(crate) trait PairUnit {
 pub(crate) struct Widening<S, const MR: usize, const NV: usize>(S);
 
 impl<S: Simd, const MR: usize, const NV: usize> Widening<S, MR, NV> {
-    const SHAPE: PairShape = PairShape { mr: MR, nr: NV * S::LANES, order: PairOrder::Widened };
+    const SHAPE: PairShape = PairShape { mr: MR, nr: NV * S::LANES, layout: PairLayout::Widened };
 }
 
 impl<S: Simd, const MR: usize, const NV: usize> PairUnit for Widening<S, MR, NV> {
