@@ -16,6 +16,32 @@ pub struct Step {
     pub bytes: f64,
 }
 
+impl Step {
+    /// The stage that it belongs to, by timm's names: `conv_stem`, `blocks.0` and its successors, `msfa`, `embed_vision`.
+    pub fn stage(&self) -> &str {
+        let parts = if self.name.starts_with("blocks.") { 2 } else { 1 };
+        let end = self.name.match_indices('.').nth(parts - 1).map_or(self.name.len(), |(at, _)| at);
+        &self.name[..end]
+    }
+
+    /// Several as one of that name: their figures summed.
+    pub fn sum(name: &str, steps: &[Step]) -> Step {
+        let empty = Step { name: name.to_string(), seconds: 0.0, flop: 0.0, bytes: 0.0 };
+        steps.iter().fold(empty, |sum, step| Step {
+            seconds: sum.seconds + step.seconds,
+            flop: sum.flop + step.flop,
+            bytes: sum.bytes + step.bytes,
+            ..sum
+        })
+    }
+
+    /// The steps of each stage as one that has the stage's name, in the order of execution.
+    pub fn by_stage(steps: &[Step]) -> Vec<Step> {
+        let stages = steps.chunk_by(|a, b| a.stage() == b.stage());
+        stages.map(|steps| Step::sum(steps[0].stage(), steps)).collect()
+    }
+}
+
 /// What an operation costs at least.
 pub(crate) struct Cost {
     pub(crate) flop: f64,
@@ -65,5 +91,34 @@ impl Profiler {
             steps.push(Step { name: name.to_string(), seconds, flop, bytes });
         }
         result
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn step(name: &str, seconds: f64) -> Step {
+        Step { name: name.to_string(), seconds, flop: 10.0 * seconds, bytes: 100.0 * seconds }
+    }
+
+    #[test]
+    fn stages_are_read_off_names() {
+        for (name, stage) in [
+            ("conv_stem.conv", "conv_stem"),
+            ("blocks.2.9.attn.query.proj", "blocks.2"),
+            ("blocks.2", "blocks.2"),
+            ("msfa.norm", "msfa"),
+            ("embed_vision.embedding_projection", "embed_vision"),
+        ] {
+            assert_eq!(step(name, 1.0).stage(), stage);
+        }
+    }
+
+    #[test]
+    fn stages_add_up_in_their_order() {
+        let steps = [step("blocks.0.0.a", 1.0), step("blocks.0.1.b", 2.0), step("msfa.norm", 4.0)];
+        assert_eq!(Step::by_stage(&steps), [step("blocks.0", 3.0), step("msfa", 4.0)]);
+        assert_eq!(Step::by_stage(&[]), []);
     }
 }
