@@ -17,3 +17,4 @@ pub(crate) mod rows;
 mod softmax;
 pub(crate) mod split;
 pub(crate) mod tile;
+pub(crate) mod transpose;

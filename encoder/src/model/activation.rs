@@ -1,8 +1,7 @@
 //! Feature maps, channels last.
 
-use rayon::prelude::*;
-
 use super::buffers::{Buffer, Buffers};
+use crate::kernels::transpose::transpose;
 
 /// `[batch, height, width, channels]`, row-major.
 #[derive(Clone)]
@@ -42,23 +41,6 @@ impl Activation {
         transpose(&self.data, self.height * self.width, self.channels, &mut out);
         out
     }
-}
-
-/// Columns that are transposed together: those in a line of the cache.
-const TOGETHER: usize = 16;
-
-/// `[_, rows, columns]` to `[_, columns, rows]`.
-fn transpose(input: &[f32], rows: usize, columns: usize, out: &mut [f32]) {
-    let images = input.par_chunks(rows * columns).zip(out.par_chunks_mut(rows * columns));
-    images.for_each(|(input, out)| {
-        out.par_chunks_mut(TOGETHER * rows).enumerate().for_each(|(task, out)| {
-            for (place, row) in input.chunks_exact(columns).enumerate() {
-                for (line, x) in out.chunks_exact_mut(rows).zip(&row[task * TOGETHER..]) {
-                    line[place] = *x;
-                }
-            }
-        });
-    });
 }
 
 #[cfg(test)]
