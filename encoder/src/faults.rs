@@ -1,6 +1,6 @@
 //! Faults for the self-test of a gate: what a port gets wrong, planted in this encoder's own computation.
 //!
-//! Only the feature `faults` compiles them in; without it a [`Seam`] is empty and hands everything on as it is.
+//! Only the feature `faults` compiles them in; without it a `Seam` is empty and hands everything on as it is.
 
 use crate::kernels::rows::RowOps;
 
