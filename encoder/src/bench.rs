@@ -1,4 +1,8 @@
-//! Kernels alone, for `cargo bench`; only the feature `bench` compiles this in.
+//! Kernels alone, for `cargo bench`, and what they are held against; only the feature `bench` compiles this in.
+
+use std::collections::BTreeSet;
+use std::hint::black_box;
+use std::time::Instant;
 
 use crate::kernels::attention::attention;
 use crate::kernels::convolution::{Axis, Padding, Patches};
@@ -6,20 +10,25 @@ use crate::kernels::depthwise::depthwise;
 use crate::kernels::gemm::{gemm, gemm_twice};
 use crate::kernels::lhs::Matrix;
 use crate::kernels::packing::PackedRhs;
-use crate::kernels::rows::{Norm, RowOps, apply_rows};
+use crate::kernels::resize::{average_pool, bilinear, linear};
+use crate::kernels::rows::{Norm, RowOps, apply_rows_to};
+use crate::kernels::transpose::transpose;
 use crate::precision::{Operands, Precision};
 use crate::simd::{Isa, Kernel, Simd};
 
-/// What the f32 units of an instruction set can do on one thread: floating-point operations in a second, of fused
-/// multiply-adds that touch nothing but registers.
-pub fn ceiling(isa: Isa) -> f64 {
-    const ROUNDS: usize = 4_000_000;
+/// What the f32 units of an instruction set can do on one thread: floating-point operations in a second, of multiply-adds
+/// (fused, where it can) that touch nothing but registers.
+///
+/// Units that multiply pairs of bf16 (AVX512-BF16, AMX) do more: products of bf16 can exceed it.
+pub fn f32_ceiling(isa: Isa) -> f64 {
+    // A millisecond or two: some of them no other process cuts into.
+    const ROUNDS: usize = 400_000;
     struct Loop<const SUMS: usize>;
     impl<const SUMS: usize> Kernel for Loop<SUMS> {
         type Output = (f32, usize);
         #[inline(always)]
         fn run<S: Simd>(self, simd: S) -> Self::Output {
-            let (a, b) = (simd.splat(std::hint::black_box(0.999)), simd.splat(std::hint::black_box(1e-3)));
+            let (a, b) = (simd.splat(black_box(0.999)), simd.splat(black_box(1e-3)));
             let mut sums = [simd.splat(0.0); SUMS];
             for _ in 0..ROUNDS {
                 for sum in &mut sums {
@@ -31,9 +40,9 @@ pub fn ceiling(isa: Isa) -> f64 {
         }
     }
     fn measure<const SUMS: usize>(isa: Isa) -> f64 {
-        let started = std::time::Instant::now();
+        let started = Instant::now();
         let (result, lanes) = isa.run(Loop::<SUMS>);
-        std::hint::black_box(result);
+        black_box(result);
         (2 * ROUNDS * SUMS * lanes) as f64 / started.elapsed().as_secs_f64()
     }
     // Enough independent sums to hide the latency of any of them, few enough to stay in registers: a portable vector takes
@@ -42,7 +51,25 @@ pub fn ceiling(isa: Isa) -> f64 {
         Isa::Portable => measure::<6>,
         _ => measure::<12>,
     };
-    (0..5).map(|_| measure(isa)).fold(0.0, f64::max)
+    (0..50).map(|_| measure(isa)).fold(0.0, f64::max)
+}
+
+/// What copying does on one thread: bytes read and written in a second, each counted once, by the fastest of several
+/// `copy_from_slice` from one buffer to another, each of half of `bytes`.
+///
+/// Both buffers have been touched before: what fits into a level of the cache is copied there, without page faults. A line
+/// that the CPU fetches only to overwrite it is not counted.
+pub fn copy_ceiling(bytes: usize) -> f64 {
+    const ROUNDS: usize = 30;
+    // Pages that were never written are all one page of zeros.
+    let source = vec![1u8; bytes / 2];
+    let mut target = vec![2u8; bytes / 2];
+    let fastest = (0..ROUNDS).map(|_| {
+        let started = Instant::now();
+        black_box(&mut target).copy_from_slice(black_box(&source));
+        started.elapsed().as_secs_f64()
+    });
+    2.0 * source.len() as f64 / fastest.fold(f64::INFINITY, f64::min)
 }
 
 /// How products are computed.
@@ -58,21 +85,26 @@ impl Arithmetic {
         Arithmetic { isa, operands: precision.operands(isa, strict_fma) }
     }
 
-    fn pack(self, depth: usize, columns: usize) -> PackedRhs {
+    /// `weights` is `[columns, depth]`, as a checkpoint has it.
+    fn pack(self, depth: usize, columns: usize, weights: &[f32]) -> PackedRhs {
         PackedRhs::new(self.isa, self.operands, (depth, columns), |column, start, out| {
-            for (d, out) in (start..).zip(out) {
-                *out = value(column * 31 + d);
-            }
+            out.copy_from_slice(&weights[column * depth + start..][..out.len()]);
         })
+    }
+
+    fn flop(self, count: usize) -> Work {
+        Work::Flop { count, isa: self.isa }
+    }
+
+    /// Weights of no meaning.
+    fn weights(self, depth: usize, columns: usize) -> PackedRhs {
+        self.pack(depth, columns, &values(depth * columns))
     }
 }
 
 /// Numbers without a pattern that a CPU could profit from.
-fn value(i: usize) -> f32 {
-    ((i.wrapping_mul(2_654_435_761) >> 7) % 2001) as f32 / 1000.0 - 1.0
-}
-
 fn values(count: usize) -> Vec<f32> {
+    let value = |i: usize| ((i.wrapping_mul(2_654_435_761) >> 7) % 2001) as f32 / 1000.0 - 1.0;
     (0..count).map(value).collect()
 }
 
@@ -80,9 +112,31 @@ fn values(count: usize) -> Vec<f32> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Work {
     /// Additions and multiplications of its products.
-    Flop(usize),
-    /// Elements, where there are no products.
-    Elements(usize),
+    Flop {
+        /// How many.
+        count: usize,
+        /// The instruction set that computes them.
+        isa: Isa,
+    },
+    /// Bytes read and written, each once, where there are no products.
+    Bytes(usize),
+}
+
+impl Work {
+    fn f32s(count: usize) -> Work {
+        Work::Bytes(count * size_of::<f32>())
+    }
+
+    /// Its rate, done once in so many seconds on one thread, and the share of the ceiling, which is measured now; for people.
+    pub fn report(self, seconds: f64) -> String {
+        let (count, unit, ceiling, name) = match self {
+            Work::Flop { count, isa } => (count, "GFLOP/s", f32_ceiling(isa), "the f32 ceiling"),
+            Work::Bytes(count) => (count, "GB/s", copy_ceiling(count), "the copy ceiling"),
+        };
+        let rate = count as f64 / seconds;
+        let share = 100.0 * rate / ceiling;
+        format!("{:.1} {unit}, {share:.0} % of {name} ({:.1})", rate / 1e9, ceiling / 1e9)
+    }
 }
 
 /// A kernel with its operands.
@@ -100,13 +154,13 @@ impl Problem {
 
     /// `[rows, depth] x [depth, columns]` with a norm and a GELU behind it.
     pub fn product(arithmetic: Arithmetic, rows: usize, depth: usize, columns: usize) -> Problem {
-        let (a, b, norm) = (values(rows * depth), arithmetic.pack(depth, columns), values(columns));
+        let (a, b, norm) = (values(rows * depth), arithmetic.weights(depth, columns), values(columns));
         let mut out = vec![0.0; rows * columns];
         let run = move || {
             let ops = RowOps { norm: Norm::Weighted(&norm), gelu: true, ..RowOps::default() };
             gemm(&Matrix::new(&a, depth), &b, &ops, &mut out);
         };
-        Problem { work: Work::Flop(2 * rows * depth * columns), run: Box::new(run) }
+        Problem { work: arithmetic.flop(2 * rows * depth * columns), run: Box::new(run) }
     }
 
     /// Expansion and projection of a block: `[rows, depth] x [depth, middle] x [middle, columns]`.
@@ -118,14 +172,14 @@ impl Problem {
         columns: usize,
     ) -> Problem {
         let (a, norm) = (values(rows * depth), values(middle));
-        let (first, second) = (arithmetic.pack(depth, middle), arithmetic.pack(middle, columns));
+        let (first, second) = (arithmetic.weights(depth, middle), arithmetic.weights(middle, columns));
         let mut out = vec![0.0; rows * columns];
         let run = move || {
             let ops = RowOps { norm: Norm::Weighted(&norm), gelu: true, ..RowOps::default() };
             let last = RowOps { norm: Norm::Plain, ..RowOps::default() };
             gemm_twice(&Matrix::new(&a, depth), (&first, &ops), (&second, &last), &mut out);
         };
-        Problem { work: Work::Flop(2 * rows * middle * (depth + columns)), run: Box::new(run) }
+        Problem { work: arithmetic.flop(2 * rows * middle * (depth + columns)), run: Box::new(run) }
     }
 
     /// A dense `kernel x kernel` convolution of a square image.
@@ -137,7 +191,7 @@ impl Problem {
         stride: usize,
     ) -> Problem {
         let image = values(size * size * channels[0]);
-        let weights = arithmetic.pack(kernel * kernel * channels[0], channels[1]);
+        let weights = arithmetic.weights(kernel * kernel * channels[0], channels[1]);
         let axis = square(size, kernel, stride);
         let pixels = axis.output * axis.output;
         let mut out = vec![0.0; pixels * channels[1]];
@@ -145,7 +199,7 @@ impl Problem {
             gemm(&Patches::new(&image, channels[0], axis, axis), &weights, &RowOps::default(), &mut out);
         };
         let flop = 2 * pixels * kernel * kernel * channels[0] * channels[1];
-        Problem { work: Work::Flop(flop), run: Box::new(run) }
+        Problem { work: arithmetic.flop(flop), run: Box::new(run) }
     }
 
     /// A depthwise convolution of a square image.
@@ -157,7 +211,8 @@ impl Problem {
         let run = move || {
             depthwise(isa, &image, channels, (axis, axis), &weights, &RowOps::default(), &mut out);
         };
-        Problem { work: Work::Flop(2 * pixels * kernel * kernel * channels), run: Box::new(run) }
+        let work = Work::Flop { count: 2 * pixels * kernel * kernel * channels, isa };
+        Problem { work, run: Box::new(run) }
     }
 
     /// Multi-query attention of `queries` rows (pixels times heads) over `positions` keys of `dim`.
@@ -167,20 +222,55 @@ impl Problem {
         let run = move || {
             attention((arithmetic.isa, arithmetic.operands), &q, &k, &v, (dim, dim), &mut out);
         };
-        Problem { work: Work::Flop(4 * queries * positions * dim), run: Box::new(run) }
+        Problem { work: arithmetic.flop(4 * queries * positions * dim), run: Box::new(run) }
     }
 
-    /// RMS norm, and GELU where asked for, of rows.
+    /// Packing a weight `[columns, depth]` into memory that is allocated anew, as at loading, and giving that back.
+    pub fn packing(arithmetic: Arithmetic, depth: usize, columns: usize) -> Problem {
+        let weights = values(depth * columns);
+        let packed = arithmetic.pack(depth, columns, &weights).bytes();
+        let run = move || {
+            black_box(arithmetic.pack(depth, columns, &weights));
+        };
+        Problem { work: Work::Bytes(size_of::<f32>() * depth * columns + packed), run: Box::new(run) }
+    }
+
+    /// RMS norm, and GELU where asked for, of rows, which are read in one place and written in another.
     pub fn rows(isa: Isa, rows: usize, channels: usize, gelu: bool) -> Problem {
         let (source, norm) = (values(rows * channels), values(channels));
-        let mut data = source.clone();
+        let mut out = vec![0.0; rows * channels];
         let run = move || {
-            // Applied again and again to its own output, GELU would end in denormals.
-            data.copy_from_slice(&source);
             let ops = RowOps { norm: Norm::Weighted(&norm), gelu, ..RowOps::default() };
-            apply_rows(isa, &ops, channels, &mut data);
+            apply_rows_to(isa, &ops, channels, &source, &mut out);
         };
-        Problem { work: Work::Elements(rows * channels), run: Box::new(run) }
+        Problem { work: Work::f32s(2 * rows * channels + channels), run: Box::new(run) }
+    }
+
+    /// `[rows, columns]` to `[columns, rows]`: an image from NCHW has its channels as rows, one to NCHW its pixels.
+    pub fn transpose(rows: usize, columns: usize) -> Problem {
+        let source = values(rows * columns);
+        let mut out = vec![0.0; rows * columns];
+        let run = move || transpose(&source, rows, columns, &mut out);
+        Problem { work: Work::f32s(2 * rows * columns), run: Box::new(run) }
+    }
+
+    /// Average pooling of a square image; `to` divides its size.
+    pub fn average_pool(size: usize, channels: usize, to: usize) -> Problem {
+        let image = values(size * size * channels);
+        let mut out = vec![0.0; to * to * channels];
+        let run = move || average_pool(&image, (size, size), channels, (to, to), &mut out);
+        Problem { work: Work::f32s((size * size + to * to) * channels), run: Box::new(run) }
+    }
+
+    /// Bilinear interpolation of a square image. Pixels that no output sees are not read.
+    pub fn bilinear(size: usize, channels: usize, to: usize) -> Problem {
+        let image = values(size * size * channels);
+        let mut out = vec![0.0; to * to * channels];
+        let seen =
+            (0..to).map(|output| linear(output, size, to)).flat_map(|(first, second, _)| [first, second]);
+        let seen = seen.collect::<BTreeSet<_>>().len();
+        let run = move || bilinear(&image, (size, size), channels, (to, to), &mut out);
+        Problem { work: Work::f32s((seen * seen + to * to) * channels), run: Box::new(run) }
     }
 }
 
