@@ -39,6 +39,8 @@ const PRODUCTS: &[Case<Arithmetic>] = &[
 const VECTORS: &[Case<Isa>] = &[
     ("depthwise 3x3, stage 1", |isa| Problem::depthwise(isa, 192, 128, 3, 1)),
     ("depthwise 5x5 / 2, stage 1", |isa| Problem::depthwise(isa, 192, 768, 5, 2)),
+    ("depthwise 5x5 / 2, stage 2", |isa| Problem::depthwise(isa, 96, 1536, 5, 2)),
+    ("depthwise 5x5 / 2, stage 3", |isa| Problem::depthwise(isa, 48, 3840, 5, 2)),
     ("depthwise 5x5, stage 2", |isa| Problem::depthwise(isa, 48, 640, 5, 1)),
     ("depthwise 3x3 / 2 of keys, stage 2", |isa| Problem::depthwise(isa, 48, 640, 3, 2)),
     ("norm, stage 2", |isa| Problem::rows(isa, 48 * 48, 640, false)),
