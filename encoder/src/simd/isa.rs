@@ -63,12 +63,13 @@ impl Isa {
         }
     }
 
-    /// What `ENCODER_MAX_ISA` holds, if it is set.
+    /// What `ENCODER_MAX_ISA` holds, if it is set and not empty.
     ///
     /// # Errors
     /// When that is no instruction set's name.
     pub fn cap() -> Result<Option<Isa>, Error> {
-        let Some(name) = std::env::var_os("ENCODER_MAX_ISA") else { return Ok(None) };
+        let name = std::env::var_os("ENCODER_MAX_ISA").filter(|name| !name.is_empty());
+        let Some(name) = name else { return Ok(None) };
         let name = name.to_string_lossy();
         let unknown =
             || Error::UnknownIsa { found: name.to_string(), known: Isa::ALL.map(Isa::name).join(", ") };
@@ -81,10 +82,10 @@ impl Isa {
         Isa::ALL.into_iter().rev().find(allowed).unwrap_or(Isa::Portable)
     }
 
-    /// The wanted one; `None` takes the [`Isa::best`] below the [`Isa::cap`], which holds for nothing else.
+    /// The wanted one, whatever the cap; `None` takes the [`Isa::best`] that is no better than the [`Isa::cap`].
     ///
     /// # Errors
-    /// When this CPU has not what is wanted; when `ENCODER_MAX_ISA` holds no instruction set's name.
+    /// When this CPU lacks what is wanted; when `ENCODER_MAX_ISA` holds no instruction set's name.
     pub fn choose(wanted: Option<Isa>) -> Result<Isa, Error> {
         match wanted {
             None => Isa::cap().map(Isa::best),
@@ -159,5 +160,20 @@ impl Kernel for TileShape {
 impl std::fmt::Display for Isa {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(self.name())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_best_is_what_this_cpu_has_and_no_better_than_the_cap() {
+        for cap in Isa::ALL {
+            let best = Isa::best(Some(cap));
+            assert!(best.is_available() && best <= cap, "{cap}: {best}");
+            assert!(best == cap || !cap.is_available(), "{cap}: {best}");
+        }
+        assert_eq!(Isa::best(None), Isa::best(Some(Isa::Amx)));
     }
 }

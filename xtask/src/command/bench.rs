@@ -174,9 +174,14 @@ impl Bench {
             let engine = self
                 .peer(*peer, set)
                 .and_then(|command| Engine::start(&name, peer.precision, false, command));
-            engine.map_err(|why| say(&format!("left out: {name}: {why}"))).ok()
+            engine.map_err(|why| say(&format!("left out: {name}{}: {why}", self.capped()))).ok()
         };
         peers.iter().filter_map(start).collect()
+    }
+
+    /// What to say of a cap, if there is one.
+    fn capped(&self) -> String {
+        self.encoder.cap().ok().flatten().map_or_else(String::new, |cap| format!(", capped at {cap}"))
     }
 
     fn ourselves(

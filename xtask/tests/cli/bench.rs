@@ -5,16 +5,17 @@ const SET: [&str; 2] = ["--reference", "fixtures/ggml-small"];
 
 #[test]
 fn what_cannot_be_measured_is_refused_before_anything_runs() {
-    let cases: [(&[&str], &str); 6] = [
+    let nowhere = ["--reference", "nowhere"];
+    let cases: [(&[&str], &str); 5] = [
         (&["--threads", "0"], "--threads 0 leaves nobody to work"),
         (&["--strict-fma", "--precision", "bf16"], "--strict-fma is a way to reach f32"),
         (&["--peers", "--engines", "tensorrt"], "expected some of onnxruntime, openvino, torch-autocast"),
         (&["--engines", "openvino"], "--peers"),
         (&["--rounds", "0"], "0 is not in 1.."),
-        (&["--reference", "nowhere"], "nowhere/manifest.json: no such file"),
     ];
-    for (arguments, message) in cases {
-        let all: Vec<&str> = ["bench"].iter().chain(arguments).copied().collect();
+    // The set that is not there would be complained of next.
+    for (arguments, message) in cases.into_iter().chain([(&[][..], "nowhere/manifest.json: no such file")]) {
+        let all: Vec<&str> = ["bench"].iter().chain(arguments).chain(&nowhere).copied().collect();
         xtask(&all).assert().code(2).stdout("").stderr(contains(message));
     }
     for mode in [&["--profile"][..], &["--peers"], &[]] {
@@ -42,8 +43,8 @@ fn taps_stand_beside_the_run_without_them() {
     let all: Vec<&str> = ["bench", "--taps", "--rounds", "2"].iter().chain(&SET).copied().collect();
     let output = xtask(&all).assert().code(0).get_output().stdout.clone();
     let text = String::from_utf8(output).unwrap();
-    let mut lines = text.lines();
-    assert!(lines.next().unwrap().ends_with("of the time of encoder f32            encoder f32 with taps"));
+    let first: Vec<&str> = text.lines().next().unwrap().split_whitespace().skip(1).collect();
+    assert_eq!(first.join(" "), "of the time of encoder f32 encoder f32 with taps");
     // What was computed is the reference's, with taps as without.
     for name in ["encoder f32 ", "encoder f32 with taps "] {
         let line = text.lines().skip(2).find(|line| line.starts_with(name)).unwrap();
@@ -60,6 +61,18 @@ fn the_profile_has_every_stage() {
     for name in ["conv_stem", "blocks.0", "blocks.3", "msfa", "embed_vision"] {
         assert!(text.lines().any(|line| line.starts_with(name)), "{name} in\n{text}");
     }
+}
+
+#[test]
+fn the_variable_caps_what_is_not_chosen() {
+    let last_line = |isa: &[&str]| {
+        let all: Vec<&str> = ["bench", "--profile"].iter().chain(isa).chain(&SET).copied().collect();
+        let assert = xtask(&all).env("ENCODER_MAX_ISA", "portable").assert().code(0);
+        String::from_utf8(assert.get_output().stdout.clone()).unwrap().lines().last().unwrap().to_string()
+    };
+    assert!(last_line(&[]).contains(" on portable "), "{}", last_line(&[]));
+    let best = encoder::Isa::best(None).name();
+    assert!(last_line(&["--isa", best]).contains(&format!(" on {best} ")), "{}", last_line(&["--isa", best]));
 }
 
 #[test]
