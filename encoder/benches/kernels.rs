@@ -37,6 +37,7 @@ const PRODUCTS: &[Case<Arithmetic>] = &[
 
 /// What depends on the instruction set.
 const VECTORS: &[Case<Isa>] = &[
+    ("edge residual by Winograd, stage 0", |isa| Problem::winograd(isa, 192, [128, 512, 128])),
     ("depthwise 3x3, stage 1", |isa| Problem::depthwise(isa, 192, 128, 3, 1)),
     ("depthwise 5x5 / 2, stage 1", |isa| Problem::depthwise(isa, 192, 768, 5, 2)),
     ("depthwise 5x5 / 2, stage 2", |isa| Problem::depthwise(isa, 96, 1536, 5, 2)),
@@ -60,7 +61,7 @@ const SCALARS: &[Case<()>] = &[
 
 fn kernels(criterion: &mut Criterion) {
     let Ok(pool) = rayon::ThreadPoolBuilder::new().num_threads(1).build() else { return };
-    let mut group = group(criterion, "any isa");
+    let mut group = start_group(criterion, "any isa");
     for (name, make) in SCALARS {
         run(&mut group, &pool, name, || make(()));
     }
@@ -70,13 +71,13 @@ fn kernels(criterion: &mut Criterion) {
             println!("SKIPPED: this CPU has no {isa}");
             continue;
         }
-        let mut group = self::group(criterion, isa.name());
+        let mut group = start_group(criterion, isa.name());
         for (name, make) in VECTORS {
             run(&mut group, &pool, name, || make(isa));
         }
         group.finish();
         for precision in Precision::ALL {
-            let mut group = self::group(criterion, &format!("{isa} {precision}"));
+            let mut group = start_group(criterion, &format!("{isa} {precision}"));
             for (name, make) in PRODUCTS {
                 run(&mut group, &pool, name, || make(Arithmetic::new(isa, precision, false)));
             }
@@ -85,7 +86,7 @@ fn kernels(criterion: &mut Criterion) {
     }
 }
 
-fn group<'a>(criterion: &'a mut Criterion, name: &str) -> BenchmarkGroup<'a, WallTime> {
+fn start_group<'a>(criterion: &'a mut Criterion, name: &str) -> BenchmarkGroup<'a, WallTime> {
     let mut group = criterion.benchmark_group(name);
     group.sample_size(10).warm_up_time(Duration::from_millis(500));
     group

@@ -12,7 +12,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use criterion::{Criterion, SamplingMode, criterion_group, criterion_main};
-use encoder::bench::f32_ceiling;
+use encoder::bench::f32_ceiling_of_all_threads;
 use encoder::{Checkpoint, LoadOptions, Model, Precision, Step, TapTensor};
 
 /// Where the weights and the input are, from the workspace.
@@ -69,9 +69,7 @@ fn run(model: &Model, input: &TapTensor) -> Vec<Step> {
 fn report(model: &Model, runs: &[Vec<Step>]) {
     let fastest = runs.iter().min_by(|a, b| a[0].seconds.total_cmp(&b[0].seconds));
     let isa = model.isa();
-    // All at once: threads can share a core, and a CPU whose cores all work may clock lower.
-    let ceilings = rayon::broadcast(|_| f32_ceiling(isa));
-    let (threads, ceiling) = (ceilings.len(), ceilings.iter().sum::<f64>());
+    let (ceiling, threads) = f32_ceiling_of_all_threads(isa);
     println!(
         "    {isa} ({}), {threads} threads, f32 ceiling {:.1} GFLOP/s",
         model.arithmetic(),

@@ -1,8 +1,11 @@
 //! Kernels alone, for `cargo bench`, and what they are held against; only the feature `bench` compiles this in.
 
+mod ceiling;
+
 use std::collections::BTreeSet;
 use std::hint::black_box;
-use std::time::Instant;
+
+pub use ceiling::{copy_ceiling, f32_ceiling, f32_ceiling_of_all_threads};
 
 use crate::kernels::attention::attention;
 use crate::kernels::convolution::{Axis, Padding, Patches};
@@ -13,64 +16,9 @@ use crate::kernels::packing::PackedRhs;
 use crate::kernels::resize::{average_pool, bilinear, linear};
 use crate::kernels::rows::{Norm, RowOps, apply_rows_to};
 use crate::kernels::transpose::transpose;
+use crate::kernels::winograd::{Filter, convolve_into};
 use crate::precision::{Operands, Precision};
-use crate::simd::{Isa, Kernel, Simd};
-
-/// What the f32 units of an instruction set can do on one thread: floating-point operations in a second, of multiply-adds
-/// (fused, where it can) that touch nothing but registers.
-///
-/// Units that multiply pairs of bf16 (AVX512-BF16, AMX) do more: products of bf16 can exceed it.
-pub fn f32_ceiling(isa: Isa) -> f64 {
-    // A millisecond or two: some of them no other process cuts into.
-    const ROUNDS: usize = 400_000;
-    struct Loop<const SUMS: usize>;
-    impl<const SUMS: usize> Kernel for Loop<SUMS> {
-        type Output = (f32, usize);
-        #[inline(always)]
-        fn run<S: Simd>(self, simd: S) -> Self::Output {
-            let (a, b) = (simd.splat(black_box(0.999)), simd.splat(black_box(1e-3)));
-            let mut sums = [simd.splat(0.0); SUMS];
-            for _ in 0..ROUNDS {
-                for sum in &mut sums {
-                    *sum = simd.mul_add(a, *sum, b);
-                }
-            }
-            let total = sums.into_iter().fold(simd.splat(0.0), |total, sum| simd.add(total, sum));
-            (simd.lanes(total)[0], S::LANES)
-        }
-    }
-    fn measure<const SUMS: usize>(isa: Isa) -> f64 {
-        let started = Instant::now();
-        let (result, lanes) = isa.run(Loop::<SUMS>);
-        black_box(result);
-        (2 * ROUNDS * SUMS * lanes) as f64 / started.elapsed().as_secs_f64()
-    }
-    // Enough independent sums to hide the latency of any of them, few enough to stay in registers: a portable vector takes
-    // two of 16.
-    let measure = match isa {
-        Isa::Portable => measure::<6>,
-        _ => measure::<12>,
-    };
-    (0..50).map(|_| measure(isa)).fold(0.0, f64::max)
-}
-
-/// What copying does on one thread: bytes read and written in a second, each counted once, by the fastest of several
-/// `copy_from_slice` from one buffer to another, each of half of `bytes`.
-///
-/// Both buffers have been touched before: what fits into a level of the cache is copied there, without page faults. A line
-/// that the CPU fetches only to overwrite it is not counted.
-pub fn copy_ceiling(bytes: usize) -> f64 {
-    const ROUNDS: usize = 30;
-    // Pages that were never written are all one page of zeros.
-    let source = vec![1u8; bytes / 2];
-    let mut target = vec![2u8; bytes / 2];
-    let fastest = (0..ROUNDS).map(|_| {
-        let started = Instant::now();
-        black_box(&mut target).copy_from_slice(black_box(&source));
-        started.elapsed().as_secs_f64()
-    });
-    2.0 * source.len() as f64 / fastest.fold(f64::INFINITY, f64::min)
-}
+use crate::simd::Isa;
 
 /// How products are computed.
 #[derive(Clone, Copy, Debug)]
@@ -200,6 +148,28 @@ impl Problem {
         };
         let flop = 2 * pixels * kernel * kernel * channels[0] * channels[1];
         Problem { work: arithmetic.flop(flop), run: Box::new(run) }
+    }
+
+    /// A 3 x 3 convolution of a square image by Winograd's minimal filtering and the 1 x 1 projection behind it, `channels`
+    /// before, between and behind them. Its work is that of the sums themselves: products that are saved count.
+    pub fn winograd(isa: Isa, size: usize, channels: [usize; 3]) -> Problem {
+        let [input, middle, output] = channels;
+        let (image, norm) = (values(size * size * input), values(middle));
+        let weights = values(middle * input * 9);
+        let filter = Filter::new(isa, (input, middle), |column, out| {
+            out.copy_from_slice(&weights[column * input * 9..][..input * 9]);
+        });
+        let projection = Arithmetic { isa, operands: Operands::F32 }.weights(middle, output);
+        let axis = square(size, 3, 1);
+        let mut out = vec![0.0; size * size * output];
+        let run = move || {
+            let ops = RowOps { norm: Norm::Weighted(&norm), gelu: true, ..RowOps::default() };
+            let last = RowOps { norm: Norm::Plain, ..RowOps::default() };
+            let patches = Patches::new(&image, input, axis, axis);
+            convolve_into(&patches, (&filter, &ops), (&projection, &last), &mut out);
+        };
+        let count = 2 * size * size * middle * (9 * input + output);
+        Problem { work: Work::Flop { count, isa }, run: Box::new(run) }
     }
 
     /// A depthwise convolution of a square image.

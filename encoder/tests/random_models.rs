@@ -9,7 +9,7 @@ use encoder::{
 };
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
-use support::{Problem, problem};
+use support::{Problem, problem, wide_problem};
 
 /// Each weight is moved by this share of itself, up or down, to see how much the model magnifies a rounding error: an
 /// RMS norm that meets a nearly empty row magnifies it a hundredfold.
@@ -189,6 +189,18 @@ macro_rules! on_each_isa {
                 #[test]
                 fn trap_11_threads_and_taps_do_not_change_a_bit(problem in problem()) {
                     if available($isa) {
+                        super::threads_and_taps_change_nothing(&problem, $isa)?;
+                    }
+                }
+            }
+
+            proptest! {
+                #![proptest_config(config(12))]
+
+                #[test]
+                fn wide_convolutions_agree_with_the_naive_f64_graph(problem in wide_problem()) {
+                    if available($isa) {
+                        super::agrees_with_the_naive_graph(&problem, $isa)?;
                         super::threads_and_taps_change_nothing(&problem, $isa)?;
                     }
                 }

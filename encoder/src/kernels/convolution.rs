@@ -79,6 +79,28 @@ impl<'a> Patches<'a> {
         assert!(image.len().is_multiple_of(y.input * x.input * channels), "an image of whole pixels");
         Patches { image, channels, y, x }
     }
+
+    /// Where its axes run.
+    pub(crate) fn axes(&self) -> (Axis, Axis) {
+        (self.y, self.x)
+    }
+
+    pub(crate) fn channels(&self) -> usize {
+        self.channels
+    }
+
+    /// The pixel under a tap of an output pixel, each of them `(y, x)`; `None` in the padding. Taps may lie behind the kernel.
+    #[inline(always)]
+    pub(crate) fn pixel(
+        &self,
+        image: usize,
+        output: (usize, usize),
+        tap: (usize, usize),
+    ) -> Option<&'a [f32]> {
+        let (y, x) = self.y.source(output.0, tap.0).zip(self.x.source(output.1, tap.1))?;
+        let pixel = (image * self.y.input + y) * self.x.input + x;
+        Some(&self.image[pixel * self.channels..][..self.channels])
+    }
 }
 
 impl Lhs for Patches<'_> {

@@ -18,3 +18,4 @@ mod softmax;
 pub(crate) mod split;
 pub(crate) mod tile;
 pub(crate) mod transpose;
+pub(crate) mod winograd;

@@ -41,10 +41,13 @@ pub(crate) fn pairs(depth: usize) -> usize {
     depth.next_multiple_of(PAIR_DEPTH) / 2
 }
 
+/// Elements of four bytes in a line of the cache.
+pub(crate) const CACHE_LINE: usize = 16;
+
 /// A line of the cache: what panels are aligned to, and the unit in which they are allocated.
 #[derive(Clone, Copy, Default, Pod, Zeroable)]
 #[repr(C, align(64))]
-pub(super) struct Line([u32; 16]);
+pub(super) struct Line([u32; CACHE_LINE]);
 
 /// A block of a packed right-hand side.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -122,7 +125,7 @@ impl PackedRhs {
         let nr = isa.tile_columns(operands);
         let mut packed = PackedRhs { isa, operands, depth, columns, nr, data: Vec::new() };
         let end = packed.blocks().last().map_or(0, |block| block.offset + packed.panels() * block.panel);
-        packed.data = bytemuck::zeroed_vec(end.div_ceil(16));
+        packed.data = bytemuck::zeroed_vec(end.div_ceil(CACHE_LINE));
         let blocks: Vec<Block> = packed.blocks().collect();
         let mut rest: &mut [u32] = bytemuck::cast_slice_mut(&mut packed.data);
         let mut panels = Vec::new();

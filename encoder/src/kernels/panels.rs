@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::slice::ChunksExact;
 
 use super::lhs::Lhs;
-use super::packing::{Line, depth_blocks, pairs, words};
+use super::packing::{CACHE_LINE, Line, depth_blocks, pairs, words};
 use super::split::{pairs_of_row, pieces_of_row};
 use crate::precision::{Operands, Pieces};
 use crate::simd::{MAX_LANES, PairLayout, Simd};
@@ -44,7 +44,7 @@ impl LhsPanels {
         self.panel = form.words(part.depth.len()) * mr;
         self.count = part.rows.len().div_ceil(mr);
         // A transposed vector may reach past its row, and so past the last panel.
-        let needed = (self.count * self.panel + S::LANES).div_ceil(16);
+        let needed = (self.count * self.panel + S::LANES).div_ceil(CACHE_LINE);
         if self.lines.len() < needed {
             self.lines.resize(needed, Line::default());
         }
@@ -134,7 +134,7 @@ impl RhsPanel {
             Operands::Bf16(pieces) => Form::Pairs(pieces),
         };
         let panel = form.words(part.depth.len()) * nr;
-        self.lines.resize((panel + S::LANES).div_ceil(16), Line::default());
+        self.lines.resize((panel + S::LANES).div_ceil(CACHE_LINE), Line::default());
         let out: &mut [u32] = bytemuck::cast_slice_mut(&mut self.lines);
         self.scratch.depth_first(simd, matrix, part, form, nr, &mut out[..panel + S::LANES]);
         &bytemuck::cast_slice(&self.lines)[..panel]

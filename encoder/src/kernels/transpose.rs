@@ -2,16 +2,20 @@
 
 use rayon::prelude::*;
 
-/// Columns that are transposed together: those in a line of the cache.
-const TOGETHER: usize = 16;
+use super::packing::CACHE_LINE;
 
-/// `[_, rows, columns]` to `[_, columns, rows]`, in parallel.
+/// `[_, rows, columns]` to `[_, columns, rows]`, in parallel; the columns in a line of the cache together.
 pub(crate) fn transpose(input: &[f32], rows: usize, columns: usize, out: &mut [f32]) {
+    assert_eq!(input.len(), out.len(), "elements of a matrix and of its transpose");
+    if input.is_empty() {
+        return;
+    }
+    assert!(input.len().is_multiple_of(rows * columns), "matrices of {rows} x {columns}");
     let images = input.par_chunks(rows * columns).zip(out.par_chunks_mut(rows * columns));
     images.for_each(|(input, out)| {
-        out.par_chunks_mut(TOGETHER * rows).enumerate().for_each(|(task, out)| {
+        out.par_chunks_mut(CACHE_LINE * rows).enumerate().for_each(|(task, out)| {
             for (place, row) in input.chunks_exact(columns).enumerate() {
-                for (line, x) in out.chunks_exact_mut(rows).zip(&row[task * TOGETHER..]) {
+                for (line, x) in out.chunks_exact_mut(rows).zip(&row[task * CACHE_LINE..]) {
                     line[place] = *x;
                 }
             }
@@ -26,7 +30,8 @@ mod tests {
 
     #[test]
     fn rows_become_columns_of_each_image() {
-        let sizes = [[1, 2, 3], around(TOGETHER), around(2 * TOGETHER)].concat();
+        let sizes = [[1, 2, 3], around(CACHE_LINE), around(2 * CACHE_LINE)].concat();
+        transpose(&[], 3, 0, &mut []);
         for (images, rows, columns) in [1, 3].iter().flat_map(|images| {
             sizes.iter().flat_map(|rows| sizes.iter().map(|columns| (*images, *rows, *columns)))
         }) {

@@ -2,30 +2,47 @@
 
 use super::Context;
 use super::activation::Activation;
-use super::layer::{Dense, Loader};
+use super::layer::{Dense, Loader, Winograd};
 use crate::architecture::EdgeResidualSpec;
 use crate::error::Error;
 use crate::kernels::rows::{Norm, RowOps};
+use crate::kernels::winograd::LEAST_CHANNELS;
+use crate::precision::Operands;
 use crate::tap::BlockTap;
 
 /// k x k expansion, norm, GELU; 1 x 1 projection, norm; plus the input where the shape stays.
 pub(super) struct EdgeResidual {
-    expansion: Dense,
+    expansion: Expansion,
     expansion_norm: Vec<f32>,
     projection: Dense,
     projection_norm: Vec<f32>,
     skip: bool,
 }
 
+/// In bf16 it is always direct: the transformations' sums would be rounded to bf16, not the pixels.
+enum Expansion {
+    Direct(Dense),
+    Winograd(Winograd),
+}
+
+impl Expansion {
+    fn load(loader: &Loader<'_>, name: &str, spec: &EdgeResidualSpec) -> Result<Self, Error> {
+        match (loader.operands, spec.kernel, spec.stride) {
+            (Operands::F32, 3, 1) if spec.input >= LEAST_CHANNELS => {
+                loader.winograd(name, [spec.expanded, spec.input]).map(Expansion::Winograd)
+            }
+            (_, kernel, stride) => {
+                loader.dense(name, [spec.expanded, spec.input, kernel], stride).map(Expansion::Direct)
+            }
+        }
+    }
+}
+
 impl EdgeResidual {
     pub(super) fn load(loader: &Loader<'_>, prefix: &str, spec: &EdgeResidualSpec) -> Result<Self, Error> {
         let name = |suffix: &str| format!("{prefix}{suffix}");
         Ok(EdgeResidual {
-            expansion: loader.dense(
-                &name("conv_exp.weight"),
-                [spec.expanded, spec.input, spec.kernel],
-                spec.stride,
-            )?,
+            expansion: Expansion::load(loader, &name("conv_exp.weight"), spec)?,
             expansion_norm: loader.parameter(&name("bn1.weight"), spec.expanded)?,
             projection: loader.dense(&name("conv_pwl.weight"), [spec.output, spec.expanded, 1], 1)?,
             projection_norm: loader.parameter(&name("bn2.weight"), spec.output)?,
@@ -45,7 +62,11 @@ impl EdgeResidual {
             skip: self.skip.then_some(&x.data),
             ..RowOps::default()
         };
-        let out = self.expansion.forward_into(context, &x, &ops, (&self.projection, &last))?;
+        let next = (&self.projection, &last);
+        let out = match &self.expansion {
+            Expansion::Direct(dense) => dense.forward_into(context, &x, &ops, next)?,
+            Expansion::Winograd(winograd) => winograd.forward_into(context, &x, &ops, next)?,
+        };
         context.tap(&BlockTap::EdgeResidual.name(number), &out)?;
         Ok(out)
     }

@@ -11,6 +11,7 @@ use crate::kernels::gemm::{gemm, gemm_twice};
 use crate::kernels::lhs::Matrix;
 use crate::kernels::packing::PackedRhs;
 use crate::kernels::rows::RowOps;
+use crate::kernels::winograd::{Filter, convolve_into};
 use crate::precision::Operands;
 use crate::profile::Cost;
 use crate::simd::Isa;
@@ -37,6 +38,15 @@ impl Loader<'_> {
     ) -> Result<Dense, Error> {
         let weights = self.checkpoint.view(name, &[output, input, kernel, kernel])?;
         Ok(self.pack(name, &weights, [output, input, kernel], stride))
+    }
+
+    /// A dense 3 x 3 convolution `[output, input, 3, 3]` of stride 1.
+    pub(super) fn winograd(&self, name: &str, [output, input]: [usize; 2]) -> Result<Winograd, Error> {
+        let weights = self.checkpoint.view(name, &[output, input, 3, 3])?;
+        let filter = Filter::new(self.isa, (input, output), |column, out| {
+            weights.read(column * input * 9, out);
+        });
+        Ok(Winograd { name: module(name), filter })
     }
 
     /// A linear layer `[output, input]`.
@@ -165,6 +175,39 @@ impl Dense {
     fn cost(&self, pixels: usize) -> Cost {
         let (depth, columns) = (self.weights.depth(), self.weights.columns());
         Cost { flop: 2.0 * pixels as f64 * depth as f64 * columns as f64, bytes: self.weights.bytes() as f64 }
+    }
+}
+
+/// A dense 3 x 3 convolution of stride 1 on f32, by fewer products than its sums have.
+pub(super) struct Winograd {
+    name: String,
+    filter: Filter,
+}
+
+impl Winograd {
+    /// `next_ops(next(ops(convolution(x))))`, where `next` is 1 x 1: what is between the two stays in the cache.
+    pub(super) fn forward_into(
+        &self,
+        context: &Context<'_>,
+        x: &Activation,
+        ops: &RowOps<'_>,
+        (next, next_ops): (&Dense, &RowOps<'_>),
+    ) -> Result<Activation, Error> {
+        let first = (&self.filter, &context.seam.ops(*ops));
+        let second = (&next.weights, &context.seam.ops(*next_ops));
+        let (y, x_axis) = axes(context.padding, x, 3, 1)?;
+        let mut out = next.output(context, x, Some((y, x_axis)));
+        let pixels = out.pixels();
+        let cost = || {
+            let elements = x.data.len() + pixels * next.weights.columns();
+            // What the sums themselves take, as everywhere.
+            let flop = 2.0 * (9 * self.filter.depth() * self.filter.columns()) as f64 * pixels as f64;
+            Cost { flop, bytes: self.filter.bytes() as f64 } + next.cost(pixels) + Cost::of_elements(elements)
+        };
+        context.profiler.time(&self.name, cost, || {
+            convolve_into(&Patches::new(&x.data, x.channels, y, x_axis), first, second, &mut out.data);
+        });
+        Ok(out)
     }
 }
 

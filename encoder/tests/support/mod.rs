@@ -295,3 +295,37 @@ pub(crate) fn problem() -> impl Strategy<Value = Problem> {
             },
         )
 }
+
+/// A model with a dense 3 x 3 convolution of so many channels that it is computed by fewer products than its sums have.
+pub(crate) fn wide_problem() -> impl Strategy<Value = Problem> {
+    let channels = || 32usize..40;
+    (
+        channels(),
+        prop::option::of(channels()),
+        (1usize..3, 1usize..48, 1usize..48),
+        any::<bool>(),
+        any::<u64>(),
+    )
+        .prop_map(|(input, output, (batch, height, width), same, seed)| {
+            let edge_residual = |input, output, stride| {
+                let expanded = input + 7;
+                BlockSpec::EdgeResidual(EdgeResidualSpec { input, expanded, output, kernel: 3, stride })
+            };
+            let output = output.unwrap_or(input);
+            Problem {
+                architecture: Architecture {
+                    input_channels: 3,
+                    stem: StemSpec { channels: 5, kernel: 3, bias: true },
+                    stages: vec![vec![edge_residual(5, input, 2), edge_residual(input, output, 1)]],
+                    fusion: None,
+                    embedder: None,
+                },
+                settings: Settings {
+                    padding: if same { Padding::Same } else { Padding::Symmetric },
+                    ..Settings::default()
+                },
+                shape: [batch, 3, height, width],
+                seed,
+            }
+        })
+}
