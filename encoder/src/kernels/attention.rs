@@ -91,17 +91,28 @@ impl Kernel for Task<'_> {
     fn run<S: Simd>(self, simd: S) {
         const { assert!(S::NR / S::LANES <= MAX_VECTORS && S::PAIRS.nr / S::LANES <= MAX_VECTORS) };
         match self.keys.operands() {
-            Operands::F32 => self.queries_by_panels(simd, S::NR, &OfF32(simd)),
+            Operands::F32 => {
+                let (key_dim, positions) = (self.queries.depth(), self.keys.rows());
+                let kernels = (&OfF32::new(simd, key_dim), &OfF32::new(simd, positions));
+                self.queries_by_panels(simd, S::NR, kernels);
+            }
             Operands::Bf16(pieces) => {
-                self.queries_by_panels(simd, S::PAIRS.nr, &OfPairs::new(simd, pieces));
+                let kernel = OfPairs::new(simd, pieces);
+                self.queries_by_panels(simd, S::PAIRS.nr, (&kernel, &kernel));
             }
         }
     }
 }
 
 impl Task<'_> {
+    /// With a kernel for the scores and one for the outputs.
     #[inline(always)]
-    fn queries_by_panels<S: Simd, M: MicroKernel>(self, simd: S, nr: usize, kernel: &M) {
+    fn queries_by_panels<S: Simd, M: MicroKernel>(
+        self,
+        simd: S,
+        nr: usize,
+        (for_scores, for_outputs): (&M, &M),
+    ) {
         let Task { queries, keys, values, scale, first, scratch, out } = self;
         let operands = keys.operands();
         assert_eq!(operands, values.operands(), "keys and values are packed alike");
@@ -126,7 +137,7 @@ impl Task<'_> {
                 );
                 let accumulate = depth.start > 0;
                 let out = TileOut { data: scores, stride: nr, rows: positions, columns: nr, accumulate };
-                kernel.multiply(depth.len(), left, right, out);
+                for_scores.multiply(depth.len(), left, right, out);
             }
             let inverse_sums = exponentials(simd, scale, nr, scores);
             for (depth, left) in values.blocks() {
@@ -141,7 +152,7 @@ impl Task<'_> {
                 };
                 let accumulate = depth.start > 0;
                 let out = TileOut { data: result, stride: nr, rows: value_dim, columns: nr, accumulate };
-                kernel.multiply(depth.len(), left, right, out);
+                for_outputs.multiply(depth.len(), left, right, out);
             }
             let groups = out.chunks_mut(S::LANES * value_dim).zip(inverse_sums);
             for (group, (out, inverse)) in groups.enumerate() {

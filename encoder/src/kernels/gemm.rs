@@ -128,7 +128,7 @@ pub(crate) fn gemm_block<S: Simd, L: Lhs>(
         panels.pack(simd, lhs, part, rhs.operands());
         let left = panels.panels();
         match rhs.operands() {
-            Operands::F32 => macro_kernel(&OfF32(simd), left, rhs, block, out),
+            Operands::F32 => macro_kernel(&OfF32::new(simd, rhs.depth()), left, rhs, block, out),
             Operands::Bf16(pieces) => macro_kernel(&OfPairs::new(simd, pieces), left, rhs, block, out),
         }
     }
@@ -154,8 +154,8 @@ fn macro_kernel<M: MicroKernel>(
 
 #[cfg(test)]
 mod tests {
+    use super::super::chain::Chain;
     use super::super::packing::{DEPTH, PAIR_DEPTH};
-    use super::super::tile::CHAIN;
     use super::*;
     use crate::kernels::rows::Norm;
     use crate::simd::Isa;
@@ -206,9 +206,9 @@ mod tests {
                 let columns = [1, 7].into_iter().chain(around(nr)).chain(around(2 * nr));
                 columns.map(move |columns| (rows, columns))
             }) {
-                let depths = [1, 3]
-                    .into_iter()
-                    .chain([PAIR_DEPTH, CHAIN, DEPTH, 2 * DEPTH].into_iter().flat_map(around));
+                let short = [Chain::Short, Chain::Medium].map(|chain| [chain.length(), chain.deepest()]);
+                let edges = short.into_iter().flatten().chain([PAIR_DEPTH, DEPTH, 2 * DEPTH]);
+                let depths = [1, 3].into_iter().chain(edges.flat_map(around));
                 for depth in depths {
                     let (a, b) = (values(rows * depth, 1), values(depth * columns, 2));
                     let rhs = pack(isa, operands, &b, columns);

@@ -2,6 +2,7 @@
 
 use std::slice::ChunksExact;
 
+use super::chain::Chain;
 use super::packing::pairs;
 use super::tile::{PairTile, TileOut, Tiles};
 use crate::precision::Pieces;
@@ -15,12 +16,23 @@ pub(super) trait MicroKernel {
 }
 
 /// Panels of f32.
-pub(super) struct OfF32<S>(pub(super) S);
+pub(super) struct OfF32<S> {
+    simd: S,
+    chain: Chain,
+}
+
+impl<S: Simd> OfF32<S> {
+    /// For a product whose whole depth is `depth`.
+    #[inline(always)]
+    pub(super) fn new(simd: S, depth: usize) -> Self {
+        OfF32 { simd, chain: Chain::of(depth) }
+    }
+}
 
 impl<S: Simd> MicroKernel for OfF32<S> {
     #[inline(always)]
     fn multiply(&self, _: usize, left: ChunksExact<'_, u32>, right: &[u32], out: TileOut<'_>) {
-        self.0.tiles(Tiles { left, b: bytemuck::cast_slice(right), out });
+        self.simd.tiles(Tiles { left, b: bytemuck::cast_slice(right), chain: self.chain, out });
     }
 }
 

@@ -4,6 +4,7 @@
 //! and gives the same bits for any number of threads: no row's arithmetic depends on how the rows were shared out.
 
 pub(crate) mod attention;
+pub(crate) mod chain;
 pub(crate) mod convolution;
 pub(crate) mod depthwise;
 pub(crate) mod gemm;

@@ -27,14 +27,20 @@ pub(super) fn exponentials<S: Simd>(
     assert!(!columns.is_empty() && columns.len().is_multiple_of(width), "rows of {width} columns");
     let scale = simd.splat(scale);
     // Element `i` of what follows belongs to vector `i % vectors` of a row: a whole number of rows are handled together.
-    let shift =
-        largest(simd, vectors, columns).map(|largest| simd.mul(largest, simd.mul(scale, simd.splat(-1.0))));
+    let mut shift = largest(simd, vectors, columns);
+    for shift in &mut shift {
+        *shift = simd.mul(*shift, simd.mul(scale, simd.splat(-1.0)));
+    }
     let mut totals = [simd.splat(0.0); TOGETHER];
     for chain in columns.chunks_mut(CHAIN * TOGETHER * S::LANES) {
         let mut sums = [simd.splat(0.0); TOGETHER];
         let mut turns = chain.chunks_exact_mut(TOGETHER * S::LANES);
         for turn in &mut turns {
-            let x = std::array::from_fn(|i| simd.mul_add(simd.load(&turn[i * S::LANES..]), scale, shift[i]));
+            // No closure: one that is not inlined is compiled without the instruction set.
+            let mut x = shift;
+            for (x, part) in x.iter_mut().zip(turn.chunks_exact(S::LANES)) {
+                *x = simd.mul_add(simd.load(part), scale, *x);
+            }
             let e = exp::<S, TOGETHER>(simd, x);
             for i in 0..TOGETHER {
                 sums[i] = simd.add(sums[i], e[i]);
@@ -50,7 +56,11 @@ pub(super) fn exponentials<S: Simd>(
             *total = simd.add(*total, sum);
         }
     }
-    of_columns(vectors, totals, |a, b| simd.add(a, b)).map(|sum| simd.div(simd.splat(1.0), sum))
+    let mut sums = of_columns(vectors, totals, |a, b| simd.add(a, b));
+    for sum in &mut sums {
+        *sum = simd.div(simd.splat(1.0), *sum);
+    }
+    sums
 }
 
 /// The largest element of each column, as [`TOGETHER`] vectors that repeat after `vectors`. It may lose a NaN, which its own
@@ -69,7 +79,11 @@ fn largest<S: Simd>(simd: S, vectors: usize, columns: &[f32]) -> [S::V; TOGETHER
         *largest = simd.max(*largest, simd.load(rest));
     }
     let largest = of_columns(vectors, largest, |a, b| simd.max(a, b));
-    std::array::from_fn(|i| largest[i % vectors])
+    let mut repeated = [largest[0]; TOGETHER];
+    for (i, repeated) in repeated.iter_mut().enumerate() {
+        *repeated = largest[i % vectors];
+    }
+    repeated
 }
 
 /// Joins the vectors that belong to the same columns; with one vector in a row, the second is the first again.

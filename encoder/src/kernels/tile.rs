@@ -1,5 +1,7 @@
 //! The GEMM micro-kernels: one register tile of `MR x NR` results.
 
+use super::chain::Chain;
+use super::packing::CACHE_LINE;
 use crate::precision::Pieces;
 use crate::simd::{Kernel, Simd};
 
@@ -30,6 +32,8 @@ pub(crate) struct Tiles<'a> {
     pub(crate) left: std::slice::ChunksExact<'a, u32>,
     /// `[depth, NR]`: a panel of the right side, columns past the matrix zero.
     pub(crate) b: &'a [f32],
+    /// In which the products are summed.
+    pub(crate) chain: Chain,
     pub(crate) out: TileOut<'a>,
 }
 
@@ -47,12 +51,6 @@ pub(crate) struct PairTile<'a> {
     pub(crate) out: TileOut<'a>,
 }
 
-/// Products that are summed in one chain before the sum joins those of the others: rounding errors grow with the square
-/// root of a chain's length.
-pub(super) const CHAIN: usize = 64;
-/// Elements of a cache line.
-const CACHE_LINE: usize = 64 / size_of::<f32>();
-
 /// The micro-kernel on f32 for tiles of `MR` rows and `NV` vectors of columns.
 pub(crate) struct TileKernel<'a, const MR: usize, const NV: usize>(pub(crate) Tiles<'a>);
 
@@ -61,17 +59,27 @@ impl<const MR: usize, const NV: usize> Kernel for TileKernel<'_, MR, NV> {
 
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
-        let Tiles { left, b, mut out } = self.0;
-        for (index, a) in left.enumerate() {
-            let (a, rest) = bytemuck::cast_slice(a).as_chunks();
-            debug_assert!(rest.is_empty(), "a panel of other rows than {MR}");
-            multiply::<S, MR, NV>(simd, a, b, out.tile(index, MR));
+        match self.0.chain {
+            Chain::Short => multiply_all::<S, MR, NV, { Chain::Short.length() }>(simd, self.0),
+            Chain::Medium => multiply_all::<S, MR, NV, { Chain::Medium.length() }>(simd, self.0),
+            Chain::Long => multiply_all::<S, MR, NV, { Chain::Long.length() }>(simd, self.0),
         }
     }
 }
 
+/// Each left panel with the right one, in chains of `CHAIN`.
 #[inline(always)]
-fn multiply<S: Simd, const MR: usize, const NV: usize>(
+fn multiply_all<S: Simd, const MR: usize, const NV: usize, const CHAIN: usize>(simd: S, tiles: Tiles<'_>) {
+    let Tiles { left, b, mut out, .. } = tiles;
+    for (index, a) in left.enumerate() {
+        let (a, rest) = bytemuck::cast_slice(a).as_chunks();
+        debug_assert!(rest.is_empty(), "a panel of other rows than {MR}");
+        multiply::<S, MR, NV, CHAIN>(simd, a, b, out.tile(index, MR));
+    }
+}
+
+#[inline(always)]
+fn multiply<S: Simd, const MR: usize, const NV: usize, const CHAIN: usize>(
     simd: S,
     a: &[[f32; MR]],
     b: &[f32],

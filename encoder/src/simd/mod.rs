@@ -29,7 +29,7 @@ pub(crate) trait Simd: Copy + Send + Sync + 'static {
     const MR: usize;
     /// Columns of the GEMM register tile, one or two vectors.
     const NR: usize;
-    /// Products in a turn of the f32 micro-kernel's loop, a divisor of [`crate::kernels::tile::CHAIN`].
+    /// Products in a turn of the f32 micro-kernel's loop, a divisor of the length of every [`crate::kernels::chain::Chain`].
     const TURN: usize;
     /// One register.
     type V: Copy;
