@@ -2,7 +2,7 @@
 //! the sums themselves take 36. After Lavin and Gray, "Fast Algorithms for Convolutional Neural Networks" (2015), section 4.1:
 //! `y = A^T ((G g G^T) * (B^T d B)) A`.
 //!
-//! The four outputs of a tile share what they are summed from: where one of them sees a NaN or an infinity, all are NaN.
+//! A NaN or an infinity reaches the outputs that it would reach in the sums themselves; an infinity may become NaN there.
 
 use std::ops::Range;
 
@@ -14,6 +14,7 @@ use super::lhs::{Lhs, Matrix};
 use super::packing::{CACHE_LINE, PackedRhs};
 use super::panels::LhsPanels;
 use super::rows::RowOps;
+use crate::faults::FILL_WITH_NAN;
 use crate::precision::Operands;
 use crate::simd::{Isa, Kernel, Simd};
 
@@ -29,8 +30,15 @@ const TILES: usize = 48;
 /// Elements between what belongs to different places: they must not all fall into one set of the first-level cache.
 const GAP: usize = CACHE_LINE;
 
-/// Channels of the input from which on the transformations take less than the products that they save.
-pub(crate) const LEAST_CHANNELS: usize = 32;
+/// Channels of the input from which on the transformations take less than the products that they save, on maps of some tens of
+/// pixels across: strips of tiles do not span lines.
+const LEAST_CHANNELS: usize = 32;
+
+/// Whether a `kernel x kernel` convolution of so many channels is computed so. In bf16 none is: the transformed pixels would
+/// be rounded, which are sums of pixels.
+pub(crate) fn suits(operands: Operands, channels: usize, kernel: usize, stride: usize) -> bool {
+    operands == Operands::F32 && (kernel, stride) == (3, 1) && channels >= LEAST_CHANNELS
+}
 
 /// A convolution's weights, transformed: `G g G^T`.
 pub(crate) struct Filter {
@@ -45,17 +53,28 @@ impl Filter {
         (input, output): (usize, usize),
         read: impl Fn(usize, &mut [f32]) + Sync,
     ) -> Self {
+        // [output, places, input]
+        let mut all = vec![0.0; output * PLACES * input];
+        all.par_chunks_mut(PLACES * input).enumerate().for_each_init(Vec::new, |weights, (column, out)| {
+            weights.resize(input * TAPS, 0.0);
+            read(column, weights);
+            for (channel, kernel) in weights.as_chunks().0.iter().enumerate() {
+                for (place, value) in transformed(kernel).into_iter().enumerate() {
+                    out[place * input + channel] = value;
+                }
+            }
+        });
         let places = (0..PLACES).map(|place| {
             PackedRhs::new(isa, Operands::F32, (input, output), |column, start, out| {
-                let mut weights = vec![0.0; input * TAPS];
-                read(column, &mut weights);
-                let (kernels, _) = weights.as_chunks();
-                for (kernel, out) in kernels[start..].iter().zip(out) {
-                    *out = transformed(kernel, place);
-                }
+                out.copy_from_slice(&all[(column * PLACES + place) * input + start..][..out.len()]);
             })
         });
         Filter { places: places.collect() }
+    }
+
+    /// The instruction set it is packed for.
+    pub(crate) fn isa(&self) -> Isa {
+        self.places[0].isa()
     }
 
     /// Channels of the input.
@@ -74,13 +93,26 @@ impl Filter {
     }
 }
 
-/// An element of `G g G^T`.
-fn transformed(kernel: &[f32; TAPS], place: usize) -> f32 {
+/// `G g G^T`, row by row.
+fn transformed(kernel: &[f32; TAPS]) -> [f32; PLACES] {
     const G: [[f64; 3]; INPUT] = [[1.0, 0.0, 0.0], [0.5, 0.5, 0.5], [0.5, -0.5, 0.5], [0.0, 0.0, 1.0]];
-    let (of_y, of_x) = (G[place / INPUT], G[place % INPUT]);
-    let terms =
-        kernel.iter().enumerate().map(|(tap, weight)| of_y[tap / 3] * of_x[tap % 3] * f64::from(*weight));
-    terms.sum::<f64>() as f32
+    std::array::from_fn(|place| {
+        let (of_y, of_x) = (G[place / INPUT], G[place % INPUT]);
+        let term = |(tap, weight): (usize, &f32)| of_y[tap / 3] * of_x[tap % 3] * f64::from(*weight);
+        kernel.iter().enumerate().map(term).sum::<f64>() as f32
+    })
+}
+
+/// A part of some scratch, of any content: whoever takes it writes all that is read.
+fn take(scratch: &mut Vec<f32>, length: usize) -> &mut [f32] {
+    if scratch.len() < length {
+        scratch.resize(length, 0.0);
+    }
+    let taken = &mut scratch[..length];
+    if FILL_WITH_NAN {
+        taken.fill(f32::NAN);
+    }
+    taken
 }
 
 /// `out = second_epilogue(first_epilogue(convolution(image, filter)) * second)`, the convolution being one of 3 x 3 with stride 1
@@ -96,6 +128,7 @@ pub(crate) fn convolve_into(
         [y, x].iter().all(|axis| (axis.kernel, axis.stride) == (3, 1)),
         "a 3 x 3 convolution of stride 1"
     );
+    assert_eq!(filter.isa(), second.isa(), "instruction sets of the two products");
     assert_eq!(image.channels(), filter.depth(), "channels of the image and of the filter");
     assert_eq!(filter.columns(), second.depth(), "the two products differ in depth");
     assert_eq!(out.len(), image.rows() * second.columns(), "output elements");
@@ -144,6 +177,7 @@ impl Kernel for Task<'_, '_> {
 
     #[inline(always)]
     fn run<S: Simd>(mut self, simd: S) {
+        const { assert!(TILES.is_multiple_of(S::MR), "a strip is of whole tiles of the products") };
         let (_, x) = self.image.axes();
         let tiles = x.output.div_ceil(OUTPUT);
         let strip = tiles.div_ceil(tiles.div_ceil(TILES)).next_multiple_of(S::MR);
@@ -164,7 +198,7 @@ impl Task<'_, '_> {
         let Scratch { inputs, zeros, .. } = &mut *self.scratch;
         zeros.resize(channels, 0.0);
         let place = tiles.len() * channels + GAP;
-        inputs.resize(PLACES * place, 0.0);
+        let inputs = take(inputs, PLACES * place);
         for (tile, column) in tiles.enumerate() {
             let mut pixels: [&[f32]; PLACES] = [&[]; PLACES];
             for (at, pixel) in pixels.iter_mut().enumerate() {
@@ -191,9 +225,8 @@ impl Task<'_, '_> {
         let filter = self.first.0;
         let Scratch { inputs, products, panels, .. } = &mut *self.scratch;
         let (read, written) = (tiles * filter.depth(), tiles * filter.columns());
-        products.resize(PLACES * (written + GAP), 0.0);
         let inputs = inputs.chunks_exact(read + GAP);
-        let products = products.chunks_exact_mut(written + GAP);
+        let products = take(products, PLACES * (written + GAP)).chunks_exact_mut(written + GAP);
         for ((weights, input), product) in filter.places.iter().zip(inputs).zip(products) {
             let lhs = Matrix::new(&input[..read], filter.depth());
             gemm_block(simd, &lhs, 0, weights, panels, &mut product[..written]);
@@ -209,7 +242,7 @@ impl Task<'_, '_> {
         let columns = filter.columns();
         let place = tiles.len() * columns + GAP;
         let pixels = tiles.start * OUTPUT..x.output.min(tiles.end * OUTPUT);
-        middle.resize(OUTPUT * pixels.len() * columns, 0.0);
+        let middle = take(middle, OUTPUT * pixels.len() * columns);
         let lines = self.out.len() / (x.output * second.columns());
         for tile in 0..tiles.len() {
             for channel in (0..columns).step_by(S::LANES) {
@@ -285,82 +318,151 @@ fn times_a<S: Simd>(simd: S, m: [S::V; INPUT]) -> [S::V; OUTPUT] {
 mod tests {
     use super::*;
     use crate::kernels::convolution::{Axis, Padding};
-    use crate::kernels::rows::Norm;
+    use crate::kernels::packing::DEPTH;
+    use crate::precision::Pieces;
     use crate::testing::{available_isas, values};
+
+    /// Row-major weights `[depth, columns]`.
+    fn pack(isa: Isa, weights: &[f32], columns: usize) -> PackedRhs {
+        PackedRhs::new(isa, Operands::F32, (weights.len() / columns, columns), |column, start, out| {
+            for (d, out) in out.iter_mut().enumerate() {
+                *out = weights[(start + d) * columns + column];
+            }
+        })
+    }
+
+    /// The convolution of one image, `[height, width, channels]` by `[columns, channels, 3, 3]`, in f64.
+    fn convolved(image: &[f32], [height, width, channels]: [usize; 3], weights: &[f32]) -> Vec<f64> {
+        let columns = weights.len() / (channels * TAPS);
+        let mut out = vec![0.0; height * width * columns];
+        for (i, out) in out.iter_mut().enumerate() {
+            let (column, pixel) = (i % columns, i / columns);
+            for tap in 0..TAPS {
+                let (y, x) = (pixel / width + tap / 3, pixel % width + tap % 3);
+                // One pixel of padding on each side.
+                if (1..=height).contains(&y) && (1..=width).contains(&x) {
+                    let input = &image[((y - 1) * width + x - 1) * channels..][..channels];
+                    for (channel, input) in input.iter().enumerate() {
+                        let weight = weights[(column * channels + channel) * TAPS + tap];
+                        *out += f64::from(*input) * f64::from(weight);
+                    }
+                }
+            }
+        }
+        out
+    }
 
     #[test]
     fn agrees_with_the_naive_one_around_every_edge() {
-        for isa in available_isas() {
-            let sizes = [
-                (1, 1),
-                (1, 2),
-                (2, 1),
-                (3, 5),
-                (4, 4),
-                (5, 2 * TILES),
-                (2, 2 * TILES + 1),
-                (3, 4 * TILES + 3),
-            ];
-            for (channels, columns, (height, width), padding) in
-                [(1, 1), (3, 17), (33, 40)].into_iter().flat_map(|(channels, columns)| {
-                    sizes.into_iter().flat_map(move |size| {
-                        [Padding::Same, Padding::Symmetric].map(|padding| (channels, columns, size, padding))
-                    })
-                })
-            {
-                let [y, x] = [height, width].map(|size| Axis::new(padding, size, 3, 1).unwrap());
-                let (image, weights) =
-                    (values(2 * height * width * channels, 1), values(columns * channels * TAPS, 2));
-                let filter = Filter::new(isa, (channels, columns), |column, out| {
-                    out.copy_from_slice(&weights[column * channels * TAPS..][..channels * TAPS]);
-                });
-                // The identity, so that what is convolved shows as it is; and a skip, which tells rows apart.
-                let second = PackedRhs::new(isa, Operands::F32, (columns, columns), |column, start, out| {
-                    for (d, out) in out.iter_mut().enumerate() {
-                        *out = if start + d == column { 1.0 } else { 0.0 };
-                    }
-                });
-                let pixels = y.output * x.output;
-                let (bias, skip) = (values(columns, 3), values(2 * pixels * columns, 4));
-                let first = RowOps { bias: Some(&bias), ..RowOps::default() };
-                let last = RowOps { skip: Some(&skip), ..RowOps::default() };
-                let mut out = vec![f32::NAN; 2 * pixels * columns];
-                let patches = Patches::new(&image, channels, y, x);
-                convolve_into(&patches, (&filter, &first), (&second, &last), &mut out);
-                for (i, out) in out.iter().enumerate() {
-                    let (column, pixel) = (i % columns, i / columns);
-                    let output = (pixel % pixels / x.output, pixel % x.output);
-                    let mut exact = f64::from(bias[column]) + f64::from(skip[i]);
-                    for tap in 0..TAPS {
-                        let input = patches.pixel(pixel / pixels, output, (tap / 3, tap % 3));
-                        for (c, input) in input.unwrap_or_default().iter().enumerate() {
-                            exact +=
-                                f64::from(*input) * f64::from(weights[(column * channels + c) * TAPS + tap]);
-                        }
-                    }
-                    let error = (f64::from(*out) - exact).abs();
-                    assert!(
-                        error <= 1e-6 * (channels as f64).sqrt().max(4.0),
-                        "{isa}, {channels} to {columns} channels, {height}x{width} {padding:?}, element {i}: {out} for {exact}"
-                    );
+        let small = [(1, 1), (1, 2), (2, 1), (3, 5), (4, 4)];
+        let wide = [(5, 2 * TILES), (2, 2 * TILES + 1), (3, 4 * TILES + 3)];
+        let few = [(1, 1), (3, 17), (33, 40)];
+        let cases = few
+            .into_iter()
+            .flat_map(|channels| small.into_iter().chain(wide).map(move |size| (channels, size)));
+        let deep = small.map(|size| ((DEPTH + 1, 3), size));
+        let mut failures = Vec::new();
+        for (isa, ((channels, columns), (height, width))) in available_isas()
+            .into_iter()
+            .flat_map(|isa| cases.clone().chain(deep).map(move |case| (isa, case)))
+        {
+            let [y, x] = [height, width].map(|size| Axis::new(Padding::Same, size, 3, 1).unwrap());
+            let (pixels, batch, outputs) = (height * width, 2, columns + 1);
+            let image = values(batch * pixels * channels, 1);
+            let weights = values(columns * channels * TAPS, 2);
+            let filter = Filter::new(isa, (channels, columns), |column, out| {
+                out.copy_from_slice(&weights[column * channels * TAPS..][..channels * TAPS]);
+            });
+            // Each column once and the first one twice, so that what is convolved shows as it is; skips tell rows apart.
+            let second: Vec<f32> = (0..columns * outputs)
+                .map(|i| if i / outputs == i % outputs % columns { 1.0 } else { 0.0 })
+                .collect();
+            let skip_before = values(batch * pixels * columns, 3);
+            let skip_behind = values(batch * pixels * outputs, 4);
+            let first = RowOps { skip: Some(&skip_before), ..RowOps::default() };
+            let last = RowOps { skip: Some(&skip_behind), ..RowOps::default() };
+            let mut out = vec![f32::NAN; batch * pixels * outputs];
+            let patches = Patches::new(&image, channels, y, x);
+            convolve_into(&patches, (&filter, &first), (&pack(isa, &second, outputs), &last), &mut out);
+            let exact: Vec<f64> = image
+                .chunks_exact(pixels * channels)
+                .flat_map(|image| convolved(image, [height, width, channels], &weights))
+                .collect();
+            for (i, out) in out.iter().enumerate() {
+                let before = i / outputs * columns + i % outputs % columns;
+                let exact = exact[before] + f64::from(skip_before[before]) + f64::from(skip_behind[i]);
+                let error = (f64::from(*out) - exact).abs();
+                if error.is_nan() || error > 1e-6 * ((TAPS * channels) as f64).sqrt() {
+                    failures.push(format!(
+                        "{isa}, {channels} to {columns} channels, {height}x{width}, element {i}: {out} for {exact}"
+                    ));
                 }
+            }
+        }
+        assert!(
+            failures.is_empty(),
+            "{} wrong, first: {:#?}",
+            failures.len(),
+            &failures[..failures.len().min(5)]
+        );
+    }
+
+    /// Where one pixel is not finite, so are the outputs that see it, and no others.
+    #[test]
+    fn what_is_not_finite_stays_where_it_belongs() {
+        let axis = Axis::new(Padding::Same, 4, 3, 1).unwrap();
+        let second = pack(Isa::Portable, &[1.0], 1);
+        let filter = Filter::new(Isa::Portable, (1, 1), |_, out| out.copy_from_slice(&values(TAPS, 1)));
+        for (pixel, bad) in (0..16).flat_map(|pixel| [f32::NAN, f32::INFINITY].map(|bad| (pixel, bad))) {
+            let mut image = values(16, 2);
+            image[pixel] = bad;
+            let mut out = vec![0.0; 16];
+            let none = RowOps::default();
+            convolve_into(&Patches::new(&image, 1, axis, axis), (&filter, &none), (&second, &none), &mut out);
+            for (i, out) in out.iter().enumerate() {
+                let near = |a: usize, b: usize| a.abs_diff(b) <= 1;
+                let sees = near(i / 4, pixel / 4) && near(i % 4, pixel % 4);
+                assert_eq!(!out.is_finite(), sees, "{bad} at {pixel}, output {i}: {out}");
             }
         }
     }
 
-    /// Whole tiles of ones: sums of the weights, exactly.
+    /// Sums of the weights, exactly.
     #[test]
     fn small_integers_are_exact() {
-        let axis = Axis::new(Padding::Same, 6, 3, 1).unwrap();
-        let image = vec![1.0; 36];
-        let filter = Filter::new(Isa::Portable, (1, 1), |_, out| out.fill(4.0));
-        let second = PackedRhs::new(Isa::Portable, Operands::F32, (1, 1), |_, _, out| out.fill(1.0));
-        let mut out = vec![f32::NAN; 36];
-        let none = RowOps { norm: Norm::None, ..RowOps::default() };
-        convolve_into(&Patches::new(&image, 1, axis, axis), (&filter, &none), (&second, &none), &mut out);
-        let seen = |i: usize| if i == 0 || i == 5 { 2.0 } else { 3.0 };
-        for (i, out) in out.iter().enumerate() {
-            assert_eq!(*out, 4.0 * seen(i / 6) * seen(i % 6), "pixel {i}");
+        for isa in available_isas() {
+            let axis = Axis::new(Padding::Same, 6, 3, 1).unwrap();
+            let filter = Filter::new(isa, (1, 1), |_, out| out.fill(4.0));
+            let (image, second, none) = (vec![1.0; 36], pack(isa, &[1.0], 1), RowOps::default());
+            let mut out = vec![f32::NAN; 36];
+            convolve_into(&Patches::new(&image, 1, axis, axis), (&filter, &none), (&second, &none), &mut out);
+            let seen = |i: usize| if i == 0 || i == 5 { 2.0 } else { 3.0 };
+            for (i, out) in out.iter().enumerate() {
+                assert_eq!(*out, 4.0 * seen(i / 6) * seen(i % 6), "{isa}, pixel {i}");
+            }
         }
+    }
+
+    #[test]
+    fn it_is_for_f32_and_many_channels() {
+        assert!(suits(Operands::F32, LEAST_CHANNELS, 3, 1) && suits(Operands::F32, 128, 3, 1));
+        assert!(!suits(Operands::F32, LEAST_CHANNELS - 1, 3, 1));
+        assert!(!suits(Operands::F32, 128, 3, 2) && !suits(Operands::F32, 128, 5, 1));
+        for pieces in [Pieces::One, Pieces::Two, Pieces::Three] {
+            assert!(!suits(Operands::Bf16(pieces), 128, 3, 1));
+        }
+    }
+
+    #[test]
+    #[should_panic(expected = "instruction sets of the two products")]
+    fn products_of_two_instruction_sets_are_refused() {
+        // Where there is but one, there is nothing to refuse.
+        let other = available_isas().into_iter().next_back().filter(|isa| *isa != Isa::Portable);
+        let other = other.expect("instruction sets of the two products");
+        let axis = Axis::new(Padding::Same, 2, 3, 1).unwrap();
+        let filter = Filter::new(Isa::Portable, (1, 1), |_, out| out.fill(1.0));
+        let (second, none) = (pack(other, &[1.0], 1), RowOps::default());
+        let patches = Patches::new(&[0.0; 4], 1, axis, axis);
+        convolve_into(&patches, (&filter, &none), (&second, &none), &mut [0.0; 4]);
     }
 }

@@ -6,8 +6,7 @@ use super::layer::{Dense, Loader, Winograd};
 use crate::architecture::EdgeResidualSpec;
 use crate::error::Error;
 use crate::kernels::rows::{Norm, RowOps};
-use crate::kernels::winograd::LEAST_CHANNELS;
-use crate::precision::Operands;
+use crate::kernels::winograd::suits;
 use crate::tap::BlockTap;
 
 /// k x k expansion, norm, GELU; 1 x 1 projection, norm; plus the input where the shape stays.
@@ -19,7 +18,7 @@ pub(super) struct EdgeResidual {
     skip: bool,
 }
 
-/// In bf16 it is always direct: the transformations' sums would be rounded to bf16, not the pixels.
+/// The expansion, by as many products as its sums have or by fewer.
 enum Expansion {
     Direct(Dense),
     Winograd(Winograd),
@@ -27,14 +26,10 @@ enum Expansion {
 
 impl Expansion {
     fn load(loader: &Loader<'_>, name: &str, spec: &EdgeResidualSpec) -> Result<Self, Error> {
-        match (loader.operands, spec.kernel, spec.stride) {
-            (Operands::F32, 3, 1) if spec.input >= LEAST_CHANNELS => {
-                loader.winograd(name, [spec.expanded, spec.input]).map(Expansion::Winograd)
-            }
-            (_, kernel, stride) => {
-                loader.dense(name, [spec.expanded, spec.input, kernel], stride).map(Expansion::Direct)
-            }
+        if suits(loader.operands, spec.input, spec.kernel, spec.stride) {
+            return loader.winograd(name, [spec.expanded, spec.input]).map(Expansion::Winograd);
         }
+        loader.dense(name, [spec.expanded, spec.input, spec.kernel], spec.stride).map(Expansion::Direct)
     }
 }
 
