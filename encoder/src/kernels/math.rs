@@ -5,7 +5,7 @@ use crate::simd::{SHIFT, Simd};
 /// Vectors that are computed side by side: one alone is a chain of operations that each wait for the last.
 pub(crate) const TOGETHER: usize = 4;
 
-/// `e^x` for x in [-87.3, 88.3] (clamped beyond). Largest relative error [`EXP_MAX_REL_ERROR`].
+/// `e^x` for x in [-87.3, 88.3] (clamped beyond). Largest relative error `EXP_MAX_REL_ERROR`.
 ///
 /// Cody and Waite's reduction to `|r| <= ln(2)/2` with ln(2) in two parts, then `1 + r + r^2 q(r)`, q the minimax polynomial
 /// of degree 4 (relative error of 3.7e-9 at most).
@@ -50,7 +50,7 @@ pub(crate) const EXP_MAX_REL_ERROR: f64 = 1.0e-7;
 /// `q = e / (1 + e)`, `e = exp(-2 sqrt(2/pi) (|x| + 0.044715 |x|^3))`: the same function without the cancellation near -1, and
 /// where x is positive the error of q counts no more than q does.
 ///
-/// Largest error [`GELU_MAX_ERROR`] times max(|x|, 1). Of -infinity it is NaN, as the formula is.
+/// Largest error `GELU_MAX_ERROR` times max(|x|, 1). Of -infinity it is NaN, as the formula is.
 #[inline(always)]
 pub(crate) fn gelu<S: Simd, const N: usize>(simd: S, x: [S::V; N]) -> [S::V; N] {
     const TWICE_SQRT_2_OVER_PI: f64 = 1.595_769_121_605_730_7;
