@@ -1,12 +1,15 @@
 //! Softmax of columns.
 
 use super::math::{TOGETHER, exp};
-use crate::simd::Simd;
+use crate::simd::{MAX_LANES, Simd};
 
 /// Largest number of vectors in a row of columns.
 pub(super) const MAX_VECTORS: usize = 2;
 /// Turns whose sums are added up before they join those of the others: rounding errors grow with a chain's length.
 const CHAIN: usize = 16;
+/// What the largest element times the scale may be: up to there its rounding error, which all weights of a column share, is
+/// small.
+const LARGE: f32 = 1e5;
 
 /// `exp(scale * (x - max))` of each column of `columns` (`[rows, width]`, at least one row) in place, with the column's own
 /// maximum; and one over each column's sum, in vectors from the first column on. `scale` is positive, `width` one or two
@@ -25,9 +28,10 @@ pub(super) fn exponentials<S: Simd>(
         S::LANES
     );
     assert!(!columns.is_empty() && columns.len().is_multiple_of(width), "rows of {width} columns");
-    let scale = simd.splat(scale);
     // Element `i` of what follows belongs to vector `i % vectors` of a row: a whole number of rows are handled together.
     let mut shift = largest(simd, vectors, columns);
+    subtract_large(simd, scale, &mut shift, columns);
+    let scale = simd.splat(scale);
     for shift in &mut shift {
         *shift = simd.mul(*shift, simd.mul(scale, simd.splat(-1.0)));
     }
@@ -86,6 +90,32 @@ fn largest<S: Simd>(simd: S, vectors: usize, columns: &[f32]) -> [S::V; TOGETHER
     repeated
 }
 
+/// Subtracts the largest element from the columns where it is so large that `scale * x - scale * largest` would not be near
+/// zero for the largest itself: that of a fused multiply-add is the rounding error of `scale * largest`. What is left to
+/// subtract there is zero.
+#[inline(always)]
+fn subtract_large<S: Simd>(simd: S, scale: f32, largest: &mut [S::V; TOGETHER], columns: &mut [f32]) {
+    let mut subtracted = [simd.splat(0.0); TOGETHER];
+    let mut any = false;
+    for (largest, subtracted) in largest.iter_mut().zip(&mut subtracted) {
+        let (mut left, mut now) = (simd.lanes(*largest), [0.0; MAX_LANES]);
+        for (left, now) in left.iter_mut().zip(&mut now).take(S::LANES) {
+            if (*left * scale).abs() > LARGE {
+                (*now, *left) = (*left, 0.0);
+                any = true;
+            }
+        }
+        (*largest, *subtracted) = (simd.load(&left), simd.load(&now));
+    }
+    if any {
+        for part in columns.chunks_mut(TOGETHER * S::LANES) {
+            for (part, subtracted) in part.chunks_exact_mut(S::LANES).zip(&subtracted) {
+                simd.store(simd.sub(simd.load(part), *subtracted), part);
+            }
+        }
+    }
+}
+
 /// Joins the vectors that belong to the same columns; with one vector in a row, the second is the first again.
 #[inline(always)]
 fn of_columns<V: Copy>(vectors: usize, all: [V; TOGETHER], join: impl Fn(V, V) -> V) -> [V; MAX_VECTORS] {
@@ -139,6 +169,33 @@ mod tests {
                         let sum: f64 = weights.iter().sum();
                         let found = f64::from(inverse[column]) * sum;
                         assert!((found - 1.0).abs() <= 4e-7, "{case}: inverse sum off by {:e}", found - 1.0);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Scores of which the products with the scale are not exact: the weights are those of the differences all the same.
+    #[test]
+    fn large_scores_weigh_by_their_differences() {
+        for isa in available_isas() {
+            for (vectors, rows, size) in [1, MAX_VECTORS]
+                .into_iter()
+                .flat_map(|v| [1, 5, 65].map(|rows| (v, rows)))
+                .flat_map(|(v, rows)| [2e4, 4e4, 1e7, 1.3e9, 1e20, 3e38].map(|size| (v, rows, size)))
+            {
+                let data: Vec<f32> = values(32 * rows, 1).iter().map(|x| size * x).collect();
+                let (weights, inverse, width) = isa.run(Columns(vectors, data.clone()));
+                for column in 0..width {
+                    let case = format!("{isa}, {rows} rows of {vectors} vectors, {size:e}, column {column}");
+                    let x = |row: usize| f64::from(data[row * width + column]);
+                    let largest = (0..rows).map(x).fold(f64::NEG_INFINITY, f64::max);
+                    let exact: Vec<f64> = (0..rows).map(|row| (3.0 * (x(row) - largest)).exp()).collect();
+                    let sum: f64 = exact.iter().sum();
+                    for (row, exact) in exact.iter().enumerate() {
+                        let found = f64::from(weights[row * width + column]) * f64::from(inverse[column]);
+                        // Of sums up to the limit, an argument's rounding error is up to that of the largest.
+                        assert!((found - exact / sum).abs() <= 1e-2, "{case}: {found} for {}", exact / sum);
                     }
                 }
             }
