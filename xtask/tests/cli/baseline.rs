@@ -347,14 +347,17 @@ fn what_the_gate_would_refuse_is_not_accepted() {
     assert!(checkout.path(PENDING).exists());
     let before = std::fs::read(checkout.path(TOLERANCES)).unwrap();
     checkout
-        .run(&["baseline", "derive", "--k-rel-l2", "1"])
+        .run(&["baseline", "derive", "--k-rel-linf", "1"])
         .code(2)
         .stderr(contains("expected known errors within the tolerance"))
         .stderr(contains("nothing was written"));
     assert_eq!(std::fs::read(checkout.path(TOLERANCES)).unwrap(), before);
     // Nor where nothing is known: this run shows it.
     std::fs::remove_file(checkout.path(ERRORS)).unwrap();
-    checkout.run(&["baseline", "derive", "--k-rel-l2", "1"]).code(2).stderr(contains("nothing was written"));
+    checkout
+        .run(&["baseline", "derive", "--k-rel-linf", "1"])
+        .code(2)
+        .stderr(contains("nothing was written"));
     std::fs::remove_file(checkout.path(TOLERANCES)).unwrap();
     checkout
         .run(&["baseline", "review", "--accept-all"])
