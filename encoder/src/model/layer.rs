@@ -121,7 +121,7 @@ impl Dense {
         let axes = self.axes(context, x)?;
         let mut out = self.output(context, x, axes);
         let pixels = out.pixels();
-        let cost = || self.cost(pixels) + Cost::of_elements(x.data.len() + pixels * self.weights.columns());
+        let cost = || self.cost_from(x, pixels);
         context.profiler.time(&self.name, cost, || match axes {
             None => gemm(&Matrix::new(&x.data, x.channels), &self.weights, ops, &mut out.data),
             Some((y, x_axis)) => {
@@ -144,10 +144,7 @@ impl Dense {
         let axes = self.axes(context, x)?;
         let mut out = next.output(context, x, axes);
         let pixels = out.pixels();
-        let cost = || {
-            let elements = x.data.len() + pixels * next.weights.columns();
-            self.cost(pixels) + next.cost(pixels) + Cost::of_elements(elements)
-        };
+        let cost = || self.cost(pixels) + next.cost_from(x, pixels);
         context.profiler.time(&self.name, cost, || match axes {
             None => gemm_twice(&Matrix::new(&x.data, x.channels), first, second, &mut out.data),
             Some((y, x_axis)) => {
@@ -169,6 +166,11 @@ impl Dense {
     fn output(&self, context: &Context<'_>, x: &Activation, axes: Option<(Axis, Axis)>) -> Activation {
         let (height, width) = axes.map_or((x.height, x.width), |(y, x)| (y.output, x.output));
         context.activation(x.batch, height, width, self.weights.columns())
+    }
+
+    /// What the products for so many pixels cost, reading the weights and `x`, where it all begins, and writing the result.
+    fn cost_from(&self, x: &Activation, pixels: usize) -> Cost {
+        self.cost(pixels) + Cost::of_elements(x.data.len() + pixels * self.weights.columns())
     }
 
     /// What the products for so many pixels cost, and reading the weights.
@@ -199,10 +201,9 @@ impl Winograd {
         let mut out = next.output(context, x, Some((y, x_axis)));
         let pixels = out.pixels();
         let cost = || {
-            let elements = x.data.len() + pixels * next.weights.columns();
             // What the sums themselves take, as everywhere.
             let flop = 2.0 * (9 * self.filter.depth() * self.filter.columns()) as f64 * pixels as f64;
-            Cost { flop, bytes: self.filter.bytes() as f64 } + next.cost(pixels) + Cost::of_elements(elements)
+            Cost { flop, bytes: self.filter.bytes() as f64 } + next.cost_from(x, pixels)
         };
         context.profiler.time(&self.name, cost, || {
             convolve_into(&Patches::new(&x.data, x.channels, y, x_axis), first, second, &mut out.data);
