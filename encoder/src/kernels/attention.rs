@@ -6,6 +6,7 @@
 
 use rayon::prelude::*;
 
+use super::chain::Chain;
 use super::gemm::task_rows;
 use super::lhs::{Lhs, Matrix, Transposed};
 use super::micro::{MicroKernel, OfF32, OfPairs};
@@ -93,7 +94,8 @@ impl Kernel for Task<'_> {
         match self.keys.operands() {
             Operands::F32 => {
                 let (key_dim, positions) = (self.queries.depth(), self.keys.rows());
-                let kernels = (&OfF32::new(simd, key_dim), &OfF32::new(simd, positions));
+                let (of_scores, of_outputs) = (Chain::of_scores(key_dim), Chain::of(positions));
+                let kernels = (&OfF32::new(simd, of_scores), &OfF32::new(simd, of_outputs));
                 self.queries_by_panels(simd, S::NR, kernels);
             }
             Operands::Bf16(pieces) => {

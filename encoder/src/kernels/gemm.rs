@@ -2,6 +2,7 @@
 
 use rayon::prelude::*;
 
+use super::chain::Chain;
 use super::lhs::{Lhs, Matrix};
 use super::micro::{MicroKernel, OfF32, OfPairs};
 use super::packing::{Block, PackedRhs};
@@ -128,7 +129,7 @@ pub(crate) fn gemm_block<S: Simd, L: Lhs>(
         panels.pack(simd, lhs, part, rhs.operands());
         let left = panels.panels();
         match rhs.operands() {
-            Operands::F32 => macro_kernel(&OfF32::new(simd, rhs.depth()), left, rhs, block, out),
+            Operands::F32 => macro_kernel(&OfF32::new(simd, Chain::of(rhs.depth())), left, rhs, block, out),
             Operands::Bf16(pieces) => macro_kernel(&OfPairs::new(simd, pieces), left, rhs, block, out),
         }
     }

@@ -57,7 +57,7 @@ pub(crate) fn gelu<S: Simd, const N: usize>(simd: S, x: [S::V; N]) -> [S::V; N] 
     let (mut negative, mut e) = (x, x);
     for ((negative, e), x) in negative.iter_mut().zip(&mut e).zip(&x) {
         // -|x|, but no less than where q is the smallest that there is: more times that would not be nothing.
-        *negative = simd.max(simd.splat(-16.0), simd.min(simd.sub(simd.splat(0.0), *x), *x));
+        *negative = simd.max(simd.splat(-16.0), simd.minus_abs(*x));
         let inner = simd.mul_add(
             simd.mul(*x, *x),
             simd.splat((0.044_715 * TWICE_SQRT_2_OVER_PI) as f32),

@@ -22,10 +22,9 @@ pub(super) struct OfF32<S> {
 }
 
 impl<S: Simd> OfF32<S> {
-    /// For a product whose whole depth is `depth`.
     #[inline(always)]
-    pub(super) fn new(simd: S, depth: usize) -> Self {
-        OfF32 { simd, chain: Chain::of(depth) }
+    pub(super) fn new(simd: S, chain: Chain) -> Self {
+        OfF32 { simd, chain }
     }
 }
 

@@ -84,6 +84,11 @@ impl Simd for Avx2 {
     }
 
     #[inline(always)]
+    fn minus_abs(self, a: Self::V) -> Self::V {
+        proven!(_mm256_or_ps(a, _mm256_set1_ps(-0.0)))
+    }
+
+    #[inline(always)]
     fn min(self, a: Self::V, b: Self::V) -> Self::V {
         proven!(_mm256_min_ps(a, b))
     }

@@ -155,6 +155,13 @@ impl<X: Extension> Simd for Avx512<X> {
     }
 
     #[inline(always)]
+    fn minus_abs(self, a: Self::V) -> Self::V {
+        // The same of floats needs AVX-512DQ.
+        let sign = proven!(_mm512_set1_epi32(i32::MIN));
+        proven!(_mm512_castsi512_ps(_mm512_or_si512(_mm512_castps_si512(a), sign)))
+    }
+
+    #[inline(always)]
     fn min(self, a: Self::V, b: Self::V) -> Self::V {
         proven!(_mm512_min_ps(a, b))
     }

@@ -73,6 +73,11 @@ impl Simd for Portable {
     }
 
     #[inline(always)]
+    fn minus_abs(self, a: Self::V) -> Self::V {
+        a.map(|a| -a.abs())
+    }
+
+    #[inline(always)]
     fn min(self, a: Self::V, b: Self::V) -> Self::V {
         Self::zip(a, b, |a, b| if a < b { a } else { b })
     }
