@@ -1,10 +1,11 @@
-"""Runs one engine on the vision path of Gemma 3n, a picture each time it is told to.
+"""Runs one engine on the vision path of Gemma 3n, each time it is told to.
 
-worker.py ENGINE PRECISION --preset NAME --weights F.safetensors --input F.png --threads N --cache DIR
+worker.py ENGINE PRECISION --preset NAME --weights F.safetensors --input F --threads N --cache DIR
+
+The input is a picture, or an .npy of several, [B, 3, H, W] in [0, 1].
 
 Answers each line of standard input with one line of JSON:
-  run          {"seconds": time of one forward pass, batch 1, "cpu_seconds": of all threads,
-                "peak_bytes": ...}
+  run          {"seconds": time of one forward pass, "cpu_seconds": of all threads, "peak_bytes": ...}
   save FILE    {"saved": FILE}: the soft tokens of the last run, f32 .npy
 The first line, once everything is loaded, says {"ready": true, "version": ...}. What an engine makes of
 the weights is kept in the cache, which is for these weights alone.
@@ -74,7 +75,11 @@ def peak_bytes() -> int:
 
 
 def read_pixels(path: Path) -> np.ndarray:
-    """`[1, 3, H, W]` in [0, 1]."""
+    """`[B, 3, H, W]` in [0, 1]."""
+    with path.open("rb") as file:
+        is_npy = file.read(6) == b"\x93NUMPY"
+    if is_npy:
+        return np.ascontiguousarray(np.load(path), dtype=np.float32)
     from PIL import Image
 
     with Image.open(path) as image:
@@ -151,13 +156,14 @@ def torch_autocast(arguments: argparse.Namespace) -> tuple[Run, str]:
 
 
 def exported(arguments: argparse.Namespace) -> Path:
-    """The model as ONNX, made once."""
-    path = arguments.cache / "model.onnx"
+    """The model as ONNX, made once for each preset and shape of the input."""
+    pixels = read_pixels(arguments.input)
+    path = arguments.cache / f"{arguments.preset}-{'x'.join(map(str, pixels.shape))}.onnx"
     if not path.is_file():
         import torch
 
         arguments.cache.mkdir(parents=True, exist_ok=True)
-        pixels = torch.from_numpy(read_pixels(arguments.input))
+        pixels = torch.from_numpy(pixels)
         aside = arguments.cache / "unfinished.onnx"
         program = torch.onnx.export(torch_model(arguments), (pixels,), dynamo=True)
         program.save(aside, external_data=False)

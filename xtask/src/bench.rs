@@ -5,3 +5,4 @@ pub(crate) mod peer;
 pub(crate) mod profile;
 pub(crate) mod serve;
 pub(crate) mod table;
+pub(crate) mod workload;

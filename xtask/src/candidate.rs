@@ -120,20 +120,10 @@ impl EncoderArguments {
             || self.strict_fma
     }
 
-    /// All but the precision, as they are written on a command line.
-    pub(crate) fn apart_from_precision(&self) -> Vec<String> {
-        let mut arguments = vec![format!("--threads={}", self.threads())];
-        arguments.extend(self.padding.map(|padding| {
-            let name = match padding {
-                PaddingArgument::Same => "same",
-                PaddingArgument::Symmetric => "symmetric",
-            };
-            format!("--padding={name}")
-        }));
-        let resolution = self.output_resolution;
-        arguments.extend(resolution.map(|(height, width)| format!("--output-resolution={height}x{width}")));
-        arguments.extend(self.isa.map(|isa| format!("--isa={isa}")));
-        arguments
+    /// Threads and instruction set, as they are written on a command line.
+    pub(crate) fn threads_and_isa(&self) -> Vec<String> {
+        let threads = format!("--threads={}", self.threads());
+        [threads].into_iter().chain(self.isa.map(|isa| format!("--isa={isa}"))).collect()
     }
 
     /// Opens the weights.
@@ -151,6 +141,21 @@ impl EncoderArguments {
             },
             output_resolution: self.output_resolution.unwrap_or(set.output_resolution),
             kv_stride: set.kv_stride,
+        }
+    }
+
+    /// Refuses settings that are not those of a set: what is computed with others is not to be held against it.
+    pub(crate) fn check_agreement(&self, set: Settings) -> Result<(), Failure> {
+        let [ours, theirs] = [self.settings(set), set].map(|settings| settings_by_name(&settings));
+        match ours.into_iter().zip(theirs.into_values()).find(|((_, ours), theirs)| ours != theirs) {
+            None => Ok(()),
+            Some(((name, ours), theirs)) => {
+                let option = name.replace(' ', "-");
+                let message = format!(
+                    "--{option} {ours}: the set's is {theirs}, and what runs is held against its output"
+                );
+                Err(Failure::usage(message, format!("leave --{option} out, or make a set with it")))
+            }
         }
     }
 

@@ -23,6 +23,13 @@ const ALL: [Peer; 8] = [
     Peer { engine: "torch-eager", precision: "bf16" },
 ];
 
+/// What caps oneDNN, under its new and its old name.
+const ONEDNN: [&str; 2] = ["ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA"];
+/// What caps PyTorch's own kernels.
+const ATEN: &str = "ATEN_CPU_CAPABILITY";
+/// What caps MKL, which PyTorch uses.
+const MKL: &str = "MKL_ENABLE_INSTRUCTIONS";
+
 impl Peer {
     /// Those whose names begin with one of `names`; all, if there are none.
     pub(crate) fn chosen(names: &[String]) -> Result<Vec<Peer>, Failure> {
@@ -55,7 +62,6 @@ impl Peer {
             return Ok(Vec::new());
         }
         match (self.engine, cap) {
-            // Its kernels are MLAS's, which takes the best that it finds.
             ("onnxruntime", _) => return Err("it cannot be kept from the CPU's better instructions"),
             ("openvino", Isa::Portable) => return Err("it does not run this model with SSE4.1 alone"),
             _ => {}
@@ -67,13 +73,33 @@ impl Peer {
             Isa::Avx512Bf16 => ("AVX512_CORE_BF16", "avx512", "AVX512_E3"),
             Isa::Amx => ("AVX512_CORE_AMX", "avx512", "AVX512_E4"),
         };
-        // oneDNN reads the first two, under its new and its old name.
-        Ok(vec![
-            ("ONEDNN_MAX_CPU_ISA", onednn),
-            ("DNNL_MAX_CPU_ISA", onednn),
-            ("ATEN_CPU_CAPABILITY", aten),
-            ("MKL_ENABLE_INSTRUCTIONS", mkl),
-        ])
+        let all = ONEDNN.map(|variable| (variable, onednn)).into_iter().chain([(ATEN, aten), (MKL, mkl)]);
+        Ok(all.filter(|(variable, _)| self.variables().contains(variable)).collect())
+    }
+
+    /// The variables that keep its libraries from better instructions.
+    fn variables(self) -> &'static [&'static str] {
+        match self.engine {
+            // Its kernels are MLAS's, which takes the best that it finds.
+            "onnxruntime" => &[],
+            "openvino" => &ONEDNN,
+            _ => &[ONEDNN[0], ONEDNN[1], ATEN, MKL],
+        }
+    }
+
+    /// What is to be said behind its version of the caps that it runs under: those `given`, and those that it inherits.
+    pub(crate) fn caps_in_force(
+        self,
+        given: &[(&str, &str)],
+        inherited: impl Fn(&str) -> Option<String>,
+    ) -> String {
+        let cap = |name: &&str| {
+            let given = given.iter().find(|(given, _)| given == name).map(|(_, value)| value.to_string());
+            let value = given.or_else(|| inherited(name)).filter(|value| !value.is_empty())?;
+            Some(format!("{name}={value}"))
+        };
+        let caps: Vec<String> = self.variables().iter().filter_map(cap).collect();
+        if caps.is_empty() { String::new() } else { format!(" with {}", caps.join(" ")) }
     }
 }
 
@@ -116,16 +142,41 @@ mod tests {
                 assert!(found.is_err(), "{case}");
             } else {
                 let names: Vec<&str> = found.unwrap().into_iter().map(|(name, _)| name).collect();
-                let all = [
-                    "ONEDNN_MAX_CPU_ISA",
-                    "DNNL_MAX_CPU_ISA",
-                    "ATEN_CPU_CAPABILITY",
-                    "MKL_ENABLE_INSTRUCTIONS",
-                ];
-                assert_eq!(names, all, "{peer:?}, {cap} of {best}");
+                let expected: &[&str] = match peer.engine {
+                    "openvino" => &["ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA"],
+                    _ => &[
+                        "ONEDNN_MAX_CPU_ISA",
+                        "DNNL_MAX_CPU_ISA",
+                        "ATEN_CPU_CAPABILITY",
+                        "MKL_ENABLE_INSTRUCTIONS",
+                    ],
+                };
+                assert_eq!(names, expected, "{peer:?}, {cap} of {best}");
             }
         }
         let capped = ALL[0].environment(Isa::Avx2, Isa::Amx).unwrap();
         assert!(capped.iter().all(|(_, value)| value.eq_ignore_ascii_case("avx2")), "{capped:?}");
+    }
+
+    #[test]
+    fn caps_are_named_whoever_set_them() {
+        let named = |name: &str| ALL.into_iter().find(|peer| peer.name() == name).unwrap();
+        let [torch, openvino, onnxruntime] =
+            ["torch-eager f32", "openvino f32", "onnxruntime f32"].map(named);
+        let shell = |name: &str| match name {
+            "ATEN_CPU_CAPABILITY" => Some("avx2".to_string()),
+            "DNNL_MAX_CPU_ISA" => Some(String::new()),
+            _ => None,
+        };
+        assert_eq!(torch.caps_in_force(&[], |_| None), "");
+        assert_eq!(torch.caps_in_force(&[], shell), " with ATEN_CPU_CAPABILITY=avx2");
+        for peer in [openvino, onnxruntime] {
+            assert_eq!(peer.caps_in_force(&[], shell), "", "{peer:?} reads no such variable");
+        }
+        let given = torch.environment(Isa::Avx512Bf16, Isa::Amx).unwrap();
+        let expected = "ONEDNN_MAX_CPU_ISA=AVX512_CORE_BF16 DNNL_MAX_CPU_ISA=AVX512_CORE_BF16";
+        assert_eq!(openvino.caps_in_force(&given, shell), format!(" with {expected}"));
+        let all = format!(" with {expected} ATEN_CPU_CAPABILITY=avx512 MKL_ENABLE_INSTRUCTIONS=AVX512_E3");
+        assert_eq!(torch.caps_in_force(&given, shell), all);
     }
 }

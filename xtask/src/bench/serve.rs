@@ -5,8 +5,8 @@ use std::time::Instant;
 
 use encoder::{NoTaps, TapSink, TapTensor};
 
+use super::workload::Workload;
 use crate::candidate::{EncoderArguments, read_input};
-use crate::command::bench::Set;
 use crate::console::{Failure, Outcome, say};
 use crate::resources;
 
@@ -24,12 +24,12 @@ impl TapSink for EveryTap {
 }
 
 /// Loads the model and answers lines of standard input until it ends; with `taps`, every tap is on.
-pub(crate) fn serve(encoder: &EncoderArguments, taps: bool, set: &Set) -> Outcome {
+pub(crate) fn serve(encoder: &EncoderArguments, taps: bool, workload: &Workload) -> Outcome {
     let pool = encoder.pool()?;
-    let checkpoint = encoder.open(&set.weights)?;
-    let model = pool.install(|| encoder.load(&checkpoint, Some(set.settings)))?;
+    let checkpoint = encoder.open(&workload.weights)?;
+    let model = pool.install(|| encoder.load(&checkpoint, Some(workload.settings)))?;
     drop(checkpoint);
-    let input = read_input(&set.input)?;
+    let input = read_input(&workload.input)?;
     let version = format!("{} ({}, {})", env!("CARGO_PKG_VERSION"), model.isa(), model.arithmetic());
     say(&serde_json::json!({ "ready": true, "version": version }).to_string());
     let mut last = None;

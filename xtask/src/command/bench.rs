@@ -1,24 +1,20 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
-use encoder::{Isa, Settings};
-use harness::manifest::{self, Manifest};
+use encoder::Isa;
 use harness::metrics::Metrics;
 use harness::tensor::{Dtype, Tensor};
 
 use crate::bench::engine::Engine;
 use crate::bench::peer::Peer;
+use crate::bench::workload::Workload;
 use crate::bench::{profile, serve, table};
 use crate::candidate::{EncoderArguments, read_input};
 use crate::console::{Failure, Outcome, say};
 use crate::paths;
 use crate::python::Environment;
-use crate::set;
 
-/// The output that all engines have in common, in the reference.
-const OUTPUT: &str = "reference/debug_activation_embed_vision_embedding_post_projection_norm.npy";
-
-/// Speed of the encoder, alone or side by side with its peers, batch 1.
+/// Speed of the encoder, alone or side by side with its peers, on the input of a set.
 ///
 /// Examples:
 ///   cargo xtask bench                       the encoder in the chosen precision, several rounds
@@ -36,13 +32,13 @@ pub(crate) struct Bench {
     #[arg(long, conflicts_with_all = ["precision", "strict_fma"])]
     peers: bool,
     /// Make the environment that the peers run in (bench/.venv), from PyPI.
-    #[arg(long, conflicts_with_all = ["peers", "profile"])]
+    #[arg(long, exclusive = true)]
     install_peers: bool,
     /// Time, GFLOP/s and bytes of each operation of the encoder.
     #[arg(long, conflicts_with = "peers")]
     profile: bool,
     /// Run the encoder a second time in each round with every tap on; what they show is written nowhere.
-    #[arg(long, conflicts_with_all = ["peers", "profile", "install_peers"])]
+    #[arg(long, conflicts_with_all = ["peers", "profile"])]
     taps: bool,
     /// Only peers whose name begins with one of these: openvino, onnxruntime, torch-compile, torch-eager,
     /// torch-autocast.
@@ -73,15 +69,18 @@ impl Bench {
         self.encoder.check()?;
         let peers = self.peers_to_run()?;
         let root = self.reference.clone().unwrap_or_else(|| paths::fixtures().join("large").join("300m"));
-        let set = Set::open(root)?;
+        let workload = Workload::open(root)?;
         if self.serve {
-            return serve::serve(&self.encoder, self.taps, &set);
+            return serve::serve(&self.encoder, self.taps, &workload);
         }
         if self.profile {
-            return self.print_profile(&set);
+            return self.print_profile(&workload);
         }
-        let mut engines = self.start_ours(&set)?;
-        engines.extend(self.start_peers(&peers, &set));
+        // A profile is held against nothing.
+        self.encoder.check_agreement(workload.settings)?;
+        let shape = read_input(&workload.input)?.shape;
+        let mut engines = self.start_ours(&workload)?;
+        engines.extend(self.start_peers(&peers, &workload));
         for round in 0..self.rounds {
             let mut index = 0;
             while let Some(engine) = engines.get_mut(index) {
@@ -97,16 +96,17 @@ impl Bench {
                 }
             }
         }
-        measure_errors(&mut engines, &set.root.join(OUTPUT))?;
+        measure_errors(&mut engines, &workload.output)?;
         say(&table::text(&engines));
+        say(&format!("input {shape:?}"));
         Ok(ExitCode::SUCCESS)
     }
 
-    fn print_profile(&self, set: &Set) -> Outcome {
+    fn print_profile(&self, workload: &Workload) -> Outcome {
         let pool = self.encoder.pool()?;
-        let checkpoint = self.encoder.open(&set.weights)?;
-        let model = pool.install(|| self.encoder.load(&checkpoint, Some(set.settings)))?;
-        let input = read_input(&set.input)?;
+        let checkpoint = self.encoder.open(&workload.weights)?;
+        let model = pool.install(|| self.encoder.load(&checkpoint, Some(workload.settings)))?;
+        let input = read_input(&workload.input)?;
         let profile = || pool.install(|| model.profile(&input.shape, &input.data));
         // The first run finds cold caches and unmapped memory.
         profile().map_err(Failure::unreadable)?;
@@ -133,7 +133,7 @@ impl Bench {
     }
 
     /// Starts the encoder, in all that it is compared in.
-    fn start_ours(&self, set: &Set) -> Result<Vec<Engine>, Failure> {
+    fn start_ours(&self, workload: &Workload) -> Result<Vec<Engine>, Failure> {
         let mut engines = Vec::new();
         let chosen = (self.encoder.precision().name(), self.encoder.strict_fma(), false);
         let ours = match (self.peers, self.taps) {
@@ -151,7 +151,7 @@ impl Bench {
         for (precision, strict_fma, taps) in ours {
             let strict = if strict_fma { " strict-fma" } else { "" };
             let name = format!("encoder {precision}{strict}{}", if taps { " with taps" } else { "" });
-            let command = self.ourselves(precision, strict_fma, taps, set)?;
+            let command = self.ourselves(precision, strict_fma, taps, workload)?;
             let engine = Engine::start(&name, precision, true, command);
             let engine = engine.map_err(|why| Failure::unusable(format!("{name} did not start: {why}")))?;
             // Where plain f32 is fused multiply-adds already, there is nothing strict to compare.
@@ -167,13 +167,15 @@ impl Bench {
     }
 
     /// Starts the peers; one that cannot run says why and is left out.
-    fn start_peers(&self, peers: &[Peer], set: &Set) -> Vec<Engine> {
+    fn start_peers(&self, peers: &[Peer], workload: &Workload) -> Vec<Engine> {
         let start = |peer: &Peer| {
             let name = peer.name();
             anstream::eprintln!("starting {name}");
-            let engine = self
-                .peer(*peer, set)
-                .and_then(|command| Engine::start(&name, peer.precision, false, command));
+            let engine = self.peer(*peer, workload).and_then(|(command, caps)| {
+                let mut engine = Engine::start(&name, peer.precision, false, command)?;
+                engine.version.push_str(&caps);
+                Ok(engine)
+            });
             engine.map_err(|why| say(&format!("left out: {name}{}: {why}", self.capped()))).ok()
         };
         peers.iter().filter_map(start).collect()
@@ -189,12 +191,12 @@ impl Bench {
         precision: &str,
         strict_fma: bool,
         taps: bool,
-        set: &Set,
+        workload: &Workload,
     ) -> Result<Command, Failure> {
         let program = std::env::current_exe().map_err(|error| Failure::unusable(error.to_string()))?;
         let mut command = Command::new(program);
-        command.args(["bench", "--serve", "--precision", precision]).arg("--reference").arg(&set.root);
-        command.args(self.encoder.apart_from_precision());
+        command.args(["bench", "--serve", "--precision", precision]).arg("--reference").arg(&workload.root);
+        command.args(self.encoder.threads_and_isa());
         if strict_fma {
             command.arg("--strict-fma");
         }
@@ -204,52 +206,23 @@ impl Bench {
         Ok(command)
     }
 
-    /// `Err` says why it cannot be run as the encoder is, for people.
-    fn peer(&self, peer: Peer, set: &Set) -> Result<Command, String> {
+    /// What starts it, and what to say of what caps it. `Err` says why it cannot be run as the encoder is, for people.
+    fn peer(&self, peer: Peer, workload: &Workload) -> Result<(Command, String), String> {
         let folder = paths::sources().join("bench");
         let mut command = Command::new(environment().python());
         command.arg(folder.join("peers").join("worker.py")).args([peer.engine, peer.precision]);
-        command.args(["--preset", &set.name]);
-        command.arg("--weights").arg(&set.weights).arg("--input").arg(&set.input);
+        command.args(["--preset", &workload.name]);
+        command.arg("--weights").arg(&workload.weights).arg("--input").arg(&workload.input);
         command.args(["--threads", &self.encoder.threads().to_string()]);
-        command.arg("--cache").arg(folder.join(".cache").join(&set.weights_sha256));
+        command.arg("--cache").arg(folder.join(".cache").join(&workload.weights_sha256));
         // What caps the encoder caps all.
-        if let Some(cap) = self.encoder.cap().map_err(|failure| failure.message().to_string())? {
-            command.envs(peer.environment(cap, Isa::best(None))?);
-        }
-        Ok(command)
-    }
-}
-
-/// What all engines run on.
-pub(crate) struct Set {
-    root: PathBuf,
-    /// The preset that it was made of.
-    name: String,
-    pub(crate) weights: PathBuf,
-    weights_sha256: String,
-    pub(crate) input: PathBuf,
-    pub(crate) settings: Settings,
-}
-
-impl Set {
-    fn open(root: PathBuf) -> Result<Set, Failure> {
-        let (weights, input) = (root.join("model.safetensors"), root.join("input.png"));
-        let (path, exact) = (root.join(manifest::FILE_NAME), root.join(OUTPUT));
-        if let Some(missing) = [&path, &weights, &input, &exact].into_iter().find(|file| !file.is_file()) {
-            let message = format!(
-                "{}: no such file; expected a set with weights, input and exact output",
-                missing.display()
-            );
-            return Err(Failure::usage(
-                message,
-                "cargo xtask fixtures --preset 300m makes the full-size one",
-            ));
-        }
-        let manifest = Manifest::read(&path).map_err(Failure::unreadable)?;
-        let name = set::name(&manifest, &root)?.to_string();
-        let (settings, weights_sha256) = (set::settings(&manifest)?, manifest.weights.sha256);
-        Ok(Set { root, name, weights, weights_sha256, input, settings })
+        let caps = match self.encoder.cap().map_err(|failure| failure.message().to_string())? {
+            Some(cap) => peer.environment(cap, Isa::best(None))?,
+            None => Vec::new(),
+        };
+        let said = peer.caps_in_force(&caps, |name| std::env::var(name).ok());
+        command.envs(caps);
+        Ok((command, said))
     }
 }
 
@@ -295,4 +268,29 @@ fn error_of(engine: &mut Engine, exact: &Tensor) -> Result<Option<f64>, String> 
         return Err(format!("it gave {:?}, the reference is {:?}", output.shape(), exact.shape()));
     }
     Ok(Metrics::of(output.values(), exact.values(), (Dtype::F32, Dtype::F32)).rel_l2)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+    use clap::error::ErrorKind;
+
+    #[derive(Parser)]
+    struct Alone {
+        #[command(flatten)]
+        _bench: super::Bench,
+    }
+
+    /// Parsed only: running it would take minutes and the network.
+    #[test]
+    fn installing_goes_with_nothing_else() {
+        let of = |arguments: &[&str]| {
+            let all = ["bench", "--install-peers"].iter().chain(arguments);
+            Alone::try_parse_from(all).err().map(|error| error.kind())
+        };
+        assert_eq!(of(&[]), None);
+        for other in [&["--isa", "avx2"][..], &["--peers"], &["--taps"], &["--profile"], &["--rounds", "3"]] {
+            assert_eq!(of(other), Some(ErrorKind::ArgumentConflict), "{other:?}");
+        }
+    }
 }

@@ -26,6 +26,26 @@ fn what_cannot_be_measured_is_refused_before_anything_runs() {
 }
 
 #[test]
+fn other_settings_than_those_of_the_set_are_refused() {
+    let cases = [
+        (["--padding", "symmetric"], "--padding symmetric: the set's is same"),
+        (["--output-resolution", "3x5"], "--output-resolution 3x5: the set's is "),
+    ];
+    for (arguments, message) in cases {
+        let all: Vec<&str> = ["bench"].iter().chain(&arguments).chain(&SET).copied().collect();
+        xtask(&all).assert().code(2).stdout("").stderr(contains(message));
+    }
+    let same = ["bench", "--rounds", "1", "--padding", "same"];
+    xtask(&same.into_iter().chain(SET).collect::<Vec<_>>()).assert().code(0);
+}
+
+#[test]
+fn a_set_of_several_pictures_is_measured_too() {
+    let all = ["bench", "--rounds", "1", "--reference", "fixtures/odd-bilinear"];
+    xtask(&all).assert().code(0).stdout(contains("input [2, 3, 67, 101]"));
+}
+
+#[test]
 fn an_instruction_set_that_is_lacking_is_refused() {
     let Some(lacking) = encoder::Isa::ALL.into_iter().find(|isa| !isa.is_available()) else {
         eprintln!("SKIPPED: this CPU has all instruction sets");
