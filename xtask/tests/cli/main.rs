@@ -8,6 +8,7 @@ mod encode;
 mod fixtures;
 mod parity;
 mod provenance;
+mod review;
 mod selftest;
 mod support;
 mod tolerances;
