@@ -53,7 +53,8 @@ fn the_encoder_passes_on_every_committed_set() {
             "low-energy-variants",
             "odd-bilinear",
             "symmetric",
-            "variants"
+            "variants",
+            "wide"
         ]
     );
 }
@@ -350,7 +351,8 @@ fn the_gate_passes_50_times_over_instruction_sets_and_thread_counts() {
         assert!(!required, "this CPU has no {isa}, and ENCODER_REQUIRE_ALL_ISAS is set");
         eprintln!("SKIPPED: this CPU has no {isa}");
     }
-    let sets = ["blocks", "odd-bilinear", "symmetric", "variants", "low-energy", "low-energy-variants"];
+    let sets =
+        ["blocks", "odd-bilinear", "symmetric", "variants", "low-energy", "low-energy-variants", "wide"];
     let (mut failed, mut met) = (Vec::new(), BTreeSet::new());
     for run in 0..50 {
         let (isa, round) = (here[run % here.len()], run / here.len());
