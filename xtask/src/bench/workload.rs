@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use encoder::Settings;
 use harness::manifest::{self, Manifest};
+use harness::recorded::hash_file;
 
 use crate::console::Failure;
 use crate::set;
@@ -15,6 +16,7 @@ pub(crate) struct Workload {
     pub(crate) name: String,
     pub(crate) weights: PathBuf,
     pub(crate) weights_sha256: String,
+    input_sha256: String,
     /// A picture, or an `.npy` of several.
     pub(crate) input: PathBuf,
     /// The exact output, which all engines have in common.
@@ -42,7 +44,21 @@ impl Workload {
         let (weights, input) = (root.join(&manifest.weights.file), root.join(&manifest.input.file));
         [&weights, &input, &output].into_iter().try_for_each(there)?;
         let name = set::name(&manifest, &root)?.to_string();
-        let (settings, weights_sha256) = (set::settings(&manifest)?, manifest.weights.sha256);
-        Ok(Workload { root, name, weights, weights_sha256, input, output, settings })
+        let settings = set::settings(&manifest)?;
+        let (weights_sha256, input_sha256) = (manifest.weights.sha256, manifest.input.sha256);
+        Ok(Workload { root, name, weights, weights_sha256, input_sha256, input, output, settings })
+    }
+
+    /// Refuses weights and input that are not those that the exact output was computed from.
+    pub(crate) fn check_files(&self) -> Result<(), Failure> {
+        for (file, recorded) in [(&self.weights, &self.weights_sha256), (&self.input, &self.input_sha256)] {
+            if !hash_file(file).map_err(Failure::unreadable)?.sha256.eq_ignore_ascii_case(recorded) {
+                let message = format!("{}: not as {} recorded it", file.display(), manifest::FILE_NAME);
+                let help =
+                    "what runs is held against the set's output: restore the file, or make a set with it";
+                return Err(Failure::unusable(message).help(help));
+            }
+        }
+        Ok(())
     }
 }

@@ -78,6 +78,7 @@ impl Bench {
         }
         // A profile is held against nothing.
         self.encoder.check_agreement(workload.settings)?;
+        workload.check_files()?;
         let shape = read_input(&workload.input)?.shape;
         let mut engines = self.start_ours(&workload)?;
         engines.extend(self.start_peers(&peers, &workload));

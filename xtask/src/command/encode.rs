@@ -47,6 +47,9 @@ impl Encode {
         let pool = self.encoder.pool()?;
         let started = Instant::now();
         let checkpoint = self.encoder.open(&self.weights)?;
+        if let Some(out) = &self.out {
+            check_place(out, checkpoint.files().iter().chain([&self.input]))?;
+        }
         let model = pool.install(|| self.encoder.load(&checkpoint, None))?;
         let input = read_input(&self.input)?;
         let loaded = started.elapsed();
@@ -68,6 +71,13 @@ impl Encode {
         };
         if let Some(out) = &self.out {
             dump::write_npy(out, &encoded.shape, &encoded.data).map_err(Failure::unreadable)?;
+        }
+        let broken = encoded.data.iter().filter(|x| !x.is_finite()).count();
+        if broken > 0 {
+            anstream::eprintln!(
+                "warning: {broken} of {} soft tokens' values are not finite",
+                encoded.data.len()
+            );
         }
         anstream::eprintln!(
             "{:?} from {:?} in {} on {} ({} threads): loaded in {:.2} s, encoded in {:.2} s",
@@ -111,6 +121,25 @@ impl Encode {
         .write(folder)
         .map_err(Failure::unreadable)
     }
+}
+
+/// Refuses to write to `out` where that cannot be done, or would be over one of the files that are read.
+fn check_place<'a>(out: &Path, mut sources: impl Iterator<Item = &'a PathBuf>) -> Result<(), Failure> {
+    let folder = out.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    if !folder.is_dir() {
+        let message = format!("--out {}: there is no folder {}", out.display(), folder.display());
+        return Err(Failure::usage(message, "make it, or name a file in another"));
+    }
+    if out.is_dir() {
+        let message = format!("--out {}: expected a file, found a folder", out.display());
+        return Err(Failure::usage(message, "name a file in it"));
+    }
+    let Ok(place) = std::fs::canonicalize(out) else { return Ok(()) };
+    if sources.any(|source| std::fs::canonicalize(source).is_ok_and(|source| source == place)) {
+        let message = format!("--out {}: that file is read, and would be lost", out.display());
+        return Err(Failure::usage(message, "name another file"));
+    }
+    Ok(())
 }
 
 /// Clears away the dump of an earlier run as soon as the first tensor is there: a run that computes nothing leaves it.

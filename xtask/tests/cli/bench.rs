@@ -1,4 +1,4 @@
-use super::support::{contains, root, xtask};
+use super::support::{contains, copy, root, xtask};
 
 /// A set that is small enough to be run a few times.
 const SET: [&str; 2] = ["--reference", "fixtures/ggml-small"];
@@ -43,6 +43,18 @@ fn other_settings_than_those_of_the_set_are_refused() {
 fn a_set_of_several_pictures_is_measured_too() {
     let all = ["bench", "--rounds", "1", "--reference", "fixtures/odd-bilinear"];
     xtask(&all).assert().code(0).stdout(contains("input [2, 3, 67, 101]"));
+}
+
+#[test]
+fn a_set_whose_files_were_changed_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    copy(&root().join("fixtures/odd-bilinear"), folder.path());
+    let input = folder.path().join("input.npy");
+    let mut bytes = std::fs::read(&input).unwrap();
+    *bytes.last_mut().unwrap() ^= 1;
+    std::fs::write(&input, bytes).unwrap();
+    let assert = xtask(&["bench", "--rounds", "1", "--reference"]).arg(folder.path()).assert();
+    assert.code(5).stdout("").stderr(contains("input.npy: not as manifest.json recorded it"));
 }
 
 #[test]

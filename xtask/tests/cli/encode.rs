@@ -90,3 +90,27 @@ fn a_full_disk_leaves_no_half_file() {
         assert!(npy::read(&path, None).is_ok(), "{} is half a file", path.display());
     }
 }
+
+#[test]
+fn what_is_read_is_not_written_over() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    let (weights, input) = (path("model.safetensors"), path("input.png"));
+    for (name, copied) in [("model.safetensors", &weights), ("input.png", &input)] {
+        std::fs::copy(root().join("fixtures/symmetric").join(name), copied).unwrap();
+    }
+    let cases = [
+        (weights.clone(), "that file is read, and would be lost"),
+        (input.clone(), "that file is read, and would be lost"),
+        (path("nowhere/tokens.npy"), "there is no folder"),
+        (path(""), "expected a file, found a folder"),
+    ];
+    for (out, message) in cases {
+        let all = ["encode", "--weights", &weights, "--input", &input, "--out", &out];
+        xtask(&all).assert().code(2).stdout("").stderr(contains(message));
+    }
+    for (name, copied) in [("model.safetensors", &weights), ("input.png", &input)] {
+        let original = std::fs::read(root().join("fixtures/symmetric").join(name)).unwrap();
+        assert!(std::fs::read(copied).unwrap() == original, "{name}");
+    }
+}
