@@ -38,6 +38,14 @@ pub fn hash_file(path: &Path) -> Result<Hashed, ReadError> {
     hash_files(std::slice::from_ref(&path.to_path_buf()))
 }
 
+/// Whether a file has that SHA-256, in hex.
+///
+/// # Errors
+/// A file that cannot be read.
+pub fn is_as_recorded(path: &Path, sha256: &str) -> Result<bool, ReadError> {
+    Ok(digest(path)?.eq_ignore_ascii_case(sha256))
+}
+
 /// Hashes files that make one whole, such as the shards of a checkpoint: one file by its bytes, several by the hashes of
 /// each in order.
 ///
@@ -117,7 +125,7 @@ impl Differences {
             .par_iter()
             .map(|hashed| {
                 let path = folder.join(&hashed.file);
-                let as_recorded = || digest(&path).is_ok_and(|d| d.eq_ignore_ascii_case(&hashed.sha256));
+                let as_recorded = || is_as_recorded(&path, &hashed.sha256).unwrap_or(false);
                 path.try_exists().unwrap_or(true).then(as_recorded)
             })
             .collect();

@@ -6,7 +6,7 @@ use harness::comparison::Comparison;
 use harness::manifest;
 use harness::mapping::Side;
 use harness::provenance::{self, Identity, InputTensor, ProvenanceError};
-use harness::recorded::hash_file;
+use harness::recorded::is_as_recorded;
 use harness::reference::Reference;
 
 use crate::candidate::read_input;
@@ -58,15 +58,12 @@ impl Origins<'_> {
         if let Some(identity) = &mut known
             && let Some(path) = input_of(reference)
         {
-            match hash_file(&path).map_err(Failure::unreadable)?.sha256 {
-                found if found.eq_ignore_ascii_case(&identity.input.sha256) => {
-                    let input = read_input(&path)?;
-                    identity.input_tensor = Some(InputTensor::of(&input.shape, &input.data));
-                }
-                _ => {
-                    let (file, record) = (&identity.input.file, manifest::FILE_NAME);
-                    not_as_recorded.push(format!("reference {file}: not as {record} recorded it"));
-                }
+            if is_as_recorded(&path, &identity.input.sha256).map_err(Failure::unreadable)? {
+                let input = read_input(&path)?;
+                identity.input_tensor = Some(InputTensor::of(&input.shape, &input.data));
+            } else {
+                let (file, record) = (&identity.input.file, manifest::FILE_NAME);
+                not_as_recorded.push(format!("reference {file}: not as {record} recorded it"));
             }
         }
         if self.strict
@@ -105,8 +102,7 @@ fn input_of(reference: &Reference) -> Option<PathBuf> {
 /// them takes longer than all else.
 fn changed_weights(reference: &Reference, identity: &Identity) -> Result<Option<String>, Failure> {
     let Some(path) = reference.weights().filter(|path| path.is_file()) else { return Ok(None) };
-    let found = hash_file(&path).map_err(Failure::unreadable)?.sha256;
-    let changed = !found.eq_ignore_ascii_case(&identity.weights.sha256);
+    let changed = !is_as_recorded(&path, &identity.weights.sha256).map_err(Failure::unreadable)?;
     let (file, record) = (&identity.weights.file, manifest::FILE_NAME);
     Ok(changed.then(|| format!("reference {file}: not as {record} recorded it")))
 }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use encoder::Settings;
 use harness::manifest::{self, Manifest};
-use harness::recorded::hash_file;
+use harness::recorded::is_as_recorded;
 
 use crate::console::Failure;
 use crate::set;
@@ -52,7 +52,7 @@ impl Workload {
     /// Refuses weights and input that are not those that the exact output was computed from.
     pub(crate) fn check_files(&self) -> Result<(), Failure> {
         for (file, recorded) in [(&self.weights, &self.weights_sha256), (&self.input, &self.input_sha256)] {
-            if !hash_file(file).map_err(Failure::unreadable)?.sha256.eq_ignore_ascii_case(recorded) {
+            if !is_as_recorded(file, recorded).map_err(Failure::unreadable)? {
                 let message = format!("{}: not as {} recorded it", file.display(), manifest::FILE_NAME);
                 let help =
                     "what runs is held against the set's output: restore the file, or make a set with it";
