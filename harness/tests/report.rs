@@ -2,16 +2,17 @@
 #![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 
 use std::path::Path;
+use std::sync::Arc;
 
-use harness::comparison::{Comparison, Run};
+use harness::compare::comparison::{Comparison, Origin, Outcome, Run, Unreadable};
+use harness::compare::session::Terms;
 use harness::exit_code;
-use harness::folder::DumpFolder;
 use harness::mapping::Mapping;
-use harness::npy;
+use harness::provenance::Dump;
 use harness::reference::Reference;
-use harness::report::json;
-use harness::report::terminal::{self, Options};
-use harness::run::Terms;
+use harness::report::terminal::{self, Detail, Options};
+use harness::report::{Format, json};
+use harness::store::{StoreError, write_npy};
 use harness::tensor::Tensor;
 use tempfile::TempDir;
 
@@ -54,7 +55,7 @@ limits = { rel_l2 = 1e-3, rel_linf = 1e-3 }
 
 fn write(folder: &Path, name: &str, shape: &[usize], values: &[f32]) {
     let tensor = Tensor::from_f32(shape.to_vec(), values.to_vec()).unwrap();
-    npy::write(&folder.join(format!("{name}.npy")), &tensor).unwrap();
+    write_npy(&folder.join(format!("{name}.npy")), &tensor).unwrap();
 }
 
 fn counting(n: usize) -> Vec<f32> {
@@ -99,15 +100,19 @@ fn folders() -> TempDir {
 fn compare(root: &TempDir) -> Comparison {
     let mapping = Mapping::parse(Path::new("small.toml"), MAPPING.to_string()).unwrap();
     let reference = Reference::open(&root.path().join("reference"), &mapping.reference.files, None).unwrap();
-    let candidate = DumpFolder::open(&root.path().join("candidate"), &mapping.candidate.files).unwrap();
+    let (candidate, _) = Dump::open(&root.path().join("candidate"), &mapping.candidate.files, None).unwrap();
     Terms {
         mapping: &mapping,
         profile: mapping.profile("f32").unwrap(),
         reference: &reference,
         tolerances: None,
-        baseline: None,
+        known: None,
     }
-    .compare_folder(&candidate)
+    .compare_dump(&candidate)
+}
+
+fn run_of(comparisons: impl IntoIterator<Item = Comparison>) -> Run {
+    Run { comparisons: comparisons.into_iter().collect(), ..Run::default() }
 }
 
 fn anonymous(text: &str, root: &TempDir) -> String {
@@ -132,20 +137,23 @@ fn on_a_terminal() {
     comparison.candidate.title = "candidate".to_string();
     comparison.reference.title = "reference".to_string();
     for layer in &mut comparison.layers {
-        if let harness::comparison::Outcome::Unreadable { message, .. } = &mut layer.outcome {
-            *message = anonymous(message, &root);
+        if let Outcome::Unreadable { cause: Unreadable::Store(error), .. } = &mut layer.outcome
+            && let Some(StoreError { path, .. }) = Arc::get_mut(error)
+        {
+            *path = anonymous(&path.display().to_string(), &root).into();
         }
     }
     assert_eq!(comparison.exit_code(), exit_code::UNREADABLE);
     let text = terminal::comparison(&comparison, Options::default());
     insta::assert_snapshot!("terminal", text);
-    let verbose = terminal::comparison(&comparison, Options { verbose: true, ..Options::default() });
+    let verbose =
+        terminal::comparison(&comparison, Options { detail: Detail::Verbose, ..Options::default() });
     insta::assert_snapshot!("terminal_verbose", verbose);
-    let quiet = terminal::comparison(&comparison, Options { quiet: true, ..Options::default() });
+    let quiet = terminal::comparison(&comparison, Options { detail: Detail::Quiet, ..Options::default() });
     insta::assert_snapshot!("terminal_quiet", quiet);
     insta::assert_snapshot!(
         "terminal_summary",
-        terminal::summary(&Run { comparisons: vec![comparison.clone(), comparison] }, Options::default())
+        terminal::summary(&run_of([comparison.clone(), comparison]), Options::default())
     );
 }
 
@@ -170,7 +178,7 @@ fn colours_are_the_only_difference_that_they_make() {
 fn as_json() {
     let root = folders();
     let comparison = compare(&root);
-    let text = json::render(&Run { comparisons: vec![comparison] }).unwrap();
+    let text = json::render(&run_of([comparison])).unwrap();
     insta::with_settings!({ filters => vec![(r"harness \d+\.\d+\.\d+", "harness VERSION")] }, {
         insta::assert_snapshot!(anonymous(&text, &root));
     });
@@ -183,7 +191,7 @@ fn json_says_in_which_comparison_the_first_failure_is() {
     passing.layers.retain(|layer| layer.name == "layer_0");
     let first_of = |comparisons| {
         let report: serde_json::Value =
-            serde_json::from_str(&json::render(&Run { comparisons }).unwrap()).unwrap();
+            serde_json::from_str(&json::render(&run_of(comparisons)).unwrap()).unwrap();
         report["summary"]["first_failure_comparison"].as_u64()
     };
     assert_eq!(first_of(vec![passing.clone()]), None);
@@ -196,7 +204,7 @@ fn a_tensor_that_never_arrives_is_no_pass() {
     let mapping = Mapping::parse(Path::new("small.toml"), MAPPING.to_string()).unwrap();
     let reference = Reference::open(&root.path().join("reference"), &mapping.reference.files, None).unwrap();
     let profile = mapping.profile("f32").unwrap();
-    let terms = Terms { mapping: &mapping, profile, reference: &reference, tolerances: None, baseline: None };
+    let terms = Terms { mapping: &mapping, profile, reference: &reference, tolerances: None, known: None };
     let names: Vec<String> = (0..8).map(|i| format!("layer_{i}")).chain(["tokens".to_string()]).collect();
     let mut session = terms.session(&names);
     for name in names.iter().filter(|name| *name != "layer_5") {
@@ -205,7 +213,7 @@ fn a_tensor_that_never_arrives_is_no_pass() {
         let shape = if name == "tokens" { vec![1, 6, 2] } else { vec![1, 2, 2, 3] };
         session.record(name, Tensor::from_f32(shape, values).unwrap());
     }
-    let comparison = session.finish(harness::comparison::Origin::default());
+    let comparison = session.finish(Origin::default());
     assert_eq!(comparison.exit_code(), exit_code::UNREADABLE);
     assert_eq!(comparison.first_failure().unwrap().name, "layer_5");
     assert_eq!(comparison.summary().unreadable, 1);
@@ -216,6 +224,26 @@ fn a_report_is_written_whole_or_not_at_all() {
     let folder = tempfile::tempdir().unwrap();
     let target = folder.path().join("report.json");
     std::fs::create_dir(&target).unwrap();
-    assert!(json::write(&target, &Run::default()).is_err());
+    assert!(Format::Json.write(&target, &Run::default()).is_err());
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+}
+
+#[test]
+fn what_passes_takes_a_few_lines() {
+    let root = folders();
+    let mut comparison = compare(&root);
+    comparison.layers.retain(|layer| layer.exit_code() == exit_code::PASSED);
+    comparison.missing.clear();
+    comparison.unmapped.clear();
+    comparison.warnings.clear();
+    comparison.remarks.clear();
+    comparison.candidate.title = "candidate".to_string();
+    comparison.reference.title = "set small, tool 1.2 in float64".to_string();
+    assert_eq!(comparison.exit_code(), exit_code::PASSED);
+    let shown = |options| {
+        let run = run_of([comparison.clone()]);
+        terminal::comparison(&comparison, options) + "---\n" + &terminal::summary(&run, options)
+    };
+    insta::assert_snapshot!("passed", shown(Options::default()));
+    insta::assert_snapshot!("passed_of_several", shown(Options { several: true, ..Options::default() }));
 }

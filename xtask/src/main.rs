@@ -2,24 +2,15 @@
 //! `cargo xtask`: where a port of MobileNetV5 parts from its reference. Thin: arguments, and calls into `encoder` and
 //! `harness`.
 
-mod baselines;
+mod baseline;
 mod bench;
-mod candidate;
 mod command;
-mod compare;
-mod console;
-mod measure;
-mod next_steps;
-mod origins;
-mod paths;
-mod process;
-mod python;
-mod resources;
-mod review;
+mod encode;
+mod fixtures;
+mod gate;
 #[cfg(feature = "faults")]
 mod selftest;
-mod set;
-mod used_folder;
+mod shell;
 
 use std::process::ExitCode;
 
@@ -37,11 +28,11 @@ struct Arguments {
 enum Command {
     Parity(command::parity::Parity),
     Encode(command::encode::Encode),
-    Baseline(command::baseline::Baseline),
+    Baseline(command::baseline::BaselineCommand),
     Selftest(command::selftest::Selftest),
-    Mapping(command::mapping::Mapping),
+    Mapping(command::mapping::MappingCommand),
     Fixtures(command::fixtures::Fixtures),
-    Bench(command::bench::Bench),
+    Bench(command::bench::BenchCommand),
     Test(command::test::Test),
     Lint(command::lint::Lint),
     Ci(command::ci::Ci),
@@ -63,6 +54,6 @@ fn main() -> ExitCode {
     };
     match result {
         Ok(code) => code,
-        Err(failure) => console::report(failure),
+        Err(failure) => shell::console::report(failure),
     }
 }

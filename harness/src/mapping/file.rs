@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use toml::Spanned;
 
-use super::Side;
-use super::finding::{Finding, suggestion};
-use crate::tolerance::{FloorFactors, Limits};
+use super::mistake::{MappingMistake, MappingMistakeKind};
+use crate::limits::tolerance::{FloorFactors, Limits};
+use crate::side::Side;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -31,6 +31,7 @@ pub(super) struct File {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct FileSide {
+    pub(super) tool: Option<String>,
     pub(super) files: Spanned<String>,
     pub(super) layout: Spanned<String>,
     pub(super) two_byte_integers: Option<TwoByteIntegers>,
@@ -74,8 +75,16 @@ pub(super) struct FileRule {
     #[serde(default)]
     pub(super) reference_optional: bool,
     pub(super) alias: Option<FileAlias>,
+    pub(super) order: Option<Spanned<Vec<FileOrderPart>>>,
     #[serde(default)]
     pub(super) limits: BTreeMap<Spanned<String>, Spanned<FileLimits>>,
+}
+
+#[derive(Clone, Deserialize)]
+#[serde(untagged, expecting = "expected the name of a placeholder, or a whole number")]
+pub(super) enum FileOrderPart {
+    Number(u64),
+    Placeholder(String),
 }
 
 #[derive(Deserialize)]
@@ -83,6 +92,7 @@ pub(super) struct FileRule {
 pub(super) struct FileAlias {
     pub(super) candidate: Names,
     pub(super) when_identical_to: Spanned<String>,
+    pub(super) reason: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -150,7 +160,7 @@ pub(super) struct FileLimits {
 }
 
 impl FileLimits {
-    /// The limits; the name of one that is no limit otherwise.
+    /// The limits; otherwise the name of one that is out of range.
     pub(super) fn check(&self) -> Result<Limits, &'static str> {
         let figures = [
             ("rel_l2", self.rel_l2),
@@ -190,7 +200,7 @@ pub(super) struct FileFloorFactors {
 }
 
 impl FileFloorFactors {
-    /// The factors; the name of one that is under 1 or not finite otherwise.
+    /// The factors; otherwise the name of one that is out of range.
     pub(super) fn check(&self) -> Result<FloorFactors, &'static str> {
         for (name, factor) in [("rel_l2", self.rel_l2), ("rel_linf", self.rel_linf)] {
             if factor.is_some_and(|factor| !(1.0..=MAX_FACTOR).contains(&factor)) {
@@ -207,27 +217,23 @@ impl FileFloorFactors {
 /// A limit of more than this many noise floors sees too little.
 const MAX_FACTOR: f64 = 100.0;
 
-/// Reads the TOML; a mistake in it becomes a finding with a suggestion.
-pub(super) fn parse(text: &str) -> Result<File, Finding> {
+/// Reads the TOML.
+pub(super) fn parse(text: &str) -> Result<File, MappingMistake> {
     toml::from_str(text).map_err(|error| {
-        let span = error.span().unwrap_or(0..0);
         let message = error.message();
         // serde lists what is known behind what was found, each between backticks.
-        let quoted: Vec<&str> = message.split('`').skip(1).step_by(2).collect();
-        match quoted.split_first() {
-            Some((found, known)) if message.starts_with("unknown field") => {
-                Finding::error(span, format!("unknown key `{found}`"), "not a key of this table")
-                    .help(suggestion(found, known.iter().copied()))
+        let mut quoted = message.split('`').skip(1).step_by(2).map(String::from);
+        let first = quoted.next();
+        let kind = match first {
+            Some(found) if message.starts_with("unknown field") => {
+                MappingMistakeKind::UnknownKey { found, known: quoted.collect() }
             }
-            Some((found, known)) if message.starts_with("unknown variant") => {
-                Finding::error(span, format!("unknown value `{found}`"), "not one of the values")
-                    .help(suggestion(found, known.iter().copied()))
+            Some(found) if message.starts_with("unknown variant") => {
+                MappingMistakeKind::UnknownValue { found, known: quoted.collect() }
             }
-            Some((found, _)) if message.starts_with("missing field") => {
-                Finding::error(span, format!("key `{found}` is missing"), "in this table")
-                    .help("mappings/README.md describes every key")
-            }
-            _ => Finding::error(span, message.to_string(), "here"),
-        }
+            Some(key) if message.starts_with("missing field") => MappingMistakeKind::MissingKey { key },
+            _ => MappingMistakeKind::Toml { message: message.to_string() },
+        };
+        MappingMistake { place: error.span().unwrap_or(0..0), kind }
     })
 }

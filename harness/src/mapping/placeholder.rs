@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::template::{Bindings, Template};
+use super::template::{Bindings, Template};
 
 /// The flattened placeholders of a mapping by name.
 pub type Placeholders = BTreeMap<String, Flattened>;
@@ -58,14 +58,14 @@ impl Lengths {
         &self.0
     }
 
-    /// Of (outer, inner) the flat number.
+    /// Flattens (outer, inner).
     pub fn flatten(&self, outer: u64, inner: u64) -> Option<u64> {
         let outer = usize::try_from(outer).ok()?;
         let before: u64 = self.0.get(..outer)?.iter().sum();
         (inner < *self.0.get(outer)?).then(|| before + inner)
     }
 
-    /// Of a flat number (outer, inner).
+    /// Splits a flat number into (outer, inner).
     pub fn split(&self, flat: u64) -> Option<(u64, u64)> {
         let mut rest = flat;
         for (outer, length) in (0..).zip(&self.0) {
@@ -109,7 +109,7 @@ pub(crate) fn expand(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::template::Wildcards;
+    use crate::mapping::template::Wildcards;
 
     fn from_names(names: &[&str]) -> Lengths {
         let template = Template::parse("blocks_{stage}_{index}", Wildcards::Refused).unwrap();

@@ -1,18 +1,27 @@
 //! The report for programs: stable, with a `schema_version`. A figure that is undefined is null, never 0 and never NaN.
+//! Beside each sentence stands what it is about, under `about`.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 
 use serde::Serialize;
+use serde_json::{Value, json};
 
-use crate::baseline::Trend;
-use crate::comparison::{Compared, Layer, Origin, Outcome, Run};
+use super::words;
+use crate::compare::comparison::{Compared, Comparison, Layer, Origin, Outcome, Run};
+use crate::compare::gap::Counterpart;
+use crate::compare::metrics::Metrics;
+use crate::compare::remark::{Remark, RemarkKind};
+use crate::compare::verdict::Diagnosis;
 use crate::exit_code;
-use crate::gap::Counterpart;
-use crate::mapping::Side;
-use crate::pairing::WantedBy;
-use crate::tolerance::Basis;
-use crate::waiver::Waiver;
+use crate::limits::file::FigureKind;
+use crate::limits::known_errors::Trend;
+use crate::limits::tolerance::Basis;
+use crate::limits::waiver::Waiver;
+use crate::mapping::order::{ExecutionOrder, UnknownOrder};
+use crate::mapping::pairing::{AmbiguityCause, CountedLengths, UnmappedHint, WantedBy};
+use crate::mapping::{MappingWarning, position};
+use crate::side::Side;
+use crate::tensor::layout::{LaidOut, MismatchCause, ShapeMismatch};
 
 /// The version of the schema that this program writes.
 pub const SCHEMA_VERSION: u32 = 1;
@@ -74,10 +83,12 @@ struct DocumentLayer<'a> {
     max_ulp: Option<u64>,
     counts: Option<Counts>,
     worst: Option<DocumentWorst<'a>>,
-    tolerance: Option<Tolerance<'a>>,
+    tolerance: Option<DocumentTolerance<'a>>,
     baseline: Option<DocumentBaseline>,
     verdict: &'static str,
     diagnosis: Option<String>,
+    /// What `diagnosis` is about.
+    about: Option<Value>,
 }
 
 #[derive(Serialize)]
@@ -121,7 +132,7 @@ impl From<f64> for Number {
 }
 
 #[derive(Serialize)]
-struct Tolerance<'a> {
+struct DocumentTolerance<'a> {
     criteria: Vec<DocumentCriterion<'a>>,
 }
 
@@ -150,7 +161,8 @@ struct DocumentUnmapped<'a> {
     comparison: usize,
     side: Side,
     name: &'a str,
-    hint: Option<&'a str>,
+    hint: Option<String>,
+    about: Option<Value>,
 }
 
 #[derive(Serialize)]
@@ -158,7 +170,8 @@ struct DocumentAmbiguous<'a> {
     comparison: usize,
     side: Side,
     names: &'a [String],
-    detail: &'a str,
+    detail: String,
+    about: Value,
 }
 
 #[derive(Serialize)]
@@ -180,7 +193,7 @@ struct DocumentAbsent<'a> {
 #[derive(Serialize)]
 struct DocumentGap<'a> {
     comparison: usize,
-    of: &'static str,
+    of: String,
     name: &'a str,
     reference: &'a str,
     missing: &'static str,
@@ -195,10 +208,14 @@ struct DocumentProvenance<'a> {
     same_input: Option<&'a str>,
     candidate: DocumentOrigin<'a>,
     reference: DocumentOrigin<'a>,
+    order: &'static str,
     obstacle: Option<&'a str>,
-    not_as_recorded: &'a [String],
-    remarks: &'a [String],
-    warnings: &'a [String],
+    not_as_recorded: Vec<String>,
+    remarks: Vec<String>,
+    warnings: Vec<String>,
+    /// The sentences above once more, each with what it is about.
+    findings: Vec<Value>,
+    resources: &'a BTreeMap<String, String>,
 }
 
 #[derive(Serialize)]
@@ -216,13 +233,20 @@ fn origin(origin: &Origin) -> DocumentOrigin<'_> {
 fn layer(comparison: usize, layer: &Layer) -> DocumentLayer<'_> {
     let compared = layer.compared();
     let metrics = compared.map(|compared| &compared.metrics);
-    let figure = |of: fn(&crate::metrics::Metrics) -> Option<f64>| metrics.and_then(of);
-    let (verdict, diagnosis) = match &layer.outcome {
+    let figure = |of: fn(&Metrics) -> Option<f64>| metrics.and_then(of);
+    let (verdict, diagnosis, about) = match &layer.outcome {
         Outcome::Compared(compared) => {
-            (if compared.passed() { "pass" } else { "fail" }, compared.judgement.diagnosis.clone())
+            let diagnosis = compared.judgement.diagnosis;
+            let verdict = if compared.passed() { "pass" } else { "fail" };
+            (verdict, diagnosis.map(words::diagnosis), diagnosis.map(about_diagnosis))
         }
-        Outcome::ShapeMismatch(mismatch) => ("shape_mismatch", Some(mismatch.to_string())),
-        Outcome::Unreadable { message, .. } => ("unreadable", Some(message.clone())),
+        Outcome::ShapeMismatch(mismatch) => {
+            ("shape_mismatch", Some(words::mismatch(mismatch)), Some(about_mismatch(mismatch)))
+        }
+        Outcome::Unreadable { side, cause } => {
+            let about = json!({"kind": "unreadable", "side": side});
+            ("unreadable", Some(words::unreadable(&layer.name, cause)), Some(about))
+        }
     };
     DocumentLayer {
         comparison,
@@ -260,6 +284,7 @@ fn layer(comparison: usize, layer: &Layer) -> DocumentLayer<'_> {
         baseline: compared.and_then(|compared| compared.trend).map(baseline),
         verdict,
         diagnosis,
+        about,
     }
 }
 
@@ -278,18 +303,18 @@ fn baseline(trend: Trend) -> DocumentBaseline {
     }
 }
 
-fn tolerance(compared: &Compared) -> Tolerance<'_> {
+fn tolerance(compared: &Compared) -> DocumentTolerance<'_> {
     let criteria = compared.judgement.criteria.iter().map(|criterion| {
         let (basis, floor, factor) = match criterion.basis {
             Basis::Derived { floor, factor } => ("derived", Some(floor), Some(factor)),
             Basis::NoiseFloor { floor, factor } => ("noise_floor", Some(floor), Some(factor)),
             Basis::Mapping => ("mapping", None, None),
         };
-        let (metric, measured, limit) = (criterion.name, criterion.measured, criterion.limit);
+        let (metric, measured, limit) = (criterion.kind.name(), criterion.measured, criterion.limit);
         let (waiver, passed) = (criterion.waiver.as_ref(), criterion.passed);
         DocumentCriterion { metric, measured, limit, basis, floor, factor, waiver, passed }
     });
-    Tolerance { criteria: criteria.collect() }
+    DocumentTolerance { criteria: criteria.collect() }
 }
 
 /// The report as text.
@@ -316,7 +341,7 @@ pub fn render(run: &Run) -> Result<String, serde_json::Error> {
             verdict: if code == exit_code::PASSED { "pass" } else { "fail" },
             exit_code: code,
             first_failure: run.first_failure().map(|(_, layer)| layer.pair_name()),
-            first_failure_comparison: run.comparisons.iter().position(|c| c.first_failure().is_some()),
+            first_failure_comparison: run.first_failure().map(|(at, _)| at),
         },
         layers: numbered().flat_map(|(i, c)| c.layers.iter().map(move |l| layer(i, l))).collect(),
         missing: numbered()
@@ -338,7 +363,8 @@ pub fn render(run: &Run) -> Result<String, serde_json::Error> {
                     comparison,
                     side: u.side,
                     name: &u.name,
-                    hint: u.hint.as_deref(),
+                    hint: u.hint.as_ref().map(|hint| words::unmapped(Some(hint))),
+                    about: u.hint.as_ref().map(about_unmapped),
                 })
             })
             .collect(),
@@ -348,7 +374,8 @@ pub fn render(run: &Run) -> Result<String, serde_json::Error> {
                     comparison,
                     side: a.side,
                     names: &a.names,
-                    detail: &a.detail,
+                    detail: words::ambiguity(&a.cause),
+                    about: about_ambiguity(&a.cause),
                 })
             })
             .collect(),
@@ -376,7 +403,7 @@ pub fn render(run: &Run) -> Result<String, serde_json::Error> {
             .flat_map(|(comparison, c)| {
                 c.gaps.iter().map(move |gap| DocumentGap {
                     comparison,
-                    of: gap.of,
+                    of: gap.of.to_string(),
                     name: &gap.name,
                     reference: &gap.reference,
                     missing: match gap.missing {
@@ -395,21 +422,145 @@ pub fn render(run: &Run) -> Result<String, serde_json::Error> {
                 same_input: c.input.as_deref(),
                 candidate: origin(&c.candidate),
                 reference: origin(&c.reference),
+                order: match c.order {
+                    ExecutionOrder::Manifest => "manifest",
+                    ExecutionOrder::Mapping => "mapping",
+                    ExecutionOrder::Unknown(_) => "unknown",
+                },
                 obstacle: c.obstacle.as_ref().map(|obstacle| obstacle.message.as_str()),
-                not_as_recorded: &c.not_as_recorded,
-                remarks: &c.remarks,
-                warnings: &c.warnings,
+                not_as_recorded: c.not_as_recorded.iter().map(words::record_difference).collect(),
+                remarks: c.remarks.iter().map(words::remark).collect(),
+                warnings: c.warnings.iter().map(|warning| words::mapping_warning(warning).message).collect(),
+                findings: findings(c),
+                resources: &run.resources,
             })
             .collect(),
     };
     Ok(serde_json::to_string_pretty(&document)? + "\n")
 }
 
-/// Writes the report, aside and then renamed.
-///
-/// # Errors
-/// Whatever the file system says.
-pub fn write(path: &Path, run: &Run) -> std::io::Result<()> {
-    let text = render(run)?;
-    crate::atomic::write(path, |out| out.write_all(text.as_bytes()))
+/// Every sentence about a comparison as a whole, with what it is about.
+fn findings(comparison: &Comparison) -> Vec<Value> {
+    let with_text = |text: String, mut about: Value| {
+        about["text"] = text.into();
+        about
+    };
+    let obstacle = comparison.obstacle.iter().map(|obstacle| {
+        with_text(obstacle.message.clone(), json!({"kind": "obstacle", "of": obstacle.kind}))
+    });
+    let order = match &comparison.order {
+        ExecutionOrder::Unknown(unknown) => {
+            let rules = match unknown {
+                UnknownOrder::Within { rule } => vec![rule],
+                UnknownOrder::Between { rule, next } => vec![rule, next],
+            };
+            Some(with_text(words::unknown_order(unknown), json!({"kind": "order_unknown", "rules": rules})))
+        }
+        _ => None,
+    };
+    let changed = comparison.not_as_recorded.iter().map(|difference| {
+        let about = json!({
+            "kind": "not_as_recorded", "side": difference.side, "how": difference.kind,
+            "files": difference.files, "record": difference.record,
+        });
+        with_text(words::record_difference(difference), about)
+    });
+    let remarks =
+        comparison.remarks.iter().map(|remark| with_text(words::remark(remark), about_remark(remark)));
+    let warnings = comparison.warnings.iter().map(|warning| {
+        let finding = words::mapping_warning(warning);
+        with_text(finding.message, about_warning(warning, &comparison.mapping_text))
+    });
+    obstacle.chain(order).chain(changed).chain(remarks).chain(warnings).collect()
+}
+
+fn about_diagnosis(diagnosis: Diagnosis) -> Value {
+    match diagnosis {
+        Diagnosis::NoElements => json!({"kind": "no_elements"}),
+        Diagnosis::NonFinite(elements) => json!({"kind": "non_finite", "elements": elements}),
+        Diagnosis::ZeroCandidate => json!({"kind": "zero_candidate"}),
+        Diagnosis::ZeroReference => json!({"kind": "zero_reference"}),
+        Diagnosis::Factor(factor) => json!({"kind": "factor", "factor": factor}),
+    }
+}
+
+fn about_mismatch(mismatch: &ShapeMismatch) -> Value {
+    let ShapeMismatch { candidate, reference, cause } = mismatch;
+    let side = |LaidOut { layout, shape }: &LaidOut| json!({"layout": layout.to_string(), "shape": shape});
+    let cause = match cause {
+        MismatchCause::Rank => json!({"kind": "rank"}),
+        MismatchCause::Extents => json!({"kind": "extents"}),
+        MismatchCause::Exchanged(a, b) => json!({"kind": "exchanged", "axes": [a, b]}),
+        MismatchCause::Axis { name, extents } => json!({"kind": "axis", "axis": name, "extents": extents}),
+        MismatchCause::Product { axes, extent } => json!({"kind": "product", "axes": axes, "extent": extent}),
+        MismatchCause::DifferentAxes => json!({"kind": "different_axes"}),
+    };
+    json!({"kind": "shape", "candidate": side(candidate), "reference": side(reference), "cause": cause})
+}
+
+fn about_lengths(counted: &CountedLengths) -> Value {
+    let CountedLengths { placeholder, lengths, given } = counted;
+    json!({"placeholder": placeholder, "lengths": lengths, "given": given})
+}
+
+fn about_unmapped(hint: &UnmappedHint) -> Value {
+    match hint {
+        UnmappedHint::BeyondLengths(counted) => {
+            let lengths: Vec<Value> = counted.iter().map(about_lengths).collect();
+            json!({"kind": "beyond_lengths", "lengths": lengths})
+        }
+        UnmappedHint::NearMissing(name) => json!({"kind": "near_missing", "name": name}),
+        UnmappedHint::NotNamedLike(pattern) => json!({"kind": "not_named_like", "pattern": pattern}),
+    }
+}
+
+fn about_ambiguity(cause: &AmbiguityCause) -> Value {
+    match cause {
+        AmbiguityCause::TakenTwice { rules, ignore } => {
+            json!({"kind": "taken_twice", "rules": rules, "ignore_line": ignore})
+        }
+        AmbiguityCause::SeveralFit { rule } => json!({"kind": "several_fit", "rule": rule}),
+        AmbiguityCause::Partner => json!({"kind": "partner"}),
+    }
+}
+
+fn about_remark(remark: &Remark) -> Value {
+    let mut about = match &remark.kind {
+        RemarkKind::NoManifest => json!({"kind": "no_manifest"}),
+        RemarkKind::LengthsFromNames(counted) => {
+            json!({"kind": "lengths_from_names", "lengths": about_lengths(counted)})
+        }
+        RemarkKind::Waived { layer, metric, waiver } => {
+            json!({"kind": "waived", "layer": layer, "metric": metric, "waiver": waiver})
+        }
+        RemarkKind::UnmeasuredConditions { layers, conditions } => {
+            json!({"kind": "unmeasured_conditions", "layers": layers, "conditions": conditions})
+        }
+        RemarkKind::OriginUnknown { side } => json!({"kind": "origin_unknown", "side": side}),
+        RemarkKind::CoarserThanJudged { computed, judged } => {
+            json!({"kind": "coarser_than_judged", "computed": computed, "judged": judged})
+        }
+        RemarkKind::NotDerived { layers } => json!({"kind": "not_derived", "layers": layers}),
+        RemarkKind::AnotherSet { set } => json!({"kind": "another_set", "set": set}),
+        RemarkKind::NoFigures { of, set, profile } => {
+            json!({"kind": "no_figures", "of": FigureKind::to_string(of), "set": set, "profile": profile})
+        }
+    };
+    if let Some(advice) = &remark.advice {
+        about["advice"] = advice.as_str().into();
+    }
+    about
+}
+
+fn about_warning(warning: &MappingWarning, text: &str) -> Value {
+    match warning {
+        MappingWarning::CountsOverNothing { placeholder, place } => {
+            let (line, column) = position(text, place.start);
+            json!({"kind": "counts_over_nothing", "placeholder": placeholder, "line": line, "column": column})
+        }
+        MappingWarning::RuleTakesNothing { rule, place, near } => {
+            let (line, column) = position(text, place.start);
+            json!({"kind": "rule_takes_nothing", "rule": rule, "near": near, "line": line, "column": column})
+        }
+    }
 }

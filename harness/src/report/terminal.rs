@@ -1,16 +1,16 @@
-//! The report on a terminal, 80 columns wide: a table in the order of execution, then what needs attention.
+//! The report on a terminal, 80 columns wide: what passed in a line, what needs attention in full.
 
 use std::fmt::Write;
 
 use owo_colors::{OwoColorize, Style};
 
-use crate::baseline::{Change, Trend};
-use crate::comparison::{Compared, Comparison, Layer, Outcome, Run};
+use super::{boxes, words};
+use crate::compare::comparison::{Compared, Comparison, Layer, Outcome, Run};
+use crate::compare::gap::Counterpart;
 use crate::exit_code;
-use crate::gap::Counterpart;
-use crate::mapping::Side;
-use crate::pairing::WantedBy;
-use crate::verdict::Criterion;
+use crate::limits::known_errors::{Change, Trend};
+use crate::mapping::order::ExecutionOrder;
+use crate::side::Side;
 
 /// Columns that a line may take.
 const WIDTH: usize = 80;
@@ -18,21 +18,41 @@ const WIDTH: usize = 80;
 const NAME: usize = 38;
 /// Layers that are named with what became of them since their baseline.
 const NAMED: usize = 10;
+/// Layers that pass and follow each other, before they are counted instead of shown.
+const PASSING: usize = 3;
+/// Layers that do not pass, before the others are counted instead of shown.
+const FAILING: usize = 40;
+
+/// How much is shown.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Detail {
+    /// What needs attention.
+    Quiet,
+    /// A line about what passed too.
+    #[default]
+    Normal,
+    /// Every layer, the reference's names, and what was ignored.
+    Verbose,
+}
 
 /// How much is shown, and how.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Options {
     /// ANSI colours.
     pub colours: bool,
-    /// Only what needs attention.
-    pub quiet: bool,
-    /// Also what was ignored, and the reference's names.
-    pub verbose: bool,
+    /// How much.
+    pub detail: Detail,
+    /// One of several comparisons: each that passes takes one line.
+    pub several: bool,
 }
 
 /// The report on one comparison.
 pub fn comparison(comparison: &Comparison, options: Options) -> String {
     let mut report = Report { out: String::new(), options };
+    if comparison.exit_code() == exit_code::PASSED && options.several && options.detail == Detail::Normal {
+        report.passed_in_a_line(comparison);
+        return report.out;
+    }
     report.heading(comparison);
     report.table(comparison);
     report.lists(comparison);
@@ -67,23 +87,61 @@ impl Report {
         }
     }
 
-    /// Text over as many lines as it needs, those behind the first indented by two more.
+    fn good(&self, text: &str) -> String {
+        self.paint(text, Style::new().green())
+    }
+
+    fn bad(&self, text: &str) -> String {
+        self.paint(text, Style::new().red().bold())
+    }
+
+    fn strong(&self, text: &str) -> String {
+        self.paint(text, Style::new().bold())
+    }
+
+    fn shows(&self, detail: Detail) -> bool {
+        self.options.detail == detail
+    }
+
+    /// Text over as many lines as it needs, all but the first indented by two more.
     fn wrapped(&mut self, indent: usize, text: &str) {
-        let mut line = " ".repeat(indent);
-        let mut empty = true;
-        for word in text.split(' ') {
-            if !empty && line.chars().count() + 1 + word.chars().count() > WIDTH {
-                self.line(&line);
-                line = " ".repeat(indent + 2);
-                empty = true;
+        let (first, others) = (" ".repeat(indent), " ".repeat(indent + 2));
+        let options = textwrap::Options::new(WIDTH)
+            .initial_indent(&first)
+            .subsequent_indent(&others)
+            .break_words(false)
+            .word_separator(textwrap::WordSeparator::AsciiSpace)
+            .word_splitter(textwrap::WordSplitter::NoHyphenation)
+            .wrap_algorithm(textwrap::WrapAlgorithm::FirstFit);
+        for line in text.split('\n') {
+            for line in textwrap::wrap(line, &options) {
+                self.line(line);
             }
-            if !empty {
-                line.push(' ');
-            }
-            line.push_str(word);
-            empty = false;
         }
-        self.line(line);
+    }
+
+    fn passed_in_a_line(&mut self, comparison: &Comparison) {
+        let (layers, set) = (comparison.summary().compared, short_title(comparison));
+        let used = comparison.worst().map_or(0.0, Layer::used);
+        let ok = self.good("ok");
+        self.wrapped(2, &format!("{set:24} {layers:>4} layers {ok}, at most {} of a limit", share(used)));
+        self.notes(comparison);
+        self.warnings(comparison);
+    }
+
+    fn notes(&mut self, comparison: &Comparison) {
+        for remark in &comparison.remarks {
+            self.wrapped(2, &format!("note: {}", words::remark(remark)));
+        }
+    }
+
+    fn warnings(&mut self, comparison: &Comparison) {
+        let path = comparison.mapping.display().to_string();
+        for warning in &comparison.warnings {
+            let finding = words::mapping_warning(warning);
+            let shown = boxes::render(&path, &comparison.mapping_text, finding, self.options.colours);
+            self.out.push_str(&shown);
+        }
     }
 
     fn heading(&mut self, comparison: &Comparison) {
@@ -92,54 +150,94 @@ impl Report {
             candidate => format!("{candidate} against {}", comparison.reference.title),
         };
         if title.chars().count() <= WIDTH {
-            let title = self.paint(&title, Style::new().bold());
+            let title = self.strong(&title);
             self.line(title);
         } else {
-            let candidate = self.paint(&comparison.candidate.title, Style::new().bold());
+            let candidate = self.strong(&comparison.candidate.title);
             self.line(candidate);
             self.wrapped(2, &format!("against {}", comparison.reference.title));
         }
         if let Some(obstacle) = &comparison.obstacle {
-            let head = self.paint("cannot be compared", Style::new().red().bold());
+            let head = self.bad("cannot be compared");
             self.wrapped(2, &format!("{head}: {}", obstacle.message));
             return;
         }
-        let basis = match comparison.bases() {
-            (false, false) => "nothing was judged",
-            (true, false) => "limits are multiples of a measured noise floor",
-            (false, true) => "limits are the mapping's own",
-            (true, true) => "limits are multiples of a noise floor where one is measured, else the mapping's",
-        };
+        let basis = basis(comparison.bases());
         self.wrapped(2, &format!("profile {}: {basis}", comparison.profile));
-        for remark in &comparison.remarks {
-            self.wrapped(2, &format!("note: {remark}"));
-        }
+        self.notes(comparison);
         for changed in &comparison.not_as_recorded {
-            let head = self.paint("changed", Style::new().red().bold());
-            self.wrapped(2, &format!("{head}: {changed}"));
+            let head = self.bad("changed");
+            self.wrapped(2, &format!("{head}: {}", words::record_difference(changed)));
         }
     }
 
     fn table(&mut self, comparison: &Comparison) {
-        let shown: Vec<&Layer> = comparison
-            .layers
-            .iter()
-            .filter(|layer| !self.options.quiet || layer.exit_code() != exit_code::PASSED)
-            .collect();
-        if shown.is_empty() {
+        let failing = comparison.failures().count();
+        if comparison.layers.is_empty() || (failing == 0 && self.shows(Detail::Quiet)) {
+            return;
+        }
+        if failing == 0 && self.shows(Detail::Normal) {
+            self.input(comparison);
+            self.all_passed(comparison);
             return;
         }
         let header = format!("  {:NAME$} {:>9} {:>9} {:>9}", "layer", "rel_l2", "max|d|", "of limit");
         let header = self.paint(&header, Style::new().dimmed());
         self.line(header);
-        if let Some(input) = comparison.input.as_ref().filter(|_| !self.options.quiet) {
+        self.input(comparison);
+        let passes = |layer: &Layer| layer.exit_code() == exit_code::PASSED;
+        let (mut shown, mut skipped) = (0, 0);
+        for chunk in comparison.layers.chunk_by(|a, b| passes(a) == passes(b)) {
+            match chunk.first().is_some_and(passes) {
+                true => self.passing(chunk),
+                false => {
+                    for layer in chunk {
+                        if shown < FAILING || self.shows(Detail::Verbose) {
+                            self.row(layer);
+                            shown += 1;
+                        } else {
+                            skipped += 1;
+                        }
+                    }
+                }
+            }
+        }
+        if skipped > 0 {
+            self.line(format!("  … {skipped} more that fail; --verbose shows them"));
+        }
+    }
+
+    /// The input, where both sides are known to have had the same.
+    fn input(&mut self, comparison: &Comparison) {
+        if let Some(input) = comparison.input.as_ref().filter(|_| !self.shows(Detail::Quiet)) {
             let name = format!("input ({input})");
-            let row =
-                format!("  {name:NAME$} {:>29}  {}", "bit-identical", self.paint("ok", Style::new().green()));
+            let row = format!("  {name:NAME$} {:>29}  {}", "bit-identical", self.good("ok"));
             self.line(row);
         }
-        for layer in shown {
-            self.row(layer);
+    }
+
+    fn all_passed(&mut self, comparison: &Comparison) {
+        let (layers, ok) = (comparison.layers.len(), self.good("ok"));
+        let closest = comparison.worst().map_or(String::new(), |layer| {
+            format!("; closest to its limit: {}, {}", layer.pair_name(), share(layer.used()))
+        });
+        self.wrapped(2, &format!("{layers} layers {ok}{closest}"));
+    }
+
+    /// Layers that pass and follow each other: all where they are few, else their number and the last of them.
+    fn passing(&mut self, layers: &[Layer]) {
+        let all = self.shows(Detail::Verbose) || (layers.len() <= PASSING && !self.shows(Detail::Quiet));
+        match layers.split_last() {
+            _ if all => layers.iter().for_each(|layer| self.row(layer)),
+            Some((last, others)) if self.shows(Detail::Normal) => {
+                let used = others.iter().map(Layer::used).fold(0.0, f64::max);
+                let name = format!("… {} layers", others.len());
+                let ok = self.good("ok");
+                let row = format!("  {name:NAME$} {:>29}  {ok}", format!("at most {}", share(used)));
+                self.line(row);
+                self.row(last);
+            }
+            _ => {}
         }
     }
 
@@ -154,48 +252,56 @@ impl Report {
         } else {
             name
         };
-        let (good, bad) = (Style::new().green(), Style::new().red().bold());
         let row = match &layer.outcome {
             Outcome::Compared(compared) => {
                 let verdict = match (compared.judgement.passed, compared.trend) {
-                    (false, _) => self.paint("FAIL", bad),
-                    (true, Some(Trend::Worse(_))) => self.paint("WORSE", bad),
-                    (true, Some(Trend::Better(_))) => self.paint("better", good),
-                    (true, _) => self.paint("ok", good),
+                    (false, _) => self.bad("FAIL"),
+                    (true, Some(Trend::Worse(_))) => self.bad("WORSE"),
+                    (true, Some(Trend::Better(_))) => self.good("better"),
+                    (true, _) => self.good("ok"),
                 };
                 let metrics = &compared.metrics;
                 let (rel_l2, max_abs) = (figure(metrics.rel_l2), figure(metrics.max_abs));
                 format!("  {name:NAME$} {rel_l2:>9} {max_abs:>9} {:>9}  {verdict}", share(layer.used()))
             }
             Outcome::ShapeMismatch(_) => {
-                format!("  {name:NAME$} {:>29}  {}", "does not fit", self.paint("SHAPE", bad))
+                format!("  {name:NAME$} {:>29}  {}", "does not fit", self.bad("SHAPE"))
             }
             Outcome::Unreadable { side, .. } => {
-                format!("  {name:NAME$} {:>29}  {}", format!("{side} unreadable"), self.paint("READ", bad))
+                format!("  {name:NAME$} {:>29}  {}", format!("{side} unreadable"), self.bad("READ"))
             }
         };
         self.line(row);
-        if let Some(stands_for) = layer.stands_for.as_ref().filter(|_| self.options.verbose) {
-            self.wrapped(
-                4,
-                &format!("* no file of its own: {} is {stands_for} where a block has no skip", layer.name),
-            );
-        }
-        if self.options.verbose {
+        if self.shows(Detail::Verbose) {
+            if let Some(stands_for) = &layer.stands_for {
+                let reason = layer.alias_reason.as_ref().map(|reason| format!(": {reason}"));
+                let reason = reason.unwrap_or_default();
+                self.wrapped(4, &format!("* {} stands for {stands_for}{reason}", layer.name));
+            }
             self.wrapped(4, &format!("{} (rule `{}`)", layer.reference, layer.rule));
         }
     }
 
-    fn lists(&mut self, comparison: &Comparison) {
-        if !self.options.quiet
-            && !self.options.verbose
-            && comparison.layers.iter().any(|l| l.stands_for.is_some())
-        {
-            self.line("  * no tensor of its own: where a block has no skip, its output stands for it");
+    /// What the asterisk behind a name says.
+    fn aliases(&mut self, comparison: &Comparison) {
+        if !self.shows(Detail::Normal) || comparison.failures().next().is_none() {
+            return;
         }
+        let aliased = comparison.layers.iter().filter(|layer| layer.stands_for.is_some());
+        let mut reasons: Vec<Option<&str>> = aliased.map(|layer| layer.alias_reason.as_deref()).collect();
+        reasons.sort_unstable();
+        reasons.dedup();
+        for reason in reasons {
+            let reason = reason.unwrap_or("another stands for it");
+            self.wrapped(2, &format!("* no tensor of its own: {reason}"));
+        }
+    }
+
+    fn lists(&mut self, comparison: &Comparison) {
+        self.aliases(comparison);
         if let Some(shortfall) = comparison.shortfall() {
-            let head = self.paint("too little compared", Style::new().red().bold());
-            self.wrapped(2, &format!("{head}: {shortfall} (coverage, in the mapping)"));
+            let head = self.bad("too little compared");
+            self.wrapped(2, &format!("{head}: {}", words::shortfall(&shortfall)));
         }
         for missing in &comparison.missing {
             let head = self.attention("missing", missing.side);
@@ -208,36 +314,29 @@ impl Report {
                     }
                 }
             }
-            let wanted = match &missing.wanted_by {
-                WantedBy::Partner(partner) => format!("wanted by {} {partner}", other(missing.side)),
-                WantedBy::Manifest => "listed in the manifest of the set".to_string(),
-            };
-            self.wrapped(4, &wanted);
+            self.wrapped(4, &words::wanted_by(missing));
         }
         for unmapped in &comparison.unmapped {
             let head = self.attention("unmapped", unmapped.side);
             self.line(format!("{head} {}", unmapped.name));
-            let hint = unmapped.hint.as_deref().unwrap_or("no rule takes it and no ignore lists it");
-            self.wrapped(4, hint);
+            self.wrapped(4, &words::unmapped(unmapped.hint.as_ref()));
         }
         for ambiguous in &comparison.ambiguous {
             let head = self.attention("ambiguous", ambiguous.side);
             self.line(format!("{head} {}", ambiguous.names.join(" and ")));
-            self.wrapped(4, &ambiguous.detail);
+            self.wrapped(4, &words::ambiguity(&ambiguous.cause));
         }
         for gap in &comparison.gaps {
-            let (what, explanation) = match gap.missing {
-                Counterpart::Entry => ("no entry", "no bound is known for it in the"),
-                Counterpart::Pair => ("no pair", "nothing was compared of this entry in the"),
+            let what = match gap.missing {
+                Counterpart::Entry => "no entry",
+                Counterpart::Pair => "no pair",
             };
-            let head = self.paint(what, Style::new().red().bold());
+            let head = self.bad(what);
             self.line(format!("  {head} {}", gap.name));
-            self.wrapped(4, &format!("({}) {explanation} {}", gap.reference, gap.of));
+            self.wrapped(4, &words::gap(gap));
         }
-        for warning in &comparison.warnings {
-            self.out.push_str(warning);
-        }
-        if !self.options.quiet {
+        self.warnings(comparison);
+        if !self.shows(Detail::Quiet) {
             for absent in &comparison.absent {
                 self.wrapped(2, &format!("absent: {} (optional) for {}", absent.reference, absent.candidate));
             }
@@ -246,7 +345,7 @@ impl Report {
     }
 
     fn ignored(&mut self, comparison: &Comparison) {
-        if self.options.quiet || comparison.ignored.is_empty() {
+        if self.shows(Detail::Quiet) || comparison.ignored.is_empty() {
             return;
         }
         let mut reasons: Vec<(Side, usize, &str, Vec<&str>)> = Vec::new();
@@ -258,7 +357,7 @@ impl Report {
         }
         for (side, _, reason, names) in reasons {
             self.wrapped(2, &format!("ignored: {} of the {side}: {reason}", names.len()));
-            if self.options.verbose {
+            if self.shows(Detail::Verbose) {
                 for name in names {
                     self.line(format!("    {name}"));
                 }
@@ -267,41 +366,43 @@ impl Report {
     }
 
     fn attention(&self, what: &str, side: Side) -> String {
-        format!("  {} {side}", self.paint(what, Style::new().red().bold()))
+        format!("  {} {side}", self.bad(what))
     }
 
     /// What is known about the first layer that failed, and about those that could not be compared.
     fn details(&mut self, comparison: &Comparison) {
+        if let (ExecutionOrder::Unknown(unknown), Some(_)) = (&comparison.order, comparison.failures().next())
+        {
+            let head = self.strong("which layer comes first is not known");
+            self.wrapped(2, &format!("{head}: {}", words::unknown_order(unknown)));
+        }
         let first = comparison.first_failure().map(|layer| layer.order);
         for layer in &comparison.layers {
-            match &layer.outcome {
-                Outcome::Compared(compared) if Some(layer.order) == first => self.failed(layer, compared),
-                Outcome::Compared(_) => {}
-                Outcome::ShapeMismatch(mismatch) => {
-                    self.line(format!("  {}", self.paint(layer.pair_name(), Style::new().bold())));
-                    self.wrapped(4, &mismatch.to_string());
+            let sentence = match &layer.outcome {
+                Outcome::Compared(compared) => {
+                    if Some(layer.order) == first {
+                        self.failed(layer, compared);
+                    }
+                    continue;
                 }
-                Outcome::Unreadable { message, .. } => {
-                    self.line(format!("  {}", self.paint(layer.pair_name(), Style::new().bold())));
-                    self.wrapped(4, message);
-                }
-            }
+                Outcome::ShapeMismatch(mismatch) => words::mismatch(mismatch),
+                Outcome::Unreadable { cause, .. } => words::unreadable(&layer.name, cause),
+            };
+            let name = self.strong(layer.pair_name());
+            self.line(format!("  {name}"));
+            self.wrapped(4, &sentence);
         }
     }
 
     fn failed(&mut self, layer: &Layer, compared: &Compared) {
-        let name = self.paint(layer.pair_name(), Style::new().bold());
+        let name = self.strong(layer.pair_name());
         self.line(format!("  first failing layer: {name}"));
         self.wrapped(4, &format!("reference {} {:?}", layer.reference, compared.shape));
         for criterion in compared.judgement.criteria.iter().filter(|criterion| !criterion.passed) {
-            self.wrapped(4, &broken(criterion));
+            self.wrapped(4, &words::broken(criterion));
         }
-        if let Some(Trend::Worse(Change { metric, old, new, allowed })) = compared.trend {
-            let times = new / old;
-            self.wrapped(
-                4,
-                &format!("{metric} {new:.3e} is {times:.2} times its baseline {old:.3e}; {allowed:.2} times are allowed"),
-            );
+        if let Some(Trend::Worse(change)) = &compared.trend {
+            self.wrapped(4, &words::trend(change));
         }
         if let Some(worst) = &compared.worst {
             let moved = match worst.candidate_index == worst.index {
@@ -314,8 +415,8 @@ impl Report {
                 &format!("worst element {:?}{moved}: candidate {a:.6e}, reference {b:.6e}", worst.index),
             );
         }
-        if let Some(diagnosis) = &compared.judgement.diagnosis {
-            self.wrapped(4, diagnosis);
+        if let Some(diagnosis) = compared.judgement.diagnosis {
+            self.wrapped(4, &words::diagnosis(diagnosis));
         }
     }
 
@@ -346,9 +447,24 @@ impl Report {
         }
     }
 
+    /// What several comparisons have in common, which those in a line do not say.
+    fn terms(&mut self, run: &Run) {
+        let Some(first) = run.comparisons.iter().find(|comparison| comparison.obstacle.is_none()) else {
+            return;
+        };
+        if !(self.options.several && self.shows(Detail::Normal)) {
+            return;
+        }
+        let bases = run.comparisons.iter().map(Comparison::bases);
+        let bases = bases.fold((false, false), |all, one| (all.0 | one.0, all.1 | one.1));
+        let (candidate, profile) = (&first.candidate.title, &first.profile);
+        self.wrapped(0, &format!("{candidate}, profile {profile}: {}", basis(bases)));
+    }
+
     fn summary(&mut self, run: &Run) {
         let (total, code) = (run.summary(), run.exit_code());
         let comparisons = run.comparisons.len();
+        self.terms(run);
         if let Some((comparison, layer)) = run.worst() {
             let place = place(comparison, layer, comparisons);
             let used = match layer.used() {
@@ -357,7 +473,8 @@ impl Report {
             };
             self.wrapped(0, &format!("worst layer: {place}, {used}"));
         }
-        if let Some((comparison, layer)) = run.first_failure() {
+        if let Some((at, layer)) = run.first_failure() {
+            let comparison = &run.comparisons[at];
             self.wrapped(0, &format!("first failing layer: {}", place(comparison, layer, comparisons)));
         }
         let mut counts = format!("{} compared, {} passed", total.compared, total.passed);
@@ -379,7 +496,7 @@ impl Report {
         self.trends(run);
         let verdict = match code {
             exit_code::PASSED => self.paint("PASS", Style::new().green().bold()),
-            _ => self.paint("FAIL", Style::new().red().bold()),
+            _ => self.bad("FAIL"),
         };
         let verdict_line = match (code, total.compared) {
             (exit_code::PASSED, _) => format!("{verdict}  {counts}"),
@@ -393,18 +510,22 @@ impl Report {
 fn place(comparison: &Comparison, layer: &Layer, comparisons: usize) -> String {
     match comparisons {
         1 => layer.pair_name().to_string(),
-        _ => format!(
-            "{} ({})",
-            layer.pair_name(),
-            comparison.reference.title.split(',').next().unwrap_or_default()
-        ),
+        _ => format!("{} ({})", layer.pair_name(), short_title(comparison)),
     }
 }
 
-fn other(side: Side) -> Side {
-    match side {
-        Side::Candidate => Side::Reference,
-        Side::Reference => Side::Candidate,
+/// The reference's title up to how it was made.
+fn short_title(comparison: &Comparison) -> &str {
+    comparison.reference.title.split(',').next().unwrap_or_default()
+}
+
+/// What limits were made of: multiples of a noise floor, the mapping's own.
+fn basis(bases: (bool, bool)) -> &'static str {
+    match bases {
+        (false, false) => "nothing was judged",
+        (true, false) => "limits are multiples of a measured noise floor",
+        (false, true) => "limits are the mapping's own",
+        (true, true) => "limits are multiples of a noise floor where one is measured, else the mapping's",
     }
 }
 
@@ -423,19 +544,5 @@ fn share(used: f64) -> String {
         used if used < 10.0 => format!("{:.0} %", (used * 100.0).ceil()),
         used if used < 1e4 => format!("{used:.0}x"),
         used => format!("{used:.0e}x"),
-    }
-}
-
-fn broken(criterion: &Criterion) -> String {
-    let Criterion { name, measured, limit, .. } = criterion;
-    match (*name, measured) {
-        ("elements", _) => "there is no element to compare".to_string(),
-        ("limits", _) => "this profile sets no limit for this layer; add one to the mapping".to_string(),
-        (name, None) => format!("{name} is undefined, its limit is {limit:.1e}"),
-        ("non_finite" | "non_finite_mismatches" | "outliers", Some(measured)) => {
-            format!("{name}: {measured:.0}, at most {limit:.0}")
-        }
-        ("cosine", Some(measured)) => format!("cosine {measured:.9} is under its limit {limit:.9}"),
-        (name, Some(measured)) => format!("{name} {measured:.3e} is over its limit {limit:.3e}"),
     }
 }

@@ -2,7 +2,7 @@
 
 use encoder::Isa;
 
-use crate::console::Failure;
+use crate::shell::console::Failure;
 
 /// An engine of `bench/peers/worker.py`, in one precision.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -6,9 +6,10 @@ use std::time::Instant;
 use encoder::{NoTaps, TapSink, TapTensor};
 
 use super::workload::Workload;
-use crate::candidate::{EncoderArguments, read_input};
-use crate::console::{Failure, Outcome, say};
-use crate::resources;
+use crate::encode::arguments::EncoderArguments;
+use crate::encode::input::read_input;
+use crate::shell::console::{CommandResult, Failure, say};
+use crate::shell::cost;
 
 /// Wants everything and keeps nothing.
 struct EveryTap;
@@ -24,7 +25,7 @@ impl TapSink for EveryTap {
 }
 
 /// Loads the model and answers lines of standard input until it ends; with `taps`, every tap is on.
-pub(crate) fn serve(encoder: &EncoderArguments, taps: bool, workload: &Workload) -> Outcome {
+pub(crate) fn serve(encoder: &EncoderArguments, taps: bool, workload: &Workload) -> CommandResult {
     let pool = encoder.pool()?;
     let checkpoint = encoder.open(&workload.weights)?;
     let model = pool.install(|| encoder.load(&checkpoint, Some(workload.settings)))?;
@@ -36,15 +37,15 @@ pub(crate) fn serve(encoder: &EncoderArguments, taps: bool, workload: &Workload)
     for line in std::io::stdin().lock().lines().map_while(Result::ok) {
         let answer = match line.trim().split_once(' ').unwrap_or((line.trim(), "")) {
             ("run", _) => {
-                let (started, cpu) = (Instant::now(), resources::cpu_seconds());
+                let (started, cpu) = (Instant::now(), cost::cpu_seconds());
                 let encoded = pool.install(|| match taps {
                     true => model.encode(&input.shape, &input.data, &mut EveryTap),
                     false => model.encode(&input.shape, &input.data, &mut NoTaps),
                 });
                 let seconds = started.elapsed().as_secs_f64();
                 last = Some(encoded.map_err(Failure::unreadable)?);
-                let cpu_seconds = resources::cpu_seconds().zip(cpu).map_or(seconds, |(now, then)| now - then);
-                let peak_bytes = resources::peak_memory();
+                let cpu_seconds = cost::cpu_seconds().zip(cpu).map_or(seconds, |(now, then)| now - then);
+                let peak_bytes = cost::peak_memory();
                 serde_json::json!({ "seconds": seconds, "cpu_seconds": cpu_seconds, "peak_bytes": peak_bytes })
             }
             ("save", file) => match &last {

@@ -3,11 +3,12 @@
 use std::path::PathBuf;
 
 use encoder::Settings;
-use harness::manifest::{self, Manifest};
-use harness::recorded::is_as_recorded;
+use harness::provenance::sha256::is_as_recorded;
+use harness::reference::manifest::{self, Manifest};
 
-use crate::console::Failure;
-use crate::set;
+use crate::encode::settings;
+use crate::fixtures::set;
+use crate::shell::console::Failure;
 
 /// A reference set with weights and input: what all engines run on.
 pub(crate) struct Workload {
@@ -40,11 +41,11 @@ impl Workload {
             }
         };
         there(&path)?;
-        let manifest = Manifest::read(&path).map_err(Failure::unreadable)?;
+        let manifest = Manifest::read(&path)?;
         let (weights, input) = (root.join(&manifest.weights.file), root.join(&manifest.input.file));
         [&weights, &input, &output].into_iter().try_for_each(there)?;
         let name = set::name(&manifest, &root)?.to_string();
-        let settings = set::settings(&manifest)?;
+        let settings = settings::of_manifest(&manifest)?;
         let (weights_sha256, input_sha256) = (manifest.weights.sha256, manifest.input.sha256);
         Ok(Workload { root, name, weights, weights_sha256, input_sha256, input, output, settings })
     }

@@ -3,20 +3,23 @@ use std::process::ExitCode;
 
 use clap::Subcommand;
 use encoder::Precision;
-use harness::baseline::Baseline as Errors;
 use harness::exit_code;
-use harness::figures::Figures;
+use harness::limits::derived::{DerivedTolerances, MeasuredWith};
+use harness::limits::known_errors::KnownErrors;
+use harness::limits::metric::Figures;
+use harness::limits::subject::Subject;
 use harness::mapping::Mapping;
-use harness::subject::Subject;
-use harness::tolerances::{Measured, Tolerances};
+use harness::report::words;
 
-use crate::baselines::Kind;
-use crate::candidate::EncoderArguments;
-use crate::compare::Compare;
-use crate::console::{Failure, Outcome, say};
-use crate::measure::{SetMeasure, THREADS, measure};
-use crate::review::{self, Flags, Review};
-use crate::{baselines, paths, set};
+use crate::baseline::files::{self, FigureFile};
+use crate::baseline::measure::{SetMeasure, THREADS, measure};
+use crate::baseline::review::{self, Flags, Review};
+use crate::encode::arguments::EncoderArguments;
+use crate::fixtures::set;
+use crate::gate::compare::Gate;
+use crate::gate::limits;
+use crate::shell::console::{CommandResult, Failure, say};
+use crate::shell::{ci, dates, paths};
 
 /// Keep the encoder's errors from growing under their tolerances.
 ///
@@ -25,16 +28,16 @@ use crate::{baselines, paths, set};
 ///
 /// Example: cargo xtask baseline measure, then cargo xtask baseline review
 #[derive(clap::Args)]
-pub(crate) struct Baseline {
+pub(crate) struct BaselineCommand {
     /// A precision of the encoder, which is a profile of the mapping: f32, bf16x3, bf16.
     #[arg(long, value_name = "NAME", default_value = "f32", global = true)]
     profile: String,
     #[command(subcommand)]
-    action: Option<Action>,
+    action: Option<BaselineAction>,
 }
 
 #[derive(Subcommand)]
-enum Action {
+enum BaselineAction {
     /// Derive the tolerance of every layer of every committed set: k times the larger of the reference's noise floor in
     /// that precision and the spread over instruction sets. Waivers are kept.
     Derive {
@@ -102,7 +105,7 @@ fn name(path: &Path) -> String {
 }
 
 fn multiple(text: &str) -> Result<f64, String> {
-    let most = harness::tolerances::MAX_FACTOR;
+    let most = harness::limits::derived::MAX_FACTOR;
     match text.parse() {
         Ok(k) if (1.0..=most).contains(&k) => Ok(k),
         _ => Err(format!("expected a number from 1 (a tolerance at its floor) to {most}")),
@@ -118,9 +121,9 @@ fn multiples(precision: Precision) -> Figures {
     }
 }
 
-impl Baseline {
-    pub(crate) fn run(self) -> Outcome {
-        let mapping = Mapping::read(&paths::default_mapping())?;
+impl BaselineCommand {
+    pub(crate) fn run(self) -> CommandResult {
+        let mapping = paths::mapping(None)?;
         let known = || Precision::ALL.map(Precision::name).join(", ");
         let precision = Precision::from_name(&self.profile).ok_or_else(|| {
             Failure::usage(
@@ -129,61 +132,61 @@ impl Baseline {
             )
         })?;
         let encoder = EncoderArguments::default();
-        let compare = Compare {
+        let compare = Gate {
             mapping: &mapping,
             profile: mapping.profile(&self.profile)?,
             pool: &encoder.pool()?,
             encoder: &encoder,
             strict: false,
         };
-        let baselines = Baselines { compare, precision };
+        let files = FigureFiles { compare, precision };
         match &self.action {
-            None => baselines.show(&mapping),
-            Some(Action::Derive { k_rel_l2, k_rel_linf, chosen }) => {
+            None => files.show(&mapping),
+            Some(BaselineAction::Derive { k_rel_l2, k_rel_linf, chosen }) => {
                 let k = multiples(precision);
                 let k = Figures {
                     rel_l2: k_rel_l2.unwrap_or(k.rel_l2),
                     rel_linf: k_rel_linf.unwrap_or(k.rel_linf),
                 };
-                baselines.derive(k, chosen)
+                files.derive(k, chosen)
             }
-            Some(Action::Measure { chosen }) => baselines.measure(chosen),
-            Some(Action::Review { accept, reject, accept_all, reject_all }) => {
+            Some(BaselineAction::Measure { chosen }) => files.measure(chosen),
+            Some(BaselineAction::Review { accept, reject, accept_all, reject_all }) => {
                 let flags = Flags { accept, reject, accept_all: *accept_all, reject_all: *reject_all };
-                baselines.review(&flags)
+                files.review(&flags)
             }
         }
     }
 }
 
 /// The files of the committed sets in one precision.
-struct Baselines<'a> {
-    compare: Compare<'a>,
+struct FigureFiles<'a> {
+    compare: Gate<'a>,
     precision: Precision,
 }
 
-impl Baselines<'_> {
+impl FigureFiles<'_> {
     fn option(&self) -> String {
-        baselines::option(self.precision.name())
+        files::option(self.precision.name())
     }
 
     fn measured(&self, chosen: &Chosen) -> Result<Vec<SetMeasure>, Failure> {
-        baselines::refuse_in_ci()?;
+        ci::refuse()?;
         chosen.paths()?.iter().map(|path| measure(&self.compare, self.precision, path)).collect()
     }
 
-    fn derive(&self, k: Figures, chosen: &Chosen) -> Outcome {
-        let mut derived: Vec<(PathBuf, Tolerances, Vec<String>)> = Vec::new();
+    fn derive(&self, k: Figures, chosen: &Chosen) -> CommandResult {
+        let mut derived: Vec<(PathBuf, DerivedTolerances, Vec<String>)> = Vec::new();
         for set in self.measured(chosen)? {
             let layers = set.layers.iter().map(|layer| {
                 let errors = &layer.errors;
-                Tolerances::derive(&errors.name, &errors.reference, layer.noise_floor, layer.spread, k)
+                DerivedTolerances::derive(&errors.name, &errors.reference, layer.noise_floor, layer.spread, k)
             });
-            let mut tolerances = Tolerances {
-                schema_version: harness::tolerances::SCHEMA_VERSION,
+            let mut tolerances = DerivedTolerances {
+                schema_version: harness::limits::derived::SCHEMA_VERSION,
                 subject: set.subject.clone(),
-                measured: Measured {
-                    date: baselines::today_as_text(),
+                measured: MeasuredWith {
+                    date: dates::today_as_text(),
                     versions: set.versions.clone(),
                     instruction_sets: set.conditions.clone(),
                     threads: THREADS.to_vec(),
@@ -191,10 +194,10 @@ impl Baselines<'_> {
                 k,
                 layers: layers.collect(),
             };
-            let path = Kind::Tolerances.path(&set.subject);
+            let path = FigureFile::Tolerances.path(&set.subject);
             let remarks = carry_over(&mut tolerances, &path)?;
             // What the loader would refuse is not written, and then nothing is: sets belong together.
-            tolerances.check(&path, &baselines::days_until).map_err(|error| {
+            tolerances.check(&path, &dates::days_until).map_err(|error| {
                 Failure::usage(
                     error.to_string(),
                     "nothing was written; a larger --k-rel-l2 or --k-rel-linf where a tolerance is under its floor, a \
@@ -202,10 +205,11 @@ impl Baselines<'_> {
                 )
             })?;
             // What is known, and what was measured just now: known or not, the gate will meet it.
-            let known = self.accepted(&set.subject)?.map(|known| (known, Kind::Errors.path(&set.subject)));
+            let known =
+                self.accepted(&set.subject)?.map(|known| (known, FigureFile::Errors.path(&set.subject)));
             let measured = set.errors(None);
             for (errors, path) in known.into_iter().chain([(measured, path.clone())]) {
-                baselines::check_errors(&errors, Some(&tolerances), &path).map_err(|error| {
+                limits::check_errors(&errors, Some(&tolerances), &path).map_err(|error| {
                     Failure::usage(
                         format!("{error}; nothing was written"),
                         "a larger --k-rel-l2 or --k-rel-linf, or look for what made the errors grow",
@@ -231,19 +235,20 @@ impl Baselines<'_> {
     }
 
     /// What was accepted of a set, where it can be read and is of this reference.
-    fn accepted(&self, subject: &Subject) -> Result<Option<Errors>, Failure> {
-        let path = Kind::Errors.path(subject);
-        Ok(match baselines::is_there(&path)? {
-            true => Errors::parse(&path).ok().filter(|errors| errors.subject == *subject),
+    fn accepted(&self, subject: &Subject) -> Result<Option<KnownErrors>, Failure> {
+        let path = FigureFile::Errors.path(subject);
+        Ok(match files::is_there(&path)? {
+            true => KnownErrors::parse(&path).ok().filter(|errors| errors.subject == *subject),
             false => None,
         })
     }
 
-    fn measure(&self, chosen: &Chosen) -> Outcome {
+    fn measure(&self, chosen: &Chosen) -> CommandResult {
         let mut waiting = 0;
         for set in self.measured(chosen)? {
-            let measured = set.errors(review::hash(&Kind::Errors.path(&set.subject))?);
-            let (pending, accepted) = (Kind::Pending.path(&set.subject), Kind::Errors.path(&set.subject));
+            let measured = set.errors(review::hash(&FigureFile::Errors.path(&set.subject))?);
+            let (pending, accepted) =
+                (FigureFile::Pending.path(&set.subject), FigureFile::Errors.path(&set.subject));
             let old = self.accepted(&set.subject)?;
             let (errors, differences) = match &old {
                 Some(old) => {
@@ -255,7 +260,7 @@ impl Baselines<'_> {
             };
             if differences > 0 {
                 errors.write(&pending).map_err(Failure::unwritable)?;
-            } else if baselines::is_there(&pending)? {
+            } else if files::is_there(&pending)? {
                 // What an earlier measurement found is no more so.
                 std::fs::remove_file(&pending).map_err(|error| Failure::write(&pending, &error))?;
             }
@@ -274,9 +279,9 @@ impl Baselines<'_> {
         Ok(ExitCode::SUCCESS)
     }
 
-    fn review(&self, flags: &Flags<'_>) -> Outcome {
+    fn review(&self, flags: &Flags<'_>) -> CommandResult {
         if flags.decide() {
-            baselines::refuse_in_ci()?;
+            ci::refuse()?;
         }
         let mut reviews = Vec::new();
         for path in set::committed()? {
@@ -304,7 +309,7 @@ impl Baselines<'_> {
     }
 
     /// Which sets have what, in every precision, and what to do next.
-    fn show(&self, mapping: &Mapping) -> Outcome {
+    fn show(&self, mapping: &Mapping) -> CommandResult {
         let mut next: Vec<String> = Vec::new();
         let mut failure = None;
         let sets = set::committed()?;
@@ -342,22 +347,22 @@ impl Baselines<'_> {
     /// A set's name, its layers with tolerances, with known errors and waiting, and what to do.
     fn row(&self, path: &Path, profile: &str) -> Result<(String, [String; 3], Option<String>), Failure> {
         let reference = self.compare.reference(path)?;
-        let tolerances = baselines::tolerances(&reference, profile)?;
+        let tolerances = limits::tolerances(&reference, profile)?;
         let review = Review::open(&reference, profile)?;
         let waiting = review.map(|review| review.differences.len());
-        let errors = match baselines::errors(&reference, profile, tolerances.as_ref()) {
+        let errors = match limits::errors(&reference, profile, tolerances.as_ref()) {
             Err(_) if waiting.is_some() => None,
             errors => errors?.map(|errors| errors.layers.len()),
         };
-        let (option, set) = (baselines::option(profile), name(path));
+        let (option, set) = (files::option(profile), name(path));
         let tolerances = tolerances.map(|tolerances| tolerances.layers.len());
         let todo = match (tolerances, errors, waiting) {
             (Some(tolerances), Some(errors), None) if tolerances != errors => {
-                Some(Kind::Errors.again_for(profile, &set))
+                Some(FigureFile::Errors.again_for(profile, &set))
             }
-            (None, ..) => Some(Kind::Tolerances.again_for(profile, &set)),
+            (None, ..) => Some(FigureFile::Tolerances.again_for(profile, &set)),
             (_, _, Some(_)) => Some(format!("cargo xtask baseline review{option}")),
-            (_, None, None) => Some(Kind::Errors.again_for(profile, &set)),
+            (_, None, None) => Some(FigureFile::Errors.again_for(profile, &set)),
             _ => None,
         };
         let count = |count: Option<usize>| count.map_or("-".to_string(), |count| count.to_string());
@@ -366,11 +371,11 @@ impl Baselines<'_> {
 }
 
 /// Carries waivers over from the file that is there; what became of each, and what it was measured on that this run was not.
-fn carry_over(tolerances: &mut Tolerances, path: &Path) -> Result<Vec<String>, Failure> {
-    if !baselines::is_there(path)? {
+fn carry_over(tolerances: &mut DerivedTolerances, path: &Path) -> Result<Vec<String>, Failure> {
+    if !files::is_there(path)? {
         return Ok(Vec::new());
     }
-    let old = match Tolerances::parse(path) {
+    let old = match DerivedTolerances::parse(path) {
         Ok(old) => old,
         Err(error) => return Ok(vec![format!("  no waiver was carried over: {error}")]),
     };
@@ -386,10 +391,10 @@ fn carry_over(tolerances: &mut Tolerances, path: &Path) -> Result<Vec<String>, F
     if !lost.is_empty() {
         lines.push(format!("  not measured again on {}: their spread no longer counts", lost.join(", ")));
     }
-    for carried in tolerances.keep_waivers(&old, &baselines::days_until) {
+    for carried in tolerances.keep_waivers(&old, &dates::days_until) {
         let what = format!("waiver of {} of {} ({})", carried.metric, carried.layer, carried.waiver.reason);
         lines.push(match carried.dropped {
-            Some(why) => format!("  dropped: {what}: {why}"),
+            Some(why) => format!("  dropped: {what}: {}", words::dropped_waiver(&why)),
             None => format!("  kept until {}: {what}", carried.waiver.expires),
         });
     }

@@ -2,17 +2,18 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
 use encoder::Isa;
-use harness::metrics::Metrics;
-use harness::tensor::{Dtype, Tensor};
+use harness::compare::metrics::Metrics;
+use harness::tensor::Tensor;
 
 use crate::bench::engine::Engine;
 use crate::bench::peer::Peer;
 use crate::bench::workload::Workload;
 use crate::bench::{profile, serve, table};
-use crate::candidate::{EncoderArguments, read_input};
-use crate::console::{Failure, Outcome, say};
-use crate::paths;
-use crate::python::Environment;
+use crate::encode::arguments::EncoderArguments;
+use crate::encode::input::read_input;
+use crate::shell::console::{CommandResult, Failure, say};
+use crate::shell::paths;
+use crate::shell::python::Environment;
 
 /// Speed of the encoder, alone or side by side with its peers, on the input of a set.
 ///
@@ -27,7 +28,7 @@ use crate::python::Environment;
 /// Needs the full-size set: cargo xtask fixtures --preset 300m
 #[derive(clap::Args)]
 #[command(verbatim_doc_comment)]
-pub(crate) struct Bench {
+pub(crate) struct BenchCommand {
     /// Run the peers beside the encoder, in turn, each in a process of its own.
     #[arg(long, conflicts_with_all = ["precision", "strict_fma"])]
     peers: bool,
@@ -57,10 +58,10 @@ pub(crate) struct Bench {
     encoder: EncoderArguments,
 }
 
-impl Bench {
-    pub(crate) fn run(self) -> Outcome {
+impl BenchCommand {
+    pub(crate) fn run(self) -> CommandResult {
         if self.install_peers {
-            let python = environment().make("or make it by hand")?;
+            let python = environment()?.make("or make it by hand")?;
             say(&format!("{} is ready", paths::shown(&python)));
             say("next: cargo xtask bench --peers");
             return Ok(ExitCode::SUCCESS);
@@ -68,7 +69,10 @@ impl Bench {
         // Before anything is loaded: that takes seconds.
         self.encoder.check()?;
         let peers = self.peers_to_run()?;
-        let root = self.reference.clone().unwrap_or_else(|| paths::fixtures().join("large").join("300m"));
+        let root = match &self.reference {
+            Some(reference) => reference.clone(),
+            None => paths::required_fixtures()?.join("large").join("300m"),
+        };
         let workload = Workload::open(root)?;
         if self.serve {
             return serve::serve(&self.encoder, self.taps, &workload);
@@ -103,7 +107,7 @@ impl Bench {
         Ok(ExitCode::SUCCESS)
     }
 
-    fn print_profile(&self, workload: &Workload) -> Outcome {
+    fn print_profile(&self, workload: &Workload) -> CommandResult {
         let pool = self.encoder.pool()?;
         let checkpoint = self.encoder.open(&workload.weights)?;
         let model = pool.install(|| self.encoder.load(&checkpoint, Some(workload.settings)))?;
@@ -124,7 +128,7 @@ impl Bench {
             return Ok(Vec::new());
         }
         let chosen = Peer::chosen(&self.engines)?;
-        if !environment().is_current()? {
+        if !environment()?.is_current()? {
             return Err(Failure::usage(
                 "the peers are not installed, or not as bench/peers/requirements.txt names them",
                 "cargo xtask bench --install-peers",
@@ -209,15 +213,16 @@ impl Bench {
 
     /// What starts it, and what to say of what caps it. `Err` says why it cannot be run as the encoder is, for people.
     fn peer(&self, peer: Peer, workload: &Workload) -> Result<(Command, String), String> {
-        let folder = paths::sources().join("bench");
-        let mut command = Command::new(environment().python());
+        let told = |failure: Failure| failure.message().to_string();
+        let folder = paths::sources().map_err(told)?.join("bench");
+        let mut command = Command::new(environment().map_err(told)?.python());
         command.arg(folder.join("peers").join("worker.py")).args([peer.engine, peer.precision]);
         command.args(["--preset", &workload.name]);
         command.arg("--weights").arg(&workload.weights).arg("--input").arg(&workload.input);
         command.args(["--threads", &self.encoder.threads().to_string()]);
         command.arg("--cache").arg(folder.join(".cache").join(&workload.weights_sha256));
         // What caps the encoder caps all.
-        let caps = match self.encoder.cap().map_err(|failure| failure.message().to_string())? {
+        let caps = match self.encoder.cap().map_err(told)? {
             Some(cap) => peer.environment(cap, Isa::best(None))?,
             None => Vec::new(),
         };
@@ -236,14 +241,15 @@ fn leave_out(engine: &Engine, why: &str) -> Result<(), Failure> {
     Ok(())
 }
 
-fn environment() -> Environment {
-    let folder = paths::sources().join("bench");
-    Environment { folder: folder.join(".venv"), requirements: folder.join("peers").join("requirements.txt") }
+fn environment() -> Result<Environment, Failure> {
+    let folder = paths::sources()?.join("bench");
+    let requirements = folder.join("peers").join("requirements.txt");
+    Ok(Environment { folder: folder.join(".venv"), requirements })
 }
 
 /// Holds each engine's output against f64. A peer that gives none has been timed all the same.
 fn measure_errors(engines: &mut [Engine], exact: &Path) -> Result<(), Failure> {
-    let exact = harness::npy::read(exact, None).map_err(Failure::unreadable)?;
+    let exact = harness::store::read_npy(exact, None).map_err(Failure::unreadable)?;
     for engine in engines {
         match error_of(engine, &exact) {
             Ok(error) => engine.rel_l2 = error,
@@ -261,14 +267,14 @@ fn measure_errors(engines: &mut [Engine], exact: &Path) -> Result<(), Failure> {
 fn error_of(engine: &mut Engine, exact: &Tensor) -> Result<Option<f64>, String> {
     let file = std::env::temp_dir().join(format!("encoder-bench-{}.npy", std::process::id()));
     engine.save(&file)?;
-    let output = harness::npy::read(&file, None).map_err(|error| error.to_string());
+    let output = harness::store::read_npy(&file, None).map_err(|error| error.to_string());
     // It lies in the system's folder for what may be lost.
     let _ = std::fs::remove_file(&file);
     let output = output?;
     if output.shape() != exact.shape() {
         return Err(format!("it gave {:?}, the reference is {:?}", output.shape(), exact.shape()));
     }
-    Ok(Metrics::of(output.values(), exact.values(), (Dtype::F32, Dtype::F32)).rel_l2)
+    Ok(Metrics::of(&output, exact).rel_l2)
 }
 
 #[cfg(test)]
@@ -279,7 +285,7 @@ mod tests {
     #[derive(Parser)]
     struct Alone {
         #[command(flatten)]
-        _bench: super::Bench,
+        _bench: super::BenchCommand,
     }
 
     /// Parsed only: running it would take minutes and the network.

@@ -4,13 +4,18 @@ use std::time::Instant;
 
 use encoder::dump::{self, DumpFolder};
 use encoder::{Checkpoint, Model, NoTaps, TapSink, TapTensor};
-use harness::provenance::{self, DumpManifest, InputTensor};
-use harness::recorded::{hash_file, hash_files};
+use harness::files::overwrite::FilesRead;
+use harness::provenance::sha256::{hash_file, hash_files};
+use harness::provenance::{self, DumpRecord, InputTensor, RecordedTensor};
+use harness::store::{Algorithm, open_npy};
+use rayon::prelude::*;
 
-use crate::candidate::{EncoderArguments, read_input, settings_by_name};
-use crate::console::{Failure, Outcome};
-use crate::paths;
-use crate::used_folder::UsedFolder;
+use crate::encode::arguments::{EncoderArguments, tap_names};
+use crate::encode::input::read_input;
+use crate::encode::settings;
+use crate::encode::used_folder::UsedFolder;
+use crate::shell::console::{CommandResult, Failure};
+use crate::shell::paths;
 
 /// Run the encoder: an image or .npy in, soft tokens out.
 ///
@@ -36,7 +41,7 @@ pub(crate) struct Encode {
 }
 
 impl Encode {
-    pub(crate) fn run(self) -> Outcome {
+    pub(crate) fn run(self) -> CommandResult {
         let folder = self.dump.clone().or_else(dump::folder_from_environment);
         if self.out.is_none() && folder.is_none() {
             return Err(Failure::usage(
@@ -47,8 +52,11 @@ impl Encode {
         let pool = self.encoder.pool()?;
         let started = Instant::now();
         let checkpoint = self.encoder.open(&self.weights)?;
+        let mut read = FilesRead::default();
+        read.extend(checkpoint.files());
+        read.note(&self.input);
         if let Some(out) = &self.out {
-            check_place(out, checkpoint.files().iter().chain([&self.input]))?;
+            check_place(out, &read)?;
         }
         let model = pool.install(|| self.encoder.load(&checkpoint, None))?;
         let input = read_input(&self.input)?;
@@ -60,11 +68,12 @@ impl Encode {
             None => encode(&mut NoTaps).map_err(Failure::unreadable)?,
             Some(folder) => {
                 let used = UsedFolder::open(folder)?;
+                check_dump(folder, &model, &input, &used, &read)?;
                 let sink = DumpFolder::create(folder, std::io::stdout()).map_err(Failure::unreadable)?;
                 let mut sink = Replacing { used: Some(used), sink };
                 let encoded = encode(&mut sink).map_err(Failure::unreadable)?;
                 let files = sink.sink.finish().map_err(Failure::unreadable)?;
-                self.record_provenance(folder, &model, &checkpoint, &input, &files)?;
+                pool.install(|| self.record_provenance(folder, &model, &checkpoint, &input, &files))?;
                 warn_of_strangers(folder, &files);
                 encoded
             }
@@ -101,30 +110,36 @@ impl Encode {
         input: &TapTensor,
         files: &[PathBuf],
     ) -> Result<(), Failure> {
-        let mut facts = settings_by_name(&model.settings());
-        let of_the_run = [
+        let facts = [
             ("instruction set", model.isa().to_string()),
             ("precision", model.precision().to_string()),
             ("arithmetic", model.arithmetic()),
         ];
-        facts.extend(of_the_run.map(|(name, value)| (name.to_string(), value)));
-        let hash = |path: &PathBuf| hash_file(path).map_err(Failure::unreadable);
-        DumpManifest {
+        DumpRecord {
             schema_version: provenance::SCHEMA_VERSION,
             program: concat!("encoder ", env!("CARGO_PKG_VERSION")).to_string(),
-            facts,
+            settings: settings::by_name(&model.settings()),
+            facts: facts.map(|(name, value)| (name.to_string(), value)).into(),
             weights: hash_files(checkpoint.files()).map_err(Failure::unreadable)?,
-            input: hash(&self.input)?,
+            input: hash_file(&self.input).map_err(Failure::unreadable)?,
             input_tensor: Some(InputTensor::of(&input.shape, &input.data)),
-            tensors: files.iter().map(hash).collect::<Result<_, _>>()?,
+            tensors: files.par_iter().map(recorded).collect::<Result<_, _>>()?,
         }
         .write(folder)
         .map_err(Failure::unreadable)
     }
 }
 
+/// A tensor file of the dump, as it is recorded.
+fn recorded(path: &PathBuf) -> Result<RecordedTensor, Failure> {
+    let tensor = open_npy(path, None).map_err(Failure::unreadable)?;
+    let fingerprint = tensor.fingerprint(Algorithm::ElementsXxh3).map_err(Failure::unreadable)?;
+    let file = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
+    Ok(RecordedTensor { file, fingerprint })
+}
+
 /// Refuses to write to `out` where that cannot be done, or would be over one of the files that are read.
-fn check_place<'a>(out: &Path, mut sources: impl Iterator<Item = &'a PathBuf>) -> Result<(), Failure> {
+fn check_place(out: &Path, read: &FilesRead) -> Result<(), Failure> {
     let folder = out.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     if !folder.is_dir() {
         let message = format!("--out {}: there is no folder {}", out.display(), folder.display());
@@ -134,12 +149,21 @@ fn check_place<'a>(out: &Path, mut sources: impl Iterator<Item = &'a PathBuf>) -
         let message = format!("--out {}: expected a file, found a folder", out.display());
         return Err(Failure::usage(message, "name a file in it"));
     }
-    let Ok(place) = std::fs::canonicalize(out) else { return Ok(()) };
-    if sources.any(|source| std::fs::canonicalize(source).is_ok_and(|source| source == place)) {
-        let message = format!("--out {}: that file is read, and would be lost", out.display());
-        return Err(Failure::usage(message, "name another file"));
-    }
-    Ok(())
+    read.check(out).map_err(Failure::overwrites)
+}
+
+/// Refuses to dump over one of the files that are read: every tensor that the model names, and the dump's record.
+fn check_dump(
+    folder: &Path,
+    model: &Model,
+    input: &TapTensor,
+    used: &UsedFolder,
+    read: &FilesRead,
+) -> Result<(), Failure> {
+    let names = tap_names(model, input).into_iter().map(|name| format!("debug_{name}.npy"));
+    let written = names.chain([provenance::FILE_NAME.to_string()]).map(|file| folder.join(file));
+    // What an earlier dump left there is removed.
+    written.chain(used.files()).try_for_each(|path| read.check(&path).map_err(Failure::overwrites))
 }
 
 /// Clears away the dump of an earlier run as soon as the first tensor is there: a run that computes nothing leaves it.

@@ -4,10 +4,10 @@ use std::process::{Command, ExitCode, Stdio};
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-use crate::command::fixture_check;
-use crate::console::{Failure, Outcome};
-use crate::paths;
-use crate::python::{self, Environment};
+use crate::fixtures::check;
+use crate::shell::console::{CommandResult, Failure};
+use crate::shell::paths;
+use crate::shell::python::{self, Environment};
 
 /// Make a reference set with timm (needs Python 3.11 or later; everything else is installed beside it).
 ///
@@ -16,7 +16,7 @@ use crate::python::{self, Environment};
 pub(crate) struct Fixtures {
     /// What to do.
     #[arg(value_enum, default_value = "make")]
-    action: Action,
+    action: FixturesAction,
     /// Which set; `cargo xtask fixtures list` shows them. The full-size one stays outside git.
     #[arg(long, default_value = "300m")]
     preset: String,
@@ -29,7 +29,7 @@ pub(crate) struct Fixtures {
 }
 
 #[derive(clap::ValueEnum, Clone, Copy, PartialEq)]
-enum Action {
+enum FixturesAction {
     /// Make a set.
     Make,
     /// List the presets.
@@ -39,20 +39,20 @@ enum Action {
 }
 
 impl Fixtures {
-    pub(crate) fn run(self) -> Outcome {
-        if self.action == Action::Check {
-            return fixture_check::run(self.out.as_deref());
+    pub(crate) fn run(self) -> CommandResult {
+        if self.action == FixturesAction::Check {
+            return check::run(self.out.as_deref());
         }
         let python = match &self.python {
             Some(python) => python.clone(),
             // This needs nothing but Python itself.
-            None if self.action == Action::List => python::base()?.into(),
+            None if self.action == FixturesAction::List => python::base()?.into(),
             None => environment()?,
         };
-        let script = paths::fixtures().join("generate").join("generate.py");
+        let script = paths::required_fixtures()?.join("generate").join("generate.py");
         let mut command = Command::new(python);
         command.arg(script);
-        if self.action == Action::List {
+        if self.action == FixturesAction::List {
             command.arg("--list");
         } else {
             command.args(["--preset", &self.preset]);
@@ -60,11 +60,11 @@ impl Fixtures {
                 command.arg("--out").arg(out);
             }
         }
-        let make = self.action == Action::Make;
+        let make = self.action == FixturesAction::Make;
         let code = if make { with_progress(&mut command)? } else { status(&mut command)? };
         if code == 0 && make {
-            let large = paths::fixtures().join("large").join(&self.preset);
-            let small = paths::fixtures().join(&self.preset);
+            let large = paths::required_fixtures()?.join("large").join(&self.preset);
+            let small = paths::required_fixtures()?.join(&self.preset);
             let set = self.out.unwrap_or(if large.is_dir() { large } else { small });
             anstream::eprintln!("next: cargo xtask parity --reference {}", paths::shown(&set));
         }
@@ -74,8 +74,8 @@ impl Fixtures {
 
 /// The Python of fixtures/.venv.
 fn environment() -> Result<PathBuf, Failure> {
-    let requirements = paths::fixtures().join("generate").join("requirements.txt");
-    let environment = Environment { folder: paths::fixtures().join(".venv"), requirements };
+    let requirements = paths::required_fixtures()?.join("generate").join("requirements.txt");
+    let environment = Environment { folder: paths::required_fixtures()?.join(".venv"), requirements };
     environment.make("--python PYTHON uses an environment of your own")
 }
 

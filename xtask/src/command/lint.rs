@@ -1,20 +1,20 @@
-use crate::console::Outcome;
-use crate::process::{Step, run_steps};
+use crate::shell::console::CommandResult;
+use crate::shell::process::{CargoStep, run_steps};
 
 /// Check formatting and clippy, warnings denied.
 #[derive(clap::Args)]
 pub(crate) struct Lint {}
 
 impl Lint {
-    pub(crate) fn run(self) -> Outcome {
+    pub(crate) fn run(self) -> CommandResult {
         run_steps(&steps())
     }
 }
 
-pub(crate) fn steps() -> Vec<Step> {
+pub(crate) fn steps() -> Vec<CargoStep> {
     vec![
-        Step::cargo(&["fmt", "--all", "--check"]),
-        Step::cargo(&[
+        CargoStep::cargo(&["fmt", "--all", "--check"]),
+        CargoStep::cargo(&[
             "clippy",
             "--workspace",
             "--all-targets",

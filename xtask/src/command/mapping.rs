@@ -3,18 +3,18 @@ use std::process::ExitCode;
 
 use clap::Subcommand;
 
-use crate::console::{Outcome, say};
-use crate::paths;
+use crate::shell::console::{CommandResult, say};
+use crate::shell::paths;
 
 /// Work on a name mapping.
 #[derive(clap::Args)]
-pub(crate) struct Mapping {
+pub(crate) struct MappingCommand {
     #[command(subcommand)]
-    action: Action,
+    action: MappingAction,
 }
 
 #[derive(Subcommand)]
-enum Action {
+enum MappingAction {
     /// Find mistakes in a mapping, each with line, column and a suggestion.
     ///
     /// Example: cargo xtask mapping check mappings/gemma3n.toml
@@ -24,15 +24,14 @@ enum Action {
     },
 }
 
-impl Mapping {
-    pub(crate) fn run(self) -> Outcome {
-        let Action::Check { file } = self.action;
-        let file = file.unwrap_or_else(paths::default_mapping);
-        let mapping = harness::mapping::Mapping::read(&file)?;
+impl MappingCommand {
+    pub(crate) fn run(self) -> CommandResult {
+        let MappingAction::Check { file } = self.action;
+        let mapping = paths::mapping(file.as_deref())?;
         let profiles: Vec<&str> = mapping.profiles.keys().map(String::as_str).collect();
         say(&format!(
             "{}: good: {} rules, {} ignores, profiles {}",
-            paths::shown(&file),
+            paths::shown(&mapping.path),
             mapping.rules.len(),
             mapping.ignores.len(),
             profiles.join(", ")

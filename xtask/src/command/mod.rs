@@ -4,7 +4,6 @@ pub(crate) mod baseline;
 pub(crate) mod bench;
 pub(crate) mod ci;
 pub(crate) mod encode;
-pub(crate) mod fixture_check;
 pub(crate) mod fixtures;
 pub(crate) mod lint;
 pub(crate) mod mapping;

@@ -2,16 +2,18 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use harness::comparison::Run;
+use harness::compare::comparison::{Comparison, Run};
 use harness::exit_code;
-use harness::mapping::Mapping;
-use harness::report::terminal::{self, Options};
+use harness::mapping::{Mapping, Profile};
+use harness::report::Format;
+use harness::report::terminal::{self, Detail, Options};
 
-use crate::candidate::EncoderArguments;
-use crate::compare::Compare;
-use crate::console::{Failure, Outcome, say};
-use crate::next_steps::next_steps;
-use crate::{paths, resources, set};
+use crate::encode::arguments::EncoderArguments;
+use crate::fixtures::set;
+use crate::gate::compare::Gate;
+use crate::gate::next_steps::{Situation, next_steps};
+use crate::shell::console::{CommandResult, Failure, say};
+use crate::shell::{cost, paths};
 
 /// Compare a port with its reference, layer by layer.
 ///
@@ -42,53 +44,95 @@ pub(crate) struct Parity {
     /// Input for the encoder, image or .npy (default: the set's).
     #[arg(long, value_name = "FILE", requires = "reference")]
     input: Option<PathBuf>,
-    /// Which candidate meets which reference (default: mappings/gemma3n.toml).
+    /// Which candidate meets which reference (default: mappings/gemma3n.toml of the checkout, else that of the program).
     #[arg(long, value_name = "FILE")]
     mapping: Option<PathBuf>,
     /// Tolerances: a profile of the mapping (default: that of the encoder's precision, f32).
     #[arg(long, value_name = "NAME")]
     profile: Option<String>,
-    /// Write a report; json is the format there is. Repeatable.
+    /// Write a report, such as json=parity.json; json is the format there is. Repeatable.
     #[arg(long, value_name = "FORMAT=PATH", value_parser = report)]
-    report: Vec<PathBuf>,
+    report: Vec<Report>,
     /// Refuse sides of which it is not recorded what they were computed from, and files changed since.
     #[arg(long)]
     strict: bool,
     /// Show only what needs attention.
     #[arg(long, conflicts_with = "verbose")]
     quiet: bool,
-    /// Show also reference names and everything that was ignored.
+    /// Show every layer, reference names, everything that was ignored, and where the program's own files were found.
     #[arg(long)]
     verbose: bool,
     #[command(flatten)]
     encoder: EncoderArguments,
 }
 
-fn report(text: &str) -> Result<PathBuf, String> {
+/// A report that is asked for.
+#[derive(Clone)]
+struct Report {
+    format: Format,
+    path: PathBuf,
+}
+
+fn report(text: &str) -> Result<Report, String> {
+    let known = Format::ALL.map(Format::name).join(", ");
     match text.split_once('=') {
-        Some(("json", path)) if !path.is_empty() => Ok(PathBuf::from(path)),
+        Some((name, path)) if !path.is_empty() => match Format::from_name(name) {
+            Some(format) => Ok(Report { format, path: path.into() }),
+            None => Err(format!("expected a format ({known}), such as json=PATH, found `{name}`")),
+        },
         _ => Err("expected json=PATH, such as json=parity.json".to_string()),
     }
 }
 
 impl Parity {
-    pub(crate) fn run(self) -> Outcome {
-        self.compare().inspect_err(|failure| {
-            // A report of an earlier run must not stand for this one.
-            let instead = failure.instead_of(self.reference.as_deref().unwrap_or(&paths::fixtures()));
-            let run = Run { comparisons: vec![instead] };
-            for path in &self.report {
+    pub(crate) fn run(self) -> CommandResult {
+        let mapping = paths::mapping(self.mapping.as_deref())?;
+        self.check_reports(&mapping)?;
+        self.compare(&mapping).inspect_err(|failure| {
+            // A report of an earlier run must not be taken for one of this run.
+            let fixtures = paths::fixtures().unwrap_or_default();
+            let instead = failure.instead_of(self.reference.as_deref().unwrap_or(&fixtures));
+            let run = Run { comparisons: vec![instead], resources: paths::resources(&mapping) };
+            for Report { format, path } in &self.report {
                 // The failure itself is what there is to tell.
-                let _ = harness::report::json::write(path, &run);
+                let _ = format.write(path, &run);
             }
         })
     }
 
-    fn compare(&self) -> Outcome {
-        let started = Instant::now();
-        let mapping = Mapping::read(&self.mapping.clone().unwrap_or_else(paths::default_mapping))?;
+    fn references(&self) -> Result<Vec<PathBuf>, Failure> {
+        match &self.reference {
+            Some(reference) => Ok(vec![reference.clone()]),
+            None => set::committed(),
+        }
+    }
+
+    fn profile<'a>(&self, mapping: &'a Mapping) -> Result<&'a Profile, Failure> {
         let profile = self.profile.as_deref().unwrap_or(self.encoder.precision().name());
-        let profile = mapping.profile(profile)?;
+        Ok(mapping.profile(profile)?)
+    }
+
+    /// Refuses to write a report over a file that this run reads, before anything is read for long.
+    fn check_reports(&self, mapping: &Mapping) -> Result<(), Failure> {
+        if self.report.iter().all(|report| !report.path.exists()) {
+            return Ok(());
+        }
+        let (Ok(profile), Ok(references)) = (self.profile(mapping), self.references()) else { return Ok(()) };
+        let pool = self.encoder.pool()?;
+        let gate = Gate { mapping, profile, pool: &pool, encoder: &self.encoder, strict: self.strict };
+        for reference in &references {
+            let (candidate, weights, input) = (&self.candidate, &self.weights, &self.input);
+            let read = gate.files_read(candidate.as_deref(), reference, weights.as_deref(), input.as_deref());
+            for Report { path, .. } in &self.report {
+                read.check(path).map_err(Failure::overwrites)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn compare(&self, mapping: &Mapping) -> CommandResult {
+        let started = Instant::now();
+        let profile = self.profile(mapping)?;
         let pool = self.encoder.pool()?;
         if self.candidate.is_some() && self.encoder.chooses_a_model() {
             return Err(Failure::usage(
@@ -96,20 +140,16 @@ impl Parity {
                 "leave them out, or leave --candidate out to run the encoder",
             ));
         }
-        let references = match &self.reference {
-            Some(reference) => vec![reference.clone()],
-            None => set::committed()?,
-        };
-        let options = Options { colours: true, quiet: self.quiet, verbose: self.verbose };
-        let compare =
-            Compare { mapping: &mapping, profile, pool: &pool, encoder: &self.encoder, strict: self.strict };
-        let mut run = Run::default();
+        let references = self.references()?;
+        let options = self.options(references.len());
+        let gate = Gate { mapping, profile, pool: &pool, encoder: &self.encoder, strict: self.strict };
+        let mut run = Run { resources: paths::resources(mapping), ..Run::default() };
         let mut encoding = Duration::ZERO;
         let mut remedies = Vec::new();
         for path in &references {
             let made = match &self.candidate {
-                Some(folder) => compare.folder(folder, path).map(|comparison| (comparison, Duration::ZERO)),
-                None => compare.encoder(path, self.weights.as_deref(), self.input.as_deref()),
+                Some(folder) => gate.folder(folder, path).map(|comparison| (comparison, Duration::ZERO)),
+                None => gate.encoder(path, self.weights.as_deref(), self.input.as_deref()),
             };
             let comparison = match made {
                 Ok((comparison, time)) => {
@@ -124,32 +164,58 @@ impl Parity {
                     failure.instead_of(path)
                 }
             };
-            let text = terminal::comparison(&comparison, options);
-            let worth_saying = !comparison.warnings.is_empty() || !comparison.remarks.is_empty();
-            if !self.quiet || comparison.exit_code() != exit_code::PASSED || worth_saying {
-                say(&text);
-                say("");
-            }
+            self.say(&comparison, options);
             run.comparisons.push(comparison);
         }
         say(&terminal::summary(&run, options));
         self.cost(started.elapsed(), encoding, pool.current_num_threads());
-        for path in &self.report {
-            harness::report::json::write(path, &run).map_err(|error| Failure::write(path, &error))?;
+        for Report { format, path } in &self.report {
+            format.write(path, &run).map_err(|error| Failure::write(path, &error))?;
         }
         remedies.iter().for_each(|remedy| say(&format!("next: {remedy}")));
-        next_steps(&run, &profile.name, &mapping).iter().for_each(|step| say(step));
+        let situation = Situation {
+            profile: &profile.name,
+            mapping,
+            committed: references.iter().all(|path| paths::is_of_a_set(path)),
+            encoder: self.candidate.is_none(),
+        };
+        next_steps(&run, &situation).iter().for_each(|step| say(step));
+        if run.exit_code() == exit_code::PASSED && options.detail == Detail::Normal {
+            say("--verbose shows every layer, --report json=FILE every figure");
+        }
         Ok(ExitCode::from(run.exit_code()))
     }
 
+    fn options(&self, references: usize) -> Options {
+        let detail = match (self.quiet, self.verbose) {
+            (true, _) => Detail::Quiet,
+            (_, true) => Detail::Verbose,
+            _ => Detail::Normal,
+        };
+        Options { colours: true, detail, several: references > 1 }
+    }
+
+    /// Prints a comparison; with `--quiet` only where there is something to say.
+    fn say(&self, comparison: &Comparison, options: Options) {
+        let passed = comparison.exit_code() == exit_code::PASSED;
+        let worth_saying = !comparison.warnings.is_empty() || !comparison.remarks.is_empty();
+        if options.detail == Detail::Quiet && passed && !worth_saying {
+            return;
+        }
+        say(&terminal::comparison(comparison, options));
+        if !(passed && options.several) {
+            say("");
+        }
+    }
+
     fn cost(&self, total: Duration, encoding: Duration, threads: usize) {
-        let mut cost = format!("{:.1} s", total.as_secs_f64());
+        let mut text = format!("{:.1} s", total.as_secs_f64());
         if self.candidate.is_none() {
-            cost += &format!(", {:.2} s of it in the encoder on {threads} threads", encoding.as_secs_f64());
+            text += &format!(", {:.2} s of it in the encoder on {threads} threads", encoding.as_secs_f64());
         }
-        if let Some(bytes) = resources::peak_memory() {
-            cost += &format!("; peak memory {:.0} MiB", bytes as f64 / f64::from(1 << 20));
+        if let Some(bytes) = cost::peak_memory() {
+            text += &format!("; peak memory {:.0} MiB", bytes as f64 / f64::from(1 << 20));
         }
-        say(&cost);
+        say(&text);
     }
 }

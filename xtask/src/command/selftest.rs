@@ -1,5 +1,7 @@
-use crate::baselines;
-use crate::console::{Failure, Outcome};
+#[cfg(feature = "faults")]
+use crate::baseline::files;
+use crate::shell::ci;
+use crate::shell::console::{CommandResult, Failure};
 
 /// Plant faults and report which ones the gate sees.
 ///
@@ -24,7 +26,7 @@ impl Selftest {
     /// What would not be written in the end is not begun.
     fn refuse_in_ci(&self) -> Result<(), Failure> {
         if self.accept {
-            baselines::refuse_in_ci()?;
+            ci::refuse()?;
         }
         Ok(())
     }
@@ -33,59 +35,60 @@ impl Selftest {
 /// Faults are no part of a user's build: this one calls a build that has them.
 #[cfg(not(feature = "faults"))]
 impl Selftest {
-    pub(crate) fn run(self) -> Outcome {
+    pub(crate) fn run(self) -> CommandResult {
         self.refuse_in_ci()?;
-        let target = crate::paths::sources().join("target").join("faults");
+        let target = crate::shell::paths::sources()?.join("target").join("faults");
         let target = target.to_string_lossy();
         let mut arguments =
             vec!["run", "--locked", "--quiet", "--release", "--package", "xtask", "--features", "faults"];
         arguments.extend(["--target-dir", &target, "--", "selftest", "--profile", &self.profile]);
         arguments.extend(self.verbose.then_some("--verbose"));
         arguments.extend(self.accept.then_some("--accept"));
-        crate::process::run_steps(&[crate::process::Step::cargo(&arguments)])
+        crate::shell::process::run_steps(&[crate::shell::process::CargoStep::cargo(&arguments)])
     }
 }
 
 #[cfg(feature = "faults")]
 impl Selftest {
-    pub(crate) fn run(self) -> Outcome {
+    pub(crate) fn run(self) -> CommandResult {
         use std::process::ExitCode;
         use std::time::Instant;
 
+        use harness::compare::session::Terms;
         use harness::exit_code;
-        use harness::mapping::Mapping;
-        use harness::run::Terms;
 
-        use crate::candidate::EncoderArguments;
-        use crate::compare::Compare;
-        use crate::console::say;
-        use crate::selftest::{Bench, Score, Verdict};
-        use crate::{paths, selftest, set};
+        use crate::encode::arguments::EncoderArguments;
+        use crate::fixtures::set;
+        use crate::gate::compare::Gate;
+        use crate::selftest;
+        use crate::selftest::{Score, TestBed, Verdict};
+        use crate::shell::console::say;
+        use crate::shell::paths;
 
         self.refuse_in_ci()?;
-        let path = paths::baselines().join(format!("selftest.{}.json", self.profile));
+        let path = paths::baselines().unwrap_or_default().join(format!("selftest.{}.json", self.profile));
         let accepted = self.accepted(&path)?;
         let started = Instant::now();
-        let mapping = Mapping::read(&paths::default_mapping())?;
+        let mapping = paths::mapping(None)?;
         let profile = mapping.profile(&self.profile)?;
         let encoder = EncoderArguments::default();
         let pool = encoder.pool()?;
-        let compare = Compare { mapping: &mapping, profile, pool: &pool, encoder: &encoder, strict: false };
+        let compare = Gate { mapping: &mapping, profile, pool: &pool, encoder: &encoder, strict: false };
         let mut findings = Vec::new();
         for path in set::committed()? {
             let reference = compare.reference(&path)?;
-            let tolerances = baselines::tolerances(&reference, &self.profile)?;
+            let tolerances = crate::gate::limits::tolerances(&reference, &self.profile)?;
             let terms = Terms {
                 mapping: &mapping,
                 profile,
                 reference: &reference,
                 tolerances: tolerances.as_ref(),
-                baseline: None,
+                known: None,
             };
-            findings.extend(pool.install(|| selftest::run(&Bench::new(terms, &reference)?))?);
+            findings.extend(pool.install(|| selftest::run(&TestBed::new(terms, &reference)?))?);
         }
         selftest::settle(&mut findings);
-        let rank = |finding: &selftest::Finding| match finding.verdict {
+        let rank = |finding: &selftest::Planted| match finding.verdict {
             Verdict::Seen { .. } => 0,
             Verdict::Equivalent { .. } => 1,
             Verdict::Unseen { .. } => 2,
@@ -115,7 +118,7 @@ impl Selftest {
         }
         if self.accept {
             let text = serde_json::to_string_pretty(&score).map_err(Failure::unreadable)?;
-            harness::atomic::write(&path, |out| writeln!(out, "{text}"))
+            harness::files::atomic::write(&path, |out| writeln!(out, "{text}"))
                 .map_err(|error| Failure::write(&path, &error))?;
             say(&format!("{}: accepted", paths::shown(&path)));
             return Ok(ExitCode::SUCCESS);
@@ -123,7 +126,7 @@ impl Selftest {
         if shortfalls.is_empty() {
             return Ok(ExitCode::SUCCESS);
         }
-        let option = baselines::option(&self.profile);
+        let option = files::option(&self.profile);
         say(&format!(
             "next: cargo xtask selftest{option} --verbose\n      if the loss is meant: cargo xtask selftest{option} --accept"
         ));
@@ -136,15 +139,15 @@ impl Selftest {
     /// The accepted score; there need not be one where today's is to be accepted.
     fn accepted(&self, path: &std::path::Path) -> Result<Option<crate::selftest::Score>, Failure> {
         let unusable = |error: String| {
-            let option = baselines::option(&self.profile);
+            let option = files::option(&self.profile);
             Failure::usage(
-                format!("{}: {error}", crate::paths::shown(path)),
+                format!("{}: {error}", crate::shell::paths::shown(path)),
                 format!(
                     "git restore baselines, or take today's score: cargo xtask selftest{option} --accept"
                 ),
             )
         };
-        if !baselines::is_there(path)? {
+        if !files::is_there(path)? {
             return match self.accept {
                 true => Ok(None),
                 false => Err(unusable("expected an accepted score, found no such file".to_string())),
@@ -161,7 +164,7 @@ impl Selftest {
 
 /// One planted fault and what became of it.
 #[cfg(feature = "faults")]
-fn described(finding: &crate::selftest::Finding) -> String {
+fn described(finding: &crate::selftest::Planted) -> String {
     use crate::selftest::Verdict;
 
     let verdict = match &finding.verdict {

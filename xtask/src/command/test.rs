@@ -1,7 +1,7 @@
 use encoder::Isa;
 
-use crate::console::Outcome;
-use crate::process::{Step, run_steps, succeeds};
+use crate::shell::console::CommandResult;
+use crate::shell::process::{CargoStep, run_steps, succeeds};
 
 /// Run all tests: nextest where it is installed, else cargo test; documentation tests either way.
 #[derive(clap::Args)]
@@ -12,7 +12,7 @@ pub(crate) struct Test {
 }
 
 impl Test {
-    pub(crate) fn run(self) -> Outcome {
+    pub(crate) fn run(self) -> CommandResult {
         for isa in Isa::ALL.into_iter().filter(|isa| !isa.is_available()) {
             anstream::eprintln!(
                 "SKIPPED: tests of {isa}, which this CPU has not; --require-all-isas makes that a failure"
@@ -23,16 +23,16 @@ impl Test {
     }
 }
 
-pub(crate) fn steps(require_all_isas: bool) -> Vec<Step> {
+pub(crate) fn steps(require_all_isas: bool) -> Vec<CargoStep> {
     let tests = if succeeds("cargo", &["nextest", "--version"]) {
-        Step::cargo(&["nextest", "run", "--workspace", "--locked", "--no-fail-fast"])
+        CargoStep::cargo(&["nextest", "run", "--workspace", "--locked", "--no-fail-fast"])
     } else {
-        Step::cargo(&["test", "--workspace", "--all-targets", "--locked", "--no-fail-fast"])
+        CargoStep::cargo(&["test", "--workspace", "--all-targets", "--locked", "--no-fail-fast"])
     };
     let tests = if require_all_isas { tests.env("ENCODER_REQUIRE_ALL_ISAS", "1") } else { tests };
     // The self-test's own: faults are no part of the build that the other tests run on.
     let of_faults =
         ["--features", "xtask/faults", "--lib", "--bins", "--locked", "--", "faults::", "selftest::"];
     let of_faults = ["test", "-p", "encoder", "-p", "xtask"].into_iter().chain(of_faults).collect::<Vec<_>>();
-    vec![Step::cargo(&["test", "--workspace", "--doc", "--locked"]), tests, Step::cargo(&of_faults)]
+    vec![CargoStep::cargo(&["test", "--workspace", "--doc", "--locked"]), tests, CargoStep::cargo(&of_faults)]
 }

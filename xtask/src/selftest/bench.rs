@@ -5,16 +5,18 @@ use std::path::Path;
 
 use encoder::faults::{Fault, Site};
 use encoder::{AllTaps, Checkpoint, Isa, LoadOptions, Model, Settings, TapTensor};
-use harness::metrics::Metrics;
-use harness::pairing::Pair;
+use harness::compare::metrics::Metrics;
+use harness::compare::session::Terms;
+use harness::compare::verdict::CriterionKind;
+use harness::limits::metric::{Figures, Metric};
+use harness::mapping::pairing::Pair;
 use harness::reference::Reference;
-use harness::run::Terms;
-use harness::tensor::{Dtype, Tensor, Values};
+use harness::tensor::Tensor;
 
-use super::Limit;
-use crate::candidate::{EncoderArguments, read_input};
-use crate::console::Failure;
-use crate::set;
+use crate::encode::arguments::EncoderArguments;
+use crate::encode::input::read_input;
+use crate::encode::settings;
+use crate::shell::console::Failure;
 
 /// Strengths that are tried, strongest first.
 const STRENGTHS: [f64; 9] = [1.0, 1e-1, 1e-2, 1e-3, 1e-4, 1e-5, 1e-6, 1e-7, 1e-8];
@@ -22,7 +24,7 @@ const STRENGTHS: [f64; 9] = [1.0, 1e-1, 1e-2, 1e-3, 1e-4, 1e-5, 1e-6, 1e-7, 1e-8
 /// Tensors by the candidate's names.
 pub(crate) type Tensors = BTreeMap<String, Tensor>;
 
-pub(crate) struct Bench<'a> {
+pub(crate) struct TestBed<'a> {
     pub(crate) set: String,
     pub(crate) terms: Terms<'a>,
     /// In the order of execution.
@@ -34,18 +36,18 @@ pub(crate) struct Bench<'a> {
     pub(crate) correct: Tensors,
 }
 
-impl<'a> Bench<'a> {
-    pub(crate) fn new(terms: Terms<'a>, reference: &Reference) -> Result<Bench<'a>, Failure> {
+impl<'a> TestBed<'a> {
+    pub(crate) fn new(terms: Terms<'a>, reference: &Reference) -> Result<TestBed<'a>, Failure> {
         let path = reference.folder();
         let (Some(manifest), Some(weights), Some(input)) =
             (reference.manifest(), reference.weights(), reference.input())
         else {
             return Err(Failure::unusable(format!("{}: no reference set", path.display())));
         };
-        let settings = set::settings(manifest)?;
+        let settings = settings::of_manifest(manifest)?;
         let checkpoint = EncoderArguments::default().open(Path::new(&weights))?;
         let input = read_input(&input)?;
-        let mut bench = Bench {
+        let mut bench = TestBed {
             set: manifest.set.clone(),
             terms,
             pairs: Vec::new(),
@@ -59,7 +61,7 @@ impl<'a> Bench<'a> {
         let names: Vec<String> = bench.correct.keys().cloned().collect();
         bench.pairs = bench.terms.pair(&names, &[]).pairs;
         for pair in &bench.pairs {
-            bench.references.push(reference.read(&pair.reference).map_err(Failure::unreadable)?);
+            bench.references.push(reference.dump().read(&pair.reference).map_err(Failure::unreadable)?);
         }
         for i in 0..bench.pairs.len() {
             if bench.sees(i, bench.correct_at(i).clone()) {
@@ -110,16 +112,16 @@ impl<'a> Bench<'a> {
     }
 
     /// The limits of a layer; 0 where there is none, under which nothing is.
-    pub(crate) fn limit(&self, i: usize) -> Limit {
+    pub(crate) fn limit(&self, i: usize) -> Figures {
         let compared = self.terms.compare(&self.pairs[i], self.correct_at(i).clone(), &self.references[i]);
-        let limit = |name: &str| {
+        let limit = |metric: Metric| {
             let criteria = compared.iter().flat_map(|compared| &compared.judgement.criteria);
             criteria
-                .filter(|criterion| criterion.name == name)
+                .filter(|criterion| criterion.kind == CriterionKind::Metric(metric))
                 .map(|criterion| criterion.limit)
                 .reduce(f64::min)
         };
-        Limit { rel_l2: limit("rel_l2").unwrap_or(0.0), rel_linf: limit("rel_linf").unwrap_or(0.0) }
+        Figures::of_each(|metric| limit(metric).unwrap_or(0.0))
     }
 
     /// The smallest strength that is seen, if full strength is.
@@ -140,18 +142,18 @@ impl<'a> Bench<'a> {
         if correct.shape() != faulty.shape() {
             return f64::INFINITY;
         }
-        let metrics = Metrics::of(faulty.values(), correct.values(), (Dtype::F32, Dtype::F32));
+        let metrics = Metrics::of(faulty, correct);
         let Some(floor) = self.terms.reference.noise_floor(&self.pairs[i].reference) else {
             return f64::INFINITY;
         };
         let share = |figure: Option<f64>, floor: f64| figure.map_or(f64::INFINITY, |figure| figure / floor);
+        let floor = floor.figures;
         share(metrics.rel_l2, floor.rel_l2).max(share(metrics.rel_linf, floor.rel_linf))
     }
 }
 
 /// `correct + strength * (faulty - correct)`.
 fn blend(correct: &Tensor, faulty: &Tensor, strength: f64) -> Tensor {
-    let (a, b) = (correct.values(), faulty.values());
-    let values = (0..a.len()).map(|i| (a.get(i) + strength * (b.get(i) - a.get(i))) as f32).collect();
-    Tensor::new(correct.shape().to_vec(), Dtype::F32, Values::F32(values)).unwrap_or_else(|| correct.clone())
+    let values = correct.iter().zip(faulty.iter()).map(|(a, b)| (a + strength * (b - a)) as f32).collect();
+    Tensor::from_f32(correct.shape().to_vec(), values).unwrap_or_else(|| correct.clone())
 }

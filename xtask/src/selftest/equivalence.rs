@@ -8,11 +8,12 @@ use std::collections::BTreeMap;
 
 use encoder::faults::{Fault, Site};
 use encoder::reference::{self, Tensor64};
-use harness::metrics::Metrics;
-use harness::tensor::{Dtype, Tensor, Values};
+use harness::compare::metrics::Metrics;
+use harness::limits::metric::Figures;
+use harness::tensor::Tensor;
 
-use super::{Bench, Finding, Verdict};
-use crate::console::Failure;
+use super::{Planted, TestBed, Verdict};
+use crate::shell::console::Failure;
 
 /// What a fault alone does to the layer that it takes closest to a limit, or furthest over it.
 #[derive(Clone, Debug, PartialEq)]
@@ -22,14 +23,7 @@ pub(crate) struct Effect {
     pub(crate) rel_l2: f64,
     pub(crate) rel_linf: f64,
     /// What the gate allows there.
-    pub(crate) limit: Limit,
-}
-
-/// Limits that the gate holds a layer to.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct Limit {
-    pub(crate) rel_l2: f64,
-    pub(crate) rel_linf: f64,
+    pub(crate) limit: Figures,
 }
 
 impl Effect {
@@ -42,15 +36,15 @@ impl Effect {
 
 /// The graph in f64 of one set.
 pub(super) struct Exact<'a> {
-    bench: &'a Bench<'a>,
+    bench: &'a TestBed<'a>,
     shape: [usize; 4],
     correct: BTreeMap<String, Tensor>,
     /// Of the bench's pairs.
-    limits: Vec<Limit>,
+    limits: Vec<Figures>,
 }
 
 impl<'a> Exact<'a> {
-    pub(super) fn new(bench: &'a Bench<'a>) -> Result<Self, Failure> {
+    pub(super) fn new(bench: &'a TestBed<'a>) -> Result<Self, Failure> {
         let shape = <[usize; 4]>::try_from(bench.input.shape.as_slice())
             .map_err(|_| Failure::unusable(format!("{}: expected an input of 4 axes", bench.set)))?;
         let precision = encoder::Precision::F32;
@@ -66,7 +60,7 @@ impl<'a> Exact<'a> {
         if !planted.1.is_in_reference() {
             return Ok(None);
         }
-        let Bench { checkpoint, settings, input, .. } = self.bench;
+        let TestBed { checkpoint, settings, input, .. } = self.bench;
         let taps = reference::encode_with_fault(checkpoint, settings, planted, self.shape, &input.data)
             .map_err(Failure::unreadable)?;
         let faulty = tensors(taps);
@@ -76,7 +70,7 @@ impl<'a> Exact<'a> {
             let (Some(faulty), Some(correct)) = (faulty.get(name), self.correct.get(name)) else {
                 return Err(Failure::unusable(format!("{}: the graph in f64 lacks {name}", self.bench.set)));
             };
-            let metrics = Metrics::of(faulty.values(), correct.values(), (Dtype::F64, Dtype::F64));
+            let metrics = Metrics::of(faulty, correct);
             let figure = |figure: Option<f64>| figure.unwrap_or(f64::INFINITY);
             let effect = Effect {
                 layer: pair.name().to_string(),
@@ -100,13 +94,12 @@ impl<'a> Exact<'a> {
 
 fn tensors(taps: Vec<(String, Tensor64)>) -> BTreeMap<String, Tensor> {
     let taps = taps.into_iter();
-    taps.filter_map(|(name, tap)| Some((name, Tensor::new(tap.shape, Dtype::F64, Values::F64(tap.data))?)))
-        .collect()
+    taps.filter_map(|(name, tap)| Some((name, Tensor::from_f64(tap.shape, tap.data)?))).collect()
 }
 
 /// Calls a fault that is not seen equivalent where, in f64, it stays within the gate's limits in every layer and the same
 /// fault is seen in the same kind of part of another set; the others stay missed.
-pub(crate) fn settle(findings: &mut [Finding]) {
+pub(crate) fn settle(findings: &mut [Planted]) {
     let seen: Vec<(&str, &str, String)> = findings
         .iter()
         .filter(|finding| matches!(finding.verdict, Verdict::Seen { .. }))
@@ -130,7 +123,7 @@ mod tests {
     use super::*;
 
     fn effect(rel_l2: f64, rel_linf: f64) -> Effect {
-        Effect { layer: "l".into(), rel_l2, rel_linf, limit: Limit { rel_l2: 1e-6, rel_linf: 2e-6 } }
+        Effect { layer: "l".into(), rel_l2, rel_linf, limit: Figures { rel_l2: 1e-6, rel_linf: 2e-6 } }
     }
 
     #[test]
@@ -138,7 +131,7 @@ mod tests {
         assert_eq!(effect(5e-7, 5e-7).share(), 0.5);
         assert_eq!(effect(5e-7, 3e-6).share(), 1.5);
         assert_eq!(effect(f64::INFINITY, 0.0).share(), f64::INFINITY);
-        let unlimited = Effect { limit: Limit { rel_l2: 0.0, rel_linf: 0.0 }, ..effect(1e-9, 0.0) };
+        let unlimited = Effect { limit: Figures { rel_l2: 0.0, rel_linf: 0.0 }, ..effect(1e-9, 0.0) };
         assert_eq!(unlimited.share(), f64::INFINITY);
     }
 
@@ -152,8 +145,8 @@ mod tests {
 
     impl Variants {
         fn open() -> Variants {
-            let set = crate::paths::fixtures().join("variants");
-            let input = crate::candidate::read_input(&set.join("input.png")).unwrap();
+            let set = crate::shell::paths::required_fixtures().unwrap().join("variants");
+            let input = crate::encode::input::read_input(&set.join("input.png")).unwrap();
             Variants {
                 checkpoint: encoder::Checkpoint::open(&set.join("model.safetensors")).unwrap(),
                 settings: encoder::Settings { output_resolution: (5, 3), ..encoder::Settings::default() },
@@ -183,7 +176,7 @@ mod tests {
         let correct = tensors(variants.correct());
         for planted in eps.chain([(Site::Embedder, Fault::NoFactor)]) {
             let faulty = tensors(variants.faulty(planted));
-            let moved = correct.iter().any(|(name, tensor)| !tensor.same_values(&faulty[name]));
+            let moved = correct.iter().any(|(name, tensor)| tensor.values() != faulty[name].values());
             assert!(moved, "{planted:?}");
         }
     }
@@ -217,7 +210,7 @@ mod tests {
 
     #[test]
     fn an_unseen_fault_is_equivalent_only_within_the_limits_and_if_seen_elsewhere() {
-        let unseen = |rel_l2: f64, set: &str, place| Finding {
+        let unseen = |rel_l2: f64, set: &str, place| Planted {
             fault: "f",
             set: set.into(),
             layer: "l".into(),
@@ -225,12 +218,12 @@ mod tests {
             place,
             verdict: Verdict::Unseen { floors: 2.0, effect: Some(effect(rel_l2, rel_l2)) },
         };
-        let seen = |set: &str, place| Finding {
+        let seen = |set: &str, place| Planted {
             verdict: Verdict::Seen { strength: None, late: 0 },
             ..unseen(0.0, set, place)
         };
         let unknown =
-            Finding { verdict: Verdict::Unseen { floors: 0.5, effect: None }, ..unseen(0.0, "a", "stem") };
+            Planted { verdict: Verdict::Unseen { floors: 0.5, effect: None }, ..unseen(0.0, "a", "stem") };
         let mut findings = [
             unseen(9e-7, "a", "stem"),
             unseen(2e-6, "a", "stem"),

@@ -8,8 +8,8 @@ use rayon::prelude::*;
 
 use super::bench::Tensors;
 use super::equivalence::Exact;
-use super::{Bench, Finding, Verdict};
-use crate::console::Failure;
+use super::{Planted, TestBed, Verdict};
+use crate::shell::console::Failure;
 
 /// Faults planted behind the encoder's seam, in each part of the model.
 const COMPUTED: [(&str, Fault); 11] = [
@@ -27,10 +27,10 @@ const COMPUTED: [(&str, Fault); 11] = [
 ];
 
 /// A weight by timm's name: shape and elements.
-type Weight = (String, Vec<usize>, Vec<f32>);
+type NamedWeight = (String, Vec<usize>, Vec<f32>);
 
 /// Plants every fault wherever it changes anything.
-pub(super) fn plant(bench: &Bench<'_>) -> Result<Vec<Finding>, Failure> {
+pub(super) fn plant(bench: &TestBed<'_>) -> Result<Vec<Planted>, Failure> {
     let architecture = Architecture::read(&bench.checkpoint, &bench.settings).map_err(Failure::unreadable)?;
     let blocks = architecture.stages.iter().map(Vec::len).sum::<usize>();
     let sites = [Site::Stem, Site::Fusion, Site::Embedder].into_iter().chain((0..blocks).map(Site::Block));
@@ -65,8 +65,8 @@ pub(super) fn plant(bench: &Bench<'_>) -> Result<Vec<Finding>, Failure> {
 
 /// Computes what the faults do that were not seen, given by their index among the findings.
 fn explain(
-    bench: &Bench<'_>,
-    findings: &mut [Finding],
+    bench: &TestBed<'_>,
+    findings: &mut [Planted],
     unseen: Vec<(usize, (Site, Fault))>,
 ) -> Result<(), Failure> {
     if unseen.is_empty() {
@@ -103,15 +103,20 @@ fn place(site: Site, architecture: &Architecture) -> &'static str {
 }
 
 /// What the gate makes of a faulty run; nothing where it is the correct one to the last bit.
-fn finding(bench: &Bench<'_>, fault: &'static str, place: &'static str, faulty: &Tensors) -> Option<Finding> {
+fn finding(
+    bench: &TestBed<'_>,
+    fault: &'static str,
+    place: &'static str,
+    faulty: &Tensors,
+) -> Option<Planted> {
     let of = |i: usize| faulty.get(&bench.pairs[i].candidate);
-    let differs = |i: &usize| of(*i).is_none_or(|tensor| !tensor.same_values(bench.correct_at(*i)));
+    let differs = |i: &usize| of(*i).is_none_or(|tensor| tensor.values() != bench.correct_at(*i).values());
     let changed: Vec<usize> = (0..bench.pairs.len()).filter(differs).collect();
     let first = *changed.first()?;
     let name = |i: usize| bench.pairs[i].name().to_string();
     let found = |i: usize, verdict| {
         let set = bench.set.clone();
-        Some(Finding { fault, set, planted: name(first), layer: name(i), place, verdict })
+        Some(Planted { fault, set, planted: name(first), layer: name(i), place, verdict })
     };
     let mut floors = 0.0f64;
     for (late, i) in changed.into_iter().enumerate() {
@@ -131,10 +136,10 @@ fn finding(bench: &Bench<'_>, fault: &'static str, place: &'static str, faulty: 
 
 /// Checkpoints with one part changed, by what was changed.
 fn changed_weights(
-    bench: &Bench<'_>,
+    bench: &TestBed<'_>,
     architecture: &Architecture,
-) -> Result<Vec<(&'static str, Vec<Weight>)>, Failure> {
-    let mut weights: Vec<Weight> = Vec::new();
+) -> Result<Vec<(&'static str, Vec<NamedWeight>)>, Failure> {
+    let mut weights: Vec<NamedWeight> = Vec::new();
     for name in bench.checkpoint.names() {
         let shape = bench.checkpoint.shape(name).unwrap_or_default().to_vec();
         let values = bench.checkpoint.load(name, &shape).map_err(Failure::unreadable)?;
@@ -145,7 +150,7 @@ fn changed_weights(
         let weight = weights.iter_mut().find(|(known, ..)| known == name);
         weight.map(|(_, shape, values)| change(shape, values)).map(|()| weights)
     };
-    let mut all: Vec<(&'static str, Option<Vec<Weight>>)> = Vec::new();
+    let mut all: Vec<(&'static str, Option<Vec<NamedWeight>>)> = Vec::new();
     for (name, shape, _) in &weights {
         if shape.len() == 4 {
             let rounded = changed(name, &|_, values| {
@@ -186,7 +191,7 @@ fn changed_weights(
                 all.push(("heads interleaved", columns(&interleaved)));
             }
             if spec.key_dim == spec.value_dim {
-                let exchanged: Option<Vec<Weight>> = Some(weights.clone()).map(|mut weights| {
+                let exchanged: Option<Vec<NamedWeight>> = Some(weights.clone()).map(|mut weights| {
                     for (known, ..) in &mut weights {
                         let prefix = format!("blocks.{stage}.{index}.attn.");
                         if let Some(rest) = known.strip_prefix(&format!("{prefix}key.")) {

@@ -4,12 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Finding, Verdict};
+use super::{Planted, Verdict};
 
 /// What became of one kind of fault.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Entry {
+pub(crate) struct FaultScore {
     /// Places that it was planted in, and changes a bit of.
     pub(crate) planted: usize,
     /// Of these, where the gate saw it.
@@ -39,11 +39,11 @@ pub(crate) struct Score {
     /// The sets that faults were planted in: places of other ones cannot make up for theirs.
     pub(crate) sets: BTreeSet<String>,
     /// By fault.
-    pub(crate) faults: BTreeMap<String, Entry>,
+    pub(crate) faults: BTreeMap<String, FaultScore>,
 }
 
 impl Score {
-    pub(crate) fn of(findings: &[Finding]) -> Score {
+    pub(crate) fn of(findings: &[Planted]) -> Score {
         let mut score = Score::default();
         for finding in findings {
             score.sets.insert(finding.set.clone());
@@ -105,19 +105,19 @@ impl Score {
     }
 }
 
-impl Entry {
+impl FaultScore {
     /// In how many places this strength is seen.
     fn seen_from(&self, strength: f64) -> usize {
         let at_most = |(from, _): &(&String, &usize)| from.parse::<f64>().is_ok_and(|from| from <= strength);
         self.from.iter().filter(at_most).map(|(_, places)| places).sum()
     }
 
-    fn shortfalls(&self, old: &Entry) -> Vec<String> {
+    fn shortfalls(&self, old: &FaultScore) -> Vec<String> {
         let (new, mut shortfalls) = (self, Vec::new());
         if new.planted < old.planted {
             shortfalls.push(format!("planted in {} places, was {}", new.planted, old.planted));
         }
-        let share = |entry: &Entry| entry.seen as f64 / entry.planted.max(1) as f64;
+        let share = |entry: &FaultScore| entry.seen as f64 / entry.planted.max(1) as f64;
         if share(new) < share(old) {
             shortfalls.push(format!(
                 "seen in {} of {} places, was {} of {}",
@@ -158,10 +158,12 @@ impl Entry {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::selftest::{Effect, Limit};
+    use harness::limits::metric::Figures;
 
-    fn finding(fault: &'static str, verdict: Verdict) -> Finding {
-        Finding { fault, set: "s".into(), planted: "p".into(), layer: "l".into(), place: "stem", verdict }
+    use crate::selftest::Effect;
+
+    fn finding(fault: &'static str, verdict: Verdict) -> Planted {
+        Planted { fault, set: "s".into(), planted: "p".into(), layer: "l".into(), place: "stem", verdict }
     }
 
     fn seen(strength: f64, late: usize) -> Verdict {
@@ -174,7 +176,7 @@ mod tests {
 
     /// Its larger share is that of rel_linf.
     fn equivalent(share: f64) -> Verdict {
-        let limit = Limit { rel_l2: 1e-6, rel_linf: 2e-6 };
+        let limit = Figures { rel_l2: 1e-6, rel_linf: 2e-6 };
         let effect = Effect { layer: "l".into(), rel_l2: 0.0, rel_linf: share * limit.rel_linf, limit };
         Verdict::Equivalent { effect, seen_in: "t".into() }
     }
@@ -215,7 +217,7 @@ mod tests {
     #[test]
     fn a_score_is_of_its_sets() {
         let old = score([seen(1e-5, 0)]);
-        let another = Finding { set: "t".into(), ..finding("a", seen(1e-5, 0)) };
+        let another = Planted { set: "t".into(), ..finding("a", seen(1e-5, 0)) };
         let more = Score::of(&[finding("a", seen(1e-5, 0)), another]);
         assert_eq!(more.shortfalls(&old), ["set t: not in the accepted score"]);
         assert_eq!(old.shortfalls(&more)[0], "set t: no faults were planted there");

@@ -1,11 +1,11 @@
 //! Faults in tensors: what goes wrong when they are laid out, dumped and named.
 
-use harness::probe::Movement;
 use harness::tensor::Tensor;
+use harness::tensor::movement::Movement;
 use rayon::prelude::*;
 
-use super::{Bench, Finding, Verdict};
-use crate::console::Failure;
+use super::{Planted, TestBed, Verdict};
+use crate::shell::console::Failure;
 
 /// f16 overflows beyond this.
 const F16_MAX: f32 = 65_504.0;
@@ -15,21 +15,21 @@ fn with(tensor: &Tensor, values: Vec<f32>) -> Tensor {
 }
 
 fn elements(tensor: &Tensor) -> Vec<f32> {
-    (0..tensor.values().len()).map(|i| tensor.values().get(i) as f32).collect()
+    tensor.to_f32().iter().copied().collect()
 }
 
 /// Plants every fault in every layer.
-pub(super) fn plant(bench: &Bench<'_>) -> Result<Vec<Finding>, Failure> {
+pub(super) fn plant(bench: &TestBed<'_>) -> Result<Vec<Planted>, Failure> {
     let mirrored = mirror(bench);
     // What an earlier run left behind: the same layer of another picture.
     let stale = bench.encode(&bench.checkpoint, bench.settings, &mirrored, None)?;
     let layers: Vec<usize> = (0..bench.pairs.len()).collect();
-    let findings: Vec<Vec<Finding>> =
+    let findings: Vec<Vec<Planted>> =
         layers.into_par_iter().map(|i| layer(bench, i, stale.get(&bench.pairs[i].candidate))).collect();
     Ok(findings.into_iter().flatten().collect())
 }
 
-fn mirror(bench: &Bench<'_>) -> encoder::TapTensor {
+fn mirror(bench: &TestBed<'_>) -> encoder::TapTensor {
     let mut mirrored = bench.input.clone();
     let width = mirrored.shape.last().copied().unwrap_or(1).max(1);
     for line in mirrored.data.chunks_mut(width) {
@@ -38,14 +38,14 @@ fn mirror(bench: &Bench<'_>) -> encoder::TapTensor {
     mirrored
 }
 
-fn layer(bench: &Bench<'_>, i: usize, stale: Option<&Tensor>) -> Vec<Finding> {
+fn layer(bench: &TestBed<'_>, i: usize, stale: Option<&Tensor>) -> Vec<Planted> {
     let correct = bench.correct_at(i);
     let mut findings = Vec::new();
     let mut add = |fault: &'static str, verdict: Option<Verdict>| {
         let (set, layer) = (bench.set.clone(), bench.pairs[i].name().to_string());
         findings.extend(verdict.map(|verdict| {
             let planted = layer.clone();
-            Finding { fault, set, planted, layer, place: "tensor", verdict }
+            Planted { fault, set, planted, layer, place: "tensor", verdict }
         }));
     };
     let judged = |smallest: Option<f64>, faulty: &Tensor| match smallest {
@@ -53,7 +53,7 @@ fn layer(bench: &Bench<'_>, i: usize, stale: Option<&Tensor>) -> Vec<Finding> {
         None => Verdict::Unseen { floors: bench.floors(i, faulty), effect: None },
     };
     // A fault that changes no bit here is not planted here.
-    let changes = |faulty: &Tensor| !faulty.same_values(correct);
+    let changes = |faulty: &Tensor| faulty.values() != correct.values();
     let towards = |faulty: &Tensor| {
         if faulty.shape() != correct.shape() {
             return Some(once(bench, i, faulty.clone()));
@@ -111,7 +111,7 @@ fn layer(bench: &Bench<'_>, i: usize, stale: Option<&Tensor>) -> Vec<Finding> {
 }
 
 /// A fault of one strength.
-fn once(bench: &Bench<'_>, i: usize, faulty: Tensor) -> Verdict {
+fn once(bench: &TestBed<'_>, i: usize, faulty: Tensor) -> Verdict {
     of_one_strength(bench.sees(i, faulty))
 }
 

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use harness::npy;
+use harness::store::{read_npy, write_npy};
 use harness::tensor::Tensor;
 
 use crate::support::*;
@@ -31,12 +31,12 @@ fn encode_refuses_what_it_cannot_use() {
     let weights = std::fs::read(root().join("fixtures/blocks/model.safetensors")).unwrap();
     std::fs::write(path("short.safetensors"), &weights[..weights.len() - 4]).unwrap();
     std::fs::write(path("no.safetensors"), b"not a checkpoint").unwrap();
-    npy::write(
+    write_npy(
         Path::new(&path("rank.npy")),
         &Tensor::from_f32(vec![3, 64, 64], vec![0.5; 3 * 64 * 64]).unwrap(),
     )
     .unwrap();
-    npy::write(
+    write_npy(
         Path::new(&path("range.npy")),
         &Tensor::from_f32(vec![1, 3, 64, 64], vec![127.0; 3 * 64 * 64]).unwrap(),
     )
@@ -69,7 +69,7 @@ fn a_full_disk_leaves_no_half_file() {
     let limited = "trap '' XFSZ; ulimit -f 100; exec \"$0\" \"$@\"";
     let output = std::process::Command::new("sh")
         .args(["-c", limited])
-        .arg(assert_cmd::cargo::cargo_bin!("xtask"))
+        .arg(binary())
         .args([
             "encode",
             "--weights",
@@ -87,7 +87,7 @@ fn a_full_disk_leaves_no_half_file() {
     assert!(message.contains("cannot write") && message.contains(".npy"), "{message}");
     for entry in std::fs::read_dir(folder.path()).unwrap() {
         let path = entry.unwrap().path();
-        assert!(npy::read(&path, None).is_ok(), "{} is half a file", path.display());
+        assert!(read_npy(&path, None).is_ok(), "{} is half a file", path.display());
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use harness::npy;
+use harness::store::write_npy;
 use harness::tensor::Tensor;
 
 use crate::support::*;
@@ -179,7 +179,7 @@ fn the_most_fundamental_finding_decides() {
 fn trap_01_unrelated_tensors_are_no_pass() {
     let folder = tempfile::tempdir().unwrap();
     let tensor = Tensor::from_f32(vec![1], vec![1.0]).unwrap();
-    npy::write(&folder.path().join("debug_unrelated.npy"), &tensor).unwrap();
+    write_npy(&folder.path().join("debug_unrelated.npy"), &tensor).unwrap();
     let candidate = folder.path().to_str().unwrap();
     xtask(&["parity", "--candidate", candidate, "--reference", "fixtures/blocks", "--quiet"])
         .assert()

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use harness::npy;
+use harness::store::write_npy;
 use harness::tensor::Tensor;
 use tempfile::TempDir;
 
@@ -54,7 +54,7 @@ fn files_of_another_run_are_not_green() {
     // A view of a tensor, which the mapping ignores: nothing but the record tells that it is stale.
     let tensor = Tensor::from_f32(vec![1], vec![1.0]).unwrap();
     let stale = folder.path().join("debug_mobilenet_stem_output (reshaped).npy");
-    npy::write(&stale, &tensor).unwrap();
+    write_npy(&stale, &tensor).unwrap();
     parity(folder.path(), "symmetric")
         .assert()
         .code(5)
@@ -80,7 +80,7 @@ fn a_used_folder_holds_one_run() {
     std::fs::remove_file(&kept).unwrap();
     parity(folder.path(), "symmetric").assert().code(0).stdout(contains("30 compared, 30 passed"));
     // A run that computes nothing leaves the dump as it is.
-    npy::write(
+    write_npy(
         &folder.path().join("../range.npy"),
         &Tensor::from_f32(vec![1, 3, 64, 64], vec![127.0; 3 * 64 * 64]).unwrap(),
     )
@@ -120,7 +120,7 @@ fn the_input_is_layer_0() {
     let folder = tempfile::tempdir().unwrap();
     let pixels = encoder::input::read_image(&root().join("fixtures/symmetric/input.png")).unwrap();
     let input = folder.path().join("pixels.npy");
-    npy::write(&input, &Tensor::from_f32(pixels.shape.clone(), pixels.data.clone()).unwrap()).unwrap();
+    write_npy(&input, &Tensor::from_f32(pixels.shape.clone(), pixels.data.clone()).unwrap()).unwrap();
     let run = |dump: &str| {
         let mut command = xtask(&["encode", "--weights", "fixtures/symmetric/model.safetensors"]);
         command.arg("--input").arg(&input).args(SYMMETRIC).arg("--dump").arg(folder.path().join(dump));
@@ -139,7 +139,7 @@ fn the_input_is_layer_0() {
     with_input(&input).assert().code(0).stdout(contains("bit-identical"));
     let mut data = pixels.data;
     data[0] = data[0].next_down().max(0.0) + f32::EPSILON;
-    npy::write(&input, &Tensor::from_f32(pixels.shape, data).unwrap()).unwrap();
+    write_npy(&input, &Tensor::from_f32(pixels.shape, data).unwrap()).unwrap();
     run("other").assert().code(5).stderr(contains("different inputs"));
     with_input(&input).assert().code(5).stderr(contains("different inputs"));
     // A dump that records only the file's hash is judged by that.

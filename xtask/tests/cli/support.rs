@@ -3,17 +3,25 @@
 use std::path::{Path, PathBuf};
 
 use assert_cmd::Command;
-use harness::npy;
-use harness::tensor::{Tensor, Values};
+use harness::store::{read_npy, write_npy};
+use harness::tensor::Tensor;
 use predicates::Predicate;
 use tempfile::TempDir;
 
+/// The checkout, as it is found when the tests run: one that was copied with its compiled tests is tested itself.
 pub(crate) fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_path_buf()
+    let package = std::env::var_os("CARGO_MANIFEST_DIR").expect("cargo names the package when it runs tests");
+    Path::new(&package).parent().unwrap().to_path_buf()
+}
+
+/// The command that was built with these tests, beside which it lies.
+pub(crate) fn binary() -> PathBuf {
+    let tests = std::env::current_exe().unwrap();
+    tests.parent().unwrap().parent().unwrap().join(format!("xtask{}", std::env::consts::EXE_SUFFIX))
 }
 
 pub(crate) fn xtask(arguments: &[&str]) -> Command {
-    let mut command = Command::new(assert_cmd::cargo::cargo_bin!("xtask"));
+    let mut command = Command::new(binary());
     command.current_dir(root()).args(arguments).env_remove("ENCODER_MAX_ISA");
     command
 }
@@ -67,11 +75,10 @@ pub(crate) fn contains(text: &str) -> impl Predicate<[u8]> + use<> {
 
 /// Rewrites a tensor.
 pub(crate) fn edit(path: &Path, change: impl FnOnce(&mut Vec<usize>, &mut Vec<f32>)) {
-    let tensor = npy::read(path, None).unwrap();
-    let Values::F32(mut values) = tensor.values().clone() else { panic!("expected f32") };
-    let mut shape = tensor.shape().to_vec();
+    let tensor = read_npy(path, None).unwrap();
+    let (mut shape, mut values) = (tensor.shape().to_vec(), tensor.to_f32().iter().copied().collect());
     change(&mut shape, &mut values);
-    npy::write(path, &Tensor::from_f32(shape, values).unwrap()).unwrap();
+    write_npy(path, &Tensor::from_f32(shape, values).unwrap()).unwrap();
 }
 
 pub(crate) const DUMP: &str = "fixtures/ggml-small/candidate/debug_ggml_output";

@@ -6,21 +6,18 @@ use std::ops::Range;
 use toml::Spanned;
 
 use super::Checker;
-use crate::mapping::Profile;
+use crate::limits::tolerance::Limits;
+use crate::mapping::definition::Profile;
 use crate::mapping::file::{FileLimits, FileProfile};
-use crate::mapping::finding::Finding;
-use crate::tolerance::Limits;
+use crate::mapping::mistake::MappingMistakeKind;
 
 impl Checker<'_> {
     pub(super) fn limits(&mut self, limits: &Spanned<FileLimits>) -> Option<Limits> {
         limits.get_ref().check().map_err(|name| self.not_a_limit(limits.span(), name)).ok()
     }
 
-    fn not_a_limit(&mut self, span: Range<usize>, name: &str) {
-        let label = format!("`{name}` is negative, not finite, or out of range");
-        self.findings.push(Finding::error(span, "not a limit", label).help(
-            "limits are figures of 0 or more (cosine: -1 to 1); times_floor holds factors of 1 to 100, at least one",
-        ));
+    fn not_a_limit(&mut self, span: Range<usize>, name: &'static str) {
+        self.mistake(span, MappingMistakeKind::Limit { name });
     }
 
     pub(super) fn profiles(
@@ -40,21 +37,10 @@ impl Checker<'_> {
                 || limits.atol.or(limits.rtol).is_some()
                 || times_floor.is_some();
             if !bounds_every_element {
-                self.findings.push(
-                    Finding::error(
-                        key.span(),
-                        format!("profile `{name}` sees too little"),
-                        "no limit that each element counts in",
-                    )
-                    .help("set `times_floor`, or one of rel_l2, rel_linf, max_abs, atol, rtol in `limits`"),
-                );
+                self.mistake(key.span(), MappingMistakeKind::SeesTooLittle { profile: name.clone() });
             }
             if limits.outliers.is_some() && limits.atol.or(limits.rtol).is_none() {
-                self.findings.push(Finding::error(
-                    key.span(),
-                    "`outliers` without `atol` or `rtol`",
-                    "has no effect",
-                ));
+                self.mistake(key.span(), MappingMistakeKind::OutliersWithoutElementRule);
             }
             let description = profile.description.clone();
             profiles.insert(name.clone(), Profile { name, description, times_floor, limits });

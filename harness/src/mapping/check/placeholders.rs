@@ -7,10 +7,9 @@ use toml::Spanned;
 
 use super::Checker;
 use crate::mapping::file::File;
-use crate::mapping::finding::{Finding, suggestion};
-use crate::mapping::placeholder::LengthsSource;
-use crate::mapping::{Flattened, Placeholders};
-use crate::template::{Template, Wildcards};
+use crate::mapping::mistake::{MappingMistake, MappingMistakeKind};
+use crate::mapping::placeholder::{Flattened, LengthsSource, Placeholders};
+use crate::mapping::template::{Template, Wildcards};
 
 /// More blocks than any model has; keeps sums of lengths small.
 const MAX_LENGTH: u64 = 1_000_000_000;
@@ -25,26 +24,14 @@ impl Checker<'_> {
                     .iter()
                     .any(|part| file.placeholders.keys().any(|known| known.get_ref() == part.get_ref()));
             if bad {
-                self.findings.push(
-                    Finding::error(
-                        written.flatten.span(),
-                        "a placeholder made of itself",
-                        "expected two plain ones",
-                    )
-                    .help("such as `flatten = [\"stage\", \"index\"]`"),
-                );
+                self.mistake(written.flatten.span(), MappingMistakeKind::PlaceholderOfItself);
                 continue;
             }
             let lengths = match (&written.lengths, &written.lengths_from) {
                 (Some(lengths), None) => self.lengths(lengths),
                 (None, Some(from)) => self.lengths_from(from, outer.get_ref(), inner.get_ref()),
                 _ => {
-                    self.findings.push(
-                        Finding::error(name.span(), "how many there are is not told", "expected one of two keys").help(
-                            "`lengths = [3, 5]` gives the numbers, `lengths_from = \"name_{outer}_{inner}\"` reads them \
-                             off the reference's names",
-                        ),
-                    );
+                    self.mistake(name.span(), MappingMistakeKind::LengthsNotTold);
                     None
                 }
             };
@@ -60,11 +47,7 @@ impl Checker<'_> {
     fn lengths(&mut self, lengths: &Spanned<Vec<u64>>) -> Option<LengthsSource> {
         let total = lengths.get_ref().iter().try_fold(0u64, |sum, length| sum.checked_add(*length));
         if total.is_none_or(|total| total > MAX_LENGTH) {
-            self.findings.push(Finding::error(
-                lengths.span(),
-                "absurd lengths",
-                "expected numbers of blocks",
-            ));
+            self.mistake(lengths.span(), MappingMistakeKind::AbsurdLengths);
             return None;
         }
         Some(LengthsSource::Given(lengths.get_ref().clone()))
@@ -74,8 +57,8 @@ impl Checker<'_> {
         let template = self.template(from, Wildcards::Refused)?;
         let used: BTreeSet<&str> = template.placeholders().collect();
         if used != BTreeSet::from([outer, inner]) {
-            let label = format!("expected exactly `{{{outer}}}` and `{{{inner}}}`");
-            self.findings.push(Finding::error(from.span(), "not the placeholders of `flatten`", label));
+            let (outer, inner) = (outer.to_string(), inner.to_string());
+            self.mistake(from.span(), MappingMistakeKind::OtherPlaceholders { outer, inner });
             return None;
         }
         Some(LengthsSource::ReferenceNames(template))
@@ -115,14 +98,12 @@ impl Checker<'_> {
         let Some(unknown) = template.placeholders().find(|name| !known.contains(name)) else {
             return;
         };
-        let finding = Finding::error(
-            self.span_of(value, unknown),
-            format!("unknown placeholder `{unknown}`"),
-            format!("does not follow from `{other}`"),
-        )
-        .help(suggestion(unknown, known.union(&declared(placeholders)).copied()));
-        if !self.findings.contains(&finding) {
-            self.findings.push(finding);
+        let known = known.union(&declared(placeholders)).map(ToString::to_string).collect();
+        let (found, other) = (unknown.to_string(), Some(other.clone()));
+        let kind = MappingMistakeKind::UnknownPlaceholder { found, known, other };
+        let mistake = MappingMistake { place: self.span_of(value, unknown), kind };
+        if !self.mistakes.contains(&mistake) {
+            self.mistakes.push(mistake);
         }
     }
 

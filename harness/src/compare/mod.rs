@@ -1,0 +1,13 @@
+//! Comparing two sides: figures of every pair, verdicts, and what became of every tensor.
+
+pub mod cause;
+pub mod comparison;
+pub mod gap;
+pub mod metrics;
+mod operand;
+pub mod remark;
+pub mod session;
+mod small;
+mod sums;
+mod ulp;
+pub mod verdict;

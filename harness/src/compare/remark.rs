@@ -1,0 +1,53 @@
+//! What a reader of a comparison should know beside its figures.
+
+use crate::limits::file::FigureKind;
+use crate::limits::metric::Metric;
+use crate::limits::waiver::Waiver;
+use crate::mapping::pairing::CountedLengths;
+use crate::side::Side;
+
+/// Something that a reader should know.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Remark {
+    /// What it is.
+    pub kind: RemarkKind,
+    /// What to do about it, in the words of the program that made the comparison.
+    pub advice: Option<String>,
+}
+
+/// What a remark is about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the fields are what the variant is about")]
+pub enum RemarkKind {
+    /// The reference has no manifest, so no noise floor is known.
+    NoManifest,
+    /// How many values a placeholder has, where the reference's names show it.
+    LengthsFromNames(CountedLengths),
+    /// A layer is judged by a waiver.
+    Waived { layer: String, metric: Metric, waiver: Waiver },
+    /// Layers whose known errors were measured under other conditions only.
+    UnmeasuredConditions { layers: usize, conditions: String },
+    /// It is not recorded what a side was computed from.
+    OriginUnknown { side: Side },
+    /// A dump says that it was computed less exactly than it is judged.
+    CoarserThanJudged { computed: String, judged: String },
+    /// Layers that have no derived tolerance, and are judged by the mapping's limits.
+    NotDerived { layers: usize },
+    /// A set has the name of a kept one, and is another.
+    AnotherSet { set: String },
+    /// A file of figures that a set should have is not there.
+    NoFigures { of: FigureKind, set: String, profile: String },
+}
+
+impl From<RemarkKind> for Remark {
+    fn from(kind: RemarkKind) -> Remark {
+        Remark { kind, advice: None }
+    }
+}
+
+impl Remark {
+    /// The remark with what to do about it.
+    pub fn advised(kind: RemarkKind, advice: impl Into<String>) -> Remark {
+        Remark { kind, advice: Some(advice.into()) }
+    }
+}

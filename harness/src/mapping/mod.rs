@@ -1,0 +1,23 @@
+//! Mappings: which candidate tensor meets which reference tensor, in which layouts, within which limits.
+//!
+//! A mapping is a TOML file; `mappings/README.md` describes it. [`Mapping::read`] gives either a mapping in which every
+//! template, layout and limit is sound, or every mistake in it with its place. [`pairing`] then pairs the names of two
+//! sides.
+
+mod check;
+mod conflict;
+mod definition;
+mod file;
+mod mistake;
+pub mod order;
+pub mod pairing;
+mod placeholder;
+mod read;
+mod rule;
+pub mod template;
+
+pub use definition::{Mapping, MinimumCoverage, Profile, SideFormat};
+pub use mistake::{MappingError, MappingMistake, MappingMistakeKind, MappingWarning, RuleAndPlace, position};
+pub use placeholder::{Flattened, Lengths, LengthsSource, Placeholders};
+pub use read::SCHEMA_VERSION;
+pub use rule::{Alias, Ignore, Rule};

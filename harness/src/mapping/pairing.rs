@@ -1,0 +1,441 @@
+//! Which candidate meets which reference. Every name of both sides ends in exactly one list; nothing is paired by
+//! position or by part of a name.
+
+use std::collections::BTreeMap;
+
+use super::definition::Mapping;
+use super::mistake::MappingWarning;
+use super::order::{self, ExecutionOrder};
+use super::placeholder::{Lengths, LengthsSource, expand};
+use super::rule::Ignore;
+use super::template::{Bindings, Template};
+use crate::reference::ReferenceNames;
+use crate::side::Side;
+use crate::text::nearest::nearest;
+
+/// Two tensors to compare.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pair {
+    /// Index of the rule in the mapping.
+    pub rule: usize,
+    /// The candidate's name.
+    pub candidate: String,
+    /// The reference's name.
+    pub reference: String,
+    /// The candidate stands for one that has no tensor of its own: its name would be this.
+    pub stands_for: Option<String>,
+}
+
+impl Pair {
+    /// What the pair is called: the candidate's name, or the one that it stands for.
+    pub fn name(&self) -> &str {
+        self.stands_for.as_deref().unwrap_or(&self.candidate)
+    }
+}
+
+/// A tensor that is not compared, on purpose.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ignored {
+    /// Its side.
+    pub side: Side,
+    /// Its name.
+    pub name: String,
+    /// Why.
+    pub reason: String,
+    /// Line of the ignore in the mapping.
+    pub line: usize,
+}
+
+/// A tensor whose partner is there, but not it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Missing {
+    /// The side that lacks it.
+    pub side: Side,
+    /// The names that it could have.
+    pub expected: Vec<String>,
+    /// What asks for it: the partner on the other side, or the manifest.
+    pub wanted_by: WantedBy,
+}
+
+/// What asks for a missing tensor.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum WantedBy {
+    /// A tensor of the other side, by a rule of the mapping.
+    Partner(String),
+    /// The manifest of the reference set lists it.
+    Manifest,
+}
+
+/// A tensor that no rule and no ignore takes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unmapped {
+    /// Its side.
+    pub side: Side,
+    /// Its name.
+    pub name: String,
+    /// What is known about it.
+    pub hint: Option<UnmappedHint>,
+}
+
+/// What is known about a tensor that nothing takes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum UnmappedHint {
+    /// A rule would take it if the reference had that many blocks.
+    BeyondLengths(Vec<CountedLengths>),
+    /// A missing tensor has nearly the same name.
+    NearMissing(String),
+    /// A file that does not fit the mapping's pattern.
+    NotNamedLike(String),
+}
+
+/// How many values a placeholder has.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CountedLengths {
+    /// The placeholder.
+    pub placeholder: String,
+    /// How many values the inner number has, for each value of the outer one.
+    pub lengths: Vec<u64>,
+    /// Whether the mapping gives them; otherwise the reference's names show them.
+    pub given: bool,
+}
+
+/// Tensors of which it cannot be said what they belong to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ambiguous {
+    /// Their side.
+    pub side: Side,
+    /// Their names.
+    pub names: Vec<String>,
+    /// What contradicts what.
+    pub cause: AmbiguityCause,
+}
+
+/// Why it cannot be said what a tensor belongs to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AmbiguityCause {
+    /// Several rules, or a rule and an ignore, take one name.
+    TakenTwice {
+        /// The rules.
+        rules: Vec<String>,
+        /// The line of the ignore.
+        ignore: Option<usize>,
+    },
+    /// Each is what one rule asks for.
+    SeveralFit {
+        /// The rule.
+        rule: String,
+    },
+    /// The tensor on the other side is ambiguous.
+    Partner,
+}
+
+/// A candidate whose reference is optional and not there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Absent {
+    /// The candidate's name.
+    pub candidate: String,
+    /// The name that the reference would have.
+    pub reference: String,
+}
+
+/// Every tensor of both sides.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Pairing {
+    /// In the order of execution.
+    pub pairs: Vec<Pair>,
+    /// Not compared, with a reason.
+    pub ignored: Vec<Ignored>,
+    /// Not there.
+    pub missing: Vec<Missing>,
+    /// Unknown to the mapping.
+    pub unmapped: Vec<Unmapped>,
+    /// Taken twice.
+    pub ambiguous: Vec<Ambiguous>,
+    /// Optional, and not there.
+    pub absent: Vec<Absent>,
+    /// Rules that took nothing.
+    pub warnings: Vec<MappingWarning>,
+    /// How many values placeholders have.
+    pub lengths: Vec<CountedLengths>,
+    /// Where the order of the pairs comes from.
+    pub order: ExecutionOrder,
+}
+
+/// Whether two tensors of the reference have the same shape and values.
+pub type Identical<'a> = dyn Fn(&str, &str) -> bool + 'a;
+
+/// Pairs the names of both sides.
+pub fn pair(
+    mapping: &Mapping,
+    candidates: &[String],
+    references: &ReferenceNames,
+    identical: &Identical<'_>,
+) -> Pairing {
+    let names = |side| match side {
+        Side::Candidate => candidates,
+        Side::Reference => &references.present,
+    };
+    let known = || references.present.iter().chain(&references.gone).map(String::as_str);
+    let lengths: BTreeMap<String, Lengths> = mapping
+        .placeholders
+        .iter()
+        .map(|(name, flattened)| (name.clone(), Lengths::of(flattened, known())))
+        .collect();
+    let groups = order::groups(&mapping.rules);
+    let mut work = Work { mapping, lengths, groups, instances: BTreeMap::new(), out: Pairing::default() };
+    for side in [Side::Candidate, Side::Reference] {
+        for name in names(side) {
+            work.place(side, name, identical);
+        }
+    }
+    let instances = std::mem::take(&mut work.instances);
+    for (key, instance) in &instances {
+        work.settle(key, instance, candidates, identical);
+    }
+    for name in &references.gone {
+        if !work.out.missing.iter().any(|missing| missing.expected.contains(name)) {
+            let (side, expected) = (Side::Reference, vec![name.clone()]);
+            work.out.missing.push(Missing { side, expected, wanted_by: WantedBy::Manifest });
+        }
+    }
+    work.hints();
+    work.unused(&instances);
+    let lengths = work.counted();
+    let mut out = work.out;
+    out.lengths = lengths;
+    let pairs_of = |rule: usize| out.pairs.iter().filter(|pair| pair.rule == rule).count();
+    out.order = match order::unknown(&mapping.rules, pairs_of) {
+        _ if references.in_order => ExecutionOrder::Manifest,
+        Some(unknown) => ExecutionOrder::Unknown(unknown),
+        None => ExecutionOrder::Mapping,
+    };
+    if references.in_order {
+        let position: BTreeMap<&str, usize> =
+            references.present.iter().enumerate().map(|(at, name)| (name.as_str(), at)).collect();
+        out.pairs.sort_by_key(|pair| position.get(pair.reference.as_str()).copied().unwrap_or(usize::MAX));
+    }
+    out
+}
+
+/// One rule with its numbers. Sorted, keys are in the order of execution.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Key {
+    group: usize,
+    numbers: Vec<u64>,
+    rule: usize,
+    bindings: Bindings,
+}
+
+#[derive(Default)]
+struct Instance {
+    candidates: Vec<String>,
+    references: Vec<String>,
+}
+
+struct Work<'a> {
+    mapping: &'a Mapping,
+    lengths: BTreeMap<String, Lengths>,
+    /// For each rule the first one of its group.
+    groups: Vec<usize>,
+    instances: BTreeMap<Key, Instance>,
+    out: Pairing,
+}
+
+impl Work<'_> {
+    /// Puts a name with the rule that takes it, or into one of the lists.
+    fn place(&mut self, side: Side, name: &str, identical: &Identical<'_>) {
+        let mut found: Vec<(usize, Bindings)> = Vec::new();
+        let mut beyond = false;
+        for (i, rule) in self.mapping.rules.iter().enumerate() {
+            for template in rule.names(side) {
+                if let Some(bindings) = template.matches(name) {
+                    match expand(bindings, &self.mapping.placeholders, &self.lengths) {
+                        Some(bindings) => found.push((i, bindings)),
+                        None => beyond = true,
+                    }
+                }
+            }
+        }
+        let ignore = self.ignore(side, name, |ignore| ignore.when_identical_to.is_empty());
+        match (found.as_slice(), ignore) {
+            ([(rule, bindings)], None) => {
+                let key = Key {
+                    group: self.groups[*rule],
+                    numbers: order::numbers(&self.mapping.rules[*rule], bindings),
+                    rule: *rule,
+                    bindings: bindings.clone(),
+                };
+                let instance = self.instances.entry(key).or_default();
+                match side {
+                    Side::Candidate => instance.candidates.push(name.to_string()),
+                    Side::Reference => instance.references.push(name.to_string()),
+                }
+            }
+            ([], Some((line, reason))) => {
+                self.out.ignored.push(Ignored { side, name: name.to_string(), reason, line });
+            }
+            ([], None) => {
+                if let Some((line, reason)) =
+                    self.ignore(side, name, |ignore| self.hands_on(ignore, name, identical))
+                {
+                    self.out.ignored.push(Ignored { side, name: name.to_string(), reason, line });
+                    return;
+                }
+                let hint = beyond.then(|| UnmappedHint::BeyondLengths(self.counted()));
+                self.out.unmapped.push(Unmapped { side, name: name.to_string(), hint });
+            }
+            (rules, ignore) => {
+                let rules = rules.iter().map(|(i, _)| self.mapping.rules[*i].name.clone()).collect();
+                let cause = AmbiguityCause::TakenTwice { rules, ignore: ignore.map(|(line, _)| line) };
+                self.out.ambiguous.push(Ambiguous { side, names: vec![name.to_string()], cause });
+            }
+        }
+    }
+
+    /// Line and reason of the ignore that lists a name.
+    fn ignore(&self, side: Side, name: &str, which: impl Fn(&Ignore) -> bool) -> Option<(usize, String)> {
+        let lists = |ignore: &&Ignore| {
+            let named = || ignore.names.iter().any(|template| template.matches(name).is_some());
+            ignore.side == side && named() && which(ignore)
+        };
+        self.mapping.ignores.iter().find(lists).map(|ignore| (ignore.line, ignore.reason.clone()))
+    }
+
+    /// Whether a tensor of the reference has the values of one that the ignore names.
+    fn hands_on(&self, ignore: &Ignore, name: &str, identical: &Identical<'_>) -> bool {
+        let numbers = || ignore.names.iter().find_map(|template| template.matches(name));
+        let Some(numbers) =
+            Some(&ignore.when_identical_to).filter(|same| !same.is_empty()).and_then(|_| numbers())
+        else {
+            return false;
+        };
+        let Some(numbers) = expand(numbers, &self.mapping.placeholders, &self.lengths) else {
+            return false;
+        };
+        let mut others = ignore.when_identical_to.iter().filter_map(|template| template.render(&numbers));
+        others.any(|other| identical(name, &other))
+    }
+
+    /// How many values each flattened placeholder has.
+    fn counted(&self) -> Vec<CountedLengths> {
+        let counted = |(placeholder, lengths): (&String, &Lengths)| CountedLengths {
+            placeholder: placeholder.clone(),
+            lengths: lengths.as_slice().to_vec(),
+            given: matches!(
+                self.mapping.placeholders.get(placeholder).map(|flattened| &flattened.lengths),
+                Some(LengthsSource::Given(_))
+            ),
+        };
+        self.lengths.iter().map(counted).collect()
+    }
+
+    fn settle(&mut self, key: &Key, instance: &Instance, all: &[String], identical: &Identical<'_>) {
+        let rule = &self.mapping.rules[key.rule];
+        let render = |templates: &[Template]| -> Vec<String> {
+            templates.iter().filter_map(|template| template.render(&key.bindings)).collect()
+        };
+        let twice = |side: Side, names: &[String]| Ambiguous {
+            side,
+            names: names.to_vec(),
+            cause: AmbiguityCause::SeveralFit { rule: rule.name.clone() },
+        };
+        match (instance.candidates.as_slice(), instance.references.as_slice()) {
+            ([candidate], [reference]) => self.out.pairs.push(Pair {
+                rule: key.rule,
+                candidate: candidate.clone(),
+                reference: reference.clone(),
+                stands_for: None,
+            }),
+            ([candidate], []) => {
+                let expected = render(std::slice::from_ref(&rule.reference));
+                match (rule.reference_optional, expected.first()) {
+                    (true, Some(reference)) => self
+                        .out
+                        .absent
+                        .push(Absent { candidate: candidate.clone(), reference: reference.clone() }),
+                    _ => self.out.missing.push(Missing {
+                        side: Side::Reference,
+                        expected,
+                        wanted_by: WantedBy::Partner(candidate.clone()),
+                    }),
+                }
+            }
+            ([], [reference]) => {
+                let alias = rule.alias.as_ref().and_then(|alias| {
+                    let same = alias.when_identical_to.render(&key.bindings)?;
+                    let mut present = render(&alias.candidates).into_iter().filter(|name| all.contains(name));
+                    let (found, more) = (present.next()?, present.next());
+                    (more.is_none() && identical(reference, &same)).then_some(found)
+                });
+                let expected = render(&rule.candidates);
+                if let Some(candidate) = alias {
+                    let stands_for = expected.into_iter().next();
+                    self.out.pairs.push(Pair {
+                        rule: key.rule,
+                        candidate,
+                        reference: reference.clone(),
+                        stands_for,
+                    });
+                    return;
+                }
+                let handed_on = |ignore: &Ignore| self.hands_on(ignore, reference, identical);
+                match self.ignore(Side::Reference, reference, handed_on) {
+                    Some((line, reason)) => {
+                        let (side, name) = (Side::Reference, reference.clone());
+                        self.out.ignored.push(Ignored { side, name, reason, line });
+                    }
+                    None => {
+                        let (side, wanted_by) = (Side::Candidate, WantedBy::Partner(reference.clone()));
+                        self.out.missing.push(Missing { side, expected, wanted_by });
+                    }
+                }
+            }
+            (candidates, references) => {
+                for (side, names) in [(Side::Candidate, candidates), (Side::Reference, references)] {
+                    match names {
+                        [] => {}
+                        [one] => self.out.ambiguous.push(Ambiguous {
+                            side,
+                            names: vec![one.clone()],
+                            cause: AmbiguityCause::Partner,
+                        }),
+                        several => self.out.ambiguous.push(twice(side, several)),
+                    }
+                }
+            }
+        }
+    }
+
+    /// Says of unmapped names which missing one they are close to.
+    fn hints(&mut self) {
+        let missing = &self.out.missing;
+        for unmapped in &mut self.out.unmapped {
+            let expected =
+                missing.iter().filter(|missing| missing.side == unmapped.side).flat_map(|m| &m.expected);
+            if let Some(name) = nearest(&unmapped.name, expected.map(String::as_str)) {
+                unmapped.hint.get_or_insert_with(|| UnmappedHint::NearMissing(name.to_string()));
+            }
+        }
+    }
+
+    fn unused(&mut self, instances: &BTreeMap<Key, Instance>) {
+        for (name, flattened) in &self.mapping.placeholders {
+            if self.lengths.get(name).is_none_or(|lengths| lengths.as_slice().is_empty()) {
+                let (placeholder, place) = (name.clone(), flattened.span.clone());
+                self.out.warnings.push(MappingWarning::CountsOverNothing { placeholder, place });
+            }
+        }
+        for (i, rule) in self.mapping.rules.iter().enumerate() {
+            if rule.may_be_unused || instances.keys().any(|key| key.rule == i) {
+                continue;
+            }
+            let near = self.out.unmapped.iter().find_map(|unmapped| {
+                let texts =
+                    rule.names(unmapped.side).iter().map(|template| template.sample(0)).collect::<Vec<_>>();
+                nearest(&unmapped.name, texts.iter().map(String::as_str)).map(|_| unmapped.name.clone())
+            });
+            let (rule, place) = (rule.name.clone(), rule.span.clone());
+            self.out.warnings.push(MappingWarning::RuleTakesNothing { rule, place, near });
+        }
+    }
+}

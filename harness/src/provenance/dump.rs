@@ -1,0 +1,141 @@
+//! The tensors of one side, with what was recorded of them.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use rayon::prelude::*;
+
+use super::record::{self, DumpRecord, DumpRecordError};
+use super::recorded::{RecordDifference, RecordedTensor, Recording, difference_kinds};
+use crate::side::Side;
+use crate::store::{
+    Algorithm, Fingerprint, Fingerprints, FolderError, NpyFolder, StoreError, StoredTensor, TensorStore,
+};
+use crate::tensor::{Dtype, Tensor};
+
+/// The tensors of one side, with what was recorded of them.
+#[derive(Debug)]
+pub struct Dump {
+    store: Box<dyn TensorStore>,
+    /// Keys by name.
+    keys: BTreeMap<String, String>,
+    recording: Option<Recording>,
+    /// Recorded fingerprints by key.
+    recorded: BTreeMap<String, Fingerprint>,
+    fingerprints: Fingerprints,
+}
+
+/// A folder of dumps that cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "each variant hands on its source's message")]
+pub enum DumpOpenError {
+    #[error(transparent)]
+    Folder(#[from] FolderError),
+    #[error(transparent)]
+    Record(#[from] DumpRecordError),
+}
+
+impl Dump {
+    /// Opens a folder of dumps, and gives with it what its `dump.json` says, where there is one.
+    ///
+    /// # Errors
+    /// Folders that are not there or hold no tensor, and records that cannot be used.
+    pub fn open(
+        path: &Path,
+        pattern: &str,
+        two_byte_integers: Option<Dtype>,
+    ) -> Result<(Dump, Option<DumpRecord>), DumpOpenError> {
+        let folder = NpyFolder::open(path, pattern, two_byte_integers)?;
+        let record = DumpRecord::read(path)?;
+        let recording = record
+            .as_ref()
+            .map(|record| Recording { file: record::FILE_NAME, tensors: record.tensors.clone() });
+        Ok((Dump::new(Box::new(folder), recording), record))
+    }
+
+    /// The tensors of a store, with what was recorded of them.
+    pub fn new(store: Box<dyn TensorStore>, recording: Option<Recording>) -> Dump {
+        let entries = store.entries().iter();
+        let keys = entries.filter_map(|entry| Some((entry.name.clone()?, entry.key.clone()))).collect();
+        let tensors = recording.iter().flat_map(|recording| &recording.tensors);
+        let recorded = tensors.map(|tensor| (tensor.file.clone(), tensor.fingerprint.clone())).collect();
+        Dump { store, keys, recording, recorded, fingerprints: Fingerprints::default() }
+    }
+
+    /// Gives a tensor of the store another name, or one that it has not by the mapping's pattern.
+    pub fn name(&mut self, name: &str, key: &str) {
+        self.keys.insert(name.to_string(), key.to_string());
+    }
+
+    /// Where the tensors are.
+    pub fn store(&self) -> &dyn TensorStore {
+        &*self.store
+    }
+
+    /// The tensors' names, sorted.
+    pub fn names(&self) -> Vec<String> {
+        self.keys.keys().cloned().collect()
+    }
+
+    /// Tensors without a name: their keys do not fit the mapping's pattern.
+    pub fn strangers(&self) -> Vec<String> {
+        let unnamed = self.store.entries().iter().filter(|entry| entry.name.is_none());
+        unnamed.map(|entry| entry.key.clone()).filter(|key| !self.keys.values().any(|k| k == key)).collect()
+    }
+
+    /// What the store calls the tensor of that name; of an unknown one, the name.
+    pub fn key<'a>(&'a self, name: &'a str) -> &'a str {
+        self.keys.get(name).map_or(name, String::as_str)
+    }
+
+    /// Opens a tensor by name.
+    ///
+    /// # Errors
+    /// What is not exactly one tensor.
+    pub fn open_tensor(&self, name: &str) -> Result<StoredTensor, StoreError> {
+        self.store.open(self.key(name))
+    }
+
+    /// Reads a tensor by name.
+    ///
+    /// # Errors
+    /// What is not exactly one tensor.
+    pub fn read(&self, name: &str) -> Result<Tensor, StoreError> {
+        self.open_tensor(name)?.read()
+    }
+
+    /// Whether two tensors can be read and hold the same: type, shape and every bit.
+    pub fn identical(&self, a: &str, b: &str) -> bool {
+        let known = |name: &str| self.keys.contains_key(name);
+        known(a) && known(b) && self.fingerprints.identical(self.store(), self.key(a), self.key(b))
+    }
+
+    /// The fingerprint to take of a tensor while it is read: the one that was recorded, unless it is known already.
+    pub(crate) fn wanted_fingerprint(&self, name: &str) -> Option<Algorithm> {
+        let algorithm = self.recorded.get(self.key(name))?.algorithm;
+        self.fingerprints.known(self.key(name), algorithm).is_none().then_some(algorithm)
+    }
+
+    /// Keeps a fingerprint that was taken of a tensor.
+    pub(crate) fn keep_fingerprint(&self, name: &str, fingerprint: Fingerprint) {
+        self.fingerprints.keep(self.key(name), fingerprint);
+    }
+
+    /// How the tensors differ from what was recorded of them; nothing where there is no record. Tensors that were not read
+    /// yet are read for it, in parallel.
+    pub fn differences(&self, side: Side) -> Vec<RecordDifference> {
+        let Some(Recording { file, tensors }) = &self.recording else { return Vec::new() };
+        let as_recorded = |recorded: &RecordedTensor| {
+            let there = self.store.file(&recorded.file).try_exists().unwrap_or(true);
+            there.then(|| {
+                let algorithm = recorded.fingerprint.algorithm;
+                let found = self.fingerprints.of(self.store(), &recorded.file, algorithm);
+                found.is_ok_and(|found| found == recorded.fingerprint)
+            })
+        };
+        let judged: Vec<Option<bool>> = tensors.par_iter().map(as_recorded).collect();
+        let recorded = tensors.iter().map(|tensor| tensor.file.as_str()).zip(judged);
+        let present = self.store.entries().iter().map(|entry| entry.key.as_str());
+        difference_kinds(side, file, recorded, present)
+    }
+}

@@ -1,0 +1,142 @@
+//! What tensors were computed from.
+
+use serde::{Deserialize, Serialize};
+
+use super::settings::{self, Settings};
+use super::sha256::{Hashed, hash_values};
+
+/// Two sides whose numbers say nothing about each other.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[expect(missing_docs, reason = "each variant's message says what its fields are")]
+pub enum ProvenanceError {
+    #[error(
+        "candidate and reference were computed with different {what}: sha256 {} ({}) and {} ({}); \
+         their numbers say nothing about each other",
+        short(&candidate.sha256), candidate.file, short(&reference.sha256), reference.file
+    )]
+    Different { what: &'static str, candidate: Hashed, reference: Hashed },
+    #[error(
+        "candidate and reference were computed with different settings: {setting} {candidate} and {reference}; \
+         their numbers say nothing about each other"
+    )]
+    Settings { setting: String, candidate: String, reference: String },
+}
+
+fn short(sha256: &str) -> &str {
+    sha256.get(..12).unwrap_or(sha256)
+}
+
+/// What an input decodes to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct InputTensor {
+    /// `[batch, channels, height, width]`.
+    pub shape: Vec<usize>,
+    /// SHA-256 of the f32 values in row-major order, the lowest byte of each first.
+    pub sha256: String,
+}
+
+impl InputTensor {
+    /// Hashes a decoded input.
+    pub fn of(shape: &[usize], values: &[f32]) -> InputTensor {
+        InputTensor { shape: shape.to_vec(), sha256: hash_values(values) }
+    }
+}
+
+/// What tensors were computed from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Identity {
+    /// The weights.
+    pub weights: Hashed,
+    /// The input's file.
+    pub input: Hashed,
+    /// What it decodes to, where that is known; two files may hold the same pixels.
+    pub input_tensor: Option<InputTensor>,
+    /// What the weights do not show, as far as it is known.
+    pub settings: Settings,
+}
+
+/// Refuses sides that were computed from different weights, inputs or settings. Inputs are the same where they decode to
+/// the same values; where that is not recorded of both sides, where their files are the same.
+///
+/// # Errors
+/// The first difference.
+pub fn check(candidate: &Identity, reference: &Identity) -> Result<(), ProvenanceError> {
+    let same_file = |a: &Hashed, b: &Hashed| a.sha256.eq_ignore_ascii_case(&b.sha256);
+    let different = |what, candidate: &Hashed, reference: &Hashed| {
+        let (candidate, reference) = (candidate.clone(), reference.clone());
+        Err(ProvenanceError::Different { what, candidate, reference })
+    };
+    if !same_file(&candidate.weights, &reference.weights) {
+        return different("weights", &candidate.weights, &reference.weights);
+    }
+    match (&candidate.input_tensor, &reference.input_tensor) {
+        (Some(a), Some(b)) if a == b => {}
+        (Some(a), Some(b)) => {
+            let of = |hashed: &Hashed, tensor: &InputTensor| Hashed {
+                file: format!("{}, {:?}", hashed.file, tensor.shape),
+                sha256: tensor.sha256.clone(),
+            };
+            return different("inputs", &of(&candidate.input, a), &of(&reference.input, b));
+        }
+        _ if same_file(&candidate.input, &reference.input) => {}
+        _ => return different("inputs", &candidate.input, &reference.input),
+    }
+    if let Some((setting, candidate, reference)) =
+        settings::difference(&candidate.settings, &reference.settings)
+    {
+        return Err(ProvenanceError::Settings { setting, candidate, reference });
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn identity() -> Identity {
+        let hashed = |sha256: &str| Hashed { file: "f".into(), sha256: sha256.into() };
+        Identity {
+            weights: hashed("1111"),
+            input: hashed("2222"),
+            input_tensor: None,
+            settings: [("padding".to_string(), "same".into())].into(),
+        }
+    }
+
+    #[test]
+    fn other_weights_another_input_or_other_settings_are_refused() {
+        let a = identity();
+        assert!(check(&a, &a).is_ok());
+        let other = Hashed { file: "g".into(), sha256: "3333".into() };
+        let message = |other: Identity| check(&a, &other).unwrap_err().to_string();
+        let messages = [
+            message(Identity { weights: other.clone(), ..a.clone() }),
+            message(Identity { input: other, ..a.clone() }),
+            message(Identity { settings: [("padding".to_string(), "symmetric".into())].into(), ..a.clone() }),
+        ];
+        insta::assert_snapshot!(messages.join("\n"), @r"
+        candidate and reference were computed with different weights: sha256 1111 (f) and 3333 (g); their numbers say nothing about each other
+        candidate and reference were computed with different inputs: sha256 2222 (f) and 3333 (g); their numbers say nothing about each other
+        candidate and reference were computed with different settings: padding same and symmetric; their numbers say nothing about each other
+        ");
+        assert!(check(&a, &Identity { settings: Settings::new(), ..a.clone() }).is_ok());
+    }
+
+    #[test]
+    fn inputs_are_the_same_where_they_decode_to_the_same() {
+        let of = |sha256: &str, shape: &[usize], values: &[f32]| Identity {
+            input: Hashed { file: "f".into(), sha256: sha256.into() },
+            input_tensor: Some(InputTensor::of(shape, values)),
+            ..identity()
+        };
+        let a = of("2222", &[1, 1, 1, 2], &[0.25, 0.5]);
+        assert!(check(&a, &of("3333", &[1, 1, 1, 2], &[0.25, 0.5])).is_ok());
+        for other in [of("2222", &[1, 1, 1, 2], &[0.5, 0.25]), of("2222", &[1, 1, 2, 1], &[0.25, 0.5])] {
+            assert!(check(&a, &other).unwrap_err().to_string().contains("different inputs"));
+        }
+        let unknown = Identity { input_tensor: None, ..of("3333", &[1], &[0.0]) };
+        assert!(check(&a, &unknown).is_err());
+        assert!(check(&a, &Identity { input: a.input.clone(), ..unknown }).is_ok());
+    }
+}

@@ -1,0 +1,15 @@
+//! Where tensors come from: weights, input and settings, so that outputs of different models are not compared; and
+//! whether they are still the tensors that were recorded.
+
+mod dump;
+mod identity;
+mod record;
+mod recorded;
+pub mod settings;
+pub mod sha256;
+
+pub use dump::{Dump, DumpOpenError};
+pub use identity::{Identity, InputTensor, ProvenanceError, check};
+pub use record::{DumpRecord, DumpRecordError, FILE_NAME, SCHEMA_VERSION};
+pub use recorded::{RecordDifference, RecordDifferenceKind, RecordedTensor, Recording, difference_kinds};
+pub use settings::Settings;

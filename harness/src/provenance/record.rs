@@ -1,0 +1,179 @@
+//! The file that says where a dump folder's tensors come from.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::identity::{Identity, InputTensor};
+use super::recorded::RecordedTensor;
+use super::settings::Settings;
+use super::sha256::Hashed;
+use crate::files::{atomic, regular};
+
+/// The file's name.
+pub const FILE_NAME: &str = "dump.json";
+/// The version of its schema that this program writes; it reads version 1 too.
+pub const SCHEMA_VERSION: u32 = 2;
+
+/// In version 1 settings stood among the facts; these were the others.
+const FACTS_OF_VERSION_1: [&str; 4] = ["instruction set", "precision", "arithmetic", "threads"];
+
+/// A record that cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "each variant's message says what its fields are")]
+pub enum DumpRecordError {
+    #[error("{}: cannot be read: {source}", path.display())]
+    Read { path: PathBuf, source: std::io::Error },
+    #[error("{}: cannot be written: {source}", path.display())]
+    Write { path: PathBuf, source: std::io::Error },
+    #[error(
+        "{}: expected the provenance of a dump, found {source}; dump anew, or remove this file to compare what is there \
+         without knowing what it is of",
+        path.display()
+    )]
+    Json { path: PathBuf, source: serde_json::Error },
+    #[error("{}: expected schema_version 1 or {SCHEMA_VERSION}, found {found}; dump anew", path.display())]
+    Version { path: PathBuf, found: u32 },
+}
+
+/// The provenance of a dump folder.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DumpRecord {
+    /// [`SCHEMA_VERSION`].
+    pub schema_version: u32,
+    /// Name and version.
+    pub program: String,
+    /// What the weights do not show.
+    #[serde(default)]
+    pub settings: Settings,
+    /// How it was computed, such as its instruction set and precision.
+    pub facts: BTreeMap<String, String>,
+    /// The weights.
+    pub weights: Hashed,
+    /// The input's file.
+    pub input: Hashed,
+    /// What it decodes to, where that is recorded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub input_tensor: Option<InputTensor>,
+    /// Every tensor of the run.
+    pub tensors: Vec<RecordedTensor>,
+}
+
+#[derive(Deserialize)]
+struct DumpRecordVersion {
+    schema_version: u32,
+}
+
+impl DumpRecord {
+    /// Reads the provenance of a folder; `None` where there is none.
+    ///
+    /// # Errors
+    /// A file that is not a regular file, not a record, or of another version.
+    pub fn read(folder: &Path) -> Result<Option<DumpRecord>, DumpRecordError> {
+        let path = folder.join(FILE_NAME);
+        let bytes = match regular::read(&path) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(source) => return Err(DumpRecordError::Read { path, source }),
+        };
+        let json = |source| DumpRecordError::Json { path: path.clone(), source };
+        // The version first: of another one nothing else is known.
+        let DumpRecordVersion { schema_version } = serde_json::from_slice(&bytes).map_err(json)?;
+        if !(1..=SCHEMA_VERSION).contains(&schema_version) {
+            return Err(DumpRecordError::Version { path, found: schema_version });
+        }
+        let record: DumpRecord = serde_json::from_slice(&bytes).map_err(json)?;
+        Ok(Some(if schema_version == 1 { record.with_settings_apart() } else { record }))
+    }
+
+    /// Takes the settings out of the facts of version 1, under the names that they have had since.
+    fn with_settings_apart(mut self) -> DumpRecord {
+        let (facts, settings): (BTreeMap<_, _>, BTreeMap<_, _>) =
+            self.facts.into_iter().partition(|(name, _)| FACTS_OF_VERSION_1.contains(&name.as_str()));
+        self.facts = facts;
+        self.settings = settings
+            .into_iter()
+            .map(|(name, value)| (name.replace('/', "").replace(' ', "_"), value.into()))
+            .collect();
+        self
+    }
+
+    /// Writes the provenance of a folder.
+    ///
+    /// # Errors
+    /// Whatever the file system says.
+    pub fn write(&self, folder: &Path) -> Result<(), DumpRecordError> {
+        let path = folder.join(FILE_NAME);
+        let text = crate::text::lines::render(self, "tensors", &self.tensors)
+            .map_err(|source| DumpRecordError::Json { path: path.clone(), source })?;
+        atomic::write(&path, |out| out.write_all(text.as_bytes()))
+            .map_err(|source| DumpRecordError::Write { path, source })
+    }
+
+    /// What the tensors were computed from.
+    pub fn identity(&self) -> Identity {
+        Identity {
+            weights: self.weights.clone(),
+            input: self.input.clone(),
+            input_tensor: self.input_tensor.clone(),
+            settings: self.settings.clone(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::{Algorithm, Fingerprint};
+
+    #[cfg(unix)]
+    #[test]
+    fn a_pipe_is_not_waited_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let made = std::process::Command::new("mkfifo").arg(folder.path().join(FILE_NAME)).status().unwrap();
+        assert!(made.success());
+        let error = DumpRecord::read(folder.path()).unwrap_err();
+        assert!(error.to_string().contains("expected a regular file"), "{error}");
+    }
+
+    #[test]
+    fn what_is_written_is_read_back() {
+        let folder = tempfile::tempdir().unwrap();
+        assert!(DumpRecord::read(folder.path()).unwrap().is_none());
+        let hashed = Hashed { file: "f".into(), sha256: "00".into() };
+        let fingerprint = Fingerprint { algorithm: Algorithm::ElementsXxh3, hex: "12ab".into() };
+        let record = DumpRecord {
+            schema_version: SCHEMA_VERSION,
+            program: "p 1".into(),
+            settings: [("size".to_string(), serde_json::json!([16, 16]))].into(),
+            facts: [("threads".to_string(), "2".to_string())].into(),
+            weights: hashed.clone(),
+            input: hashed,
+            input_tensor: Some(InputTensor::of(&[1, 1, 1, 1], &[0.5])),
+            tensors: vec![RecordedTensor { file: "a.npy".into(), fingerprint }],
+        };
+        record.write(folder.path()).unwrap();
+        assert_eq!(DumpRecord::read(folder.path()).unwrap(), Some(record));
+        std::fs::write(folder.path().join(FILE_NAME), "{}").unwrap();
+        assert!(matches!(DumpRecord::read(folder.path()), Err(DumpRecordError::Json { .. })));
+        std::fs::write(folder.path().join(FILE_NAME), r#"{"schema_version": 3}"#).unwrap();
+        assert!(matches!(DumpRecord::read(folder.path()), Err(DumpRecordError::Version { found: 3, .. })));
+    }
+
+    #[test]
+    fn version_1_is_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let text = r#"{"schema_version": 1, "program": "p 1",
+            "facts": {"output size": "16x16", "k/v stride": "2", "precision": "f32"},
+            "weights": {"file": "w", "sha256": "1"}, "input": {"file": "i", "sha256": "2"},
+            "tensors": [{"file": "a.npy", "sha256": "3"}]}"#;
+        std::fs::write(folder.path().join(FILE_NAME), text).unwrap();
+        let record = DumpRecord::read(folder.path()).unwrap().unwrap();
+        assert_eq!(record.facts.keys().collect::<Vec<_>>(), ["precision"]);
+        let settings = serde_json::json!({"output_size": "16x16", "kv_stride": "2"});
+        assert_eq!(serde_json::to_value(&record.settings).unwrap(), settings);
+        assert_eq!(record.tensors[0].fingerprint.algorithm, Algorithm::FileSha256);
+    }
+}

@@ -1,0 +1,159 @@
+//! Reference tensors: a set with a manifest, or a folder of a user's own dumps.
+
+pub mod manifest;
+mod names;
+
+use std::path::{Path, PathBuf};
+
+pub use names::ReferenceNames;
+
+use self::manifest::{Manifest, ManifestError};
+use crate::limits::tolerance::NoiseFloor;
+use crate::provenance::{Dump, DumpOpenError, DumpRecord, Identity, Recording};
+use crate::store::{FolderError, NpyFolder, TensorStore};
+use crate::tensor::Dtype;
+
+/// Why a reference cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "each variant hands on its source's message")]
+pub enum ReferenceError {
+    #[error(transparent)]
+    Dump(#[from] DumpOpenError),
+    #[error(transparent)]
+    Manifest(#[from] ManifestError),
+}
+
+impl From<FolderError> for ReferenceError {
+    fn from(error: FolderError) -> ReferenceError {
+        ReferenceError::Dump(error.into())
+    }
+}
+
+/// A manifest and the folder that it is in.
+#[derive(Debug)]
+struct Set {
+    root: PathBuf,
+    manifest: Manifest,
+}
+
+/// The reference side of a comparison.
+#[derive(Debug)]
+pub struct Reference {
+    dump: Dump,
+    set: Option<Set>,
+    record: Option<DumpRecord>,
+    names: ReferenceNames,
+}
+
+impl Reference {
+    /// Opens a set (a folder with a manifest), the folder of a set's tensors, or a bare folder of dumps whose files are
+    /// named by `pattern`.
+    ///
+    /// # Errors
+    /// Folders that are not there or hold no tensor, and manifests that cannot be used.
+    pub fn open(
+        path: &Path,
+        pattern: &str,
+        two_byte_integers: Option<Dtype>,
+    ) -> Result<Reference, ReferenceError> {
+        let Some(set) = Set::of(path)? else {
+            let (dump, record) = Dump::open(path, pattern, two_byte_integers)?;
+            let names = ReferenceNames { present: dump.names(), ..ReferenceNames::default() };
+            return Ok(Reference { dump, set: None, record, names });
+        };
+        let manifest = &set.manifest;
+        let folder = set.root.join(&manifest.reference.folder);
+        let folder = NpyFolder::open(&folder, pattern, two_byte_integers)?;
+        let tensors = manifest.tensors.iter().map(|entry| entry.recorded.clone()).collect();
+        let recording = Recording { file: manifest::FILE_NAME, tensors };
+        let mut names = ReferenceNames { in_order: true, ..ReferenceNames::default() };
+        for entry in &manifest.tensors {
+            let there = folder.file(&entry.recorded.file).is_file();
+            let list = if there { &mut names.present } else { &mut names.gone };
+            list.push(entry.name.clone());
+        }
+        let mut dump = Dump::new(Box::new(folder), Some(recording));
+        let listed = |name: &String| manifest.tensor(name).is_some();
+        names.present.extend(dump.names().into_iter().filter(|name| !listed(name)));
+        for entry in &manifest.tensors {
+            dump.name(&entry.name, &entry.recorded.file);
+        }
+        Ok(Reference { dump, set: Some(set), record: None, names })
+    }
+
+    /// The tensors.
+    pub fn dump(&self) -> &Dump {
+        &self.dump
+    }
+
+    /// The folder of the tensors.
+    pub fn folder(&self) -> &Path {
+        self.dump.store().location()
+    }
+
+    /// The manifest, where there is one.
+    pub fn manifest(&self) -> Option<&Manifest> {
+        self.set.as_ref().map(|set| &set.manifest)
+    }
+
+    /// The set's folder and the file of its manifest, where there is one.
+    pub fn manifest_path(&self) -> Option<(&Path, PathBuf)> {
+        self.set.as_ref().map(|set| (set.root.as_path(), set.root.join(manifest::FILE_NAME)))
+    }
+
+    /// The weights that the set was made with.
+    pub fn weights(&self) -> Option<PathBuf> {
+        self.set.as_ref().map(|set| set.root.join(&set.manifest.weights.file))
+    }
+
+    /// The input that the set was made with.
+    pub fn input(&self) -> Option<PathBuf> {
+        self.set.as_ref().map(|set| set.root.join(&set.manifest.input.file))
+    }
+
+    /// What the tensors were computed from, where that is recorded.
+    pub fn identity(&self) -> Option<Identity> {
+        let Some(manifest) = self.manifest() else {
+            return self.record.as_ref().map(DumpRecord::identity);
+        };
+        Some(Identity {
+            weights: manifest.weights.clone(),
+            input: manifest.input.clone(),
+            input_tensor: None,
+            settings: manifest.settings.clone(),
+        })
+    }
+
+    /// The tensors' names.
+    pub fn names(&self) -> &ReferenceNames {
+        &self.names
+    }
+
+    /// The recorded noise floor of a tensor.
+    pub fn noise_floor(&self, name: &str) -> Option<&NoiseFloor> {
+        self.manifest()?.tensor(name).map(|entry| &entry.noise_floor)
+    }
+}
+
+impl Set {
+    /// The set that a path is: its folder, or that of its tensors.
+    fn of(path: &Path) -> Result<Option<Set>, ReferenceError> {
+        let io = |source| FolderError::Io { path: path.to_path_buf(), source };
+        let own = path.join(manifest::FILE_NAME);
+        if own.try_exists().map_err(io)? {
+            return Ok(Some(Set { root: path.to_path_buf(), manifest: Manifest::read(&own)? }));
+        }
+        // A path such as `.` has no parent of its own.
+        let absolute = std::path::absolute(path).map_err(io)?;
+        let parent = match path.parent() {
+            Some(parent) if !parent.as_os_str().is_empty() => Some(parent),
+            _ => absolute.parent(),
+        };
+        let above = parent.map(|parent| (parent, parent.join(manifest::FILE_NAME)));
+        let Some((root, above)) = above.filter(|(_, above)| above.is_file()) else { return Ok(None) };
+        // A folder beside the set's tensors, such as another program's dump, is not part of the set.
+        let manifest = Manifest::read(&above)?;
+        let part = absolute.ends_with(&manifest.reference.folder);
+        Ok(part.then(|| Set { root: root.to_path_buf(), manifest }))
+    }
+}

@@ -1,4 +1,0 @@
-//! Comparisons as people and programs read them.
-
-pub mod json;
-pub mod terminal;

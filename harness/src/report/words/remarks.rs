@@ -1,0 +1,103 @@
+//! Sentences about a comparison as a whole.
+
+use super::count;
+use crate::compare::remark::{Remark, RemarkKind};
+use crate::limits::derived::Dropped;
+use crate::limits::waiver::WaiverError;
+use crate::provenance::{RecordDifference, RecordDifferenceKind};
+
+/// What a reader should know, and what to do about it.
+pub fn remark(remark: &Remark) -> String {
+    let sentence = of_kind(&remark.kind);
+    match &remark.advice {
+        Some(advice) => format!("{sentence}; {advice}"),
+        None => sentence,
+    }
+}
+
+fn of_kind(kind: &RemarkKind) -> String {
+    match kind {
+        RemarkKind::NoManifest => {
+            "the reference has no manifest: judged by the mapping's limits, not by a noise floor".to_string()
+        }
+        RemarkKind::LengthsFromNames(counted) => format!(
+            "`{}` counts over {:?}, as the reference's names show",
+            counted.placeholder, counted.lengths
+        ),
+        RemarkKind::Waived { layer, metric, waiver } => {
+            format!("{layer}: {metric} is judged by a waiver until {}: {}", waiver.expires, waiver.reason)
+        }
+        RemarkKind::UnmeasuredConditions { layers, conditions } => format!(
+            "{} without a known error on {conditions}: held against those of other instruction sets",
+            count(*layers, "layer")
+        ),
+        RemarkKind::OriginUnknown { side } => {
+            format!("it is not recorded what weights and input the {side} was computed from")
+        }
+        RemarkKind::CoarserThanJudged { computed, judged } => {
+            format!("the dump says that it was computed in {computed}, and is judged as {judged}")
+        }
+        RemarkKind::NotDerived { layers } => {
+            format!("{} without a derived tolerance: judged by the mapping's limits", count(*layers, "layer"))
+        }
+        RemarkKind::AnotherSet { set } => {
+            format!("this is not the committed set {set}: it has no derived tolerances and no known errors")
+        }
+        RemarkKind::NoFigures { of, set, profile } => {
+            format!("there are no {of} of set {set} under profile {profile}: that bound is gone")
+        }
+    }
+}
+
+/// How files differ from their record.
+pub fn record_difference(difference: &RecordDifference) -> String {
+    let RecordDifference { side, kind, files, record } = difference;
+    let others = match files.len() {
+        0 | 1 => String::new(),
+        n => format!(" and {} more", n - 1),
+    };
+    let first = files.first().map(String::as_str).unwrap_or_default();
+    let what = match kind {
+        RecordDifferenceKind::Changed => {
+            format!("not as {record} recorded it: changed, or of another run")
+        }
+        RecordDifferenceKind::Missing => format!("recorded in {record}, and not there"),
+        RecordDifferenceKind::Unrecorded => format!("not recorded in {record}: of another run"),
+    };
+    format!("{side} {first}{others}: {what}")
+}
+
+/// Why a waiver of older tolerances was not kept.
+pub fn dropped_waiver(dropped: &Dropped) -> String {
+    match dropped {
+        Dropped::NoSuchLayer => "there is no such layer any more".to_string(),
+        Dropped::NoSmaller => "the derived tolerance is no smaller".to_string(),
+        Dropped::UnderFloor => "its limit is under the floor that is measured now".to_string(),
+        // Its reason stands beside it already.
+        Dropped::Invalid(WaiverError::Expired { expires, .. }) => format!("it expired on {expires}"),
+        Dropped::Invalid(error) => error.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::side::Side;
+
+    #[test]
+    fn every_kind_of_difference_is_named() {
+        let kinds = [
+            (RecordDifferenceKind::Changed, vec!["b".to_string(), "d".to_string()]),
+            (RecordDifferenceKind::Missing, vec!["c".to_string()]),
+            (RecordDifferenceKind::Unrecorded, vec!["stale".to_string()]),
+        ];
+        let sentences = kinds.map(|(kind, files)| {
+            record_difference(&RecordDifference { side: Side::Candidate, kind, files, record: "dump.json" })
+        });
+        insta::assert_snapshot!(sentences.join("\n"), @r"
+        candidate b and 1 more: not as dump.json recorded it: changed, or of another run
+        candidate c: recorded in dump.json, and not there
+        candidate stale: not recorded in dump.json: of another run
+        ");
+    }
+}

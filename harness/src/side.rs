@@ -1,0 +1,30 @@
+//! The two sides of a comparison.
+
+/// One of the two sides of a comparison.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Deserialize, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Side {
+    /// The port.
+    Candidate,
+    /// What it is a port of.
+    Reference,
+}
+
+impl Side {
+    /// The side that this one is compared with.
+    pub fn other(self) -> Side {
+        match self {
+            Side::Candidate => Side::Reference,
+            Side::Reference => Side::Candidate,
+        }
+    }
+}
+
+impl std::fmt::Display for Side {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Side::Candidate => "candidate",
+            Side::Reference => "reference",
+        })
+    }
+}

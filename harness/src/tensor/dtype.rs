@@ -1,0 +1,41 @@
+//! The types that tensors are stored in.
+
+/// The type that a tensor was stored in, by ascending precision.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Dtype {
+    /// bfloat16: 8 bits of precision.
+    Bf16,
+    /// IEEE half: 11 bits.
+    F16,
+    /// IEEE single: 24 bits.
+    F32,
+    /// IEEE double: 53 bits.
+    F64,
+}
+
+impl Dtype {
+    /// Bytes of one element.
+    pub fn size(self) -> usize {
+        match self {
+            Dtype::Bf16 | Dtype::F16 => 2,
+            Dtype::F32 => 4,
+            Dtype::F64 => 8,
+        }
+    }
+
+    /// The type with fewer bits of precision.
+    pub fn narrower(self, other: Dtype) -> Dtype {
+        self.min(other)
+    }
+}
+
+impl std::fmt::Display for Dtype {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Dtype::Bf16 => "bf16",
+            Dtype::F16 => "f16",
+            Dtype::F32 => "f32",
+            Dtype::F64 => "f64",
+        })
+    }
+}

@@ -1,0 +1,5 @@
+//! Text: names that were nearly right, and JSON that people read line by line.
+
+pub mod document;
+pub(crate) mod lines;
+pub mod nearest;

@@ -1,0 +1,218 @@
+//! One comparison: the encoder, or a folder of dumps, with a reference.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use encoder::{Precision, TapSink, TapTensor};
+use harness::compare::comparison::{Comparison, Origin};
+use harness::compare::remark::{Remark, RemarkKind};
+use harness::compare::session::Session;
+use harness::files::overwrite::FilesRead;
+use harness::mapping::{Mapping, Profile};
+use harness::provenance::sha256::{hash_file, hash_files};
+use harness::provenance::{self, Dump, DumpRecord, Identity, InputTensor};
+use harness::reference::Reference;
+
+use super::limits::Limits;
+use super::origins::Origins;
+use crate::baseline::conditions::conditions;
+use crate::encode::arguments::{EncoderArguments, as_candidate, tap_names};
+use crate::encode::input::read_input;
+use crate::encode::settings;
+use crate::shell::console::Failure;
+use crate::shell::paths;
+
+/// How comparisons are made.
+pub(crate) struct Gate<'a> {
+    pub(crate) mapping: &'a Mapping,
+    pub(crate) profile: &'a Profile,
+    pub(crate) pool: &'a rayon::ThreadPool,
+    pub(crate) encoder: &'a EncoderArguments,
+    /// Refuse sides whose origin is not recorded.
+    pub(crate) strict: bool,
+}
+
+/// What the encoder is run on.
+struct Sources {
+    weights: PathBuf,
+    input: PathBuf,
+}
+
+impl Gate<'_> {
+    /// Opens a reference as the mapping describes it.
+    pub(crate) fn reference(&self, path: &Path) -> Result<Reference, Failure> {
+        let format = &self.mapping.reference;
+        Reference::open(path, &format.files, format.two_byte_integers)
+            .map_err(|error| Failure::from(error).or_help(|| paths::unreadable_help(path)))
+    }
+
+    fn dump(&self, path: &Path) -> Result<(Dump, Option<DumpRecord>), Failure> {
+        let format = &self.mapping.candidate;
+        Dump::open(path, &format.files, format.two_byte_integers)
+            .map_err(|error| Failure::unreadable(error).help("is the path right? Or dump the port again"))
+    }
+
+    /// The files that a comparison reads.
+    pub(crate) fn files_read(
+        &self,
+        candidate: Option<&Path>,
+        reference: &Path,
+        weights: Option<&Path>,
+        input: Option<&Path>,
+    ) -> FilesRead {
+        let mut read = FilesRead::default();
+        read.note(&self.mapping.path);
+        read.extend([weights, input].into_iter().flatten());
+        if let Ok(reference) = self.reference(reference) {
+            read.extend(reference.manifest_path().map(|(_, path)| path));
+            read.extend([reference.weights(), reference.input()].into_iter().flatten());
+            read.extend(files_of(reference.dump()));
+            read.extend(super::limits::files_of(&reference, &self.profile.name));
+        }
+        if let Some(candidate) = candidate
+            && let Ok((dump, _)) = self.dump(candidate)
+        {
+            read.extend(files_of(&dump));
+        }
+        read
+    }
+
+    /// Compares a folder of dumps.
+    pub(crate) fn folder(&self, candidate: &Path, reference: &Path) -> Result<Comparison, Failure> {
+        let reference = &self.reference(reference)?;
+        let (dump, record) = self.dump(candidate)?;
+        let origins = Origins {
+            candidate: record.as_ref().map(DumpRecord::identity),
+            dump: Some(&dump),
+            strict: self.strict,
+        };
+        let sides = origins.settle(reference, self.pool)?;
+        // What is known are this project's errors, not those of others.
+        let limits = Limits::resolve(self.mapping, self.profile, reference, false)?;
+        let mut comparison = self.pool.install(|| limits.terms("").compare_dump(&dump));
+        let computed =
+            record.as_ref().and_then(|record| Precision::from_name(record.facts.get("precision")?));
+        if let (Some(computed), Some(judged)) = (computed, Precision::from_name(&self.profile.name))
+            && computed < judged
+        {
+            let advice = format!("--profile {computed} judges it as what it is");
+            let (computed, judged) = (computed.to_string(), judged.to_string());
+            let kind = RemarkKind::CoarserThanJudged { computed, judged };
+            comparison.remarks.push(Remark::advised(kind, advice));
+        }
+        self.pool.install(|| sides.note(Some(&dump), reference, &mut comparison));
+        limits.note(&mut comparison);
+        Ok(comparison)
+    }
+
+    /// Runs the encoder, on the reference's own weights and input unless others are given, and compares every tensor as
+    /// soon as it is there; with it the time that the encoder took.
+    pub(crate) fn encoder(
+        &self,
+        reference: &Path,
+        weights: Option<&Path>,
+        input: Option<&Path>,
+    ) -> Result<(Comparison, Duration), Failure> {
+        let reference = &self.reference(reference)?;
+        let Sources { weights, input } = sources(reference, weights, input)?;
+        let set = reference.manifest().map(settings::of_manifest).transpose()?;
+        let settings = self.encoder.settings(set.unwrap_or_default());
+        let checkpoint = self.encoder.open(&weights)?;
+        let hashed = hash_file(&input).map_err(|error| {
+            let restore = match paths::is_of_a_set(&input) {
+                true => {
+                    "restore the set with `git restore fixtures`, or name another input with --input FILE"
+                }
+                false => "is the path right? --input FILE names another input",
+            };
+            Failure::unreadable(error).help(restore)
+        })?;
+        let image = read_input(&input)?;
+        let identity = Identity {
+            weights: hash_files(checkpoint.files()).map_err(Failure::unreadable)?,
+            input: hashed,
+            input_tensor: Some(InputTensor::of(&image.shape, &image.data)),
+            settings: settings::by_name(&settings),
+        };
+        let origins = Origins { candidate: Some(identity), dump: None, strict: self.strict };
+        let sides = origins.settle(reference, self.pool)?;
+        let model = self.pool.install(|| self.encoder.load(&checkpoint, Some(settings)))?;
+        let names = tap_names(&model, &image);
+        // Known errors are of the profile's own precision.
+        let own = self.profile.name == model.precision().name();
+        let limits = Limits::resolve(self.mapping, self.profile, reference, own)?;
+        let conditions = conditions(model.isa(), self.encoder.strict_fma());
+        let mut taps =
+            ComparingTaps { session: limits.terms(&conditions).session(&names), comparing: Duration::ZERO };
+        let started = Instant::now();
+        self.pool
+            .install(|| model.encode(&image.shape, &image.data, &mut taps))
+            .map_err(Failure::unreadable)?;
+        let time = started.elapsed().saturating_sub(taps.comparing);
+        let threads = self.pool.current_num_threads();
+        let facts = [
+            ("weights", weights.display().to_string()),
+            ("input", input.display().to_string()),
+            ("instruction set", model.isa().to_string()),
+            ("precision", model.precision().to_string()),
+            ("arithmetic", model.arithmetic()),
+            ("threads", threads.to_string()),
+        ];
+        let mut comparison = taps.session.finish(Origin {
+            title: format!("encoder in {} ({}, {threads} threads)", model.precision(), model.isa()),
+            folder: None,
+            facts: facts.map(|(name, value)| (name.to_string(), value)).into(),
+        });
+        self.pool.install(|| sides.note(None, reference, &mut comparison));
+        limits.note(&mut comparison);
+        Ok((comparison, time))
+    }
+}
+
+/// The files of a dump: its tensors, and its record.
+fn files_of(dump: &Dump) -> Vec<PathBuf> {
+    let store = dump.store();
+    let tensors = store.entries().iter().map(|entry| store.file(&entry.key));
+    tensors.chain([store.location().join(provenance::FILE_NAME)]).collect()
+}
+
+/// What to run the encoder on: what is given, else the reference's own.
+fn sources(reference: &Reference, weights: Option<&Path>, input: Option<&Path>) -> Result<Sources, Failure> {
+    let ours = |given: Option<&Path>, of_the_set: Option<PathBuf>, option: &str| {
+        given.map(Path::to_path_buf).or(of_the_set).ok_or_else(|| {
+            let folder = reference.folder().display();
+            Failure::usage(
+                format!(
+                    "{folder} has no manifest.json that says what to run the encoder on: {option} is missing"
+                ),
+                format!("add {option} FILE, or compare a folder of dumps with --candidate DIR"),
+            )
+        })
+    };
+    let weights = ours(weights, reference.weights(), "--weights")?;
+    let input = ours(input, reference.input(), "--input")?;
+    Ok(Sources { weights, input })
+}
+
+/// Compares each tensor as soon as the encoder has it.
+struct ComparingTaps<'a> {
+    session: Session<'a>,
+    comparing: Duration,
+}
+
+impl TapSink for ComparingTaps<'_> {
+    fn wants(&self, name: &str) -> bool {
+        self.session.wants(name)
+    }
+
+    fn record(
+        &mut self,
+        name: &str,
+        tensor: TapTensor,
+    ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+        let started = Instant::now();
+        self.session.record(name, as_candidate(name, tensor)?);
+        self.comparing += started.elapsed();
+        Ok(())
+    }
+}

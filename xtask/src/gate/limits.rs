@@ -1,0 +1,207 @@
+//! What a comparison is judged by: derived tolerances and known errors of its reference, read once, and what is missing.
+
+use std::path::Path;
+
+use encoder::{Isa, Precision};
+use harness::compare::comparison::{Comparison, Layer};
+use harness::compare::remark::{Remark, RemarkKind};
+use harness::compare::session::Terms;
+use harness::limits::derived::DerivedTolerances;
+use harness::limits::known_errors::KnownErrors;
+use harness::limits::subject::Subject;
+use harness::mapping::{Mapping, Profile};
+use harness::reference::Reference;
+
+use crate::baseline::conditions::are_conditions;
+use crate::baseline::files::{self, FigureFile};
+use crate::fixtures::set;
+use crate::shell::console::Failure;
+use crate::shell::{dates, paths};
+
+/// The errors that a candidate is known to have.
+pub(crate) enum Known {
+    /// They are of the encoder in the profile's own precision, and this is another candidate.
+    NotAsked,
+    /// None are kept for this reference.
+    None,
+    /// These.
+    Some(KnownErrors),
+}
+
+/// What a comparison is judged by.
+pub(crate) struct Limits<'a> {
+    mapping: &'a Mapping,
+    profile: &'a Profile,
+    reference: &'a Reference,
+    /// What figures of the reference are of, where it is a set.
+    subject: Option<Subject>,
+    tolerances: Option<DerivedTolerances>,
+    known: Known,
+}
+
+impl<'a> Limits<'a> {
+    /// Reads what is kept for a reference under a profile; `known` where the candidate's errors are known, if they are of
+    /// any.
+    pub(crate) fn resolve(
+        mapping: &'a Mapping,
+        profile: &'a Profile,
+        reference: &'a Reference,
+        known: bool,
+    ) -> Result<Limits<'a>, Failure> {
+        let subject = files::subject(reference, &profile.name)?;
+        let tolerances = tolerances(reference, &profile.name)?;
+        let known = match known {
+            false => Known::NotAsked,
+            true => match errors(reference, &profile.name, tolerances.as_ref())? {
+                None => Known::None,
+                Some(errors) => Known::Some(errors),
+            },
+        };
+        Ok(Limits { mapping, profile, reference, subject, tolerances, known })
+    }
+
+    /// The terms of a comparison under these conditions.
+    pub(crate) fn terms<'t>(&'t self, conditions: &'t str) -> Terms<'t> {
+        Terms {
+            mapping: self.mapping,
+            profile: self.profile,
+            reference: self.reference,
+            tolerances: self.tolerances.as_ref(),
+            known: match &self.known {
+                Known::Some(known) => Some((known, conditions)),
+                Known::NotAsked | Known::None => None,
+            },
+        }
+    }
+
+    /// Holds a comparison against the files that it was judged by: a layer that they do not know is a matter of coverage,
+    /// and so are an entry that the encoder does not meet and a file that a committed set should have.
+    pub(crate) fn note(&self, comparison: &mut Comparison) {
+        let Some(subject) = &self.subject else { return };
+        self.note_entries(comparison);
+        if Precision::from_name(&self.profile.name).is_none() {
+            return;
+        }
+        let set = subject.set.clone();
+        if files::is_another(self.reference, subject) {
+            comparison.remarks.push(RemarkKind::AnotherSet { set }.into());
+            return;
+        }
+        let committed = self.reference.manifest_path().is_some_and(|(root, _)| set::is_committed(root));
+        let absent = [
+            (FigureFile::Tolerances, self.tolerances.is_none()),
+            (FigureFile::Errors, matches!(self.known, Known::None)),
+        ];
+        for (file, _) in absent.into_iter().filter(|(_, absent)| committed && *absent) {
+            let (of, profile) = (file.kind(), self.profile.name.clone());
+            let again = file.again_for(&profile, &set);
+            let kind = RemarkKind::NoFigures { of, set: set.clone(), profile };
+            comparison.remarks.push(Remark::advised(kind, again));
+            if paths::is_default(self.mapping) {
+                comparison.expect_entries(of, std::iter::empty(), self.is_of_the_encoder());
+            }
+        }
+    }
+
+    /// Whether the candidate is the encoder: of others, what a folder lacks is missing already.
+    fn is_of_the_encoder(&self) -> bool {
+        !matches!(self.known, Known::NotAsked)
+    }
+
+    fn note_entries(&self, comparison: &mut Comparison) {
+        let ours = self.is_of_the_encoder();
+        if paths::is_default(self.mapping) {
+            if let Some(tolerances) = &self.tolerances {
+                let entries = tolerances.layers.iter().map(|l| (l.name.as_str(), l.reference.as_str()));
+                comparison.expect_entries(FigureFile::Tolerances.kind(), entries, ours);
+            }
+            if let Known::Some(errors) = &self.known {
+                let entries = errors.layers.iter().map(|l| (l.name.as_str(), l.reference.as_str()));
+                comparison.expect_entries(FigureFile::Errors.kind(), entries, ours);
+            }
+        } else if let Some(tolerances) = &self.tolerances {
+            let unknown = |layer: &&Layer| tolerances.layer(layer.pair_name(), &layer.reference).is_none();
+            let layers = comparison.layers.iter().filter(unknown).count();
+            if layers > 0 {
+                comparison.remarks.push(RemarkKind::NotDerived { layers }.into());
+            }
+        }
+    }
+}
+
+/// The derived tolerances of a reference, where it is a set that has some.
+pub(crate) fn tolerances(reference: &Reference, profile: &str) -> Result<Option<DerivedTolerances>, Failure> {
+    let Some(subject) = kept(reference, profile, FigureFile::Tolerances)? else { return Ok(None) };
+    let path = FigureFile::Tolerances.path(&subject);
+    let fail = files::unusable(FigureFile::Tolerances, &subject);
+    let tolerances = DerivedTolerances::read(&path, &subject, &dates::days_until)
+        .map_err(|error| fail(error.to_string()))?;
+    // Of f32 the manifest holds the floors; those of other precisions `fixtures check` computes anew.
+    if profile == Precision::F32.name() {
+        for layer in &tolerances.layers {
+            let floor = reference.noise_floor(&layer.reference).map(|floor| floor.figures);
+            if floor != Some(layer.noise_floor) {
+                let message = format!(
+                    "{}: `{}`: expected the noise floor of the set's manifest, found another",
+                    path.display(),
+                    layer.name
+                );
+                return Err(fail(message));
+            }
+        }
+    }
+    Ok(Some(tolerances))
+}
+
+/// The errors that the encoder is known to have on a reference, where it is a set that they are known of. None may be over
+/// its layer's tolerance: a ratchet there holds nothing.
+pub(crate) fn errors(
+    reference: &Reference,
+    profile: &str,
+    tolerances: Option<&DerivedTolerances>,
+) -> Result<Option<KnownErrors>, Failure> {
+    let Some(subject) = kept(reference, profile, FigureFile::Errors)? else { return Ok(None) };
+    let path = FigureFile::Errors.path(&subject);
+    let fail = files::unusable(FigureFile::Errors, &subject);
+    let read = KnownErrors::read(&path, &subject, &dates::days_until);
+    let errors = read.map_err(|error| fail(error.to_string()))?;
+    check_errors(&errors, tolerances, &path).map_err(fail)?;
+    Ok(Some(errors))
+}
+
+/// What the figures of a reference are of, where such a file of them is kept.
+fn kept(reference: &Reference, profile: &str, file: FigureFile) -> Result<Option<Subject>, Failure> {
+    let Some(subject) = files::subject(reference, profile)? else { return Ok(None) };
+    if paths::baselines().is_none() || !files::is_there(&file.path(&subject))? {
+        return Ok(None);
+    }
+    Ok((!files::is_another(reference, &subject)).then_some(subject))
+}
+
+/// Refuses known errors over their tolerances, and conditions that the encoder does not know.
+pub(crate) fn check_errors(
+    errors: &KnownErrors,
+    tolerances: Option<&DerivedTolerances>,
+    path: &Path,
+) -> Result<(), String> {
+    for layer in &errors.layers {
+        if let Some(unknown) = layer.errors.keys().find(|conditions| !are_conditions(conditions)) {
+            let known = Isa::ALL.map(Isa::name).join(", ");
+            return Err(format!(
+                "{}: `{}`: expected an architecture and an instruction set ({known}), found `{unknown}`",
+                path.display(),
+                layer.name
+            ));
+        }
+    }
+    match tolerances {
+        Some(tolerances) => errors.check_within(tolerances, path).map_err(|error| error.to_string()),
+        None => Ok(()),
+    }
+}
+
+/// The files that what a comparison is judged by is read from.
+pub(crate) fn files_of(reference: &Reference, profile: &str) -> Vec<std::path::PathBuf> {
+    let Ok(Some(subject)) = files::subject(reference, profile) else { return Vec::new() };
+    [FigureFile::Tolerances, FigureFile::Errors, FigureFile::Pending].map(|file| file.path(&subject)).into()
+}

@@ -1,0 +1,6 @@
+//! One comparison from its arguments to its verdict: what both sides are, what they are judged by, what to do next.
+
+pub(crate) mod compare;
+pub(crate) mod limits;
+pub(crate) mod next_steps;
+pub(crate) mod origins;

@@ -1,0 +1,79 @@
+//! What to type or edit after a comparison that failed.
+
+use harness::compare::cause::{Cause, causes};
+use harness::compare::comparison::Run;
+use harness::mapping::Mapping;
+
+use crate::baseline::files::{self, FigureFile};
+use crate::shell::paths;
+
+/// What the advice depends on.
+pub(crate) struct Situation<'a> {
+    pub(crate) profile: &'a str,
+    pub(crate) mapping: &'a Mapping,
+    /// Whether the references are those of the checkout, which come back.
+    pub(crate) committed: bool,
+    /// Whether the candidate is the encoder.
+    pub(crate) encoder: bool,
+}
+
+/// The lines that end the report of a run; what kept a comparison from being made has its own remedy.
+pub(crate) fn next_steps(run: &Run, situation: &Situation<'_>) -> Vec<String> {
+    causes(run).into_iter().map(|cause| step(cause, situation)).collect()
+}
+
+fn step(cause: Cause, situation: &Situation<'_>) -> String {
+    let Situation { profile, committed, encoder, .. } = situation;
+    let mapping = paths::shown(&situation.mapping.path);
+    match cause {
+        Cause::Unreadable if *committed && *encoder => "next: git restore fixtures".to_string(),
+        Cause::Unreadable => "next: write the unreadable files again, into an empty folder".to_string(),
+        Cause::NotAsRecorded => {
+            let set = match committed {
+                true => "a set: git restore fixtures, then cargo xtask fixtures check",
+                false => "a set: restore its files, or make it anew",
+            };
+            format!("next: a dump: write it again with its program, into an empty folder\n      {set}")
+        }
+        Cause::Coverage => format!(
+            "next: dump what is missing, or say in {mapping} what belongs together\n      \
+             cargo xtask mapping check {mapping}"
+        ),
+        Cause::Gaps => format!(
+            "next: where entries are missing: git restore baselines, or, for the set that lacks them\n      \
+             {} --set NAME\n      {} --set NAME",
+            FigureFile::Tolerances.again(profile),
+            FigureFile::Errors.again(profile)
+        ),
+        Cause::Shape => format!(
+            "next: was the port given the same input as the reference? If it stores an axis\n      \
+             elsewhere, say so in {mapping}: candidate_layout = \"b c w h\""
+        ),
+        Cause::Numbers => {
+            "next: look at the first failing layer; what comes after it inherits its error\n      \
+             --verbose shows every layer and the reference's names, --report json=FILE every\n      figure"
+                .to_string()
+        }
+        Cause::Worse => format!(
+            "next: where a layer is worse on purpose:\n      cargo xtask baseline measure{0}\n      \
+             cargo xtask baseline review{0}",
+            files::option(profile)
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_step_sends_a_user_to_restore_files_of_their_own() {
+        let mapping = paths::mapping(None).unwrap();
+        let all = [Cause::Unreadable, Cause::NotAsRecorded, Cause::Coverage, Cause::Shape, Cause::Numbers];
+        let situation = Situation { profile: "f32", mapping: &mapping, committed: false, encoder: false };
+        for cause in all {
+            let step = step(cause, &situation);
+            assert!(step.starts_with("next: ") && !step.contains("git restore"), "{step}");
+        }
+    }
+}

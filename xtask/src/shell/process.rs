@@ -1,0 +1,64 @@
+//! Running other programs, step by step.
+
+use std::process::{Command, ExitCode, Stdio};
+
+use crate::shell::console::{CommandResult, Failure};
+use crate::shell::paths;
+
+/// One command line.
+pub(crate) struct CargoStep {
+    program: String,
+    arguments: Vec<String>,
+    environment: Vec<(&'static str, &'static str)>,
+}
+
+impl CargoStep {
+    pub(crate) fn cargo(arguments: &[&str]) -> CargoStep {
+        CargoStep {
+            program: std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_string()),
+            arguments: arguments.iter().map(ToString::to_string).collect(),
+            environment: Vec::new(),
+        }
+    }
+
+    pub(crate) fn env(mut self, name: &'static str, value: &'static str) -> CargoStep {
+        self.environment.push((name, value));
+        self
+    }
+
+    fn shown(&self) -> String {
+        let environment = self.environment.iter().map(|(name, value)| format!("{name}={value} "));
+        format!("{}cargo {}", environment.collect::<String>(), self.arguments.join(" "))
+    }
+}
+
+/// Runs the steps where the sources are, up to the first that fails, whose exit code is returned.
+pub(crate) fn run_steps(steps: &[CargoStep]) -> CommandResult {
+    let sources = paths::sources()?;
+    for step in steps {
+        anstream::eprintln!("$ {}", step.shown());
+        let status = Command::new(&step.program)
+            .args(&step.arguments)
+            .envs(step.environment.iter().copied())
+            // Snapshots are found by the sources, not by where the tests were compiled.
+            .env("INSTA_WORKSPACE_ROOT", &sources)
+            .current_dir(&sources)
+            .status()
+            .map_err(|error| {
+                Failure::usage(format!("cannot run {}: {error}", step.shown()), "is cargo on the PATH?")
+            })?;
+        if !status.success() {
+            anstream::eprintln!("failed: {}", step.shown());
+            let code = status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(1);
+            return Ok(ExitCode::from(code));
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Whether a program runs and succeeds, without showing what it prints.
+pub(crate) fn succeeds(program: &str, arguments: &[&str]) -> bool {
+    let mut command = Command::new(program);
+    command.args(arguments).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    command.status().is_ok_and(|status| status.success())
+}
