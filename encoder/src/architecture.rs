@@ -146,17 +146,22 @@ pub struct AttentionSpec {
 }
 
 impl Architecture {
+    /// All blocks in the order of execution: stage, index in the stage, and what the block is.
+    pub fn blocks(&self) -> impl Iterator<Item = (usize, usize, &BlockSpec)> {
+        self.stages.iter().enumerate().flat_map(|(stage, blocks)| {
+            blocks.iter().enumerate().map(move |(index, block)| (stage, index, block))
+        })
+    }
+
     /// timm's names of all tensors that the model reads, the embedder's behind `embed_vision.`.
     pub fn tensor_names(&self) -> impl Iterator<Item = String> {
         let mut names = vec!["conv_stem.conv.weight".to_string(), "conv_stem.bn.weight".to_string()];
         if self.stem.bias {
             names.push("conv_stem.conv.bias".to_string());
         }
-        for (stage, blocks) in self.stages.iter().enumerate() {
-            for (index, block) in blocks.iter().enumerate() {
-                let prefix = format!("blocks.{stage}.{index}.");
-                names.extend(block.tensor_names().into_iter().map(|name| format!("{prefix}{name}")));
-            }
+        for (stage, index, block) in self.blocks() {
+            let prefix = format!("blocks.{stage}.{index}.");
+            names.extend(block.tensor_names().into_iter().map(|name| format!("{prefix}{name}")));
         }
         if let Some(spec) = &self.fusion {
             let block = BlockSpec::InvertedResidual(*spec);

@@ -93,6 +93,38 @@ pub enum Error {
         /// What was given.
         found: String,
     },
+    /// A part was asked for that the model does not have.
+    #[error("part `{name}`, which takes {inputs}, is not a part of this model; expected one of {known}")]
+    UnknownPart {
+        /// The part's name.
+        name: String,
+        /// The tensors that it takes: a part of another model may have the name of one of this model's parts.
+        inputs: String,
+        /// The names of the model's parts.
+        known: String,
+    },
+    /// A tensor that a part takes was not given.
+    #[error("part `{part}`: expected tensor `{name}`, found {}", if given.is_empty() { "none" } else { given })]
+    MissingInput {
+        /// The part's name.
+        part: String,
+        /// The tensor's name.
+        name: String,
+        /// The names of the tensors that were given.
+        given: String,
+    },
+    /// A tensor that a part takes has another shape.
+    #[error("part `{part}`: tensor `{name}`: expected {expected}, found {found}")]
+    PartInput {
+        /// The part's name.
+        part: String,
+        /// The tensor's name.
+        name: String,
+        /// The shape that the part takes.
+        expected: String,
+        /// The shape that was given.
+        found: String,
+    },
     /// An instruction set's name is not known.
     #[error("ENCODER_MAX_ISA: expected one of {known}, found `{found}`")]
     UnknownIsa {

@@ -3,24 +3,14 @@
 //! Only the feature `faults` compiles them in; without it a `Seam` is empty and hands everything on as it is.
 
 use crate::kernels::rows::RowOps;
+#[cfg(feature = "faults")]
+pub use crate::part::Site;
+#[cfg(not(feature = "faults"))]
+use crate::part::Site;
 
 /// Whether memory that a kernel is to write is NaN before: elements that are left unwritten must show in the tests and in the
 /// self-test of the gate.
 pub(crate) const FILL_WITH_NAN: bool = cfg!(any(debug_assertions, feature = "faults"));
-
-/// A part of the model.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[cfg_attr(not(feature = "faults"), expect(unreachable_pub, reason = "public with the feature"))]
-pub enum Site {
-    /// The convolution at the front.
-    Stem,
-    /// A block, counted over all stages.
-    Block(usize),
-    /// The multi-scale fusion.
-    Fusion,
-    /// The Gemma 3n embedder.
-    Embedder,
-}
 
 /// What is computed wrongly.
 #[derive(Clone, Copy, Debug, PartialEq)]

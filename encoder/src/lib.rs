@@ -38,11 +38,13 @@ pub mod faults;
 pub mod input;
 mod kernels;
 mod model;
+pub mod part;
 mod precision;
 mod profile;
 pub mod reference;
 mod simd;
 pub mod tap;
+mod tensor;
 #[cfg(test)]
 mod testing;
 
@@ -51,7 +53,9 @@ pub use checkpoint::Checkpoint;
 pub use error::Error;
 pub use kernels::convolution::Padding;
 pub use model::{Encoded, LoadOptions, Model};
+pub use part::Part;
 pub use precision::Precision;
 pub use profile::Step;
 pub use simd::Isa;
 pub use tap::{AllTaps, NoTaps, TapSink, TapTensor};
+pub use tensor::Tensor;

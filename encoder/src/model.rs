@@ -8,21 +8,26 @@ mod embedder;
 mod fusion;
 mod inverted_residual;
 mod layer;
+mod part;
 mod stem;
 
 use activation::Activation;
 use buffers::{Buffers, IdleBuffers};
+use part::Flow;
 
 use crate::architecture::{Architecture, BlockSpec, Settings};
 use crate::checkpoint::Checkpoint;
 use crate::error::Error;
-use crate::faults::{Seam, Site};
+use crate::faults::Seam;
+#[cfg(feature = "faults")]
+use crate::faults::Site;
 use crate::kernels::convolution::{Axis, Padding};
 use crate::kernels::rows::{RowOps, apply_rows, apply_rows_to};
 use crate::precision::{Operands, Precision};
 use crate::profile::{Cost, Profiler, Step};
 use crate::simd::Isa;
 use crate::tap::{self, NoTaps, TapSink, TapTensor};
+use crate::tensor::Tensor;
 
 /// Larger output resolutions and strides are mistakes.
 const MAX_SETTING: usize = 4096;
@@ -49,7 +54,10 @@ pub struct Model {
     precision: Precision,
     operands: Operands,
     stem: stem::Stem,
-    blocks: Vec<Vec<Block>>,
+    /// Those of all stages.
+    blocks: Vec<Block>,
+    /// Which of them is the first of the last stage.
+    last_stage: usize,
     fusion: Option<fusion::Fusion>,
     embedder: Option<embedder::Embedder>,
     idle: IdleBuffers,
@@ -61,14 +69,32 @@ enum Block {
     Attention(attention::Attention),
 }
 
-/// The encoder's output, row-major.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Encoded {
-    /// `[batch, tokens, hidden]` behind the embedder; `[batch, channels, height, width]` of a model without one.
-    pub shape: Vec<usize>,
-    /// Elements in row-major order.
-    pub data: Vec<f32>,
+impl Block {
+    fn load(loader: &layer::Loader<'_>, prefix: &str, spec: &BlockSpec) -> Result<Block, Error> {
+        Ok(match spec {
+            BlockSpec::EdgeResidual(spec) => {
+                Block::EdgeResidual(edge_residual::EdgeResidual::load(loader, prefix, spec)?)
+            }
+            BlockSpec::InvertedResidual(spec) => {
+                Block::InvertedResidual(inverted_residual::InvertedResidual::load(loader, prefix, spec)?)
+            }
+            BlockSpec::Attention(spec) => Block::Attention(attention::Attention::load(loader, prefix, spec)?),
+        })
+    }
+
+    /// Block `number` over all stages.
+    fn forward(&self, context: &mut Context<'_>, number: usize, x: &Activation) -> Result<Activation, Error> {
+        match self {
+            Block::EdgeResidual(block) => block.forward(context, number, x),
+            Block::InvertedResidual(block) => block.forward(context, number, x),
+            Block::Attention(block) => block.forward(context, number, x),
+        }
+    }
 }
+
+/// The encoder's output: `[batch, tokens, hidden]` from the embedder, `[batch, channels, height, width]` of a model
+/// without one.
+pub type Encoded = Tensor<f32>;
 
 /// What a layer needs to run.
 struct Context<'a> {
@@ -155,23 +181,12 @@ impl Model {
         let loader = layer::Loader { checkpoint, isa, operands };
         let stem = stem::Stem::load(&loader, &architecture)?;
         let mut blocks = Vec::new();
-        for (stage, specs) in architecture.stages.iter().enumerate() {
-            let mut loaded = Vec::new();
-            for (index, spec) in specs.iter().enumerate() {
-                let prefix = format!("blocks.{stage}.{index}.");
-                loaded.push(match spec {
-                    BlockSpec::EdgeResidual(spec) => {
-                        Block::EdgeResidual(edge_residual::EdgeResidual::load(&loader, &prefix, spec)?)
-                    }
-                    BlockSpec::InvertedResidual(spec) => Block::InvertedResidual(
-                        inverted_residual::InvertedResidual::load(&loader, &prefix, spec)?,
-                    ),
-                    BlockSpec::Attention(spec) => {
-                        Block::Attention(attention::Attention::load(&loader, &prefix, spec)?)
-                    }
-                });
+        let mut last_stage = 0;
+        for (stage, index, spec) in architecture.blocks() {
+            if index == 0 {
+                last_stage = blocks.len();
             }
-            blocks.push(loaded);
+            blocks.push(Block::load(&loader, &format!("blocks.{stage}.{index}."), spec)?);
         }
         let fusion = match &architecture.fusion {
             Some(spec) => Some(fusion::Fusion::load(&loader, spec, settings.output_resolution)?),
@@ -190,6 +205,7 @@ impl Model {
             operands,
             stem,
             blocks,
+            last_stage,
             fusion,
             embedder,
             idle: IdleBuffers::default(),
@@ -223,7 +239,9 @@ impl Model {
 
     /// The names of all taps for an image of that size, in the order of execution.
     pub fn tap_names(&self, height: usize, width: usize) -> Vec<String> {
-        tap::names(&self.architecture, &self.settings, self.fused_resolution(height, width))
+        let resizes = self.fused_resolution(height, width) != self.settings.output_resolution;
+        let names = self.parts().into_iter().flat_map(|part| part.outputs);
+        names.filter(|name| resizes || name != tap::MSFA_DOWNSAMPLE).collect()
     }
 
     /// Resolution of the feature map that the fusion starts from: the output of the last stage but one.
@@ -298,43 +316,31 @@ impl Model {
     ) -> Result<Encoded, Error> {
         let shape = self.check_input(shape, input)?;
         let buffers = self.idle.take(shape);
-        let mut x = Activation::from_nchw(&buffers, shape, input);
-        let (operands, padding) = (self.operands, self.settings.padding);
-        let mut context = Context { isa: self.isa, operands, padding, buffers, taps, seam, profiler };
-        context.seam.enter(Site::Stem);
-        x = self.stem.forward(&mut context, &x)?;
-        context.tap(tap::STEM, &x)?;
-        let last_but_one = self.blocks.len() - 1;
-        let mut fused = None;
-        let mut number = 0;
-        for (stage, blocks) in self.blocks.iter().enumerate() {
-            if stage == last_but_one && self.fusion.is_some() {
-                fused = Some(x.clone());
-            }
-            for block in blocks {
-                context.seam.enter(Site::Block(number));
-                x = match block {
-                    Block::EdgeResidual(block) => block.forward(&mut context, number, x)?,
-                    Block::InvertedResidual(block) => block.forward(&mut context, number, x)?,
-                    Block::Attention(block) => block.forward(&mut context, number, x)?,
-                };
-                number += 1;
-            }
+        let mut flow = Flow::new(Activation::from_nchw(&buffers, shape, input));
+        let mut context = self.context(buffers, taps, seam, profiler);
+        for site in self.sites() {
+            flow = self.forward(&mut context, site, flow)?;
         }
-        if let (Some(fusion), Some(fused)) = (&self.fusion, fused) {
-            context.seam.enter(Site::Fusion);
-            x = fusion.forward(&mut context, &fused, &x)?;
-        }
-        context.seam.enter(Site::Embedder);
+        let x = flow.into_output();
         let encoded = match &self.embedder {
-            Some(embedder) => {
-                let x = embedder.forward(&mut context, x)?;
+            Some(_) => {
                 Encoded { shape: vec![x.batch, x.height * x.width, x.channels], data: x.data.to_vec() }
             }
             None => Encoded { shape: vec![x.batch, x.channels, x.height, x.width], data: x.to_nchw() },
         };
         self.idle.keep(shape, context.buffers);
         Ok(encoded)
+    }
+
+    fn context<'a>(
+        &self,
+        buffers: Buffers,
+        taps: &'a mut dyn TapSink,
+        seam: Seam,
+        profiler: &'a Profiler,
+    ) -> Context<'a> {
+        let (isa, operands, padding) = (self.isa, self.operands, self.settings.padding);
+        Context { isa, operands, padding, buffers, taps, seam, profiler }
     }
 
     /// The shape, if the input is one for this model.

@@ -4,27 +4,26 @@
 
 mod image;
 
+use std::collections::BTreeMap;
+
 use image::{Image, average, convolve, interpolate};
 
 use crate::architecture::{
-    Architecture, AttentionSpec, BlockSpec, DepthwiseSpec, InvertedResidualSpec, Settings,
+    Architecture, AttentionSpec, BlockSpec, DepthwiseSpec, EdgeResidualSpec, InvertedResidualSpec, Settings,
+    StemSpec,
 };
 use crate::checkpoint::Checkpoint;
 use crate::error::Error;
 #[cfg(feature = "faults")]
 use crate::faults::Fault;
-use crate::faults::{Seam, Site};
+use crate::faults::Seam;
+use crate::part::{Input, Part, Site};
 use crate::precision::Precision;
 use crate::tap::{self, BlockTap};
+use crate::tensor::Tensor;
 
 /// An intermediate tensor in f64, `[B, C, H, W]` or `[B, T, C]`.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Tensor64 {
-    /// Extents, slowest first.
-    pub shape: Vec<usize>,
-    /// Elements in row-major order.
-    pub data: Vec<f64>,
-}
+pub type Tensor64 = Tensor<f64>;
 
 /// GELU in its tanh approximation, as PyTorch's `nn.GELU(approximate='tanh')` writes it.
 pub fn gelu(x: f64) -> f64 {
@@ -32,11 +31,83 @@ pub fn gelu(x: f64) -> f64 {
     0.5 * x * (1.0 + inner.tanh())
 }
 
-/// Every tap of the model on `input` (`[batch, channels, height, width]`), by name, in the order of execution.
+/// A model in f64.
 ///
-/// The operands of dense products are first rounded to what `precision` holds of them; all arithmetic is in f64. With
+/// The operands of dense products are first rounded to what the precision holds of them; all arithmetic is in f64. With
 /// [`Precision::F32`] nothing is rounded. What the rounding alone does to a layer is the floor of that precision, for any
 /// port: [`Precision::Bf16`] is one piece of every operand here, also where [`crate::Model`] takes two.
+pub struct Reference<'a> {
+    checkpoint: &'a Checkpoint,
+    settings: Settings,
+    precision: Precision,
+    architecture: Architecture,
+}
+
+impl<'a> Reference<'a> {
+    /// # Errors
+    /// A checkpoint that makes no model.
+    pub fn new(
+        checkpoint: &'a Checkpoint,
+        settings: &Settings,
+        precision: Precision,
+    ) -> Result<Reference<'a>, Error> {
+        let architecture = Architecture::read(checkpoint, settings)?;
+        Ok(Reference { checkpoint, settings: *settings, precision, architecture })
+    }
+
+    /// Every tap of the model on `input` (`[batch, channels, height, width]`), by name, in the order of execution.
+    ///
+    /// # Errors
+    /// A weight that cannot be read. The input is taken as it is.
+    pub fn encode(&self, shape: [usize; 4], input: &[f32]) -> Result<Vec<(String, Tensor64)>, Error> {
+        self.encode_through(Seam::default(), shape, input)
+    }
+
+    fn encode_through(
+        &self,
+        seam: Seam,
+        shape: [usize; 4],
+        input: &[f32],
+    ) -> Result<Vec<(String, Tensor64)>, Error> {
+        let x = Image { shape, data: input.iter().map(|x| f64::from(*x)).collect() };
+        let mut run = Run { model: self, seam, taps: Vec::new() };
+        let mut flow = Flow { x, into_last_stage: None };
+        for part in self.parts() {
+            flow = run.forward(part.site(), flow)?;
+        }
+        Ok(run.taps)
+    }
+
+    /// The parts of the model in the order of execution: those of [`crate::Model::parts`].
+    pub fn parts(&self) -> Vec<Part> {
+        Part::all_of(&self.architecture)
+    }
+
+    /// Runs one of [`Reference::parts`] on its inputs, which `tensors` holds by name; others there are ignored.
+    ///
+    /// Gives the part's outputs by name, in the order of execution. On inputs with the bits of a run of the whole model
+    /// ([`Reference::encode`]) they have the bits of that run.
+    ///
+    /// # Errors
+    /// A part of another model; a missing input or one of another shape; a weight that cannot be read.
+    pub fn run_part(
+        &self,
+        part: &Part,
+        tensors: &BTreeMap<String, Tensor64>,
+    ) -> Result<Vec<(String, Tensor64)>, Error> {
+        part.expect_among(&self.parts())?;
+        let inputs = part.inputs_among(tensors)?;
+        let to_image = |(tensor, shape): &Input<'_, f64>| Image { shape: *shape, data: tensor.data.clone() };
+        let mut images: Vec<Image> = inputs.iter().map(to_image).collect();
+        let x = images.pop().expect("every part has an input");
+        let flow = Flow { x, into_last_stage: images.pop() };
+        let mut run = Run { model: self, seam: Seam::default(), taps: Vec::new() };
+        run.forward(part.site(), flow)?;
+        Ok(run.taps)
+    }
+}
+
+/// Every tap of the model on `input`: [`Reference::encode`] of a model that is used once.
 ///
 /// # Errors
 /// A checkpoint that makes no model. The input is taken as it is.
@@ -47,7 +118,7 @@ pub fn encode(
     shape: [usize; 4],
     input: &[f32],
 ) -> Result<Vec<(String, Tensor64)>, Error> {
-    run(checkpoint, settings, precision, Seam::default(), shape, input)
+    Reference::new(checkpoint, settings, precision)?.encode(shape, input)
 }
 
 /// As [`encode`] in [`Precision::F32`], with a fault in one place: how far it moves a layer when nothing is rounded.
@@ -68,22 +139,7 @@ pub fn encode_with_fault(
     assert!(planted.1.is_in_reference(), "{planted:?} is not written out in f64");
     let mut seam = Seam::default();
     seam.planted = Some(planted);
-    run(checkpoint, settings, Precision::F32, seam, shape, input)
-}
-
-fn run(
-    checkpoint: &Checkpoint,
-    settings: &Settings,
-    precision: Precision,
-    seam: Seam,
-    shape: [usize; 4],
-    input: &[f32],
-) -> Result<Vec<(String, Tensor64)>, Error> {
-    let architecture = Architecture::read(checkpoint, settings)?;
-    let mut run = Run { checkpoint, settings, precision, seam, taps: Vec::new() };
-    let x = Image { shape, data: input.iter().map(|x| f64::from(*x)).collect() };
-    run.encode(&architecture, x)?;
-    Ok(run.taps)
+    Reference::new(checkpoint, settings, Precision::F32)?.encode_through(seam, shape, input)
 }
 
 /// What an operand keeps of `x`, and the smaller of its two pieces where it has two. The product of two smaller pieces
@@ -100,17 +156,23 @@ fn held(precision: Precision, x: f64) -> (f64, f64) {
     }
 }
 
+/// The feature maps that a part finds and leaves.
+struct Flow {
+    /// What the next part takes.
+    x: Image,
+    /// What the last stage took, for the fusion.
+    into_last_stage: Option<Image>,
+}
+
 struct Run<'a> {
-    checkpoint: &'a Checkpoint,
-    settings: &'a Settings,
-    precision: Precision,
+    model: &'a Reference<'a>,
     seam: Seam,
     taps: Vec<(String, Tensor64)>,
 }
 
 impl Run<'_> {
     fn weights(&self, name: &str, shape: &[usize]) -> Result<Vec<f64>, Error> {
-        Ok(self.checkpoint.load(name, shape)?.into_iter().map(f64::from).collect())
+        Ok(self.model.checkpoint.load(name, shape)?.into_iter().map(f64::from).collect())
     }
 
     fn tap(&mut self, name: &str, x: &Image) {
@@ -131,12 +193,12 @@ impl Run<'_> {
     /// A dense convolution of what the precision holds of both operands.
     fn multiply(&self, x: &Image, weights: &[f64], out: usize, kernel: usize, stride: usize) -> Image {
         let product = |part: fn((f64, f64)) -> f64| {
-            let weights: Vec<f64> = weights.iter().map(|w| part(held(self.precision, *w))).collect();
-            let x = x.clone().map(|x| part(held(self.precision, x)));
-            convolve(&x, &weights, out, kernel, stride, self.settings.padding, false)
+            let weights: Vec<f64> = weights.iter().map(|w| part(held(self.model.precision, *w))).collect();
+            let x = x.clone().map(|x| part(held(self.model.precision, x)));
+            convolve(&x, &weights, out, kernel, stride, self.model.settings.padding, false)
         };
         let sum = product(|held| held.0);
-        if self.precision != Precision::Bf16x3 {
+        if self.model.precision != Precision::Bf16x3 {
             return sum;
         }
         sum.plus(&product(|held| held.1).map(|x| -x))
@@ -144,7 +206,7 @@ impl Run<'_> {
 
     fn depthwise(&self, x: &Image, name: &str, spec: DepthwiseSpec) -> Result<Image, Error> {
         let weights = self.weights(name, &[x.shape[1], 1, spec.kernel, spec.kernel])?;
-        Ok(convolve(x, &weights, x.shape[1], spec.kernel, spec.stride, self.settings.padding, true))
+        Ok(convolve(x, &weights, x.shape[1], spec.kernel, spec.stride, self.model.settings.padding, true))
     }
 
     fn norm(&self, x: &Image, name: &str) -> Result<Image, Error> {
@@ -156,61 +218,68 @@ impl Run<'_> {
         x.normed(1e-6 * self.seam.epsilon_times(), weights)
     }
 
-    fn encode(&mut self, architecture: &Architecture, x: Image) -> Result<(), Error> {
-        self.seam.enter(Site::Stem);
-        let stem = architecture.stem;
-        let mut x = self.dense(&x, "conv_stem.conv.weight", stem.channels, stem.kernel, 2)?;
-        if stem.bias {
-            let bias = self.weights("conv_stem.conv.bias", &[stem.channels])?;
+    /// Runs the part at `site`: the one place that does, for a part alone and for the whole model.
+    fn forward(&mut self, site: Site, flow: Flow) -> Result<Flow, Error> {
+        self.seam.enter(site);
+        let architecture = &self.model.architecture;
+        let Flow { x, into_last_stage } = flow;
+        match site {
+            Site::Stem => Ok(Flow { x: self.stem(architecture.stem, &x)?, into_last_stage: None }),
+            Site::Block(number) => {
+                let (stage, index, block) =
+                    architecture.blocks().nth(number).expect("a block, since it has a site");
+                let out = self.block(&format!("blocks.{stage}.{index}."), block, number, &x)?;
+                let is_kept = index == 0 && stage + 1 == architecture.stages.len();
+                Ok(Flow { x: out, into_last_stage: if is_kept { Some(x) } else { into_last_stage } })
+            }
+            Site::Fusion => {
+                let spec = architecture.fusion.as_ref().expect("a fusion, since it has a site");
+                let high = into_last_stage.expect("a last stage before the fusion");
+                Ok(Flow { x: self.fusion(spec, &high, &x)?, into_last_stage: None })
+            }
+            Site::Embedder => {
+                let spec = architecture.embedder.expect("an embedder, since it has a site");
+                Ok(Flow { x: self.embedder(spec.channels, spec.hidden, &x)?, into_last_stage: None })
+            }
+        }
+    }
+
+    fn stem(&mut self, spec: StemSpec, x: &Image) -> Result<Image, Error> {
+        let mut x = self.dense(x, "conv_stem.conv.weight", spec.channels, spec.kernel, 2)?;
+        if spec.bias {
+            let bias = self.weights("conv_stem.conv.bias", &[spec.channels])?;
             x = Image::from_fn(x.shape, |i| x.at(i) + bias[i[1]]);
         }
         x = self.norm(&x, "conv_stem.bn.weight")?.map(gelu);
         self.tap(tap::STEM, &x);
+        Ok(x)
+    }
 
-        let mut features = vec![x.clone()];
-        let mut number = 0;
-        for (stage, blocks) in architecture.stages.iter().enumerate() {
-            for (index, block) in blocks.iter().enumerate() {
-                let prefix = format!("blocks.{stage}.{index}.");
-                self.seam.enter(Site::Block(number));
-                x = match block {
-                    BlockSpec::EdgeResidual(spec) => {
-                        let conv = format!("{prefix}conv_exp.weight");
-                        let y = self.dense(&x, &conv, spec.expanded, spec.kernel, spec.stride)?;
-                        let y = self.norm(&y, &format!("{prefix}bn1.weight"))?.map(gelu);
-                        let y = self.dense(&y, &format!("{prefix}conv_pwl.weight"), spec.output, 1, 1)?;
-                        let y = self.norm(&y, &format!("{prefix}bn2.weight"))?;
-                        let y = if spec.stride == 1 && spec.input == spec.output { y.plus(&x) } else { y };
-                        self.tap(&BlockTap::EdgeResidual.name(number), &y);
-                        y
-                    }
-                    BlockSpec::InvertedResidual(spec) => {
-                        let y = self.inverted_residual(&prefix, spec, &x)?;
-                        let y = self.scale_and_skip(&prefix, spec.layer_scale, spec.skip, number, y, &x)?;
-                        self.tap(&BlockTap::InvertedResidual.name(number), &y);
-                        y
-                    }
-                    BlockSpec::Attention(spec) => {
-                        let y = self.attention(&prefix, spec, number, &x)?;
-                        let y = self.scale_and_skip(&prefix, spec.layer_scale, spec.skip, number, y, &x)?;
-                        self.tap(&BlockTap::AttnOutput.name(number), &y);
-                        y
-                    }
-                };
-                number += 1;
+    fn block(&mut self, prefix: &str, block: &BlockSpec, number: usize, x: &Image) -> Result<Image, Error> {
+        let (y, tap) = match block {
+            BlockSpec::EdgeResidual(spec) => (self.edge_residual(prefix, spec, x)?, BlockTap::EdgeResidual),
+            BlockSpec::InvertedResidual(spec) => {
+                let y = self.inverted_residual(prefix, spec, x)?;
+                let y = self.scale_and_skip(prefix, spec.layer_scale, spec.skip, number, y, x)?;
+                (y, BlockTap::InvertedResidual)
             }
-            features.push(x.clone());
-        }
-        if let Some(spec) = &architecture.fusion {
-            let high = &features[features.len() - 2];
-            self.seam.enter(Site::Fusion);
-            x = self.fusion(spec, high, &x)?;
-        }
-        if let Some(spec) = architecture.embedder {
-            self.seam.enter(Site::Embedder);
-            self.embedder(spec.channels, spec.hidden, &x)?;
-        }
-        Ok(())
+            BlockSpec::Attention(spec) => {
+                let y = self.attention(prefix, spec, number, x)?;
+                let y = self.scale_and_skip(prefix, spec.layer_scale, spec.skip, number, y, x)?;
+                (y, BlockTap::AttnOutput)
+            }
+        };
+        self.tap(&tap.name(number), &y);
+        Ok(y)
+    }
+
+    fn edge_residual(&self, prefix: &str, spec: &EdgeResidualSpec, x: &Image) -> Result<Image, Error> {
+        let conv = format!("{prefix}conv_exp.weight");
+        let y = self.dense(x, &conv, spec.expanded, spec.kernel, spec.stride)?;
+        let y = self.norm(&y, &format!("{prefix}bn1.weight"))?.map(gelu);
+        let y = self.dense(&y, &format!("{prefix}conv_pwl.weight"), spec.output, 1, 1)?;
+        let y = self.norm(&y, &format!("{prefix}bn2.weight"))?;
+        Ok(if spec.stride == 1 && spec.input == spec.output { y.plus(x) } else { y })
     }
 
     fn scale_and_skip(
@@ -290,7 +359,7 @@ impl Run<'_> {
     /// `softmax(q k^T / sqrt(d_k)) v` for every head, with the one set of keys and values.
     fn attend(&self, spec: &AttentionSpec, q: &Image, k: &Image, v: &Image) -> Image {
         let times = |a: f64, b: f64| {
-            let (a, b) = (held(self.precision, a), held(self.precision, b));
+            let (a, b) = (held(self.model.precision, a), held(self.model.precision, b));
             a.0 * b.0 - a.1 * b.1
         };
         let positions: Vec<(usize, usize)> =
@@ -339,7 +408,7 @@ impl Run<'_> {
         let y = self.inverted_residual("msfa.ffn.", spec, &joined)?;
         let mut y = self.scale_and_skip("msfa.ffn.", spec.layer_scale, false, 0, y, &joined)?;
         self.tap(tap::MSFA_FFN_PROJECT, &y);
-        let (oh, ow) = self.settings.output_resolution;
+        let (oh, ow) = self.model.settings.output_resolution;
         if (height, width) != (oh, ow) {
             let pooled = height.is_multiple_of(oh) && width.is_multiple_of(ow);
             y = if pooled { average(&y, oh, ow) } else { interpolate(&y, oh, ow) };
@@ -350,7 +419,7 @@ impl Run<'_> {
         Ok(y)
     }
 
-    fn embedder(&mut self, channels: usize, hidden: usize, x: &Image) -> Result<(), Error> {
+    fn embedder(&mut self, channels: usize, hidden: usize, x: &Image) -> Result<Image, Error> {
         let [batch, _, height, width] = x.shape;
         let tokens = |x: &Image| {
             Image::from_fn([batch, 1, height * width, x.shape[1]], |[b, _, t, c]| {
@@ -366,6 +435,6 @@ impl Run<'_> {
         self.tap_tokens(tap::MM_INPUT_PROJ, &tokens(&projected));
         let normed = self.norm_by(&projected, &[]);
         self.tap_tokens(tap::MM_POST_PROJ_NORM, &tokens(&normed));
-        Ok(())
+        Ok(normed)
     }
 }

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 
 mod support;
+mod whole_and_parts;
 
 use encoder::{
     AllTaps, Architecture, Checkpoint, Isa, LoadOptions, Model, NoTaps, Precision, TapSink, TapTensor,
@@ -10,6 +11,7 @@ use encoder::{
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
 use support::{Problem, problem, wide_problem};
+use whole_and_parts::differences;
 
 /// Each weight is moved by this share of itself, up or down, to see how much the model magnifies a rounding error: an
 /// RMS norm that meets a nearly empty row magnifies it a hundredfold.
@@ -157,6 +159,19 @@ fn runs_of_one_model(
     Ok(())
 }
 
+fn parts_have_the_bits_of_the_whole(problem: &Problem, isa: Isa) -> Result<(), TestCaseError> {
+    let input = TapTensor { shape: problem.shape.to_vec(), data: problem.input() };
+    for arithmetic in ARITHMETIC {
+        let model = Model::load(&problem.checkpoint(), &options(problem, isa, arithmetic)).unwrap();
+        let mut taps = AllTaps::default();
+        model.encode(&input.shape, &input.data, &mut taps).unwrap();
+        let found =
+            differences(input.clone(), taps.0, &model.parts(), |part, tensors| model.run_part(part, tensors));
+        prop_assert!(found.is_empty(), "{} in {:?}:\n{}", isa, arithmetic, found.join("\n"));
+    }
+    Ok(())
+}
+
 /// Fails at one tap.
 struct Failing(String);
 
@@ -190,6 +205,17 @@ macro_rules! on_each_isa {
                 fn trap_11_threads_and_taps_do_not_change_a_bit(problem in problem()) {
                     if available($isa) {
                         super::threads_and_taps_change_nothing(&problem, $isa)?;
+                    }
+                }
+            }
+
+            proptest! {
+                #![proptest_config(config(48))]
+
+                #[test]
+                fn parts_have_the_bits_of_the_whole(problem in problem()) {
+                    if available($isa) {
+                        super::parts_have_the_bits_of_the_whole(&problem, $isa)?;
                     }
                 }
             }

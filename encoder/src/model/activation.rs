@@ -4,7 +4,6 @@ use super::buffers::{Buffer, Buffers};
 use crate::kernels::transpose::transpose;
 
 /// `[batch, height, width, channels]`, row-major.
-#[derive(Clone)]
 pub(super) struct Activation {
     pub(super) batch: usize,
     pub(super) height: usize,

@@ -87,11 +87,11 @@ impl Attention {
         &self,
         context: &mut Context<'_>,
         number: usize,
-        x: Activation,
+        x: &Activation,
     ) -> Result<Activation, Error> {
         let spec = &self.spec;
         let ops = RowOps { norm: Norm::Weighted(&self.norm), ..RowOps::default() };
-        let normed = context.applied(&format!("{}.norm", self.name), &ops, &x);
+        let normed = context.applied(&format!("{}.norm", self.name), &ops, x);
         context.tap(&BlockTap::AttnNorm.name(number), &normed)?;
 
         let query = self.query.forward(context, &normed, &RowOps::default())?;

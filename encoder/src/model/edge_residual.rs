@@ -49,7 +49,7 @@ impl EdgeResidual {
         &self,
         context: &mut Context<'_>,
         number: usize,
-        x: Activation,
+        x: &Activation,
     ) -> Result<Activation, Error> {
         let ops = RowOps { norm: Norm::Weighted(&self.expansion_norm), gelu: true, ..RowOps::default() };
         let last = RowOps {
@@ -59,8 +59,8 @@ impl EdgeResidual {
         };
         let next = (&self.projection, &last);
         let out = match &self.expansion {
-            Expansion::Direct(dense) => dense.forward_into(context, &x, &ops, next)?,
-            Expansion::Winograd(winograd) => winograd.forward_into(context, &x, &ops, next)?,
+            Expansion::Direct(dense) => dense.forward_into(context, x, &ops, next)?,
+            Expansion::Winograd(winograd) => winograd.forward_into(context, x, &ops, next)?,
         };
         context.tap(&BlockTap::EdgeResidual.name(number), &out)?;
         Ok(out)

@@ -72,10 +72,10 @@ impl InvertedResidual {
         &self,
         context: &mut Context<'_>,
         number: usize,
-        x: Activation,
+        x: &Activation,
     ) -> Result<Activation, Error> {
-        let started = self.start(context, &x)?;
-        let started = started.as_ref().unwrap_or(&x);
+        let started = self.start(context, x)?;
+        let started = started.as_ref().unwrap_or(x);
 
         // The tap stands between the layer scale and the skip.
         let name = BlockTap::LayerScale.name(number);
