@@ -3,7 +3,7 @@
 mod reader;
 
 use crate::checkpoint::EMBEDDER;
-use crate::kernels::convolution::Padding;
+use crate::geometry::Padding;
 
 /// What weights cannot show.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

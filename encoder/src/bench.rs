@@ -7,8 +7,9 @@ use std::hint::black_box;
 
 pub use ceiling::{copy_ceiling, f32_ceiling, f32_ceiling_of_all_threads};
 
+use crate::geometry::{Axis, Padding};
 use crate::kernels::attention::attention;
-use crate::kernels::convolution::{Axis, Padding, Patches};
+use crate::kernels::convolution::Patches;
 use crate::kernels::depthwise::depthwise;
 use crate::kernels::gemm::{gemm, gemm_twice};
 use crate::kernels::lhs::Matrix;
@@ -30,7 +31,7 @@ pub struct Arithmetic {
 impl Arithmetic {
     /// As [`crate::Model::load`] chooses it.
     pub fn new(isa: Isa, precision: Precision, strict_fma: bool) -> Self {
-        Arithmetic { isa, operands: precision.operands(isa, strict_fma) }
+        Arithmetic { isa, operands: isa.operands(precision, strict_fma) }
     }
 
     /// `weights` is `[columns, depth]`, as a checkpoint has it.

@@ -21,7 +21,7 @@ use crate::error::Error;
 use crate::faults::Seam;
 #[cfg(feature = "faults")]
 use crate::faults::Site;
-use crate::kernels::convolution::{Axis, Padding};
+use crate::geometry::{Axis, Padding};
 use crate::kernels::rows::{RowOps, apply_rows, apply_rows_to};
 use crate::precision::{Operands, Precision};
 use crate::profile::{Cost, Profiler, Step};
@@ -177,7 +177,7 @@ impl Model {
             });
         }
         let architecture = Architecture::read(checkpoint, &settings)?;
-        let operands = options.precision.operands(isa, options.strict_fma);
+        let operands = isa.operands(options.precision, options.strict_fma);
         let loader = layer::Loader { checkpoint, isa, operands };
         let stem = stem::Stem::load(&loader, &architecture)?;
         let mut blocks = Vec::new();

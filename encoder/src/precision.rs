@@ -1,6 +1,4 @@
-//! The precision of dense products, and how it is reached on an instruction set.
-
-use crate::simd::Isa;
+//! The precision of dense products, and the operands that reach it.
 
 /// How exactly the dense layers and the attention multiply. Sums, norms, activations and softmax are in f32 always.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -31,17 +29,6 @@ impl Precision {
     /// The precision of that name.
     pub fn from_name(name: &str) -> Option<Precision> {
         Precision::ALL.into_iter().find(|precision| precision.name() == name)
-    }
-
-    /// What the operands of products are made of. A unit that only takes bf16 reaches f32 with three pieces each,
-    /// unless `strict_fma` wants fused multiply-adds.
-    pub(crate) fn operands(self, isa: Isa, strict_fma: bool) -> Operands {
-        match self {
-            Precision::F32 if isa == Isa::Amx && !strict_fma => Operands::Bf16(Pieces::Three),
-            Precision::F32 => Operands::F32,
-            Precision::Bf16x3 => Operands::Bf16(Pieces::Two),
-            Precision::Bf16 => Operands::Bf16(Pieces::One),
-        }
     }
 }
 
@@ -134,21 +121,6 @@ impl Operands {
             Operands::Bf16(Pieces::One) => 2f64.powi(-8) * 2.01,
             Operands::Bf16(Pieces::Two) => 2f64.powi(-17) * 3.0,
             Operands::Bf16(Pieces::Three) => 2f64.powi(-24),
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn f32_is_three_pieces_with_amx_alone_and_never_where_fused_multiply_adds_are_wanted() {
-        for isa in Isa::ALL {
-            let pieces = Operands::Bf16(Pieces::Three);
-            let expected = if isa == Isa::Amx { pieces } else { Operands::F32 };
-            assert_eq!(Precision::F32.operands(isa, false), expected, "{isa}");
-            assert_eq!(Precision::F32.operands(isa, true), Operands::F32, "{isa}");
         }
     }
 }

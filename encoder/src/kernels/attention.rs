@@ -6,7 +6,6 @@
 
 use rayon::prelude::*;
 
-use super::chain::Chain;
 use super::gemm::task_rows;
 use super::lhs::{Lhs, Matrix, Transposed};
 use super::micro::{MicroKernel, OfF32, OfPairs};
@@ -14,9 +13,10 @@ use super::packing::words;
 use super::panels::{PackedLhs, Part, RhsPanel};
 use super::softmax::{MAX_VECTORS, exponentials};
 use super::split::pairs_of_rows;
-use super::tile::TileOut;
-use crate::faults::FILL_WITH_NAN;
+use crate::poison::FILL_WITH_NAN;
 use crate::precision::Operands;
+use crate::simd::summation::SummationBlock;
+use crate::simd::tile::TileOut;
 use crate::simd::{Isa, Kernel, MAX_LANES, Simd};
 
 /// The heads of a query stand one behind the other in its row, so queries are a matrix `[pixels * heads, key_dim]`,
@@ -94,7 +94,8 @@ impl Kernel for Task<'_> {
         match self.keys.operands() {
             Operands::F32 => {
                 let (key_dim, positions) = (self.queries.depth(), self.keys.rows());
-                let (of_scores, of_outputs) = (Chain::of_scores(key_dim), Chain::of(positions));
+                let (of_scores, of_outputs) =
+                    (SummationBlock::of_scores(key_dim), SummationBlock::of(positions));
                 let kernels = (&OfF32::new(simd, of_scores), &OfF32::new(simd, of_outputs));
                 self.queries_by_panels(simd, S::NR, kernels);
             }

@@ -4,8 +4,8 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-use super::convolution::Axis;
 use super::rows::RowOps;
+use crate::geometry::Axis;
 use crate::simd::{Isa, Kernel, MAX_LANES, Simd};
 
 /// `out = epilogue(depthwise(image, weights))`, parallel over output rows.
@@ -183,7 +183,7 @@ fn copy_columns(rows: &[f32], length: usize, columns: Range<usize>, out: &mut [f
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kernels::convolution::Padding;
+    use crate::geometry::Padding;
     use crate::testing::{around, available_isas, values};
 
     #[test]

@@ -2,14 +2,14 @@
 
 use rayon::prelude::*;
 
-use super::chain::Chain;
 use super::lhs::{Lhs, Matrix};
 use super::micro::{MicroKernel, OfF32, OfPairs};
 use super::packing::{Block, PackedRhs};
 use super::panels::{LhsPanels, Part};
 use super::rows::RowOps;
-use super::tile::TileOut;
 use crate::precision::Operands;
+use crate::simd::summation::SummationBlock;
+use crate::simd::tile::TileOut;
 use crate::simd::{Kernel, Simd};
 
 /// Most rows of a task: a panel of the right side is read from memory once for all of them, and the packed left block
@@ -129,7 +129,9 @@ pub(crate) fn gemm_block<S: Simd, L: Lhs>(
         panels.pack(simd, lhs, part, rhs.operands());
         let left = panels.panels();
         match rhs.operands() {
-            Operands::F32 => macro_kernel(&OfF32::new(simd, Chain::of(rhs.depth())), left, rhs, block, out),
+            Operands::F32 => {
+                macro_kernel(&OfF32::new(simd, SummationBlock::of(rhs.depth())), left, rhs, block, out)
+            }
             Operands::Bf16(pieces) => macro_kernel(&OfPairs::new(simd, pieces), left, rhs, block, out),
         }
     }
@@ -155,11 +157,11 @@ fn macro_kernel<M: MicroKernel>(
 
 #[cfg(test)]
 mod tests {
-    use super::super::chain::Chain;
-    use super::super::packing::{DEPTH, PAIR_DEPTH};
+    use super::super::packing::DEPTH;
     use super::*;
     use crate::kernels::rows::Norm;
     use crate::simd::Isa;
+    use crate::simd::tile::PAIR_DEPTH;
     use crate::testing::{around, available_isas, everywhere, values};
 
     /// Packs `b`, `[depth, columns]`.
@@ -207,7 +209,8 @@ mod tests {
                 let columns = [1, 7].into_iter().chain(around(nr)).chain(around(2 * nr));
                 columns.map(move |columns| (rows, columns))
             }) {
-                let short = [Chain::Short, Chain::Medium].map(|chain| [chain.length(), chain.deepest()]);
+                let short = [SummationBlock::Short, SummationBlock::Medium]
+                    .map(|block| [block.length(), block.deepest()]);
                 let edges = short.into_iter().flatten().chain([PAIR_DEPTH, DEPTH, 2 * DEPTH]);
                 let depths = [1, 3].into_iter().chain(edges.flat_map(around));
                 for depth in depths {
@@ -307,5 +310,32 @@ mod tests {
     fn sides_of_different_depth_are_refused() {
         let rhs = pack(Isa::Portable, Operands::F32, &[0.0; 16], 4);
         gemm(&Matrix::new(&[0.0; 6], 3), &rhs, &RowOps::default(), &mut [0.0; 8]);
+    }
+
+    /// The root mean square of the errors, in units of f32's epsilon times that of the sums.
+    #[test]
+    fn errors_are_those_of_the_summation_blocks() {
+        // Without fused multiply-adds 0.69, 0.88 and 1.35. In blocks of 16 the first is 0.76, in blocks of 64 the second 1.29.
+        for (depth, limit) in [(64, 0.72), (192, 0.95), (640, 1.45)] {
+            for isa in available_isas() {
+                let (rows, columns) = (96, 96);
+                let (a, b) = (values(rows * depth, 1), values(depth * columns, 2));
+                let rhs = PackedRhs::new(isa, Operands::F32, (depth, columns), |column, start, out| {
+                    out.copy_from_slice(&b[column * depth + start..][..out.len()]);
+                });
+                let mut out = vec![f32::NAN; rows * columns];
+                gemm(&Matrix::new(&a, depth), &rhs, &RowOps::default(), &mut out);
+                let (mut errors, mut sizes) = (0.0, 0.0);
+                for (i, out) in out.iter().enumerate() {
+                    let (row, column) =
+                        (&a[i / columns * depth..][..depth], &b[i % columns * depth..][..depth]);
+                    let exact: f64 = row.iter().zip(column).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum();
+                    errors += (f64::from(*out) - exact).powi(2);
+                    sizes += exact.powi(2);
+                }
+                let error = (errors / sizes).sqrt() / f64::from(f32::EPSILON);
+                assert!(error <= limit, "{isa}, depth {depth}: {error:.3}");
+            }
+        }
     }
 }

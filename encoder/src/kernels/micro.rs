@@ -2,10 +2,10 @@
 
 use std::slice::ChunksExact;
 
-use super::chain::Chain;
 use super::packing::pairs;
-use super::tile::{PairTile, TileOut, Tiles};
 use crate::precision::Pieces;
+use crate::simd::summation::SummationBlock;
+use crate::simd::tile::{PairTile, TileOut, Tiles};
 use crate::simd::{PairUnit, Simd};
 
 /// Multiplies left panels with a right panel. A trait and no closure: closures are not inlined reliably, and what is not
@@ -18,20 +18,20 @@ pub(super) trait MicroKernel {
 /// Panels of f32.
 pub(super) struct OfF32<S> {
     simd: S,
-    chain: Chain,
+    summation: SummationBlock,
 }
 
 impl<S: Simd> OfF32<S> {
     #[inline(always)]
-    pub(super) fn new(simd: S, chain: Chain) -> Self {
-        OfF32 { simd, chain }
+    pub(super) fn new(simd: S, summation: SummationBlock) -> Self {
+        OfF32 { simd, summation }
     }
 }
 
 impl<S: Simd> MicroKernel for OfF32<S> {
     #[inline(always)]
     fn multiply(&self, _: usize, left: ChunksExact<'_, u32>, right: &[u32], out: TileOut<'_>) {
-        self.simd.tiles(Tiles { left, b: bytemuck::cast_slice(right), chain: self.chain, out });
+        self.simd.tiles(Tiles { left, b: bytemuck::cast_slice(right), summation: self.summation, out });
     }
 }
 

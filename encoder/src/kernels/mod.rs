@@ -4,7 +4,6 @@
 //! and gives the same bits for any number of threads: no row's arithmetic depends on how the rows were shared out.
 
 pub(crate) mod attention;
-pub(crate) mod chain;
 pub(crate) mod convolution;
 pub(crate) mod depthwise;
 pub(crate) mod gemm;
@@ -17,6 +16,5 @@ pub(crate) mod resize;
 pub(crate) mod rows;
 mod softmax;
 pub(crate) mod split;
-pub(crate) mod tile;
 pub(crate) mod transpose;
 pub(crate) mod winograd;

@@ -7,12 +7,11 @@ use rayon::prelude::*;
 
 use super::split::pairs_of_row;
 use crate::precision::{Operands, Pieces};
+use crate::simd::tile::{CACHE_LINE, PAIR_DEPTH};
 use crate::simd::{Isa, Kernel, Simd};
 
 /// Depth of a block of f32 operands: a `[DEPTH, NR]` panel of the right side stays in the first-level cache.
 pub(crate) const DEPTH: usize = 256;
-/// Depth to which blocks of bf16 pairs are filled up with zeros: that of a matrix unit's tile.
-pub(crate) const PAIR_DEPTH: usize = 32;
 
 /// Depth of a block. A panel of bf16 in one piece takes half the room of one of f32.
 pub(super) fn block_depth(operands: Operands) -> usize {
@@ -40,9 +39,6 @@ pub(super) fn words(operands: Operands, depth: usize) -> usize {
 pub(crate) fn pairs(depth: usize) -> usize {
     depth.next_multiple_of(PAIR_DEPTH) / 2
 }
-
-/// Elements of four bytes in a line of the cache.
-pub(crate) const CACHE_LINE: usize = 16;
 
 /// A line of the cache: what panels are aligned to, and the unit in which they are allocated.
 #[derive(Clone, Copy, Default, Pod, Zeroable)]

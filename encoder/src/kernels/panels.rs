@@ -4,9 +4,10 @@ use std::ops::Range;
 use std::slice::ChunksExact;
 
 use super::lhs::Lhs;
-use super::packing::{CACHE_LINE, Line, depth_blocks, pairs, words};
+use super::packing::{Line, depth_blocks, pairs, words};
 use super::split::{pairs_of_row, pieces_of_row};
 use crate::precision::{Operands, Pieces};
+use crate::simd::tile::CACHE_LINE;
 use crate::simd::{MAX_LANES, PairLayout, Simd};
 
 /// A part of a matrix: some of its rows, and of those a part of their depth.
@@ -277,8 +278,8 @@ fn transpose<S: Simd>(simd: S, rows: &[&[u32]], length: usize, width: usize, out
 mod tests {
     use super::*;
     use crate::kernels::lhs::Matrix;
-    use crate::kernels::packing::PAIR_DEPTH;
     use crate::simd::Kernel;
+    use crate::simd::tile::PAIR_DEPTH;
     use crate::testing::{everywhere, values};
 
     /// Panels of some parts, each made in the memory of the one before: all of the left side, and one of the right side.

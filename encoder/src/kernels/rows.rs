@@ -55,7 +55,7 @@ impl RowOps<'_> {
     fn apply_gelu<S: Simd>(&self, simd: S, row: &mut [f32]) {
         #[cfg(feature = "faults")]
         if self.erf {
-            row.iter_mut().for_each(|x| *x = crate::faults::erf_gelu(*x));
+            row.iter_mut().for_each(|x| *x = math::erf_gelu(*x));
             return;
         }
         math::gelu_row(simd, row);

@@ -5,8 +5,9 @@ use crate::simd::{MAX_LANES, Simd};
 
 /// Largest number of vectors in a row of columns.
 pub(super) const MAX_VECTORS: usize = 2;
-/// Turns whose sums are added up before they join those of the others: rounding errors grow with a chain's length.
-const CHAIN: usize = 16;
+/// Turns in a summation block, whose sums are added up before they join those of the other blocks: rounding errors grow with
+/// the length of a running sum.
+const BLOCK: usize = 16;
 /// What the largest element times the scale may be: up to there its rounding error, which all weights of a column share, is
 /// small.
 const LARGE: f32 = 1e5;
@@ -36,9 +37,9 @@ pub(super) fn exponentials<S: Simd>(
         *shift = simd.mul(*shift, simd.mul(scale, simd.splat(-1.0)));
     }
     let mut totals = [simd.splat(0.0); TOGETHER];
-    for chain in columns.chunks_mut(CHAIN * TOGETHER * S::LANES) {
+    for block in columns.chunks_mut(BLOCK * TOGETHER * S::LANES) {
         let mut sums = [simd.splat(0.0); TOGETHER];
-        let mut turns = chain.chunks_exact_mut(TOGETHER * S::LANES);
+        let mut turns = block.chunks_exact_mut(TOGETHER * S::LANES);
         for turn in &mut turns {
             // No closure: one that is not inlined is compiled without the instruction set.
             let mut x = shift;

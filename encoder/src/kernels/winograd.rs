@@ -11,11 +11,12 @@ use rayon::prelude::*;
 use super::convolution::Patches;
 use super::gemm::gemm_block;
 use super::lhs::{Lhs, Matrix};
-use super::packing::{CACHE_LINE, PackedRhs};
+use super::packing::PackedRhs;
 use super::panels::LhsPanels;
 use super::rows::RowOps;
-use crate::faults::FILL_WITH_NAN;
+use crate::poison::FILL_WITH_NAN;
 use crate::precision::Operands;
+use crate::simd::tile::CACHE_LINE;
 use crate::simd::{Isa, Kernel, Simd};
 
 /// Pixels of a tile's input in either direction, and of its output.
@@ -317,7 +318,7 @@ fn times_a<S: Simd>(simd: S, m: [S::V; INPUT]) -> [S::V; OUTPUT] {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kernels::convolution::{Axis, Padding};
+    use crate::geometry::{Axis, Padding};
     use crate::kernels::packing::DEPTH;
     use crate::precision::Pieces;
     use crate::testing::{available_isas, values};

@@ -4,7 +4,7 @@
 use std::ops::{Deref, DerefMut};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::faults::FILL_WITH_NAN;
+use crate::poison::FILL_WITH_NAN;
 
 /// Buffers that nobody uses now.
 #[derive(Clone, Default)]

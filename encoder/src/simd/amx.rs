@@ -12,9 +12,8 @@ use std::sync::OnceLock;
 
 use super::avx512::{Avx512, Extension};
 use super::avx512bf16::DotBf16;
+use super::tile::{PAIR_DEPTH, PairTile, TileOut};
 use super::{Kernel, PairLayout, PairShape, PairUnit};
-use crate::kernels::packing::PAIR_DEPTH;
-use crate::kernels::tile::{PairTile, TileOut};
 use crate::precision::Pieces;
 
 /// AMX-BF16 with AVX512-BF16.

@@ -2,8 +2,8 @@
 
 use std::arch::x86_64::*;
 
+use super::tile::{TileKernel, Tiles};
 use super::{Kernel, MAX_LANES, PairShape, Simd, Widening};
-use crate::kernels::tile::{TileKernel, Tiles};
 
 /// Proof that the CPU has AVX2 and FMA; only [`Avx2::new`] makes one.
 #[derive(Clone, Copy)]

@@ -3,8 +3,8 @@
 use std::arch::x86_64::*;
 use std::marker::PhantomData;
 
+use super::tile::{TileKernel, Tiles};
 use super::{Kernel, MAX_LANES, PairShape, PairUnit, Simd, Widening};
-use crate::kernels::tile::{TileKernel, Tiles};
 
 /// Proof that the CPU has AVX-512F and what `X` stands for; only [`Avx512::new`] makes one.
 pub(crate) struct Avx512<X>(PhantomData<X>);

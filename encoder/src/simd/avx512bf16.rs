@@ -3,8 +3,8 @@
 use std::arch::x86_64::*;
 
 use super::avx512::{Avx512, Extension};
+use super::tile::{PairTile, store};
 use super::{Kernel, PairLayout, PairShape, PairUnit, Simd};
-use crate::kernels::tile::{PairTile, store};
 
 /// Calls that need no more than a token.
 macro_rules! proven {

@@ -14,10 +14,12 @@ mod avx512;
 mod avx512bf16;
 mod isa;
 mod portable;
+pub(crate) mod summation;
+pub(crate) mod tile;
 
 pub use isa::Isa;
 
-use crate::kernels::tile::{PairTile, Tiles, WidenedKernel};
+use tile::{PairTile, Tiles, WidenedKernel};
 
 /// Arithmetic on vectors of `LANES` single-precision numbers.
 ///
@@ -29,7 +31,7 @@ pub(crate) trait Simd: Copy + Send + Sync + 'static {
     const MR: usize;
     /// Columns of the GEMM register tile, one or two vectors.
     const NR: usize;
-    /// Products in a turn of the f32 micro-kernel's loop, a divisor of the length of every [`crate::kernels::chain::Chain`].
+    /// Products in a turn of the f32 micro-kernel's loop, a divisor of the length of every [`summation::SummationBlock`].
     const TURN: usize;
     /// One register.
     type V: Copy;
@@ -75,7 +77,7 @@ pub(crate) trait Simd: Copy + Send + Sync + 'static {
     /// Runs a kernel in a function of its own: the registers of a micro-kernel should not be shared out among what is
     /// around it.
     fn run_apart<K: Kernel>(self, kernel: K) -> K::Output;
-    /// The GEMM micro-kernel on f32, see [`crate::kernels::tile`].
+    /// The GEMM micro-kernel on f32, see [`tile`].
     fn tiles(self, tiles: Tiles<'_>);
 
     /// One register of `LANES` pairs of bf16.

@@ -1,7 +1,7 @@
 //! Plain Rust that the compiler vectorises for the target's baseline.
 
+use super::tile::{TileKernel, Tiles};
 use super::{Kernel, MAX_LANES, PairShape, Simd, Widening};
-use crate::kernels::tile::{TileKernel, Tiles};
 
 /// Needs nothing of the CPU.
 #[derive(Clone, Copy)]

@@ -1,9 +1,14 @@
 //! The GEMM micro-kernels: one register tile of `MR x NR` results.
 
-use super::chain::Chain;
-use super::packing::CACHE_LINE;
+use super::summation::SummationBlock;
+use super::{Kernel, Simd};
 use crate::precision::Pieces;
-use crate::simd::{Kernel, Simd};
+
+/// Depth to which blocks of bf16 pairs are filled up with zeros: that of a matrix unit's tile.
+pub(crate) const PAIR_DEPTH: usize = 32;
+
+/// Elements of four bytes in a line of the cache.
+pub(crate) const CACHE_LINE: usize = 16;
 
 /// Where the results of a tile go, or of several, one below the other.
 pub(crate) struct TileOut<'a> {
@@ -32,8 +37,8 @@ pub(crate) struct Tiles<'a> {
     pub(crate) left: std::slice::ChunksExact<'a, u32>,
     /// `[depth, NR]`: a panel of the right side, columns past the matrix zero.
     pub(crate) b: &'a [f32],
-    /// In which the products are summed.
-    pub(crate) chain: Chain,
+    /// How many products are summed before their sum is added to the output.
+    pub(crate) summation: SummationBlock,
     pub(crate) out: TileOut<'a>,
 }
 
@@ -44,7 +49,7 @@ pub(crate) struct PairTile<'a> {
     pub(crate) a: &'a [u32],
     /// `[pieces, pairs, NR]`, columns past the matrix zero.
     pub(crate) b: &'a [u32],
-    /// Pairs in depth, a multiple of [`super::packing::PAIR_DEPTH`] / 2.
+    /// Pairs in depth, a multiple of [`PAIR_DEPTH`] / 2.
     pub(crate) pairs: usize,
     /// Whose [`Pieces::products`] are summed.
     pub(crate) pieces: Pieces,
@@ -59,34 +64,40 @@ impl<const MR: usize, const NV: usize> Kernel for TileKernel<'_, MR, NV> {
 
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
-        match self.0.chain {
-            Chain::Short => multiply_all::<S, MR, NV, { Chain::Short.length() }>(simd, self.0),
-            Chain::Medium => multiply_all::<S, MR, NV, { Chain::Medium.length() }>(simd, self.0),
-            Chain::Long => multiply_all::<S, MR, NV, { Chain::Long.length() }>(simd, self.0),
+        match self.0.summation {
+            SummationBlock::Short => {
+                multiply_all::<S, MR, NV, { SummationBlock::Short.length() }>(simd, self.0)
+            }
+            SummationBlock::Medium => {
+                multiply_all::<S, MR, NV, { SummationBlock::Medium.length() }>(simd, self.0)
+            }
+            SummationBlock::Long => {
+                multiply_all::<S, MR, NV, { SummationBlock::Long.length() }>(simd, self.0)
+            }
         }
     }
 }
 
-/// Each left panel with the right one, in chains of `CHAIN`.
+/// Each left panel with the right one, in summation blocks of `BLOCK` products.
 #[inline(always)]
-fn multiply_all<S: Simd, const MR: usize, const NV: usize, const CHAIN: usize>(simd: S, tiles: Tiles<'_>) {
+fn multiply_all<S: Simd, const MR: usize, const NV: usize, const BLOCK: usize>(simd: S, tiles: Tiles<'_>) {
     let Tiles { left, b, mut out, .. } = tiles;
     for (index, a) in left.enumerate() {
         let (a, rest) = bytemuck::cast_slice(a).as_chunks();
         debug_assert!(rest.is_empty(), "a panel of other rows than {MR}");
-        multiply::<S, MR, NV, CHAIN>(simd, a, b, out.tile(index, MR));
+        multiply::<S, MR, NV, BLOCK>(simd, a, b, out.tile(index, MR));
     }
 }
 
 #[inline(always)]
-fn multiply<S: Simd, const MR: usize, const NV: usize, const CHAIN: usize>(
+fn multiply<S: Simd, const MR: usize, const NV: usize, const BLOCK: usize>(
     simd: S,
     a: &[[f32; MR]],
     b: &[f32],
     mut out: TileOut<'_>,
 ) {
     let nr = NV * S::LANES;
-    // The sums of the first chain go there; other tiles have driven it out of the first-level cache since.
+    // The sums of the first block go there; other tiles have since evicted it from the first-level cache.
     for row in out.data.chunks(out.stride).take(out.rows) {
         let row = &row[..out.columns];
         row.chunks(CACHE_LINE).for_each(|line| simd.prefetch(line));
@@ -94,13 +105,13 @@ fn multiply<S: Simd, const MR: usize, const NV: usize, const CHAIN: usize>(
         simd.prefetch(&row[out.columns - 1..]);
     }
     let mut b = &b[..a.len() * nr];
-    let (chains, rest) = a.as_chunks::<CHAIN>();
-    for a in chains {
-        let (now, later) = b.split_at(CHAIN * nr);
+    let (blocks, rest) = a.as_chunks::<BLOCK>();
+    for a in blocks {
+        let (now, later) = b.split_at(BLOCK * nr);
         let mut sums = [[simd.splat(0.0); NV]; MR];
-        const { assert!(CHAIN.is_multiple_of(S::TURN), "a chain is a whole number of turns") };
+        const { assert!(BLOCK.is_multiple_of(S::TURN), "a summation block is a whole number of turns") };
         // Two short loops: the CPU foresees their ends.
-        for turn in 0..CHAIN / S::TURN {
+        for turn in 0..BLOCK / S::TURN {
             for d in turn * S::TURN..(turn + 1) * S::TURN {
                 add_product(simd, &a[d], load(simd, &now[d * nr..(d + 1) * nr]), &mut sums);
             }
