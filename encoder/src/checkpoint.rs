@@ -18,8 +18,10 @@ const TOWER_PREFIXES: [&str; 4] =
     ["model.vision_tower.timm_model.", "vision_tower.timm_model.", "timm_model.", ""];
 /// Prefixes of the embedder.
 const EMBEDDER_PREFIXES: [&str; 2] = ["model.embed_vision.", "embed_vision."];
-/// What the embedder's tensors are called behind this module.
+/// The prefix by which this module gives the embedder's tensors.
 pub(crate) const EMBEDDER: &str = "embed_vision.";
+/// The weight that every MobileNetV5 begins with, by which the prefix of the tower is found.
+pub(crate) const FIRST_WEIGHT: &str = "conv_stem.conv.weight";
 
 /// Where a tensor's elements are.
 enum Location {
@@ -195,12 +197,12 @@ impl Checkpoint {
     }
 
     fn normalise(&mut self, raw: BTreeMap<String, Entry>) -> Result<(), Error> {
-        let stem = "conv_stem.conv.weight";
-        let prefix = TOWER_PREFIXES.iter().find(|prefix| raw.contains_key(&format!("{prefix}{stem}")));
+        let prefix =
+            TOWER_PREFIXES.iter().find(|prefix| raw.contains_key(&format!("{prefix}{FIRST_WEIGHT}")));
         let Some(prefix) = prefix else {
             return Err(Error::MissingTensor {
                 origin: self.origin.clone(),
-                name: stem.to_string(),
+                name: FIRST_WEIGHT.to_string(),
                 needed_by: format!(
                     "looked for it bare and behind {}; a MobileNetV5 begins with it",
                     TOWER_PREFIXES[..3].join(", ")

@@ -15,6 +15,7 @@ use activation::Activation;
 use buffers::{Buffers, IdleBuffers};
 use part::Flow;
 
+use crate::architecture::names::Module;
 use crate::architecture::{Architecture, BlockSpec, Settings};
 use crate::checkpoint::Checkpoint;
 use crate::error::Error;
@@ -70,15 +71,15 @@ enum Block {
 }
 
 impl Block {
-    fn load(loader: &layer::Loader<'_>, prefix: &str, spec: &BlockSpec) -> Result<Block, Error> {
+    fn load(loader: &layer::Loader<'_>, module: &Module, spec: &BlockSpec) -> Result<Block, Error> {
         Ok(match spec {
             BlockSpec::EdgeResidual(spec) => {
-                Block::EdgeResidual(edge_residual::EdgeResidual::load(loader, prefix, spec)?)
+                Block::EdgeResidual(edge_residual::EdgeResidual::load(loader, module, spec)?)
             }
             BlockSpec::InvertedResidual(spec) => {
-                Block::InvertedResidual(inverted_residual::InvertedResidual::load(loader, prefix, spec)?)
+                Block::InvertedResidual(inverted_residual::InvertedResidual::load(loader, module, spec)?)
             }
-            BlockSpec::Attention(spec) => Block::Attention(attention::Attention::load(loader, prefix, spec)?),
+            BlockSpec::Attention(spec) => Block::Attention(attention::Attention::load(loader, module, spec)?),
         })
     }
 
@@ -186,7 +187,7 @@ impl Model {
             if index == 0 {
                 last_stage = blocks.len();
             }
-            blocks.push(Block::load(&loader, &format!("blocks.{stage}.{index}."), spec)?);
+            blocks.push(Block::load(&loader, &Module::block(stage, index), spec)?);
         }
         let fusion = match &architecture.fusion {
             Some(spec) => Some(fusion::Fusion::load(&loader, spec, settings.output_resolution)?),

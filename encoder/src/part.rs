@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 
 use crate::architecture::Architecture;
+use crate::architecture::names::{self, Module};
 use crate::error::Error;
 use crate::tap;
 use crate::tensor::Tensor;
@@ -47,7 +48,7 @@ impl Part {
     /// The parts of a model in the order of execution.
     pub(crate) fn all_of(architecture: &Architecture) -> Vec<Part> {
         let stem = Part {
-            name: "conv_stem".to_string(),
+            name: names::stem::MODULE.to_string(),
             inputs: vec![tap::INPUT.to_string()],
             outputs: vec![tap::STEM.to_string()],
             site: Site::Stem,
@@ -67,15 +68,18 @@ impl Part {
                 into_last_stage = output.clone();
             }
             let outputs = tap::of_block(block, number);
-            let name = format!("blocks.{stage}.{index}");
+            let name = Module::block(stage, index).to_string();
             output = (push(name, Site::Block(number), &[&output], outputs), block.output_channels());
         }
         if let Some(spec) = &architecture.fusion {
             let inputs = [&into_last_stage, &output];
-            output = (push("msfa".to_string(), Site::Fusion, &inputs, tap::of_fusion()), spec.output);
+            output = (
+                push(names::fusion::MODULE.to_string(), Site::Fusion, &inputs, tap::of_fusion()),
+                spec.output,
+            );
         }
         if architecture.embedder.is_some() {
-            push("embed_vision".to_string(), Site::Embedder, &[&output], tap::of_embedder());
+            push(names::embedder::MODULE.to_string(), Site::Embedder, &[&output], tap::of_embedder());
         }
         parts
     }

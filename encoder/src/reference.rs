@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 
 use image::{Image, average, convolve, interpolate};
 
+use crate::architecture::names::{self, Module};
 use crate::architecture::{
     Architecture, AttentionSpec, BlockSpec, DepthwiseSpec, EdgeResidualSpec, InvertedResidualSpec, Settings,
     StemSpec,
@@ -228,7 +229,7 @@ impl Run<'_> {
             Site::Block(number) => {
                 let (stage, index, block) =
                     architecture.blocks().nth(number).expect("a block, since it has a site");
-                let out = self.block(&format!("blocks.{stage}.{index}."), block, number, &x)?;
+                let out = self.block(&Module::block(stage, index), block, number, &x)?;
                 let is_kept = index == 0 && stage + 1 == architecture.stages.len();
                 Ok(Flow { x: out, into_last_stage: if is_kept { Some(x) } else { into_last_stage } })
             }
@@ -245,27 +246,33 @@ impl Run<'_> {
     }
 
     fn stem(&mut self, spec: StemSpec, x: &Image) -> Result<Image, Error> {
-        let mut x = self.dense(x, "conv_stem.conv.weight", spec.channels, spec.kernel, 2)?;
+        let mut x = self.dense(x, names::stem::CONVOLUTION, spec.channels, spec.kernel, 2)?;
         if spec.bias {
-            let bias = self.weights("conv_stem.conv.bias", &[spec.channels])?;
+            let bias = self.weights(names::stem::BIAS, &[spec.channels])?;
             x = Image::from_fn(x.shape, |i| x.at(i) + bias[i[1]]);
         }
-        x = self.norm(&x, "conv_stem.bn.weight")?.map(gelu);
+        x = self.norm(&x, names::stem::NORM)?.map(gelu);
         self.tap(tap::STEM, &x);
         Ok(x)
     }
 
-    fn block(&mut self, prefix: &str, block: &BlockSpec, number: usize, x: &Image) -> Result<Image, Error> {
+    fn block(
+        &mut self,
+        module: &Module,
+        block: &BlockSpec,
+        number: usize,
+        x: &Image,
+    ) -> Result<Image, Error> {
         let (y, tap) = match block {
-            BlockSpec::EdgeResidual(spec) => (self.edge_residual(prefix, spec, x)?, BlockTap::EdgeResidual),
+            BlockSpec::EdgeResidual(spec) => (self.edge_residual(module, spec, x)?, BlockTap::EdgeResidual),
             BlockSpec::InvertedResidual(spec) => {
-                let y = self.inverted_residual(prefix, spec, x)?;
-                let y = self.scale_and_skip(prefix, spec.layer_scale, spec.skip, number, y, x)?;
+                let y = self.inverted_residual(module, spec, x)?;
+                let y = self.scale_and_skip(module, spec.layer_scale, spec.skip, number, y, x)?;
                 (y, BlockTap::InvertedResidual)
             }
             BlockSpec::Attention(spec) => {
-                let y = self.attention(prefix, spec, number, x)?;
-                let y = self.scale_and_skip(prefix, spec.layer_scale, spec.skip, number, y, x)?;
+                let y = self.attention(module, spec, number, x)?;
+                let y = self.scale_and_skip(module, spec.layer_scale, spec.skip, number, y, x)?;
                 (y, BlockTap::AttnOutput)
             }
         };
@@ -273,18 +280,18 @@ impl Run<'_> {
         Ok(y)
     }
 
-    fn edge_residual(&self, prefix: &str, spec: &EdgeResidualSpec, x: &Image) -> Result<Image, Error> {
-        let conv = format!("{prefix}conv_exp.weight");
-        let y = self.dense(x, &conv, spec.expanded, spec.kernel, spec.stride)?;
-        let y = self.norm(&y, &format!("{prefix}bn1.weight"))?.map(gelu);
-        let y = self.dense(&y, &format!("{prefix}conv_pwl.weight"), spec.output, 1, 1)?;
-        let y = self.norm(&y, &format!("{prefix}bn2.weight"))?;
+    fn edge_residual(&self, module: &Module, spec: &EdgeResidualSpec, x: &Image) -> Result<Image, Error> {
+        use names::edge_residual::*;
+        let y = self.dense(x, &module.name_of(EXPANSION), spec.expanded, spec.kernel, spec.stride)?;
+        let y = self.norm(&y, &module.name_of(EXPANSION_NORM))?.map(gelu);
+        let y = self.dense(&y, &module.name_of(PROJECTION), spec.output, 1, 1)?;
+        let y = self.norm(&y, &module.name_of(PROJECTION_NORM))?;
         Ok(if spec.stride == 1 && spec.input == spec.output { y.plus(x) } else { y })
     }
 
     fn scale_and_skip(
         &mut self,
-        prefix: &str,
+        module: &Module,
         layer_scale: bool,
         skip: bool,
         number: usize,
@@ -292,7 +299,7 @@ impl Run<'_> {
         x: &Image,
     ) -> Result<Image, Error> {
         if layer_scale {
-            y = y.scaled(&self.weights(&format!("{prefix}layer_scale.gamma"), &[y.shape[1]])?);
+            y = y.scaled(&self.weights(&module.name_of(names::LAYER_SCALE), &[y.shape[1]])?);
             if skip {
                 self.tap(&BlockTap::LayerScale.name(number), &y);
             }
@@ -302,58 +309,66 @@ impl Run<'_> {
 
     fn inverted_residual(
         &mut self,
-        prefix: &str,
+        module: &Module,
         spec: &InvertedResidualSpec,
         x: &Image,
     ) -> Result<Image, Error> {
+        use names::inverted_residual::*;
         let mut y = x.clone();
-        if let Some(depthwise) = spec.dw_start {
-            y = self.depthwise(&y, &format!("{prefix}dw_start.conv.weight"), depthwise)?;
-            y = self.norm(&y, &format!("{prefix}dw_start.bn.weight"))?;
+        if let Some(spec) = spec.dw_start {
+            y = self.normed_depthwise(module, START, spec, &y)?;
         }
-        y = self.dense(&y, &format!("{prefix}pw_exp.conv.weight"), spec.expanded, 1, 1)?;
-        y = self.norm(&y, &format!("{prefix}pw_exp.bn.weight"))?.map(gelu);
-        if prefix == "msfa.ffn." {
+        y = self.dense(&y, &module.name_of(EXPANSION), spec.expanded, 1, 1)?;
+        y = self.norm(&y, &module.name_of(EXPANSION_NORM))?.map(gelu);
+        if *module == Module::feed_forward() {
             self.tap(tap::MSFA_FFN_EXPAND, &y);
         }
-        if let Some(depthwise) = spec.dw_mid {
-            y = self.depthwise(&y, &format!("{prefix}dw_mid.conv.weight"), depthwise)?;
-            y = self.norm(&y, &format!("{prefix}dw_mid.bn.weight"))?.map(gelu);
+        if let Some(spec) = spec.dw_mid {
+            y = self.normed_depthwise(module, MIDDLE, spec, &y)?.map(gelu);
         }
-        y = self.dense(&y, &format!("{prefix}pw_proj.conv.weight"), spec.output, 1, 1)?;
-        y = self.norm(&y, &format!("{prefix}pw_proj.bn.weight"))?;
-        if let Some(depthwise) = spec.dw_end {
-            y = self.depthwise(&y, &format!("{prefix}dw_end.conv.weight"), depthwise)?;
-            y = self.norm(&y, &format!("{prefix}dw_end.bn.weight"))?;
+        y = self.dense(&y, &module.name_of(PROJECTION), spec.output, 1, 1)?;
+        y = self.norm(&y, &module.name_of(PROJECTION_NORM))?;
+        if let Some(spec) = spec.dw_end {
+            y = self.normed_depthwise(module, END, spec, &y)?;
         }
         Ok(y)
     }
 
+    fn normed_depthwise(
+        &self,
+        module: &Module,
+        names: names::Depthwise,
+        spec: DepthwiseSpec,
+        x: &Image,
+    ) -> Result<Image, Error> {
+        let y = self.depthwise(x, &module.name_of(names.convolution), spec)?;
+        self.norm(&y, &module.name_of(names.norm))
+    }
+
     fn attention(
         &mut self,
-        prefix: &str,
+        module: &Module,
         spec: &AttentionSpec,
         number: usize,
         x: &Image,
     ) -> Result<Image, Error> {
-        let x = self.norm(x, &format!("{prefix}norm.weight"))?;
+        use names::attention::*;
+        let x = self.norm(x, &module.name_of(NORM))?;
         self.tap(&BlockTap::AttnNorm.name(number), &x);
-        let q =
-            self.dense(&x, &format!("{prefix}attn.query.proj.weight"), spec.heads * spec.key_dim, 1, 1)?;
+        let q = self.dense(&x, &module.name_of(QUERY), spec.heads * spec.key_dim, 1, 1)?;
         let mut sides = Vec::new();
         for (side, dim, tap) in
-            [("key", spec.key_dim, BlockTap::AttnKeyNorm), ("value", spec.value_dim, BlockTap::AttnValueNorm)]
+            [(KEY, spec.key_dim, BlockTap::AttnKeyNorm), (VALUE, spec.value_dim, BlockTap::AttnValueNorm)]
         {
             let mut y = x.clone();
-            if let Some(depthwise) = spec.downsample {
-                y = self.depthwise(&y, &format!("{prefix}attn.{side}.down_conv.weight"), depthwise)?;
-                y = self.norm(&y, &format!("{prefix}attn.{side}.norm.weight"))?;
+            if let Some(spec) = spec.downsample {
+                y = self.normed_depthwise(module, side.downsample, spec, &y)?;
                 self.tap(&tap.name(number), &y);
             }
-            sides.push(self.dense(&y, &format!("{prefix}attn.{side}.proj.weight"), dim, 1, 1)?);
+            sides.push(self.dense(&y, &module.name_of(side.projection), dim, 1, 1)?);
         }
         let heads = self.attend(spec, &q, &sides[0], &sides[1]);
-        self.dense(&heads, &format!("{prefix}attn.output.proj.weight"), spec.output, 1, 1)
+        self.dense(&heads, &module.name_of(OUTPUT), spec.output, 1, 1)
     }
 
     /// `softmax(q k^T / sqrt(d_k)) v` for every head, with the one set of keys and values.
@@ -405,8 +420,7 @@ impl Run<'_> {
             }
         });
         self.tap(tap::MSFA_CONCAT, &joined);
-        let y = self.inverted_residual("msfa.ffn.", spec, &joined)?;
-        let mut y = self.scale_and_skip("msfa.ffn.", spec.layer_scale, false, 0, y, &joined)?;
+        let mut y = self.inverted_residual(&Module::feed_forward(), spec, &joined)?;
         self.tap(tap::MSFA_FFN_PROJECT, &y);
         let (oh, ow) = self.model.settings.output_resolution;
         if (height, width) != (oh, ow) {
@@ -414,7 +428,7 @@ impl Run<'_> {
             y = if pooled { average(&y, oh, ow) } else { interpolate(&y, oh, ow) };
             self.tap(tap::MSFA_DOWNSAMPLE, &y);
         }
-        let y = self.norm(&y, "msfa.norm.weight")?;
+        let y = self.norm(&y, names::fusion::NORM)?;
         self.tap(tap::MSFA_CONCAT_NORM, &y);
         Ok(y)
     }
@@ -428,9 +442,9 @@ impl Run<'_> {
         };
         let factor = if self.seam.lacks_factor() { 1.0 } else { (channels as f64).sqrt() };
         let scaled = x.clone().map(|x| x * factor);
-        let soft = self.norm(&scaled, "embed_vision.soft_embedding_norm.weight")?;
+        let soft = self.norm(&scaled, names::embedder::SOFT_NORM)?;
         self.tap_tokens(tap::MM_SOFT_EMB_NORM, &tokens(&soft));
-        let weights = self.weights("embed_vision.embedding_projection.weight", &[hidden, channels])?;
+        let weights = self.weights(names::embedder::PROJECTION, &[hidden, channels])?;
         let projected = self.multiply(&soft, &weights, hidden, 1, 1);
         self.tap_tokens(tap::MM_INPUT_PROJ, &tokens(&projected));
         let normed = self.norm_by(&projected, &[]);

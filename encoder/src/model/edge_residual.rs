@@ -4,6 +4,7 @@ use super::Context;
 use super::activation::Activation;
 use super::layer::{Dense, Loader, Winograd};
 use crate::architecture::EdgeResidualSpec;
+use crate::architecture::names::{Module, edge_residual as names};
 use crate::error::Error;
 use crate::kernels::rows::{Norm, RowOps};
 use crate::kernels::winograd::suits;
@@ -34,13 +35,13 @@ impl Expansion {
 }
 
 impl EdgeResidual {
-    pub(super) fn load(loader: &Loader<'_>, prefix: &str, spec: &EdgeResidualSpec) -> Result<Self, Error> {
-        let name = |suffix: &str| format!("{prefix}{suffix}");
+    pub(super) fn load(loader: &Loader<'_>, module: &Module, spec: &EdgeResidualSpec) -> Result<Self, Error> {
+        let name = |weight: &str| module.name_of(weight);
         Ok(EdgeResidual {
-            expansion: Expansion::load(loader, &name("conv_exp.weight"), spec)?,
-            expansion_norm: loader.parameter(&name("bn1.weight"), spec.expanded)?,
-            projection: loader.dense(&name("conv_pwl.weight"), [spec.output, spec.expanded, 1], 1)?,
-            projection_norm: loader.parameter(&name("bn2.weight"), spec.output)?,
+            expansion: Expansion::load(loader, &name(names::EXPANSION), spec)?,
+            expansion_norm: loader.parameter(&name(names::EXPANSION_NORM), spec.expanded)?,
+            projection: loader.dense(&name(names::PROJECTION), [spec.output, spec.expanded, 1], 1)?,
+            projection_norm: loader.parameter(&name(names::PROJECTION_NORM), spec.output)?,
             skip: spec.stride == 1 && spec.input == spec.output,
         })
     }

@@ -4,6 +4,7 @@ use super::Context;
 use super::activation::Activation;
 use super::layer::{Dense, Loader};
 use crate::architecture::EmbedderSpec;
+use crate::architecture::names::{embedder as names, module_of};
 use crate::error::Error;
 use crate::kernels::rows::{Norm, RowOps};
 use crate::tap;
@@ -17,12 +18,8 @@ pub(super) struct Embedder {
 impl Embedder {
     pub(super) fn load(loader: &Loader<'_>, spec: &EmbedderSpec) -> Result<Self, Error> {
         Ok(Embedder {
-            soft_norm: loader.parameter("embed_vision.soft_embedding_norm.weight", spec.channels)?,
-            projection: loader.linear(
-                "embed_vision.embedding_projection.weight",
-                spec.hidden,
-                spec.channels,
-            )?,
+            soft_norm: loader.parameter(names::SOFT_NORM, spec.channels)?,
+            projection: loader.linear(names::PROJECTION, spec.hidden, spec.channels)?,
         })
     }
 
@@ -32,12 +29,12 @@ impl Embedder {
             norm: Norm::Weighted(&self.soft_norm),
             ..RowOps::default()
         };
-        context.apply("embed_vision.soft_embedding_norm", &ops, &mut x);
+        context.apply(module_of(names::SOFT_NORM), &ops, &mut x);
         context.tap_tokens(tap::MM_SOFT_EMB_NORM, &x)?;
         let mut out = self.projection.forward(context, &x, &RowOps::default())?;
         context.tap_tokens(tap::MM_INPUT_PROJ, &out)?;
         let ops = RowOps { norm: Norm::Plain, ..RowOps::default() };
-        context.apply("embed_vision.embedding_post_projection_norm", &ops, &mut out);
+        context.apply(names::LAST_NORM, &ops, &mut out);
         context.tap_tokens(tap::MM_POST_PROJ_NORM, &out)?;
         Ok(out)
     }

@@ -7,6 +7,7 @@ use super::activation::Activation;
 use super::inverted_residual::InvertedResidual;
 use super::layer::Loader;
 use crate::architecture::InvertedResidualSpec;
+use crate::architecture::names::{Module, fusion as names, module_of};
 use crate::error::Error;
 use crate::kernels::resize::{average_pool, bilinear, nearest};
 use crate::kernels::rows::{Norm, RowOps};
@@ -27,8 +28,8 @@ impl Fusion {
         resolution: (usize, usize),
     ) -> Result<Self, Error> {
         Ok(Fusion {
-            feed_forward: InvertedResidual::load(loader, "msfa.ffn.", spec)?,
-            norm: loader.parameter("msfa.norm.weight", spec.output)?,
+            feed_forward: InvertedResidual::load(loader, &Module::feed_forward(), spec)?,
+            norm: loader.parameter(names::NORM, spec.output)?,
             resolution,
         })
     }
@@ -47,7 +48,7 @@ impl Fusion {
         let mut x = self.feed_forward.forward_fusion(context, &joined)?;
         let norm = RowOps { norm: Norm::Weighted(&self.norm), ..RowOps::default() };
         if context.seam.pools_after_norm() {
-            context.apply("msfa.norm", &norm, &mut x);
+            context.apply(module_of(names::NORM), &norm, &mut x);
         }
         let (size, to) = ((x.height, x.width), self.resolution);
         if size != to {
@@ -68,7 +69,7 @@ impl Fusion {
             context.tap(tap::MSFA_DOWNSAMPLE, &x)?;
         }
         if !context.seam.pools_after_norm() {
-            context.apply("msfa.norm", &norm, &mut x);
+            context.apply(module_of(names::NORM), &norm, &mut x);
         }
         context.tap(tap::MSFA_CONCAT_NORM, &x)?;
         Ok(x)

@@ -2,7 +2,8 @@
 
 use super::Context;
 use super::activation::Activation;
-use super::layer::{Dense, Depthwise, Loader};
+use super::layer::{self, Dense, Loader};
+use crate::architecture::names::{Depthwise, LAYER_SCALE, Module, inverted_residual as names};
 use crate::architecture::{DepthwiseSpec, InvertedResidualSpec};
 use crate::error::Error;
 use crate::kernels::rows::{Norm, RowOps};
@@ -10,8 +11,7 @@ use crate::tap::{self, BlockTap};
 
 /// 1 x 1 expansion and projection, each with its norm, and the optional depthwise convolutions around them.
 pub(super) struct InvertedResidual {
-    /// timm's name of the block.
-    name: String,
+    module: Module,
     dw_start: Option<NormedDepthwise>,
     expansion: Dense,
     expansion_norm: Vec<f32>,
@@ -24,21 +24,22 @@ pub(super) struct InvertedResidual {
 }
 
 struct NormedDepthwise {
-    convolution: Depthwise,
+    convolution: layer::Depthwise,
     norm: Vec<f32>,
 }
 
 impl NormedDepthwise {
     fn load(
         loader: &Loader<'_>,
-        prefix: &str,
+        module: &Module,
+        names: Depthwise,
         channels: usize,
         spec: Option<DepthwiseSpec>,
     ) -> Result<Option<Self>, Error> {
         let Some(spec) = spec else { return Ok(None) };
         Ok(Some(NormedDepthwise {
-            convolution: loader.depthwise(&format!("{prefix}.conv.weight"), channels, spec)?,
-            norm: loader.parameter(&format!("{prefix}.bn.weight"), channels)?,
+            convolution: loader.depthwise(&module.name_of(names.convolution), channels, spec)?,
+            norm: loader.parameter(&module.name_of(names.norm), channels)?,
         }))
     }
 }
@@ -46,23 +47,23 @@ impl NormedDepthwise {
 impl InvertedResidual {
     pub(super) fn load(
         loader: &Loader<'_>,
-        prefix: &str,
+        module: &Module,
         spec: &InvertedResidualSpec,
     ) -> Result<Self, Error> {
-        let name = |suffix: &str| format!("{prefix}{suffix}");
+        let name = |weight: &str| module.name_of(weight);
         let layer_scale = match spec.layer_scale {
-            true => Some(loader.parameter(&name("layer_scale.gamma"), spec.output)?),
+            true => Some(loader.parameter(&name(LAYER_SCALE), spec.output)?),
             false => None,
         };
         Ok(InvertedResidual {
-            name: prefix.trim_end_matches('.').to_string(),
-            dw_start: NormedDepthwise::load(loader, &name("dw_start"), spec.input, spec.dw_start)?,
-            expansion: loader.dense(&name("pw_exp.conv.weight"), [spec.expanded, spec.input, 1], 1)?,
-            expansion_norm: loader.parameter(&name("pw_exp.bn.weight"), spec.expanded)?,
-            dw_mid: NormedDepthwise::load(loader, &name("dw_mid"), spec.expanded, spec.dw_mid)?,
-            projection: loader.dense(&name("pw_proj.conv.weight"), [spec.output, spec.expanded, 1], 1)?,
-            projection_norm: loader.parameter(&name("pw_proj.bn.weight"), spec.output)?,
-            dw_end: NormedDepthwise::load(loader, &name("dw_end"), spec.output, spec.dw_end)?,
+            module: module.clone(),
+            dw_start: NormedDepthwise::load(loader, module, names::START, spec.input, spec.dw_start)?,
+            expansion: loader.dense(&name(names::EXPANSION), [spec.expanded, spec.input, 1], 1)?,
+            expansion_norm: loader.parameter(&name(names::EXPANSION_NORM), spec.expanded)?,
+            dw_mid: NormedDepthwise::load(loader, module, names::MIDDLE, spec.expanded, spec.dw_mid)?,
+            projection: loader.dense(&name(names::PROJECTION), [spec.output, spec.expanded, 1], 1)?,
+            projection_norm: loader.parameter(&name(names::PROJECTION_NORM), spec.output)?,
+            dw_end: NormedDepthwise::load(loader, module, names::END, spec.output, spec.dw_end)?,
             layer_scale,
             skip: spec.skip,
         })
@@ -93,7 +94,7 @@ impl InvertedResidual {
         };
         if tapped {
             context.tap(&name, &out)?;
-            context.apply(&format!("{}.skip", self.name), &skip, &mut out);
+            context.apply(&self.module.name_of("skip"), &skip, &mut out);
         }
         context.tap(&BlockTap::InvertedResidual.name(number), &out)?;
         Ok(out)

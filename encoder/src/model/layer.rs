@@ -3,6 +3,7 @@
 use super::Context;
 use super::activation::Activation;
 use crate::architecture::DepthwiseSpec;
+use crate::architecture::names::module_of;
 use crate::checkpoint::{Checkpoint, View};
 use crate::error::Error;
 use crate::geometry::{Axis, Padding};
@@ -47,7 +48,7 @@ impl Loader<'_> {
         let filter = Filter::new(self.isa, (input, output), |column, out| {
             weights.read(column * input * 9, out);
         });
-        Ok(Winograd { name: module(name), filter })
+        Ok(Winograd { name: module_of(name).to_string(), filter })
     }
 
     /// A linear layer `[output, input]`.
@@ -76,7 +77,7 @@ impl Loader<'_> {
                 *out = of_column[depth % input * taps + depth / input];
             }
         });
-        Dense { name: module(name), weights, kernel, stride }
+        Dense { name: module_of(name).to_string(), weights, kernel, stride }
     }
 
     /// A depthwise convolution `[channels, 1, kernel, kernel]`.
@@ -89,13 +90,8 @@ impl Loader<'_> {
         let taps = spec.kernel * spec.kernel;
         let weights = self.checkpoint.load(name, &[channels, 1, spec.kernel, spec.kernel])?;
         let weights = (0..taps * channels).map(|i| weights[(i % channels) * taps + i / channels]).collect();
-        Ok(Depthwise { name: module(name), weights, spec })
+        Ok(Depthwise { name: module_of(name).to_string(), weights, spec })
     }
-}
-
-/// The module that a weight belongs to.
-fn module(name: &str) -> String {
-    name.strip_suffix(".weight").unwrap_or(name).to_string()
 }
 
 /// A dense k x k convolution or a linear layer.

@@ -4,6 +4,7 @@ use super::Context;
 use super::activation::Activation;
 use super::layer::{Dense, Loader};
 use crate::architecture::Architecture;
+use crate::architecture::names::stem as names;
 use crate::error::Error;
 use crate::kernels::rows::{Norm, RowOps};
 
@@ -18,14 +19,14 @@ impl Stem {
     pub(super) fn load(loader: &Loader<'_>, architecture: &Architecture) -> Result<Stem, Error> {
         let spec = architecture.stem;
         let bias = match spec.bias {
-            true => Some(loader.parameter("conv_stem.conv.bias", spec.channels)?),
+            true => Some(loader.parameter(names::BIAS, spec.channels)?),
             false => None,
         };
         let shape = [spec.channels, architecture.input_channels, spec.kernel];
         Ok(Stem {
-            convolution: loader.dense("conv_stem.conv.weight", shape, 2)?,
+            convolution: loader.dense(names::CONVOLUTION, shape, 2)?,
             bias,
-            norm: loader.parameter("conv_stem.bn.weight", spec.channels)?,
+            norm: loader.parameter(names::NORM, spec.channels)?,
         })
     }
 
