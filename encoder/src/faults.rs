@@ -2,7 +2,7 @@
 //!
 //! Only the feature `faults` compiles them in; without it a `Seam` is empty and hands everything on as it is.
 
-use crate::kernels::rows::RowOps;
+use crate::kernels::epilogue::Epilogue;
 #[cfg(feature = "faults")]
 pub use crate::part::Site;
 #[cfg(not(feature = "faults"))]
@@ -55,7 +55,7 @@ pub(crate) struct Seam {
 impl Seam {
     pub(crate) fn enter(&mut self, _: Site) {}
 
-    pub(crate) fn ops<'a>(&self, ops: RowOps<'a>) -> RowOps<'a> {
+    pub(crate) fn ops<'a>(&self, ops: Epilogue<'a>) -> Epilogue<'a> {
         ops
     }
 
@@ -92,19 +92,19 @@ impl Seam {
     }
 
     /// The operations, as the planted fault leaves them.
-    pub(crate) fn ops<'a>(&self, ops: RowOps<'a>) -> RowOps<'a> {
-        use crate::kernels::rows::Norm;
+    pub(crate) fn ops<'a>(&self, ops: Epilogue<'a>) -> Epilogue<'a> {
+        use crate::kernels::epilogue::Norm;
         match self.here() {
-            Some(Fault::EpsilonTimes(factor)) => RowOps { epsilon_times: Some(factor), ..ops },
-            Some(Fault::ErfGelu) => RowOps { erf: true, ..ops },
-            Some(Fault::NoGelu) => RowOps { gelu: false, ..ops },
-            Some(Fault::NoSkip) => RowOps { skip: None, ..ops },
-            Some(Fault::NoLayerScale) => RowOps { layer_scale: None, ..ops },
+            Some(Fault::EpsilonTimes(factor)) => Epilogue { epsilon_times: Some(factor), ..ops },
+            Some(Fault::ErfGelu) => Epilogue { erf: true, ..ops },
+            Some(Fault::NoGelu) => Epilogue { gelu: false, ..ops },
+            Some(Fault::NoSkip) => Epilogue { skip: None, ..ops },
+            Some(Fault::NoLayerScale) => Epilogue { layer_scale: None, ..ops },
             Some(Fault::NoNormWeight) => match ops.norm {
-                Norm::Weighted(_) => RowOps { norm: Norm::Plain, ..ops },
+                Norm::Weighted(_) => Epilogue { norm: Norm::Plain, ..ops },
                 _ => ops,
             },
-            Some(Fault::NoFactor) => RowOps { factor: None, ..ops },
+            Some(Fault::NoFactor) => Epilogue { factor: None, ..ops },
             _ => ops,
         }
     }
@@ -138,28 +138,28 @@ impl Seam {
 #[cfg(all(test, feature = "faults"))]
 mod tests {
     use super::*;
-    use crate::kernels::rows::Norm;
+    use crate::kernels::epilogue::Norm;
 
     const WEIGHTS: [f32; 2] = [1.5, -0.5];
 
-    fn all() -> RowOps<'static> {
-        RowOps {
+    fn all() -> Epilogue<'static> {
+        Epilogue {
             bias: Some(&WEIGHTS),
             factor: Some(3.0),
             norm: Norm::Weighted(&WEIGHTS),
             gelu: true,
             layer_scale: Some(&WEIGHTS),
             skip: Some(&WEIGHTS),
-            ..RowOps::default()
+            ..Epilogue::default()
         }
     }
 
     /// One row through the operations, as the planted fault leaves them.
-    fn row(planted: Option<(Site, Fault)>, site: Site, ops: RowOps<'_>) -> Vec<f32> {
+    fn row(planted: Option<(Site, Fault)>, site: Site, ops: Epilogue<'_>) -> Vec<f32> {
         let mut seam = Seam { planted, ..Seam::default() };
         seam.enter(site);
         let mut row = vec![0.001, -0.002];
-        crate::kernels::rows::apply_rows(crate::Isa::Portable, &seam.ops(ops), 2, &mut row);
+        crate::kernels::epilogue::apply_rows(crate::Isa::Portable, &seam.ops(ops), 2, &mut row);
         row
     }
 
@@ -181,7 +181,7 @@ mod tests {
 
     #[test]
     fn each_fault_takes_away_what_its_name_says() {
-        let without = |change: fn(&mut RowOps<'static>)| {
+        let without = |change: fn(&mut Epilogue<'static>)| {
             let mut ops = all();
             change(&mut ops);
             row(None, Site::Stem, ops)

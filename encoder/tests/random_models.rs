@@ -21,7 +21,7 @@ const TIMES_NUDGED: f64 = 32.0;
 /// Allowed where the nudge does nothing: a few f32 roundings.
 const ROUNDING: f64 = 1e-6;
 /// Relative L2 error allowed at a tap beyond that, in multiples of what rounding the operands alone does there: other
-/// sums round other operands the other way, and some of these models have a handful of elements in a tensor. A lost piece
+/// sums round other operands the other way, and some of these models have a handful of elements in a tensor. A lost term
 /// would be hundreds of times that.
 const TIMES_ROUNDED: f64 = 8.0;
 

@@ -6,13 +6,13 @@
 
 use rayon::prelude::*;
 
+use super::gemm::bf16::pairs_of_rows;
+use super::gemm::lhs::{PackedLhs, Region, RhsPanel};
+use super::gemm::micro::{MicroKernel, OfF32, OfPairs};
+use super::gemm::rhs::packed_length;
+use super::gemm::source::{Lhs, Matrix, Transposed};
 use super::gemm::task_rows;
-use super::lhs::{Lhs, Matrix, Transposed};
-use super::micro::{MicroKernel, OfF32, OfPairs};
-use super::packing::words;
-use super::panels::{PackedLhs, Part, RhsPanel};
 use super::softmax::{MAX_VECTORS, exponentials};
-use super::split::pairs_of_rows;
 use crate::poison::FILL_WITH_NAN;
 use crate::precision::Operands;
 use crate::simd::summation::SummationBlock;
@@ -67,7 +67,7 @@ struct Scratch {
     queries: RhsPanel,
     /// `[positions, NR]`
     scores: Vec<f32>,
-    /// The scores of a block of positions in pairs, `[pieces, pairs, NR]`.
+    /// The scores of a block of positions in pairs, `[terms, pairs, NR]`.
     pairs: Vec<u32>,
     /// `[value_dim, NR]`
     result: Vec<f32>,
@@ -99,8 +99,8 @@ impl Kernel for Task<'_> {
                 let kernels = (&OfF32::new(simd, of_scores), &OfF32::new(simd, of_outputs));
                 self.queries_by_panels(simd, S::NR, kernels);
             }
-            Operands::Bf16(pieces) => {
-                let kernel = OfPairs::new(simd, pieces);
+            Operands::Bf16(terms) => {
+                let kernel = OfPairs::new(simd, terms);
                 self.queries_by_panels(simd, S::PAIRS.nr, (&kernel, &kernel));
             }
         }
@@ -134,7 +134,7 @@ impl Task<'_> {
                 let right = packed.pack(
                     simd,
                     queries,
-                    Part { rows: rows.clone(), depth: depth.clone() },
+                    Region { rows: rows.clone(), depth: depth.clone() },
                     operands,
                     nr,
                 );
@@ -147,9 +147,9 @@ impl Task<'_> {
                 let weights = &scores[depth.start * nr..depth.end * nr];
                 let right: &[u32] = match operands {
                     Operands::F32 => bytemuck::cast_slice(weights),
-                    Operands::Bf16(pieces) => {
-                        pairs.resize(words(operands, depth.len()) * nr, 0);
-                        pairs_of_rows(simd, weights, nr, pieces, pairs);
+                    Operands::Bf16(terms) => {
+                        pairs.resize(packed_length(operands, depth.len()) * nr, 0);
+                        pairs_of_rows(simd, weights, nr, terms, pairs);
                         pairs
                     }
                 };
@@ -191,7 +191,7 @@ fn columns_to_rows<S: Simd>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kernels::packing::DEPTH;
+    use crate::kernels::gemm::rhs::DEPTH;
     use crate::testing::{around, everywhere, values};
 
     fn naive(queries: &[f32], keys: &[f32], v: &[f32], (key_dim, value_dim): (usize, usize)) -> Vec<f64> {
@@ -231,7 +231,7 @@ mod tests {
             // On one thread, which takes several panels in a task.
             let one = rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap();
             one.install(|| assert_agrees((isa, operands), 17, 5 * nr + 1, (5, 7), 1.0));
-            // Keys of more than one block of depth, in any number of pieces.
+            // Keys of more than one block of depth, in any number of terms.
             for positions in [mr - 1, 2 * mr + 1] {
                 assert_agrees((isa, operands), positions, nr + 1, (2 * DEPTH + 3, 5), 0.1);
             }

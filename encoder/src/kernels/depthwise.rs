@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-use super::rows::RowOps;
+use super::epilogue::Epilogue;
 use crate::geometry::Axis;
 use crate::simd::{Isa, Kernel, MAX_LANES, Simd};
 
@@ -18,7 +18,7 @@ pub(crate) fn depthwise(
     channels: usize,
     (y, x): (Axis, Axis),
     weights: &[f32],
-    epilogue: &RowOps<'_>,
+    epilogue: &Epilogue<'_>,
     out: &mut [f32],
 ) {
     assert_eq!(weights.len(), y.kernel * x.kernel * channels, "depthwise weights");
@@ -73,7 +73,7 @@ struct Lines<'a, 'b> {
     y: Axis,
     x: Axis,
     weights: &'a [f32],
-    epilogue: &'a RowOps<'b>,
+    epilogue: &'a Epilogue<'b>,
     /// First output line.
     first: usize,
     /// The output row of its first pixel, for the epilogue.
@@ -203,7 +203,7 @@ mod tests {
                         let image = values(2 * height * width * channels, 1);
                         let weights = values(kernel * kernel * channels, 2);
                         let mut out = vec![f32::NAN; 2 * y.output * x.output * channels];
-                        depthwise(isa, &image, channels, (y, x), &weights, &RowOps::default(), &mut out);
+                        depthwise(isa, &image, channels, (y, x), &weights, &Epilogue::default(), &mut out);
                         for (i, out) in out.iter().enumerate() {
                             let (c, pixel) = (i % channels, i / channels);
                             let (ox, line) = (pixel % x.output, pixel / x.output);
@@ -233,6 +233,6 @@ mod tests {
     fn a_part_of_an_image_is_refused() {
         let axis = Axis::new(Padding::Same, 2, 3, 1).unwrap();
         let (image, weights) = (values(24, 1), values(27, 2));
-        depthwise(Isa::Portable, &image, 3, (axis, axis), &weights, &RowOps::default(), &mut [0.0; 23]);
+        depthwise(Isa::Portable, &image, 3, (axis, axis), &weights, &Epilogue::default(), &mut [0.0; 23]);
     }
 }

@@ -8,12 +8,12 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-use super::convolution::Patches;
+use super::epilogue::Epilogue;
 use super::gemm::gemm_block;
-use super::lhs::{Lhs, Matrix};
-use super::packing::PackedRhs;
-use super::panels::LhsPanels;
-use super::rows::RowOps;
+use super::gemm::lhs::LhsPanels;
+use super::gemm::rhs::PackedRhs;
+use super::gemm::source::{Lhs, Matrix};
+use super::im2col::Im2col;
 use crate::poison::FILL_WITH_NAN;
 use crate::precision::Operands;
 use crate::simd::tile::CACHE_LINE;
@@ -37,7 +37,7 @@ const LEAST_CHANNELS: usize = 32;
 
 /// Whether a `kernel x kernel` convolution of so many channels is computed so. In bf16 none is: the transformed pixels would
 /// be rounded, which are sums of pixels.
-pub(crate) fn suits(operands: Operands, channels: usize, kernel: usize, stride: usize) -> bool {
+pub(crate) fn supports(operands: Operands, channels: usize, kernel: usize, stride: usize) -> bool {
     operands == Operands::F32 && (kernel, stride) == (3, 1) && channels >= LEAST_CHANNELS
 }
 
@@ -119,9 +119,9 @@ fn take(scratch: &mut Vec<f32>, length: usize) -> &mut [f32] {
 /// `out = second_epilogue(first_epilogue(convolution(image, filter)) * second)`, the convolution being one of 3 x 3 with stride 1
 /// whose middle never leaves the cache; `out` is `[image.rows(), second.columns()]`. Parallel over lines of tiles.
 pub(crate) fn convolve_into(
-    image: &Patches<'_>,
-    (filter, first_epilogue): (&Filter, &RowOps<'_>),
-    (second, second_epilogue): (&PackedRhs, &RowOps<'_>),
+    image: &Im2col<'_>,
+    (filter, first_epilogue): (&Filter, &Epilogue<'_>),
+    (second, second_epilogue): (&PackedRhs, &Epilogue<'_>),
     out: &mut [f32],
 ) {
     let (y, x) = image.axes();
@@ -162,13 +162,13 @@ struct Scratch {
 
 /// A line of tiles: two lines of the output, or the last one.
 struct Task<'a, 'b> {
-    image: &'a Patches<'a>,
+    image: &'a Im2col<'a>,
     /// Which of the images.
     index: usize,
     /// Which line of tiles.
     row: usize,
-    first: (&'a Filter, &'a RowOps<'b>),
-    second: (&'a PackedRhs, &'a RowOps<'b>),
+    first: (&'a Filter, &'a Epilogue<'b>),
+    second: (&'a PackedRhs, &'a Epilogue<'b>),
     scratch: &'a mut Scratch,
     out: &'a mut [f32],
 }
@@ -319,8 +319,8 @@ fn times_a<S: Simd>(simd: S, m: [S::V; INPUT]) -> [S::V; OUTPUT] {
 mod tests {
     use super::*;
     use crate::geometry::{Axis, Padding};
-    use crate::kernels::packing::DEPTH;
-    use crate::precision::Pieces;
+    use crate::kernels::gemm::rhs::DEPTH;
+    use crate::precision::SplitTerms;
     use crate::testing::{available_isas, values};
 
     /// Row-major weights `[depth, columns]`.
@@ -380,10 +380,10 @@ mod tests {
                 .collect();
             let skip_before = values(batch * pixels * columns, 3);
             let skip_behind = values(batch * pixels * outputs, 4);
-            let first = RowOps { skip: Some(&skip_before), ..RowOps::default() };
-            let last = RowOps { skip: Some(&skip_behind), ..RowOps::default() };
+            let first = Epilogue { skip: Some(&skip_before), ..Epilogue::default() };
+            let last = Epilogue { skip: Some(&skip_behind), ..Epilogue::default() };
             let mut out = vec![f32::NAN; batch * pixels * outputs];
-            let patches = Patches::new(&image, channels, y, x);
+            let patches = Im2col::new(&image, channels, y, x);
             convolve_into(&patches, (&filter, &first), (&pack(isa, &second, outputs), &last), &mut out);
             let exact: Vec<f64> = image
                 .chunks_exact(pixels * channels)
@@ -418,8 +418,8 @@ mod tests {
             let mut image = values(16, 2);
             image[pixel] = bad;
             let mut out = vec![0.0; 16];
-            let none = RowOps::default();
-            convolve_into(&Patches::new(&image, 1, axis, axis), (&filter, &none), (&second, &none), &mut out);
+            let none = Epilogue::default();
+            convolve_into(&Im2col::new(&image, 1, axis, axis), (&filter, &none), (&second, &none), &mut out);
             for (i, out) in out.iter().enumerate() {
                 let near = |a: usize, b: usize| a.abs_diff(b) <= 1;
                 let sees = near(i / 4, pixel / 4) && near(i % 4, pixel % 4);
@@ -434,9 +434,9 @@ mod tests {
         for isa in available_isas() {
             let axis = Axis::new(Padding::Same, 6, 3, 1).unwrap();
             let filter = Filter::new(isa, (1, 1), |_, out| out.fill(4.0));
-            let (image, second, none) = (vec![1.0; 36], pack(isa, &[1.0], 1), RowOps::default());
+            let (image, second, none) = (vec![1.0; 36], pack(isa, &[1.0], 1), Epilogue::default());
             let mut out = vec![f32::NAN; 36];
-            convolve_into(&Patches::new(&image, 1, axis, axis), (&filter, &none), (&second, &none), &mut out);
+            convolve_into(&Im2col::new(&image, 1, axis, axis), (&filter, &none), (&second, &none), &mut out);
             let seen = |i: usize| if i == 0 || i == 5 { 2.0 } else { 3.0 };
             for (i, out) in out.iter().enumerate() {
                 assert_eq!(*out, 4.0 * seen(i / 6) * seen(i % 6), "{isa}, pixel {i}");
@@ -446,11 +446,11 @@ mod tests {
 
     #[test]
     fn it_is_for_f32_and_many_channels() {
-        assert!(suits(Operands::F32, LEAST_CHANNELS, 3, 1) && suits(Operands::F32, 128, 3, 1));
-        assert!(!suits(Operands::F32, LEAST_CHANNELS - 1, 3, 1));
-        assert!(!suits(Operands::F32, 128, 3, 2) && !suits(Operands::F32, 128, 5, 1));
-        for pieces in [Pieces::One, Pieces::Two, Pieces::Three] {
-            assert!(!suits(Operands::Bf16(pieces), 128, 3, 1));
+        assert!(supports(Operands::F32, LEAST_CHANNELS, 3, 1) && supports(Operands::F32, 128, 3, 1));
+        assert!(!supports(Operands::F32, LEAST_CHANNELS - 1, 3, 1));
+        assert!(!supports(Operands::F32, 128, 3, 2) && !supports(Operands::F32, 128, 5, 1));
+        for terms in [SplitTerms::One, SplitTerms::Two, SplitTerms::Three] {
+            assert!(!supports(Operands::Bf16(terms), 128, 3, 1));
         }
     }
 
@@ -462,8 +462,8 @@ mod tests {
         let other = other.expect("instruction sets of the two products");
         let axis = Axis::new(Padding::Same, 2, 3, 1).unwrap();
         let filter = Filter::new(Isa::Portable, (1, 1), |_, out| out.fill(1.0));
-        let (second, none) = (pack(other, &[1.0], 1), RowOps::default());
-        let patches = Patches::new(&[0.0; 4], 1, axis, axis);
+        let (second, none) = (pack(other, &[1.0], 1), Epilogue::default());
+        let patches = Im2col::new(&[0.0; 4], 1, axis, axis);
         convolve_into(&patches, (&filter, &none), (&second, &none), &mut [0.0; 4]);
     }
 }

@@ -1,13 +1,13 @@
 //! timm's `MobileAttention` with multi-query attention.
 
-use super::Context;
 use super::activation::Activation;
+use super::context::Context;
 use super::layer::{Dense, Depthwise, Loader};
 use crate::architecture::AttentionSpec;
 use crate::architecture::names::{LAYER_SCALE, Module, Side, attention as names};
 use crate::error::Error;
 use crate::kernels::attention::attention;
-use crate::kernels::rows::{Norm, RowOps};
+use crate::kernels::epilogue::{Epilogue, Norm};
 use crate::profile::Cost;
 use crate::tap::BlockTap;
 
@@ -56,12 +56,12 @@ impl KeyOrValue {
 
     fn forward(&self, context: &mut Context<'_>, x: &Activation, tap: &str) -> Result<Activation, Error> {
         let Some((convolution, norm)) = &self.downsample else {
-            return self.projection.forward(context, x, &RowOps::default());
+            return self.projection.forward(context, x, &Epilogue::default());
         };
-        let ops = RowOps { norm: Norm::Weighted(norm), ..RowOps::default() };
+        let ops = Epilogue { norm: Norm::Weighted(norm), ..Epilogue::default() };
         let x = convolution.forward(context, x, &ops)?;
         context.tap(tap, &x)?;
-        self.projection.forward(context, &x, &RowOps::default())
+        self.projection.forward(context, &x, &Epilogue::default())
     }
 }
 
@@ -92,11 +92,11 @@ impl Attention {
         x: &Activation,
     ) -> Result<Activation, Error> {
         let spec = &self.spec;
-        let ops = RowOps { norm: Norm::Weighted(&self.norm), ..RowOps::default() };
+        let ops = Epilogue { norm: Norm::Weighted(&self.norm), ..Epilogue::default() };
         let normed = context.applied(&self.module.name_of("norm"), &ops, x);
         context.tap(&BlockTap::AttnNorm.name(number), &normed)?;
 
-        let query = self.query.forward(context, &normed, &RowOps::default())?;
+        let query = self.query.forward(context, &normed, &Epilogue::default())?;
         let key = self.key.forward(context, &normed, &BlockTap::AttnKeyNorm.name(number))?;
         let value = self.value.forward(context, &normed, &BlockTap::AttnValueNorm.name(number))?;
 
@@ -128,11 +128,11 @@ impl Attention {
         // The tap stands between the layer scale and the skip.
         let name = BlockTap::LayerScale.name(number);
         let tapped = self.layer_scale.is_some() && spec.skip && context.taps.wants(&name);
-        let skip = RowOps { skip: spec.skip.then_some(&x.data), ..RowOps::default() };
-        let ops = RowOps {
+        let skip = Epilogue { skip: spec.skip.then_some(&x.data), ..Epilogue::default() };
+        let ops = Epilogue {
             layer_scale: self.layer_scale.as_deref(),
             skip: if tapped { None } else { skip.skip },
-            ..RowOps::default()
+            ..Epilogue::default()
         };
         let mut out = self.output.forward(context, &heads, &ops)?;
         if tapped {

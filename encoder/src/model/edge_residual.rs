@@ -1,13 +1,13 @@
 //! timm's `EdgeResidual`.
 
-use super::Context;
 use super::activation::Activation;
+use super::context::Context;
 use super::layer::{Dense, Loader, Winograd};
 use crate::architecture::EdgeResidualSpec;
 use crate::architecture::names::{Module, edge_residual as names};
 use crate::error::Error;
-use crate::kernels::rows::{Norm, RowOps};
-use crate::kernels::winograd::suits;
+use crate::kernels::epilogue::{Epilogue, Norm};
+use crate::kernels::winograd::supports;
 use crate::tap::BlockTap;
 
 /// k x k expansion, norm, GELU; 1 x 1 projection, norm; plus the input where the shape stays.
@@ -27,7 +27,7 @@ enum Expansion {
 
 impl Expansion {
     fn load(loader: &Loader<'_>, name: &str, spec: &EdgeResidualSpec) -> Result<Self, Error> {
-        if suits(loader.operands, spec.input, spec.kernel, spec.stride) {
+        if supports(loader.operands, spec.input, spec.kernel, spec.stride) {
             return loader.winograd(name, [spec.expanded, spec.input]).map(Expansion::Winograd);
         }
         loader.dense(name, [spec.expanded, spec.input, spec.kernel], spec.stride).map(Expansion::Direct)
@@ -52,11 +52,11 @@ impl EdgeResidual {
         number: usize,
         x: &Activation,
     ) -> Result<Activation, Error> {
-        let ops = RowOps { norm: Norm::Weighted(&self.expansion_norm), gelu: true, ..RowOps::default() };
-        let last = RowOps {
+        let ops = Epilogue { norm: Norm::Weighted(&self.expansion_norm), gelu: true, ..Epilogue::default() };
+        let last = Epilogue {
             norm: Norm::Weighted(&self.projection_norm),
             skip: self.skip.then_some(&x.data),
-            ..RowOps::default()
+            ..Epilogue::default()
         };
         let next = (&self.projection, &last);
         let out = match &self.expansion {

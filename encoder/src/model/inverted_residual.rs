@@ -1,13 +1,13 @@
 //! timm's `UniversalInvertedResidual`.
 
-use super::Context;
 use super::activation::Activation;
+use super::context::Context;
 use super::layer::{self, Dense, Loader};
 use crate::architecture::names::{Depthwise, LAYER_SCALE, Module, inverted_residual as names};
 use crate::architecture::{DepthwiseSpec, InvertedResidualSpec};
 use crate::error::Error;
-use crate::kernels::rows::{Norm, RowOps};
-use crate::tap::{self, BlockTap};
+use crate::kernels::epilogue::{Epilogue, Norm};
+use crate::tap::BlockTap;
 
 /// 1 x 1 expansion and projection, each with its norm, and the optional depthwise convolutions around them.
 pub(super) struct InvertedResidual {
@@ -81,14 +81,14 @@ impl InvertedResidual {
         // The tap stands between the layer scale and the skip.
         let name = BlockTap::LayerScale.name(number);
         let tapped = self.layer_scale.is_some() && self.skip && context.taps.wants(&name);
-        let scale = RowOps { layer_scale: self.layer_scale.as_deref(), ..RowOps::default() };
-        let skip = RowOps { skip: self.skip.then_some(&x.data), ..RowOps::default() };
-        let last = RowOps { skip: if tapped { None } else { skip.skip }, ..scale };
+        let scale = Epilogue { layer_scale: self.layer_scale.as_deref(), ..Epilogue::default() };
+        let skip = Epilogue { skip: self.skip.then_some(&x.data), ..Epilogue::default() };
+        let last = Epilogue { skip: if tapped { None } else { skip.skip }, ..scale };
         let mut out = match &self.dw_end {
             None => self.expand_and_project(context, started, &last)?,
             Some(depthwise) => {
-                let projected = self.expand_and_project(context, started, &RowOps::default())?;
-                let ops = RowOps { norm: Norm::Weighted(&depthwise.norm), ..last };
+                let projected = self.expand_and_project(context, started, &Epilogue::default())?;
+                let ops = Epilogue { norm: Norm::Weighted(&depthwise.norm), ..last };
                 depthwise.convolution.forward(context, &projected, &ops)?
             }
         };
@@ -100,27 +100,9 @@ impl InvertedResidual {
         Ok(out)
     }
 
-    /// The block as the feed-forward part of the fusion: no depthwise convolutions, no skip, taps of its own.
-    pub(super) fn forward_fusion(
-        &self,
-        context: &mut Context<'_>,
-        x: &Activation,
-    ) -> Result<Activation, Error> {
-        let ops = RowOps { layer_scale: self.layer_scale.as_deref(), ..RowOps::default() };
-        let out = if context.taps.wants(tap::MSFA_FFN_EXPAND) {
-            let expanded = self.expansion.forward(context, x, &self.after_expansion())?;
-            context.tap(tap::MSFA_FFN_EXPAND, &expanded)?;
-            self.projection.forward(context, &expanded, &self.after_projection(&ops))?
-        } else {
-            self.expand_and_project(context, x, &ops)?
-        };
-        context.tap(tap::MSFA_FFN_PROJECT, &out)?;
-        Ok(out)
-    }
-
     fn start(&self, context: &Context<'_>, x: &Activation) -> Result<Option<Activation>, Error> {
         let Some(depthwise) = &self.dw_start else { return Ok(None) };
-        let ops = RowOps { norm: Norm::Weighted(&depthwise.norm), ..RowOps::default() };
+        let ops = Epilogue { norm: Norm::Weighted(&depthwise.norm), ..Epilogue::default() };
         Ok(Some(depthwise.convolution.forward(context, x, &ops)?))
     }
 
@@ -129,7 +111,7 @@ impl InvertedResidual {
         &self,
         context: &Context<'_>,
         x: &Activation,
-        ops: &RowOps<'_>,
+        ops: &Epilogue<'_>,
     ) -> Result<Activation, Error> {
         let last = self.after_projection(ops);
         let Some(depthwise) = &self.dw_mid else {
@@ -141,17 +123,17 @@ impl InvertedResidual {
             );
         };
         let expanded = self.expansion.forward(context, x, &self.after_expansion())?;
-        let ops = RowOps { norm: Norm::Weighted(&depthwise.norm), gelu: true, ..RowOps::default() };
+        let ops = Epilogue { norm: Norm::Weighted(&depthwise.norm), gelu: true, ..Epilogue::default() };
         let expanded = depthwise.convolution.forward(context, &expanded, &ops)?;
         self.projection.forward(context, &expanded, &last)
     }
 
-    fn after_expansion(&self) -> RowOps<'_> {
-        RowOps { norm: Norm::Weighted(&self.expansion_norm), gelu: true, ..RowOps::default() }
+    fn after_expansion(&self) -> Epilogue<'_> {
+        Epilogue { norm: Norm::Weighted(&self.expansion_norm), gelu: true, ..Epilogue::default() }
     }
 
     /// The norm of the projection, then what `ops` says behind the norm.
-    fn after_projection<'a>(&'a self, ops: &RowOps<'a>) -> RowOps<'a> {
-        RowOps { norm: Norm::Weighted(&self.projection_norm), ..*ops }
+    fn after_projection<'a>(&'a self, ops: &Epilogue<'a>) -> Epilogue<'a> {
+        Epilogue { norm: Norm::Weighted(&self.projection_norm), ..*ops }
     }
 }

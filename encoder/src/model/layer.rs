@@ -1,18 +1,18 @@
 //! Convolutions with their packed weights.
 
-use super::Context;
 use super::activation::Activation;
+use super::context::Context;
 use crate::architecture::DepthwiseSpec;
 use crate::architecture::names::module_of;
 use crate::checkpoint::{Checkpoint, View};
 use crate::error::Error;
 use crate::geometry::{Axis, Padding};
-use crate::kernels::convolution::Patches;
 use crate::kernels::depthwise::depthwise;
-use crate::kernels::gemm::{gemm, gemm_twice};
-use crate::kernels::lhs::Matrix;
-use crate::kernels::packing::PackedRhs;
-use crate::kernels::rows::RowOps;
+use crate::kernels::epilogue::Epilogue;
+use crate::kernels::gemm::rhs::PackedRhs;
+use crate::kernels::gemm::source::Matrix;
+use crate::kernels::gemm::{fused_gemm, gemm};
+use crate::kernels::im2col::Im2col;
 use crate::kernels::winograd::{Filter, convolve_into};
 use crate::precision::Operands;
 use crate::profile::Cost;
@@ -112,7 +112,7 @@ impl Dense {
         &self,
         context: &Context<'_>,
         x: &Activation,
-        ops: &RowOps<'_>,
+        ops: &Epilogue<'_>,
     ) -> Result<Activation, Error> {
         let ops = &context.seam.ops(*ops);
         let axes = self.axes(context, x)?;
@@ -122,7 +122,7 @@ impl Dense {
         context.profiler.time(&self.name, cost, || match axes {
             None => gemm(&Matrix::new(&x.data, x.channels), &self.weights, ops, &mut out.data),
             Some((y, x_axis)) => {
-                gemm(&Patches::new(&x.data, x.channels, y, x_axis), &self.weights, ops, &mut out.data);
+                gemm(&Im2col::new(&x.data, x.channels, y, x_axis), &self.weights, ops, &mut out.data);
             }
         });
         Ok(out)
@@ -133,8 +133,8 @@ impl Dense {
         &self,
         context: &Context<'_>,
         x: &Activation,
-        ops: &RowOps<'_>,
-        (next, next_ops): (&Dense, &RowOps<'_>),
+        ops: &Epilogue<'_>,
+        (next, next_ops): (&Dense, &Epilogue<'_>),
     ) -> Result<Activation, Error> {
         let first = (&self.weights, &context.seam.ops(*ops));
         let second = (&next.weights, &context.seam.ops(*next_ops));
@@ -143,9 +143,9 @@ impl Dense {
         let pixels = out.pixels();
         let cost = || self.cost(pixels) + next.cost_from(x, pixels);
         context.profiler.time(&self.name, cost, || match axes {
-            None => gemm_twice(&Matrix::new(&x.data, x.channels), first, second, &mut out.data),
+            None => fused_gemm(&Matrix::new(&x.data, x.channels), first, second, &mut out.data),
             Some((y, x_axis)) => {
-                gemm_twice(&Patches::new(&x.data, x.channels, y, x_axis), first, second, &mut out.data);
+                fused_gemm(&Im2col::new(&x.data, x.channels, y, x_axis), first, second, &mut out.data);
             }
         });
         Ok(out)
@@ -189,8 +189,8 @@ impl Winograd {
         &self,
         context: &Context<'_>,
         x: &Activation,
-        ops: &RowOps<'_>,
-        (next, next_ops): (&Dense, &RowOps<'_>),
+        ops: &Epilogue<'_>,
+        (next, next_ops): (&Dense, &Epilogue<'_>),
     ) -> Result<Activation, Error> {
         let first = (&self.filter, &context.seam.ops(*ops));
         let second = (&next.weights, &context.seam.ops(*next_ops));
@@ -203,7 +203,7 @@ impl Winograd {
             Cost { flop, bytes: self.filter.bytes() as f64 } + next.cost_from(x, pixels)
         };
         context.profiler.time(&self.name, cost, || {
-            convolve_into(&Patches::new(&x.data, x.channels, y, x_axis), first, second, &mut out.data);
+            convolve_into(&Im2col::new(&x.data, x.channels, y, x_axis), first, second, &mut out.data);
         });
         Ok(out)
     }
@@ -222,7 +222,7 @@ impl Depthwise {
         &self,
         context: &Context<'_>,
         x: &Activation,
-        ops: &RowOps<'_>,
+        ops: &Epilogue<'_>,
     ) -> Result<Activation, Error> {
         let ops = &context.seam.ops(*ops);
         let axes = axes(context.padding, x, self.spec.kernel, self.spec.stride)?;

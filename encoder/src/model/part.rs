@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use super::Model;
 use super::activation::Activation;
 use super::buffers::Buffers;
-use super::{Context, Model};
+use super::context::Context;
 use crate::error::Error;
 use crate::faults::Seam;
 use crate::part::{Input, Part, Site};

@@ -109,10 +109,10 @@ impl PairUnit for Dot {
 fn multiply(token: Avx512<DotBf16>, mut tile: PairTile<'_>) {
     // SAFETY: both types are 512 bits wide, of any content.
     let bf16 = |pairs: __m512i| unsafe { std::mem::transmute::<__m512i, __m512bh>(pairs) };
-    let (a_piece, b_piece) = (tile.pairs * MR, tile.pairs * NV * 16);
+    let (a_term, b_term) = (tile.pairs * MR, tile.pairs * NV * 16);
     let mut sums = [[token.splat(0.0); NV]; MR];
-    for (left, right) in tile.pieces.products() {
-        let (a, b) = (&tile.a[left * a_piece..][..a_piece], &tile.b[right * b_piece..][..b_piece]);
+    for (left, right) in tile.terms.products() {
+        let (a, b) = (&tile.a[left * a_term..][..a_term], &tile.b[right * b_term..][..b_term]);
         let (a, rest) = a.as_chunks::<MR>();
         debug_assert!(rest.is_empty(), "a panel of other rows than {MR}");
         for (a, b) in a.iter().zip(b.chunks_exact(NV * 16)) {

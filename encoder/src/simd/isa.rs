@@ -9,7 +9,7 @@ use super::{
     avx512bf16::DotBf16,
 };
 use crate::error::Error;
-use crate::precision::{Operands, Pieces, Precision};
+use crate::precision::{Operands, Precision, SplitTerms};
 
 /// An instruction set that the kernels are compiled for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -132,14 +132,14 @@ impl Isa {
         panic!("this CPU has no {self}");
     }
 
-    /// The operands by which products reach a precision. A unit that only takes bf16 reaches f32 with three pieces each,
+    /// The operands by which products reach a precision. A unit that only takes bf16 reaches f32 with three terms each,
     /// unless `strict_fma` asks for fused multiply-adds.
     pub(crate) fn operands(self, precision: Precision, strict_fma: bool) -> Operands {
         match precision {
-            Precision::F32 if self == Isa::Amx && !strict_fma => Operands::Bf16(Pieces::Three),
+            Precision::F32 if self == Isa::Amx && !strict_fma => Operands::Bf16(SplitTerms::Three),
             Precision::F32 => Operands::F32,
-            Precision::Bf16x3 => Operands::Bf16(Pieces::Two),
-            Precision::Bf16 => Operands::Bf16(Pieces::One),
+            Precision::Bf16x3 => Operands::Bf16(SplitTerms::Two),
+            Precision::Bf16 => Operands::Bf16(SplitTerms::One),
         }
     }
 
@@ -191,7 +191,7 @@ mod tests {
     #[test]
     fn f32_is_split_with_amx_alone_and_never_with_strict_fma() {
         for isa in Isa::ALL {
-            let split = Operands::Bf16(Pieces::Three);
+            let split = Operands::Bf16(SplitTerms::Three);
             let expected = if isa == Isa::Amx { split } else { Operands::F32 };
             assert_eq!(isa.operands(Precision::F32, false), expected, "{isa}");
             assert_eq!(isa.operands(Precision::F32, true), Operands::F32, "{isa}");

@@ -2,7 +2,7 @@
 
 use super::summation::SummationBlock;
 use super::{Kernel, Simd};
-use crate::precision::Pieces;
+use crate::precision::SplitTerms;
 
 /// Depth to which blocks of bf16 pairs are filled up with zeros: that of a matrix unit's tile.
 pub(crate) const PAIR_DEPTH: usize = 32;
@@ -44,15 +44,15 @@ pub(crate) struct Tiles<'a> {
 
 /// One tile of work on pairs of bf16, the even depth in the lower half of a word.
 pub(crate) struct PairTile<'a> {
-    /// `[pieces, pairs, MR]`, `[pieces, MR, pairs]` or `[pieces, 2 * pairs, MR]` of f32, as the unit wants it; rows past the
+    /// `[terms, pairs, MR]`, `[terms, MR, pairs]` or `[terms, 2 * pairs, MR]` of f32, as the unit wants it; rows past the
     /// matrix zero.
     pub(crate) a: &'a [u32],
-    /// `[pieces, pairs, NR]`, columns past the matrix zero.
+    /// `[terms, pairs, NR]`, columns past the matrix zero.
     pub(crate) b: &'a [u32],
     /// Pairs in depth, a multiple of [`PAIR_DEPTH`] / 2.
     pub(crate) pairs: usize,
-    /// Whose [`Pieces::products`] are summed.
-    pub(crate) pieces: Pieces,
+    /// Whose [`SplitTerms::products`] are summed.
+    pub(crate) terms: SplitTerms,
     pub(crate) out: TileOut<'a>,
 }
 
@@ -170,10 +170,10 @@ impl<const MR: usize, const NV: usize> Kernel for WidenedKernel<'_, MR, NV> {
 
 #[inline(always)]
 fn multiply_widened<S: Simd, const MR: usize, const NV: usize>(simd: S, mut tile: PairTile<'_>) {
-    let (a_piece, b_piece) = (2 * tile.pairs * MR, tile.pairs * NV * S::LANES);
+    let (a_term, b_term) = (2 * tile.pairs * MR, tile.pairs * NV * S::LANES);
     let mut sums = [[simd.splat(0.0); NV]; MR];
-    for (left, right) in tile.pieces.products() {
-        let (a, b) = (&tile.a[left * a_piece..][..a_piece], &tile.b[right * b_piece..][..b_piece]);
+    for (left, right) in tile.terms.products() {
+        let (a, b) = (&tile.a[left * a_term..][..a_term], &tile.b[right * b_term..][..b_term]);
         let (a, rest) = bytemuck::cast_slice(a).as_chunks::<MR>();
         debug_assert!(rest.is_empty(), "a panel of other rows than {MR}");
         for (a, b) in a.chunks_exact(2).zip(b.chunks_exact(NV * S::LANES)) {

@@ -2,28 +2,28 @@
 
 use std::slice::ChunksExact;
 
-use super::packing::pairs;
-use crate::precision::Pieces;
+use super::rhs::pairs;
+use crate::precision::SplitTerms;
 use crate::simd::summation::SummationBlock;
 use crate::simd::tile::{PairTile, TileOut, Tiles};
 use crate::simd::{PairUnit, Simd};
 
 /// Multiplies left panels with a right panel. A trait and no closure: closures are not inlined reliably, and what is not
 /// inlined is compiled without the instruction set.
-pub(super) trait MicroKernel {
+pub(in crate::kernels) trait MicroKernel {
     /// The left panels are those of all rows of `out`, one below the other; all panels are of `depth`.
     fn multiply(&self, depth: usize, left: ChunksExact<'_, u32>, right: &[u32], out: TileOut<'_>);
 }
 
 /// Panels of f32.
-pub(super) struct OfF32<S> {
+pub(in crate::kernels) struct OfF32<S> {
     simd: S,
     summation: SummationBlock,
 }
 
 impl<S: Simd> OfF32<S> {
     #[inline(always)]
-    pub(super) fn new(simd: S, summation: SummationBlock) -> Self {
+    pub(in crate::kernels) fn new(simd: S, summation: SummationBlock) -> Self {
         OfF32 { simd, summation }
     }
 }
@@ -36,16 +36,16 @@ impl<S: Simd> MicroKernel for OfF32<S> {
 }
 
 /// Panels of pairs of bf16.
-pub(super) struct OfPairs<U> {
+pub(in crate::kernels) struct OfPairs<U> {
     unit: U,
     mr: usize,
-    pieces: Pieces,
+    terms: SplitTerms,
 }
 
 impl<U: PairUnit> OfPairs<U> {
     #[inline(always)]
-    pub(super) fn new<S: Simd<Unit = U>>(simd: S, pieces: Pieces) -> Self {
-        OfPairs { unit: simd.pair_unit(), mr: S::PAIRS.mr, pieces }
+    pub(in crate::kernels) fn new<S: Simd<Unit = U>>(simd: S, terms: SplitTerms) -> Self {
+        OfPairs { unit: simd.pair_unit(), mr: S::PAIRS.mr, terms }
     }
 }
 
@@ -54,7 +54,7 @@ impl<U: PairUnit> MicroKernel for OfPairs<U> {
     fn multiply(&self, depth: usize, left: ChunksExact<'_, u32>, right: &[u32], mut out: TileOut<'_>) {
         for (tile, a) in left.enumerate() {
             let out = out.tile(tile, self.mr);
-            self.unit.tile(PairTile { a, b: right, pairs: pairs(depth), pieces: self.pieces, out });
+            self.unit.tile(PairTile { a, b: right, pairs: pairs(depth), terms: self.terms, out });
         }
     }
 }

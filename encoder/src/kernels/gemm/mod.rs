@@ -1,16 +1,22 @@
 //! Dense products `[rows, depth] x [depth, columns]` with an epilogue on each finished row.
 
+pub(crate) mod bf16;
+pub(crate) mod lhs;
+pub(crate) mod micro;
+pub(crate) mod rhs;
+pub(crate) mod source;
+
 use rayon::prelude::*;
 
-use super::lhs::{Lhs, Matrix};
-use super::micro::{MicroKernel, OfF32, OfPairs};
-use super::packing::{Block, PackedRhs};
-use super::panels::{LhsPanels, Part};
-use super::rows::RowOps;
+use super::epilogue::Epilogue;
 use crate::precision::Operands;
 use crate::simd::summation::SummationBlock;
 use crate::simd::tile::TileOut;
 use crate::simd::{Kernel, Simd};
+use lhs::{LhsPanels, Region};
+use micro::{MicroKernel, OfF32, OfPairs};
+use rhs::{Block, PackedRhs};
+use source::{Lhs, Matrix};
 
 /// Most rows of a task: a panel of the right side is read from memory once for all of them, and the packed left block
 /// still fits the second-level cache: 144 KiB of f32, 288 KiB of bf16 that is widened.
@@ -34,7 +40,7 @@ pub(super) fn task_rows(tile: usize, rows: usize, threads: usize) -> usize {
 }
 
 /// `out = epilogue(lhs * rhs)`, `out` is `[lhs.rows(), rhs.columns()]`; parallel over blocks of rows.
-pub(crate) fn gemm<L: Lhs>(lhs: &L, rhs: &PackedRhs, epilogue: &RowOps<'_>, out: &mut [f32]) {
+pub(crate) fn gemm<L: Lhs>(lhs: &L, rhs: &PackedRhs, epilogue: &Epilogue<'_>, out: &mut [f32]) {
     assert_eq!(lhs.depth(), rhs.depth(), "the two sides of a product differ in depth");
     assert_eq!(out.len(), lhs.rows() * rhs.columns(), "output elements");
     let rows = rows_per_task(rhs, lhs.rows());
@@ -50,7 +56,7 @@ pub(crate) fn gemm<L: Lhs>(lhs: &L, rhs: &PackedRhs, epilogue: &RowOps<'_>, out:
 struct Task<'a, 'b, L> {
     lhs: &'a L,
     rhs: &'a PackedRhs,
-    epilogue: &'a RowOps<'b>,
+    epilogue: &'a Epilogue<'b>,
     /// First row of the left side.
     lhs_first: usize,
     /// First row of the whole product, for the epilogue.
@@ -73,10 +79,10 @@ impl<L: Lhs> Kernel for Task<'_, '_, L> {
 /// blocks of rows, of which the product in the middle never leaves the cache.
 ///
 /// Every element is computed as by two calls of [`gemm`]: the bits are the same.
-pub(crate) fn gemm_twice<L: Lhs>(
+pub(crate) fn fused_gemm<L: Lhs>(
     lhs: &L,
-    (first, first_epilogue): (&PackedRhs, &RowOps<'_>),
-    (second, second_epilogue): (&PackedRhs, &RowOps<'_>),
+    (first, first_epilogue): (&PackedRhs, &Epilogue<'_>),
+    (second, second_epilogue): (&PackedRhs, &Epilogue<'_>),
     out: &mut [f32],
 ) {
     assert_eq!(lhs.depth(), first.depth(), "the two sides of a product differ in depth");
@@ -125,14 +131,14 @@ pub(crate) fn gemm_block<S: Simd, L: Lhs>(
 ) {
     let rows = out.len() / rhs.columns();
     for block in rhs.blocks() {
-        let part = Part { rows: first..first + rows, depth: block.range() };
+        let part = Region { rows: first..first + rows, depth: block.range() };
         panels.pack(simd, lhs, part, rhs.operands());
         let left = panels.panels();
         match rhs.operands() {
             Operands::F32 => {
                 macro_kernel(&OfF32::new(simd, SummationBlock::of(rhs.depth())), left, rhs, block, out)
             }
-            Operands::Bf16(pieces) => macro_kernel(&OfPairs::new(simd, pieces), left, rhs, block, out),
+            Operands::Bf16(terms) => macro_kernel(&OfPairs::new(simd, terms), left, rhs, block, out),
         }
     }
 }
@@ -157,9 +163,9 @@ fn macro_kernel<M: MicroKernel>(
 
 #[cfg(test)]
 mod tests {
-    use super::super::packing::DEPTH;
+    use super::rhs::DEPTH;
     use super::*;
-    use crate::kernels::rows::Norm;
+    use crate::kernels::epilogue::Norm;
     use crate::simd::Isa;
     use crate::simd::tile::PAIR_DEPTH;
     use crate::testing::{around, available_isas, everywhere, values};
@@ -217,7 +223,7 @@ mod tests {
                     let (a, b) = (values(rows * depth, 1), values(depth * columns, 2));
                     let rhs = pack(isa, operands, &b, columns);
                     let mut out = vec![f32::NAN; rows * columns];
-                    gemm(&Matrix::new(&a, depth), &rhs, &RowOps::default(), &mut out);
+                    gemm(&Matrix::new(&a, depth), &rhs, &Epilogue::default(), &mut out);
                     for (i, out) in out.iter().enumerate() {
                         let (row, column) = (i / columns, i % columns);
                         let terms = (0..depth)
@@ -252,17 +258,17 @@ mod tests {
             for channels in [1, 5, 16, 33, 70] {
                 let (x, skip) = (values(3 * channels, 1), values(3 * channels, 2));
                 let (bias, norm, gamma) = (values(channels, 3), values(channels, 4), values(channels, 5));
-                let ops = RowOps {
+                let ops = Epilogue {
                     bias: Some(&bias),
                     factor: Some(3.0),
                     norm: Norm::Weighted(&norm),
                     gelu: true,
                     layer_scale: Some(&gamma),
                     skip: Some(&skip),
-                    ..RowOps::default()
+                    ..Epilogue::default()
                 };
                 let mut out = x.clone();
-                crate::kernels::rows::apply_rows(isa, &ops, channels, &mut out);
+                crate::kernels::epilogue::apply_rows(isa, &ops, channels, &mut out);
                 for (i, out) in out.iter().enumerate() {
                     let (row, c) = (i / channels, i % channels);
                     let scaled = |c: usize| 3.0 * (f64::from(x[row * channels + c]) + f64::from(bias[c]));
@@ -284,9 +290,9 @@ mod tests {
                     (values(rows * depth, 1), values(depth * middle, 2), values(middle * columns, 3));
                 let (lhs, norm) = (Matrix::new(&a, depth), values(middle, 4));
                 let (first, second) = (pack(isa, operands, &b, middle), pack(isa, operands, &c, columns));
-                let ops = RowOps { norm: Norm::Weighted(&norm), gelu: true, ..RowOps::default() };
+                let ops = Epilogue { norm: Norm::Weighted(&norm), gelu: true, ..Epilogue::default() };
                 let skip = values(rows * columns, 5);
-                let last = RowOps { norm: Norm::Plain, skip: Some(&skip), ..RowOps::default() };
+                let last = Epilogue { norm: Norm::Plain, skip: Some(&skip), ..Epilogue::default() };
 
                 let mut expanded = vec![f32::NAN; rows * middle];
                 gemm(&lhs, &first, &ops, &mut expanded);
@@ -294,7 +300,7 @@ mod tests {
                 gemm(&Matrix::new(&expanded, middle), &second, &last, &mut apart);
 
                 let mut fused = vec![f32::NAN; rows * columns];
-                gemm_twice(&lhs, (&first, &ops), (&second, &last), &mut fused);
+                fused_gemm(&lhs, (&first, &ops), (&second, &last), &mut fused);
                 let bits = |x: &[f32]| x.iter().map(|x| x.to_bits()).collect::<Vec<_>>();
                 assert_eq!(
                     bits(&fused),
@@ -309,7 +315,7 @@ mod tests {
     #[should_panic(expected = "differ in depth")]
     fn sides_of_different_depth_are_refused() {
         let rhs = pack(Isa::Portable, Operands::F32, &[0.0; 16], 4);
-        gemm(&Matrix::new(&[0.0; 6], 3), &rhs, &RowOps::default(), &mut [0.0; 8]);
+        gemm(&Matrix::new(&[0.0; 6], 3), &rhs, &Epilogue::default(), &mut [0.0; 8]);
     }
 
     /// The root mean square of the errors, in units of f32's epsilon times that of the sums.
@@ -324,7 +330,7 @@ mod tests {
                     out.copy_from_slice(&b[column * depth + start..][..out.len()]);
                 });
                 let mut out = vec![f32::NAN; rows * columns];
-                gemm(&Matrix::new(&a, depth), &rhs, &RowOps::default(), &mut out);
+                gemm(&Matrix::new(&a, depth), &rhs, &Epilogue::default(), &mut out);
                 let (mut errors, mut sizes) = (0.0, 0.0);
                 for (i, out) in out.iter().enumerate() {
                     let (row, column) =

@@ -3,6 +3,7 @@
 mod activation;
 mod attention;
 mod buffers;
+mod context;
 mod edge_residual;
 mod embedder;
 mod fusion;
@@ -13,6 +14,7 @@ mod stem;
 
 use activation::Activation;
 use buffers::{Buffers, IdleBuffers};
+use context::Context;
 use part::Flow;
 
 use crate::architecture::names::Module;
@@ -22,12 +24,11 @@ use crate::error::Error;
 use crate::faults::Seam;
 #[cfg(feature = "faults")]
 use crate::faults::Site;
-use crate::geometry::{Axis, Padding};
-use crate::kernels::rows::{RowOps, apply_rows, apply_rows_to};
+use crate::geometry::Axis;
 use crate::precision::{Operands, Precision};
-use crate::profile::{Cost, Profiler, Step};
+use crate::profile::{Profiler, Step};
 use crate::simd::Isa;
-use crate::tap::{self, NoTaps, TapSink, TapTensor};
+use crate::tap::{self, NoTaps, TapSink};
 use crate::tensor::Tensor;
 
 /// Larger output resolutions and strides are mistakes.
@@ -96,70 +97,6 @@ impl Block {
 /// The encoder's output: `[batch, tokens, hidden]` from the embedder, `[batch, channels, height, width]` of a model
 /// without one.
 pub type Encoded = Tensor<f32>;
-
-/// What a layer needs to run.
-struct Context<'a> {
-    isa: Isa,
-    operands: Operands,
-    padding: Padding,
-    buffers: Buffers,
-    taps: &'a mut dyn TapSink,
-    seam: Seam,
-    profiler: &'a Profiler,
-}
-
-impl Context<'_> {
-    /// A feature map of any content: whoever takes it writes it all.
-    fn activation(&self, batch: usize, height: usize, width: usize, channels: usize) -> Activation {
-        Activation::new(&self.buffers, [batch, height, width, channels])
-    }
-
-    /// Applies `ops` to every pixel's channels, in place; `name` is for the profile.
-    fn apply(&self, name: &str, ops: &RowOps<'_>, x: &mut Activation) {
-        let elements = x.data.len();
-        self.profiler.time(
-            name,
-            || Cost::of_elements(2 * elements),
-            || {
-                apply_rows(self.isa, &self.seam.ops(*ops), x.channels, &mut x.data);
-            },
-        );
-    }
-
-    /// What `ops` make of every pixel's channels; `name` is for the profile.
-    fn applied(&self, name: &str, ops: &RowOps<'_>, x: &Activation) -> Activation {
-        let mut out = self.activation(x.batch, x.height, x.width, x.channels);
-        self.profiler.time(
-            name,
-            || Cost::of_elements(2 * x.data.len()),
-            || apply_rows_to(self.isa, &self.seam.ops(*ops), x.channels, &x.data, &mut out.data),
-        );
-        out
-    }
-
-    /// Hands `[B, C, H, W]` over, if somebody wants it.
-    fn tap(&mut self, name: &str, x: &Activation) -> Result<(), Error> {
-        self.tap_with(name, || TapTensor {
-            shape: vec![x.batch, x.channels, x.height, x.width],
-            data: x.to_nchw(),
-        })
-    }
-
-    /// Hands `[B, T, C]` over, if somebody wants it.
-    fn tap_tokens(&mut self, name: &str, x: &Activation) -> Result<(), Error> {
-        self.tap_with(name, || TapTensor {
-            shape: vec![x.batch, x.height * x.width, x.channels],
-            data: x.data.to_vec(),
-        })
-    }
-
-    fn tap_with(&mut self, name: &str, tensor: impl FnOnce() -> TapTensor) -> Result<(), Error> {
-        if !self.taps.wants(name) {
-            return Ok(());
-        }
-        self.taps.record(name, tensor()).map_err(|source| Error::Tap { name: name.to_string(), source })
-    }
-}
 
 impl Model {
     /// Reads the architecture off the checkpoint and packs its weights.
@@ -233,7 +170,7 @@ impl Model {
         self.precision
     }
 
-    /// How that precision is reached, for people: `f32`, or `bf16 in 3 pieces`.
+    /// How that precision is reached, for people: `f32`, or `bf16 in 3 terms`.
     pub fn arithmetic(&self) -> String {
         self.operands.to_string()
     }

@@ -9,13 +9,13 @@ pub use ceiling::{copy_ceiling, f32_ceiling, f32_ceiling_of_all_threads};
 
 use crate::geometry::{Axis, Padding};
 use crate::kernels::attention::attention;
-use crate::kernels::convolution::Patches;
 use crate::kernels::depthwise::depthwise;
-use crate::kernels::gemm::{gemm, gemm_twice};
-use crate::kernels::lhs::Matrix;
-use crate::kernels::packing::PackedRhs;
+use crate::kernels::epilogue::{Epilogue, Norm, apply_rows_to};
+use crate::kernels::gemm::rhs::PackedRhs;
+use crate::kernels::gemm::source::Matrix;
+use crate::kernels::gemm::{fused_gemm, gemm};
+use crate::kernels::im2col::Im2col;
 use crate::kernels::resize::{average_pool, bilinear, linear};
-use crate::kernels::rows::{Norm, RowOps, apply_rows_to};
 use crate::kernels::transpose::transpose;
 use crate::kernels::winograd::{Filter, convolve_into};
 use crate::precision::{Operands, Precision};
@@ -106,7 +106,7 @@ impl Problem {
         let (a, b, norm) = (values(rows * depth), arithmetic.weights(depth, columns), values(columns));
         let mut out = vec![0.0; rows * columns];
         let run = move || {
-            let ops = RowOps { norm: Norm::Weighted(&norm), gelu: true, ..RowOps::default() };
+            let ops = Epilogue { norm: Norm::Weighted(&norm), gelu: true, ..Epilogue::default() };
             gemm(&Matrix::new(&a, depth), &b, &ops, &mut out);
         };
         Problem { work: arithmetic.flop(2 * rows * depth * columns), run: Box::new(run) }
@@ -124,9 +124,9 @@ impl Problem {
         let (first, second) = (arithmetic.weights(depth, middle), arithmetic.weights(middle, columns));
         let mut out = vec![0.0; rows * columns];
         let run = move || {
-            let ops = RowOps { norm: Norm::Weighted(&norm), gelu: true, ..RowOps::default() };
-            let last = RowOps { norm: Norm::Plain, ..RowOps::default() };
-            gemm_twice(&Matrix::new(&a, depth), (&first, &ops), (&second, &last), &mut out);
+            let ops = Epilogue { norm: Norm::Weighted(&norm), gelu: true, ..Epilogue::default() };
+            let last = Epilogue { norm: Norm::Plain, ..Epilogue::default() };
+            fused_gemm(&Matrix::new(&a, depth), (&first, &ops), (&second, &last), &mut out);
         };
         Problem { work: arithmetic.flop(2 * rows * middle * (depth + columns)), run: Box::new(run) }
     }
@@ -145,7 +145,7 @@ impl Problem {
         let pixels = axis.output * axis.output;
         let mut out = vec![0.0; pixels * channels[1]];
         let run = move || {
-            gemm(&Patches::new(&image, channels[0], axis, axis), &weights, &RowOps::default(), &mut out);
+            gemm(&Im2col::new(&image, channels[0], axis, axis), &weights, &Epilogue::default(), &mut out);
         };
         let flop = 2 * pixels * kernel * kernel * channels[0] * channels[1];
         Problem { work: arithmetic.flop(flop), run: Box::new(run) }
@@ -164,9 +164,9 @@ impl Problem {
         let axis = square(size, 3, 1);
         let mut out = vec![0.0; size * size * output];
         let run = move || {
-            let ops = RowOps { norm: Norm::Weighted(&norm), gelu: true, ..RowOps::default() };
-            let last = RowOps { norm: Norm::Plain, ..RowOps::default() };
-            let patches = Patches::new(&image, input, axis, axis);
+            let ops = Epilogue { norm: Norm::Weighted(&norm), gelu: true, ..Epilogue::default() };
+            let last = Epilogue { norm: Norm::Plain, ..Epilogue::default() };
+            let patches = Im2col::new(&image, input, axis, axis);
             convolve_into(&patches, (&filter, &ops), (&projection, &last), &mut out);
         };
         let count = 2 * size * size * middle * (9 * input + output);
@@ -180,7 +180,7 @@ impl Problem {
         let pixels = axis.output * axis.output;
         let mut out = vec![0.0; pixels * channels];
         let run = move || {
-            depthwise(isa, &image, channels, (axis, axis), &weights, &RowOps::default(), &mut out);
+            depthwise(isa, &image, channels, (axis, axis), &weights, &Epilogue::default(), &mut out);
         };
         let work = Work::Flop { count: 2 * pixels * kernel * kernel * channels, isa };
         Problem { work, run: Box::new(run) }
@@ -211,7 +211,7 @@ impl Problem {
         let (source, norm) = (values(rows * channels), values(channels));
         let mut out = vec![0.0; rows * channels];
         let run = move || {
-            let ops = RowOps { norm: Norm::Weighted(&norm), gelu, ..RowOps::default() };
+            let ops = Epilogue { norm: Norm::Weighted(&norm), gelu, ..Epilogue::default() };
             apply_rows_to(isa, &ops, channels, &source, &mut out);
         };
         Problem { work: Work::f32s(2 * rows * channels + channels), run: Box::new(run) }

@@ -1,21 +1,21 @@
 //! Dense k x k convolutions as GEMMs whose left side is gathered from the image while it is packed.
 
-use super::lhs::Lhs;
+use super::gemm::source::Lhs;
 use crate::geometry::Axis;
 
 /// The receptive fields of a convolution as a matrix: a row per output pixel, `[kernel y, kernel x, channels]` deep.
-pub(crate) struct Patches<'a> {
+pub(crate) struct Im2col<'a> {
     image: &'a [f32],
     channels: usize,
     y: Axis,
     x: Axis,
 }
 
-impl<'a> Patches<'a> {
+impl<'a> Im2col<'a> {
     /// `image` is `[batch, y.input, x.input, channels]`.
     pub(crate) fn new(image: &'a [f32], channels: usize, y: Axis, x: Axis) -> Self {
         assert!(image.len().is_multiple_of(y.input * x.input * channels), "an image of whole pixels");
-        Patches { image, channels, y, x }
+        Im2col { image, channels, y, x }
     }
 
     /// Where its axes run.
@@ -41,7 +41,7 @@ impl<'a> Patches<'a> {
     }
 }
 
-impl Lhs for Patches<'_> {
+impl Lhs for Im2col<'_> {
     fn rows(&self) -> usize {
         self.image.len() / (self.y.input * self.x.input * self.channels) * self.y.output * self.x.output
     }
@@ -90,7 +90,7 @@ mod tests {
         {
             let axis = |size| Axis::new(padding, size, kernel, stride).unwrap();
             let (y, x) = (axis(height), axis(width));
-            let patches = Patches::new(&image, channels, y, x);
+            let patches = Im2col::new(&image, channels, y, x);
             assert_eq!(
                 (patches.rows(), patches.depth()),
                 (batch * y.output * x.output, kernel * kernel * channels)

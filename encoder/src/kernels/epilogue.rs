@@ -20,7 +20,7 @@ pub(crate) enum Norm<'a> {
 
 /// Operations on rows of channels, in the order of the fields.
 #[derive(Clone, Copy, Default)]
-pub(crate) struct RowOps<'a> {
+pub(crate) struct Epilogue<'a> {
     /// Added to each row, `[channels]`.
     pub(crate) bias: Option<&'a [f32]>,
     /// Multiplies every element, before the norm.
@@ -39,7 +39,7 @@ pub(crate) struct RowOps<'a> {
     pub(crate) erf: bool,
 }
 
-impl RowOps<'_> {
+impl Epilogue<'_> {
     #[cfg(not(feature = "faults"))]
     #[inline(always)]
     fn epsilon(&self) -> f32 {
@@ -96,12 +96,12 @@ impl RowOps<'_> {
 }
 
 /// Applies `ops` to all rows of `data` (`[rows, channels]`) in place, in parallel.
-pub(crate) fn apply_rows(isa: Isa, ops: &RowOps<'_>, channels: usize, data: &mut [f32]) {
+pub(crate) fn apply_rows(isa: Isa, ops: &Epilogue<'_>, channels: usize, data: &mut [f32]) {
     apply_in_tasks(isa, ops, channels, data, |_, _| {});
 }
 
 /// Writes what `ops` make of all rows of `source` (`[rows, channels]`) to `out`, in parallel.
-pub(crate) fn apply_rows_to(isa: Isa, ops: &RowOps<'_>, channels: usize, source: &[f32], out: &mut [f32]) {
+pub(crate) fn apply_rows_to(isa: Isa, ops: &Epilogue<'_>, channels: usize, source: &[f32], out: &mut [f32]) {
     assert_eq!(source.len(), out.len(), "rows to read and to write");
     apply_in_tasks(isa, ops, channels, out, |first, out| out.copy_from_slice(&source[first..][..out.len()]));
 }
@@ -109,12 +109,12 @@ pub(crate) fn apply_rows_to(isa: Isa, ops: &RowOps<'_>, channels: usize, source:
 /// `fill` first writes a task's elements, or leaves them, from the element of that index on.
 fn apply_in_tasks(
     isa: Isa,
-    ops: &RowOps<'_>,
+    ops: &Epilogue<'_>,
     channels: usize,
     data: &mut [f32],
     fill: impl Fn(usize, &mut [f32]) + Sync,
 ) {
-    struct Task<'a, 'b>(&'a RowOps<'b>, usize, usize, &'a mut [f32]);
+    struct Task<'a, 'b>(&'a Epilogue<'b>, usize, usize, &'a mut [f32]);
     impl Kernel for Task<'_, '_> {
         type Output = ();
         #[inline(always)]
@@ -245,7 +245,7 @@ mod tests {
         for (channels, rows) in [(1, 3), (40, 2000), (640, 113)] {
             let (x, weight, skip) =
                 (values(rows * channels, 1), values(channels, 2), values(rows * channels, 3));
-            let ops = RowOps { norm: Norm::Weighted(&weight), skip: Some(&skip), ..RowOps::default() };
+            let ops = Epilogue { norm: Norm::Weighted(&weight), skip: Some(&skip), ..Epilogue::default() };
             let (mut in_place, mut elsewhere) = (x.clone(), vec![f32::NAN; x.len()]);
             apply_rows(Isa::Portable, &ops, channels, &mut in_place);
             apply_rows_to(Isa::Portable, &ops, channels, &x, &mut elsewhere);
@@ -254,7 +254,7 @@ mod tests {
             for (row, found) in elsewhere.chunks_exact(channels).enumerate() {
                 let of = |data: &[f32]| data[row * channels..][..channels].to_vec();
                 let (mut alone, skip) = (of(&x), of(&skip));
-                let ops = RowOps { skip: Some(&skip), ..ops };
+                let ops = Epilogue { skip: Some(&skip), ..ops };
                 apply_rows(Isa::Portable, &ops, channels, &mut alone);
                 assert_eq!(found, alone, "row {row} of {rows} rows of {channels}");
             }
@@ -273,7 +273,7 @@ mod tests {
                 let (x, weight) = (values(2 * channels, 1), values(channels, 2));
                 for norm in [Norm::Plain, Norm::Weighted(&weight)] {
                     let mut out = x.clone();
-                    apply_rows(isa, &RowOps { norm, ..RowOps::default() }, channels, &mut out);
+                    apply_rows(isa, &Epilogue { norm, ..Epilogue::default() }, channels, &mut out);
                     for (i, out) in out.iter().enumerate() {
                         let (row, c) = (i / channels * channels, i % channels);
                         let squares = x[row..row + channels].iter().map(|x| f64::from(*x).powi(2));

@@ -36,7 +36,7 @@ pub fn gelu(x: f64) -> f64 {
 ///
 /// The operands of dense products are first rounded to what the precision holds of them; all arithmetic is in f64. With
 /// [`Precision::F32`] nothing is rounded. What the rounding alone does to a layer is the floor of that precision, for any
-/// port: [`Precision::Bf16`] is one piece of every operand here, also where [`crate::Model`] takes two.
+/// port: [`Precision::Bf16`] is one term of every operand here, also where [`crate::Model`] takes two.
 pub struct Reference<'a> {
     checkpoint: &'a Checkpoint,
     settings: Settings,
@@ -143,7 +143,7 @@ pub fn encode_with_fault(
     Reference::new(checkpoint, settings, Precision::F32)?.encode_through(seam, shape, input)
 }
 
-/// What an operand keeps of `x`, and the smaller of its two pieces where it has two. The product of two smaller pieces
+/// What an operand keeps of `x`, and the smaller of its two terms where it has two. The product of two smaller terms
 /// is the one that [`Precision::Bf16x3`] leaves out.
 fn held(precision: Precision, x: f64) -> (f64, f64) {
     let nearest = |x: f64| half::bf16::from_f32(x as f32).to_f64();

@@ -1,24 +1,24 @@
-//! Numbers cut into pieces of bf16, two neighbours in depth packed into one word.
+//! Numbers split into terms of bf16, two neighbours in depth packed into one word.
 
-use crate::precision::Pieces;
+use crate::precision::SplitTerms;
 use crate::simd::{MAX_LANES, Simd};
 
-/// Cuts two vectors into pieces, largest first, each the nearest bf16 of what is left: words of both, lane by lane
+/// Splits two vectors into terms, largest first, each the nearest bf16 of what is left: words of both, lane by lane
 /// or of neighbouring lanes. What is left is exact, unless the number rounds to infinity.
 #[inline(always)]
-fn cut<S: Simd, const PIECES: usize>(
+fn split<S: Simd, const TERMS: usize>(
     simd: S,
     (mut first, mut second): (S::V, S::V),
     neighbours: bool,
-) -> [S::V; PIECES] {
-    if PIECES == 1 {
+) -> [S::V; TERMS] {
+    if TERMS == 1 {
         let words = match neighbours {
             true => simd.rounded_pairs_of_neighbours(first, second),
             false => simd.rounded_pairs(first, second),
         };
-        return [words; PIECES];
+        return [words; TERMS];
     }
-    let mut words = [first; PIECES];
+    let mut words = [first; TERMS];
     for words in &mut words {
         let (a, b) = (simd.round_to_bf16(first), simd.round_to_bf16(second));
         *words = if neighbours { simd.pairs_of_neighbours(a, b) } else { simd.pairs(a, b) };
@@ -27,25 +27,31 @@ fn cut<S: Simd, const PIECES: usize>(
     words
 }
 
-/// A row as `[pieces, pairs]`, a pair being of two neighbours in it; zeros up to `pairs`. The pieces are `stride` words apart.
+/// A row as `[terms, pairs]`, a pair being of two neighbours in it; zeros up to `pairs`. The terms are `stride` words apart.
 #[inline(always)]
 pub(crate) fn pairs_of_row<S: Simd>(
     simd: S,
     row: &[f32],
-    pieces: Pieces,
+    terms: SplitTerms,
     pairs: usize,
     stride: usize,
     out: &mut [u32],
 ) {
-    match pieces {
-        Pieces::One => cut_row::<S, 1>(simd, row, pairs, stride, out),
-        Pieces::Two => cut_row::<S, 2>(simd, row, pairs, stride, out),
-        Pieces::Three => cut_row::<S, 3>(simd, row, pairs, stride, out),
+    match terms {
+        SplitTerms::One => split_row::<S, 1>(simd, row, pairs, stride, out),
+        SplitTerms::Two => split_row::<S, 2>(simd, row, pairs, stride, out),
+        SplitTerms::Three => split_row::<S, 3>(simd, row, pairs, stride, out),
     }
 }
 
 #[inline(always)]
-fn cut_row<S: Simd, const PIECES: usize>(simd: S, row: &[f32], pairs: usize, stride: usize, out: &mut [u32]) {
+fn split_row<S: Simd, const TERMS: usize>(
+    simd: S,
+    row: &[f32],
+    pairs: usize,
+    stride: usize,
+    out: &mut [u32],
+) {
     assert!(row.len() <= 2 * pairs, "{} elements in {pairs} pairs", row.len());
     let mut part = [0.0; 2 * MAX_LANES];
     for start in (0..pairs).step_by(S::LANES) {
@@ -59,17 +65,17 @@ fn cut_row<S: Simd, const PIECES: usize>(simd: S, row: &[f32], pairs: usize, str
         };
         let count = S::LANES.min(pairs - start);
         let two = (simd.load(elements), simd.load(&elements[S::LANES..]));
-        for (piece, words) in cut::<S, PIECES>(simd, two, true).into_iter().enumerate() {
-            let out = &mut out[piece * stride + start..][..count];
+        for (term, words) in split::<S, TERMS>(simd, two, true).into_iter().enumerate() {
+            let out = &mut out[term * stride + start..][..count];
             // Words are moved only, whatever they would be as numbers.
             simd.store_partial(words, bytemuck::cast_slice_mut(out));
         }
     }
 }
 
-/// A row as `[pieces, length]` of f32, each piece the nearest bf16 of what is left; zeros up to `length`.
+/// A row as `[terms, length]` of f32, each term the nearest bf16 of what is left; zeros up to `length`.
 #[inline(always)]
-pub(crate) fn pieces_of_row<S: Simd>(simd: S, row: &[f32], pieces: Pieces, length: usize, out: &mut [f32]) {
+pub(crate) fn terms_of_row<S: Simd>(simd: S, row: &[f32], terms: SplitTerms, length: usize, out: &mut [f32]) {
     assert!(row.len() <= length, "{} elements in {length}", row.len());
     for start in (0..length).step_by(S::LANES) {
         let count = S::LANES.min(length - start);
@@ -78,43 +84,49 @@ pub(crate) fn pieces_of_row<S: Simd>(simd: S, row: &[f32], pieces: Pieces, lengt
             0 => simd.splat(0.0),
             _ => simd.load_partial(&row[start..start + present]),
         };
-        for piece in out.chunks_exact_mut(length).take(pieces.count()) {
+        for term in out.chunks_exact_mut(length).take(terms.count()) {
             let nearest = simd.round_to_bf16(rest);
-            simd.store_partial(nearest, &mut piece[start..start + count]);
+            simd.store_partial(nearest, &mut term[start..start + count]);
             rest = simd.sub(rest, nearest);
         }
     }
 }
 
-/// Rows of `width` elements, `[depth, width]`, as `[pieces, pairs, width]`, a pair being of two neighbouring rows; zeros up
+/// Rows of `width` elements, `[depth, width]`, as `[terms, pairs, width]`, a pair being of two neighbouring rows; zeros up
 /// to the pairs that `out` has room for. `width` is a multiple of `S::LANES`.
 #[inline(always)]
-pub(crate) fn pairs_of_rows<S: Simd>(simd: S, rows: &[f32], width: usize, pieces: Pieces, out: &mut [u32]) {
-    match pieces {
-        Pieces::One => cut_rows::<S, 1>(simd, rows, width, out),
-        Pieces::Two => cut_rows::<S, 2>(simd, rows, width, out),
-        Pieces::Three => cut_rows::<S, 3>(simd, rows, width, out),
+pub(crate) fn pairs_of_rows<S: Simd>(
+    simd: S,
+    rows: &[f32],
+    width: usize,
+    terms: SplitTerms,
+    out: &mut [u32],
+) {
+    match terms {
+        SplitTerms::One => split_rows::<S, 1>(simd, rows, width, out),
+        SplitTerms::Two => split_rows::<S, 2>(simd, rows, width, out),
+        SplitTerms::Three => split_rows::<S, 3>(simd, rows, width, out),
     }
 }
 
 #[inline(always)]
-fn cut_rows<S: Simd, const PIECES: usize>(simd: S, rows: &[f32], width: usize, out: &mut [u32]) {
+fn split_rows<S: Simd, const TERMS: usize>(simd: S, rows: &[f32], width: usize, out: &mut [u32]) {
     assert!(width.is_multiple_of(S::LANES) && rows.len().is_multiple_of(width), "rows of {width}");
-    let piece = out.len() / PIECES;
+    let term = out.len() / TERMS;
     assert!(
-        out.len().is_multiple_of(PIECES * width) && rows.len() <= 2 * piece,
+        out.len().is_multiple_of(TERMS * width) && rows.len() <= 2 * term,
         "{} elements in rows of {width} as pairs in {} words",
         rows.len(),
         out.len()
     );
     let zeros = [0.0; MAX_LANES];
-    for start in (0..piece).step_by(S::LANES) {
+    for start in (0..term).step_by(S::LANES) {
         let (pair, column) = (start / width, start % width);
         let first = 2 * pair * width + column;
         let of = |place: usize| rows.get(place..).filter(|rest| rest.len() >= S::LANES).unwrap_or(&zeros);
         let two = (simd.load(of(first)), simd.load(of(first + width)));
-        for (index, words) in cut::<S, PIECES>(simd, two, false).into_iter().enumerate() {
-            let out = &mut out[index * piece + start..][..S::LANES];
+        for (index, words) in split::<S, TERMS>(simd, two, false).into_iter().enumerate() {
+            let out = &mut out[index * term + start..][..S::LANES];
             // Words are moved only, whatever they would be as numbers.
             simd.store(words, bytemuck::cast_slice_mut(out));
         }
@@ -173,32 +185,32 @@ mod tests {
         }
     }
 
-    struct Row<'a>(&'a [f32], Pieces, [usize; 2], &'a mut [u32]);
+    struct Row<'a>(&'a [f32], SplitTerms, [usize; 2], &'a mut [u32]);
     impl Kernel for Row<'_> {
         type Output = ();
         #[inline(always)]
         fn run<S: Simd>(self, simd: S) {
-            let Row(row, pieces, [pairs, stride], out) = self;
-            pairs_of_row(simd, row, pieces, pairs, stride, out);
+            let Row(row, terms, [pairs, stride], out) = self;
+            pairs_of_row(simd, row, terms, pairs, stride, out);
         }
     }
 
-    struct Rows<'a>(&'a [f32], usize, Pieces, &'a mut [u32]);
+    struct Rows<'a>(&'a [f32], usize, SplitTerms, &'a mut [u32]);
     impl Kernel for Rows<'_> {
         type Output = ();
         #[inline(always)]
         fn run<S: Simd>(self, simd: S) {
-            let Rows(rows, width, pieces, out) = self;
-            pairs_of_rows(simd, rows, width, pieces, out);
+            let Rows(rows, width, terms, out) = self;
+            pairs_of_rows(simd, rows, width, terms, out);
         }
     }
 
-    const PIECES: [Pieces; 3] = [Pieces::One, Pieces::Two, Pieces::Three];
+    const TERMS: [SplitTerms; 3] = [SplitTerms::One, SplitTerms::Two, SplitTerms::Three];
     /// What is written nowhere.
     const UNTOUCHED: u32 = 0x7fc1_7fc1;
 
-    /// Pieces of one number, and what they leave, are as far apart as 8 bits and a sign allow.
-    fn assert_pieces(words: impl Iterator<Item = u32>, [first, second]: [f32; 2], case: &str) {
+    /// SplitTerms of one number, and what they leave, are as far apart as 8 bits and a sign allow.
+    fn assert_terms(words: impl Iterator<Item = u32>, [first, second]: [f32; 2], case: &str) {
         let (mut rest, mut left) = ([first, second].map(f64::from), 1.0);
         for word in words {
             for (rest, bits) in rest.iter_mut().zip([word << 16, word & 0xffff_0000]) {
@@ -208,24 +220,24 @@ mod tests {
             let bound = |x: f32| f64::from(x.abs()).max(f64::from(f32::MIN_POSITIVE)) * 2.0 * left;
             assert!(rest[0].abs() <= bound(first) && rest[1].abs() <= bound(second), "{case}: {rest:?} left");
         }
-        assert!(left > 1e-7 || rest == [0.0; 2], "{case}: three pieces hold it all, {rest:?} is left");
+        assert!(left > 1e-7 || rest == [0.0; 2], "{case}: three terms hold it all, {rest:?} is left");
     }
 
     #[test]
-    fn a_row_is_cut_at_every_length() {
+    fn a_row_is_split_at_every_length() {
         for isa in available_isas() {
-            for (length, pieces) in (0..=4 * MAX_LANES + 3).flat_map(|n| PIECES.map(|pieces| (n, pieces))) {
+            for (length, terms) in (0..=4 * MAX_LANES + 3).flat_map(|n| TERMS.map(|terms| (n, terms))) {
                 let row = values(length, 2);
                 for (pairs, gap) in [(length.div_ceil(2), 0), (length.div_ceil(2) + 5, 3)] {
                     let stride = pairs + gap;
-                    let mut out = vec![UNTOUCHED; pieces.count() * stride];
-                    isa.run(Row(&row, pieces, [pairs, stride], &mut out));
+                    let mut out = vec![UNTOUCHED; terms.count() * stride];
+                    isa.run(Row(&row, terms, [pairs, stride], &mut out));
                     for place in 0..stride {
                         let words = out.iter().skip(place).step_by(stride.max(1)).copied();
-                        let case = format!("{isa}, {length} elements, {pieces:?}, pair {place} of {pairs}");
+                        let case = format!("{isa}, {length} elements, {terms:?}, pair {place} of {pairs}");
                         let element = |i: usize| row.get(i).copied().unwrap_or(0.0);
                         match place < pairs {
-                            true => assert_pieces(words, [element(2 * place), element(2 * place + 1)], &case),
+                            true => assert_terms(words, [element(2 * place), element(2 * place + 1)], &case),
                             false => assert!(words.clone().all(|word| word == UNTOUCHED), "{case}"),
                         }
                     }
@@ -239,18 +251,18 @@ mod tests {
         let widths = [1, 2, 3].map(|vectors| vectors * MAX_LANES);
         for (isa, width) in available_isas().into_iter().flat_map(|isa| widths.map(|width| (isa, width))) {
             for (depth, pairs) in [(1, 1), (2, 1), (5, 3), (6, 3), (7, 16), (64, 32)] {
-                for pieces in PIECES {
+                for terms in TERMS {
                     let rows = values(depth * width, 3);
-                    let mut out = vec![UNTOUCHED; pieces.count() * pairs * width];
-                    isa.run(Rows(&rows, width, pieces, &mut out));
+                    let mut out = vec![UNTOUCHED; terms.count() * pairs * width];
+                    isa.run(Rows(&rows, width, terms, &mut out));
                     for place in 0..pairs * width {
                         let words = out.iter().skip(place).step_by(pairs * width).copied();
                         let (pair, column) = (place / width, place % width);
                         let element = |row: usize| rows.get(row * width + column).copied().unwrap_or(0.0);
                         let case = format!(
-                            "{isa}, {depth} rows of {width}, {pieces:?}, pair {pair} of column {column}"
+                            "{isa}, {depth} rows of {width}, {terms:?}, pair {pair} of column {column}"
                         );
-                        assert_pieces(words, [element(2 * pair), element(2 * pair + 1)], &case);
+                        assert_terms(words, [element(2 * pair), element(2 * pair + 1)], &case);
                     }
                 }
             }
