@@ -4,6 +4,24 @@
 //! a function compiled for the chosen instruction set. A token ([`Simd`] value) exists only where the CPU has been
 //! probed, so holding one makes the arithmetic safe: the `unsafe` of this crate's kernels is all in this folder.
 
+/// Methods of a token, each in a function compiled for the token's instructions. Their bodies can call safe
+/// `#[target_feature]` functions, as intrinsics without memory operands are, and nothing that is unsafe.
+///
+/// To be used on tokens alone, which exist only where the CPU has the features.
+#[cfg(target_arch = "x86_64")]
+macro_rules! token_methods {
+    ($features:tt; $(fn $name:ident(self $(, $argument:ident: $type:ty)*) -> $output:ty $body:block)*) => {$(
+        #[inline(always)]
+        fn $name(self $(, $argument: $type)*) -> $output {
+            #[inline]
+            #[target_feature(enable = $features)]
+            fn compiled($($argument: $type),*) -> $output $body
+            // SAFETY: `self` is a token, so the CPU has the features.
+            unsafe { compiled($($argument),*) }
+        }
+    )*};
+}
+
 #[cfg(target_arch = "x86_64")]
 mod amx;
 #[cfg(target_arch = "x86_64")]

@@ -56,6 +56,21 @@ pub(crate) struct PairTile<'a> {
     pub(crate) out: TileOut<'a>,
 }
 
+impl PairTile<'_> {
+    /// # Panics
+    /// When a panel is not of as many terms of these lengths as the tile has.
+    #[inline(always)]
+    pub(crate) fn assert_lengths(&self, a_term: usize, b_term: usize) {
+        let count = self.terms.count();
+        assert!(
+            self.a.len() == count * a_term && self.b.len() == count * b_term,
+            "expected panels of {count} terms of {a_term} and {b_term} words, found {} and {} words",
+            self.a.len(),
+            self.b.len()
+        );
+    }
+}
+
 /// The micro-kernel on f32 for tiles of `MR` rows and `NV` vectors of columns.
 pub(crate) struct TileKernel<'a, const MR: usize, const NV: usize>(pub(crate) Tiles<'a>);
 
@@ -84,7 +99,7 @@ fn multiply_all<S: Simd, const MR: usize, const NV: usize, const BLOCK: usize>(s
     let Tiles { left, b, mut out, .. } = tiles;
     for (index, a) in left.enumerate() {
         let (a, rest) = bytemuck::cast_slice(a).as_chunks();
-        debug_assert!(rest.is_empty(), "a panel of other rows than {MR}");
+        assert!(rest.is_empty(), "a panel of other rows than {MR}");
         multiply::<S, MR, NV, BLOCK>(simd, a, b, out.tile(index, MR));
     }
 }
@@ -171,11 +186,11 @@ impl<const MR: usize, const NV: usize> Kernel for WidenedKernel<'_, MR, NV> {
 #[inline(always)]
 fn multiply_widened<S: Simd, const MR: usize, const NV: usize>(simd: S, mut tile: PairTile<'_>) {
     let (a_term, b_term) = (2 * tile.pairs * MR, tile.pairs * NV * S::LANES);
+    tile.assert_lengths(a_term, b_term);
     let mut sums = [[simd.splat(0.0); NV]; MR];
     for (left, right) in tile.terms.products() {
         let (a, b) = (&tile.a[left * a_term..][..a_term], &tile.b[right * b_term..][..b_term]);
-        let (a, rest) = bytemuck::cast_slice(a).as_chunks::<MR>();
-        debug_assert!(rest.is_empty(), "a panel of other rows than {MR}");
+        let (a, _) = bytemuck::cast_slice(a).as_chunks::<MR>();
         for (a, b) in a.chunks_exact(2).zip(b.chunks_exact(NV * S::LANES)) {
             let (mut even, mut odd) = ([simd.splat(0.0); NV], [simd.splat(0.0); NV]);
             for j in 0..NV {
@@ -220,5 +235,45 @@ fn store_some<S: Simd, const NV: usize>(simd: S, sums: &[[S::V; NV]], out: &mut 
             let sum = if out.accumulate { simd.add(simd.load_partial(place), *sum) } else { *sum };
             simd.store_partial(sum, place);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::portable::Portable;
+    use super::super::{PairUnit, Simd};
+    use super::*;
+
+    const COLUMNS: usize = <Portable as Simd>::NR;
+
+    fn out(data: &mut [f32]) -> TileOut<'_> {
+        TileOut { data, stride: COLUMNS, rows: 1, columns: COLUMNS, accumulate: false }
+    }
+
+    #[test]
+    #[should_panic(expected = "a panel of other rows than 6")]
+    fn a_left_panel_of_another_height_is_refused() {
+        let (left, b, mut data) = ([0; 7], [0.0; COLUMNS], [0.0; COLUMNS]);
+        let tiles = Tiles {
+            left: left.chunks_exact(7),
+            b: &b,
+            summation: SummationBlock::Short,
+            out: out(&mut data),
+        };
+        Portable.tiles(tiles);
+    }
+
+    #[test]
+    #[should_panic(expected = "expected panels of 2 terms of 192 and 128 words, found 383 and 256 words")]
+    fn panels_of_pairs_of_other_lengths_are_refused() {
+        let mut data = [0.0; COLUMNS];
+        let tile = PairTile {
+            a: &[0; 383],
+            b: &[0; 256],
+            pairs: PAIR_DEPTH / 2,
+            terms: SplitTerms::Two,
+            out: out(&mut data),
+        };
+        Portable.pair_unit().tile(tile);
     }
 }
