@@ -68,7 +68,7 @@ fn kernels(criterion: &mut Criterion) {
     group.finish();
     for isa in Isa::ALL {
         if !isa.is_available() {
-            println!("SKIPPED: this CPU has no {isa}");
+            println!("SKIPPED: {isa} is not supported by this CPU");
             continue;
         }
         let mut group = start_group(criterion, isa.name());

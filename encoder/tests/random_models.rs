@@ -69,11 +69,11 @@ fn config(cases: u32) -> ProptestConfig {
     ProptestConfig { cases, rng_seed, failure_persistence: None, ..given }
 }
 
-/// Whether the CPU has it; says aloud where it has not.
+/// Whether the CPU supports it; says so where it does not.
 fn available(isa: Isa) -> bool {
     if !isa.is_available() {
-        eprintln!("SKIPPED: this CPU has no {isa}");
-        assert!(std::env::var_os("ENCODER_REQUIRE_ALL_ISAS").is_none(), "this CPU has no {isa}");
+        eprintln!("SKIPPED: {isa} is not supported by this CPU");
+        assert!(std::env::var_os("ENCODER_REQUIRE_ALL_ISAS").is_none(), "{isa} is not supported by this CPU");
     }
     isa.is_available()
 }

@@ -192,7 +192,12 @@ fn columns_to_rows<S: Simd>(
 mod tests {
     use super::*;
     use crate::kernels::gemm::rhs::DEPTH;
-    use crate::testing::{around, everywhere, values};
+    use crate::testing::{Failures, around, on_each_isa, values};
+
+    on_each_isa!(
+        agrees_with_the_naive_one_around_every_edge,
+        nan_stays_in_its_query_and_the_bits_do_not_depend_on_the_threads
+    );
 
     fn naive(queries: &[f32], keys: &[f32], v: &[f32], (key_dim, value_dim): (usize, usize)) -> Vec<f64> {
         let dot =
@@ -211,9 +216,8 @@ mod tests {
         out
     }
 
-    #[test]
-    fn agrees_with_the_naive_one_around_every_edge() {
-        for (isa, operands) in everywhere() {
+    fn agrees_with_the_naive_one_around_every_edge(isa: Isa, failures: &mut Failures) {
+        for operands in Operands::ALL {
             let (mr, nr) = (isa.tile_rows(operands), isa.tile_columns(operands));
             let positions = [1, 2, 2 * DEPTH + 3].into_iter().chain(around(mr)).chain(around(DEPTH));
             let shapes = [
@@ -226,20 +230,21 @@ mod tests {
                 (5 * nr + 1, (5, 2 * mr.max(MAX_LANES) + 1)),
             ];
             for (positions, (rows, dims)) in positions.flat_map(|p| shapes.map(|s| (p, s))) {
-                assert_agrees((isa, operands), positions, rows, dims, 1.0);
+                check_agreement(failures, (isa, operands), positions, rows, dims, 1.0);
             }
             // On one thread, which takes several panels in a task.
             let one = rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap();
-            one.install(|| assert_agrees((isa, operands), 17, 5 * nr + 1, (5, 7), 1.0));
+            one.install(|| check_agreement(failures, (isa, operands), 17, 5 * nr + 1, (5, 7), 1.0));
             // Keys of more than one block of depth, in any number of terms.
             for positions in [mr - 1, 2 * mr + 1] {
-                assert_agrees((isa, operands), positions, nr + 1, (2 * DEPTH + 3, 5), 0.1);
+                check_agreement(failures, (isa, operands), positions, nr + 1, (2 * DEPTH + 3, 5), 0.1);
             }
         }
     }
 
     /// Against the naive one, with queries of that size at most.
-    fn assert_agrees(
+    fn check_agreement(
+        failures: &mut Failures,
         (isa, operands): (Isa, Operands),
         positions: usize,
         rows: usize,
@@ -255,6 +260,10 @@ mod tests {
         let bound = 1e-6 + operands.rounding() * (2.0 + f64::from(size) * (dims.0 as f64).sqrt());
         for (i, (out, exact)) in out.iter().zip(&exact).enumerate() {
             let error = (f64::from(*out) - exact).abs();
+            failures.check(error <= bound, || {
+                let case = format!("{operands:?}, {positions} positions, {rows} rows of {dims:?}");
+                format!("{case}, element {i}: {out} for {exact}")
+            });
             assert!(
                 error <= bound,
                 "{isa} {operands:?}, {positions} positions, {rows} rows of {dims:?}, element {i}: {out} for {exact}"
@@ -262,9 +271,8 @@ mod tests {
         }
     }
 
-    #[test]
-    fn nan_stays_in_its_query_and_the_bits_do_not_depend_on_the_threads() {
-        for (isa, operands) in everywhere() {
+    fn nan_stays_in_its_query_and_the_bits_do_not_depend_on_the_threads(isa: Isa, failures: &mut Failures) {
+        for operands in Operands::ALL {
             let (rows, dims, positions) = (5 * isa.tile_columns(operands) + 3, (9, 7), 37);
             let (mut queries, keys) = (values(rows * dims.0, 1), values(positions * dims.0, 2));
             let v = values(positions * dims.1, 3);
@@ -276,15 +284,17 @@ mod tests {
             };
             let expected = run(&queries, 1);
             for threads in [2, 3, 8] {
-                assert!(run(&queries, threads) == expected, "{isa} {operands:?} on {threads} threads");
+                failures.check(run(&queries, threads) == expected, || {
+                    format!("{operands:?} on {threads} threads")
+                });
             }
             let broken = rows / 2;
             queries[broken * dims.0] = f32::NAN;
             for (i, bits) in run(&queries, 2).into_iter().enumerate() {
-                let case = format!("{isa} {operands:?}, element {i} of query {}", i / dims.1);
+                let case = format!("{operands:?}, element {i} of query {}", i / dims.1);
                 match i / dims.1 == broken {
-                    true => assert!(f32::from_bits(bits).is_nan(), "{case}"),
-                    false => assert_eq!(bits, expected[i], "{case}"),
+                    true => failures.check(f32::from_bits(bits).is_nan(), || case),
+                    false => failures.equal(bits, expected[i], || case),
                 }
             }
         }

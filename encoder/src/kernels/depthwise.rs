@@ -184,44 +184,42 @@ fn copy_columns(rows: &[f32], length: usize, columns: Range<usize>, out: &mut [f
 mod tests {
     use super::*;
     use crate::geometry::Padding;
-    use crate::testing::{around, available_isas, values};
+    use crate::testing::{Failures, around, on_each_isa, values};
 
-    #[test]
-    fn agrees_with_the_naive_one_around_every_edge() {
-        for isa in available_isas() {
-            let edges = [MAX_LANES / 2, MAX_LANES, width(5), width(3)];
-            let edges = edges.into_iter().flat_map(around);
-            for channels in edges.chain([1, 2 * width(3) + 1]) {
-                let kernels = [(3, 1), (3, 2), (5, 1), (5, 2), (1, 1), (2, 1), (3, 3), (7, 1), (7, 2)];
-                let paddings = [Padding::Same, Padding::Symmetric];
-                for ((kernel, stride), padding) in kernels.into_iter().flat_map(|k| paddings.map(|p| (k, p)))
-                {
-                    for (height, width) in [(1, 1), (2, 5), (7, 4), (3, 19)] {
-                        let axis = |size| Axis::new(padding, size, kernel, stride);
-                        // An even kernel does not fit what symmetric padding makes of one pixel.
-                        let (Some(y), Some(x)) = (axis(height), axis(width)) else { continue };
-                        let image = values(2 * height * width * channels, 1);
-                        let weights = values(kernel * kernel * channels, 2);
-                        let mut out = vec![f32::NAN; 2 * y.output * x.output * channels];
-                        depthwise(isa, &image, channels, (y, x), &weights, &Epilogue::default(), &mut out);
-                        for (i, out) in out.iter().enumerate() {
-                            let (c, pixel) = (i % channels, i / channels);
-                            let (ox, line) = (pixel % x.output, pixel / x.output);
-                            let (oy, batch) = (line % y.output, line / y.output);
-                            let mut exact = 0.0;
-                            for (ky, kx) in (0..kernel).flat_map(|ky| (0..kernel).map(move |kx| (ky, kx))) {
-                                if let (Some(iy), Some(ix)) = (y.source(oy, ky), x.source(ox, kx)) {
-                                    let a = image[((batch * height + iy) * width + ix) * channels + c];
-                                    let b = weights[(ky * kernel + kx) * channels + c];
-                                    exact += f64::from(a) * f64::from(b);
-                                }
+    on_each_isa!(agrees_with_the_naive_one_around_every_edge);
+
+    fn agrees_with_the_naive_one_around_every_edge(isa: Isa, failures: &mut Failures) {
+        let edges = [MAX_LANES / 2, MAX_LANES, width(5), width(3)];
+        let edges = edges.into_iter().flat_map(around);
+        for channels in edges.chain([1, 2 * width(3) + 1]) {
+            let kernels = [(3, 1), (3, 2), (5, 1), (5, 2), (1, 1), (2, 1), (3, 3), (7, 1), (7, 2)];
+            let paddings = [Padding::Same, Padding::Symmetric];
+            for ((kernel, stride), padding) in kernels.into_iter().flat_map(|k| paddings.map(|p| (k, p))) {
+                for (height, width) in [(1, 1), (2, 5), (7, 4), (3, 19)] {
+                    let axis = |size| Axis::new(padding, size, kernel, stride);
+                    // An even kernel does not fit what symmetric padding makes of one pixel.
+                    let (Some(y), Some(x)) = (axis(height), axis(width)) else { continue };
+                    let image = values(2 * height * width * channels, 1);
+                    let weights = values(kernel * kernel * channels, 2);
+                    let mut out = vec![f32::NAN; 2 * y.output * x.output * channels];
+                    depthwise(isa, &image, channels, (y, x), &weights, &Epilogue::default(), &mut out);
+                    for (i, out) in out.iter().enumerate() {
+                        let (c, pixel) = (i % channels, i / channels);
+                        let (ox, line) = (pixel % x.output, pixel / x.output);
+                        let (oy, batch) = (line % y.output, line / y.output);
+                        let mut exact = 0.0;
+                        for (ky, kx) in (0..kernel).flat_map(|ky| (0..kernel).map(move |kx| (ky, kx))) {
+                            if let (Some(iy), Some(ix)) = (y.source(oy, ky), x.source(ox, kx)) {
+                                let a = image[((batch * height + iy) * width + ix) * channels + c];
+                                let b = weights[(ky * kernel + kx) * channels + c];
+                                exact += f64::from(a) * f64::from(b);
                             }
-                            let error = (f64::from(*out) - exact).abs();
-                            assert!(
-                                error <= 2e-6,
-                                "{isa}, {channels} channels, {kernel}x{kernel} / {stride} {padding:?}, {height}x{width}, element {i}"
-                            );
                         }
+                        let error = (f64::from(*out) - exact).abs();
+                        failures.check(error <= 2e-6, || {
+                            let shape = format!("{channels} channels, {height}x{width}, element {i}");
+                            format!("{shape}, {kernel}x{kernel} / {stride} {padding:?}: {out} for {exact}")
+                        });
                     }
                 }
             }

@@ -114,8 +114,16 @@ pub(crate) fn erf_gelu(x: f32) -> f32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::simd::Isa;
     use crate::simd::{Kernel, MAX_LANES};
-    use crate::testing::available_isas;
+    use crate::testing::{Failures, on_each_isa};
+
+    on_each_isa!(
+        exp_keeps_its_error_on_every_isa,
+        gelu_keeps_its_error_on_every_isa,
+        gelu_of_negative_numbers_has_the_error_of_the_exponent_alone,
+        exp_is_clamped_and_gelu_is_finite_far_out
+    );
 
     /// GELU, or without it the exponential.
     struct Map<'a>(&'a mut [f32], bool);
@@ -139,83 +147,71 @@ mod tests {
         (0..=200_000).map(|i| low + (high - low) * i as f32 / 200_000.0).collect()
     }
 
-    #[test]
-    fn exp_keeps_its_error_on_every_isa() {
-        for isa in available_isas() {
-            let x = samples(-87.0, 88.0);
-            let mut y = x.clone();
-            isa.run(Map(&mut y, false));
-            let worst = x.iter().zip(&y).map(|(x, y)| {
-                let exact = f64::from(*x).exp();
-                ((f64::from(*y) - exact) / exact).abs()
-            });
-            let worst = worst.fold(0.0, f64::max);
-            assert!(worst <= EXP_MAX_REL_ERROR, "{isa}: {worst:e}");
-        }
+    fn exp_keeps_its_error_on_every_isa(isa: Isa, failures: &mut Failures) {
+        let x = samples(-87.0, 88.0);
+        let mut y = x.clone();
+        isa.run(Map(&mut y, false));
+        let worst = x.iter().zip(&y).map(|(x, y)| {
+            let exact = f64::from(*x).exp();
+            ((f64::from(*y) - exact) / exact).abs()
+        });
+        let worst = worst.fold(0.0, f64::max);
+        failures.check(worst <= EXP_MAX_REL_ERROR, || format!("{worst:e}"));
     }
 
-    #[test]
-    fn gelu_keeps_its_error_on_every_isa() {
-        for isa in available_isas() {
-            let x = samples(-20.0, 20.0);
-            let mut y = x.clone();
-            isa.run(Map(&mut y, true));
-            let worst = x.iter().zip(&y).map(|(x, y)| {
-                let x = f64::from(*x);
-                (f64::from(*y) - crate::reference::gelu(x)).abs() / x.abs().max(1.0)
-            });
-            let worst = worst.fold(0.0, f64::max);
-            assert!(worst <= GELU_MAX_ERROR, "{isa}: {worst:e}");
-        }
+    fn gelu_keeps_its_error_on_every_isa(isa: Isa, failures: &mut Failures) {
+        let x = samples(-20.0, 20.0);
+        let mut y = x.clone();
+        isa.run(Map(&mut y, true));
+        let worst = x.iter().zip(&y).map(|(x, y)| {
+            let x = f64::from(*x);
+            (f64::from(*y) - crate::reference::gelu(x)).abs() / x.abs().max(1.0)
+        });
+        let worst = worst.fold(0.0, f64::max);
+        failures.check(worst <= GELU_MAX_ERROR, || format!("{worst:e}"));
     }
 
     /// Where it is small, and an error that is small beside 1 would be all of it.
-    #[test]
-    fn gelu_of_negative_numbers_has_the_error_of_the_exponent_alone() {
-        for isa in available_isas() {
-            let x = samples(-9.0, -1e-3);
-            let mut y = x.clone();
-            isa.run(Map(&mut y, true));
-            for (x, y) in x.iter().zip(&y) {
-                let x = f64::from(*x);
-                let exponent = 2.0 * (2.0 / std::f64::consts::PI).sqrt() * (x + 0.044715 * x.powi(3));
-                let exact = x / (1.0 + (-exponent).exp());
-                let error = ((f64::from(*y) - exact) / exact).abs();
-                assert!(error <= 2e-7 * (1.0 - exponent), "{isa}, {x}: {y:e} for {exact:e}");
-            }
+    fn gelu_of_negative_numbers_has_the_error_of_the_exponent_alone(isa: Isa, failures: &mut Failures) {
+        let x = samples(-9.0, -1e-3);
+        let mut y = x.clone();
+        isa.run(Map(&mut y, true));
+        for (x, y) in x.iter().zip(&y) {
+            let x = f64::from(*x);
+            let exponent = 2.0 * (2.0 / std::f64::consts::PI).sqrt() * (x + 0.044715 * x.powi(3));
+            let exact = x / (1.0 + (-exponent).exp());
+            let error = ((f64::from(*y) - exact) / exact).abs();
+            failures.check(error <= 2e-7 * (1.0 - exponent), || format!("{x}: {y:e} for {exact:e}"));
         }
     }
 
-    #[test]
-    fn exp_is_clamped_and_gelu_is_finite_far_out() {
-        for isa in available_isas() {
-            let mut y = [-1e30, -200.0, 0.0, 200.0];
-            isa.run(Map(&mut y, false));
-            assert!(y.iter().all(|y| y.is_finite() && *y > 0.0), "{isa}: {y:?}");
-            assert_eq!(y[2], 1.0, "{isa}");
-            let mut y = [f32::NAN, 1.0];
-            isa.run(Map(&mut y, false));
-            assert!(y[0].is_nan() && !y[1].is_nan(), "{isa}: {y:?}");
-            // In whole vectors and in parts of one.
-            let length = 2 * TOGETHER * MAX_LANES + 5;
-            let at = |x: f32| {
-                let mut y = vec![x; length];
-                isa.run(Map(&mut y, true));
-                assert!(y.iter().all(|other| other.to_bits() == y[0].to_bits()), "{isa}, {x}: {y:?}");
-                y[0]
-            };
-            for x in [-20.0, -50.0, -1e3, -1e30, f32::MIN / 2.0, f32::MIN] {
-                assert!(at(x).abs() < 1e-35, "{isa}: {} of {x}", at(x));
-            }
-            for x in [0.0, 50.0, 1e3, f32::MAX, f32::INFINITY] {
-                assert_eq!(at(x), x, "{isa}");
-            }
-            for x in [1e-40, -1e-40] {
-                assert!((at(x) - 0.5 * x).abs() <= 1e-45, "{isa}: {} of {x}", at(x));
-            }
-            for x in [f32::NAN, f32::NEG_INFINITY] {
-                assert!(at(x).is_nan(), "{isa}: {} of {x}", at(x));
-            }
+    fn exp_is_clamped_and_gelu_is_finite_far_out(isa: Isa, _: &mut Failures) {
+        let mut y = [-1e30, -200.0, 0.0, 200.0];
+        isa.run(Map(&mut y, false));
+        assert!(y.iter().all(|y| y.is_finite() && *y > 0.0), "{y:?}");
+        assert_eq!(y[2], 1.0, "");
+        let mut y = [f32::NAN, 1.0];
+        isa.run(Map(&mut y, false));
+        assert!(y[0].is_nan() && !y[1].is_nan(), "{y:?}");
+        // In whole vectors and in parts of one.
+        let length = 2 * TOGETHER * MAX_LANES + 5;
+        let at = |x: f32| {
+            let mut y = vec![x; length];
+            isa.run(Map(&mut y, true));
+            assert!(y.iter().all(|other| other.to_bits() == y[0].to_bits()), "{x}: {y:?}");
+            y[0]
+        };
+        for x in [-20.0, -50.0, -1e3, -1e30, f32::MIN / 2.0, f32::MIN] {
+            assert!(at(x).abs() < 1e-35, "{} of {x}", at(x));
+        }
+        for x in [0.0, 50.0, 1e3, f32::MAX, f32::INFINITY] {
+            assert_eq!(at(x), x, "");
+        }
+        for x in [1e-40, -1e-40] {
+            assert!((at(x) - 0.5 * x).abs() <= 1e-45, "{} of {x}", at(x));
+        }
+        for x in [f32::NAN, f32::NEG_INFINITY] {
+            assert!(at(x).is_nan(), "{} of {x}", at(x));
         }
     }
 

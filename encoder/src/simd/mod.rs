@@ -200,7 +200,13 @@ pub(crate) trait Kernel {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::available_isas;
+    use crate::simd::Isa;
+    use crate::testing::{Failures, on_each_isa};
+
+    on_each_isa!(
+        powers_of_two_are_of_the_nearest_integer_ties_to_even,
+        a_square_of_vectors_is_transposed_as_a_whole
+    );
 
     struct Transposed;
 
@@ -229,22 +235,17 @@ mod tests {
         }
     }
 
-    #[test]
-    fn powers_of_two_are_of_the_nearest_integer_ties_to_even() {
-        for isa in available_isas() {
-            for (n, found) in isa.run(PowersOfTwo) {
-                assert_eq!(found, n.round_ties_even().exp2(), "{isa}: 2^{n}");
-            }
+    fn powers_of_two_are_of_the_nearest_integer_ties_to_even(isa: Isa, failures: &mut Failures) {
+        for (n, found) in isa.run(PowersOfTwo) {
+            failures.equal(found, n.round_ties_even().exp2(), || format!("2^{n}"));
         }
     }
 
-    #[test]
-    fn a_square_of_vectors_is_transposed_as_a_whole() {
-        for isa in available_isas() {
-            let (lanes, columns) = isa.run(Transposed);
-            for (i, j) in (0..lanes).flat_map(|i| (0..lanes).map(move |j| (i, j))) {
-                assert_eq!(columns[i][j], (j * MAX_LANES + i) as f32, "{isa}: row {j} of column {i}");
-            }
+    fn a_square_of_vectors_is_transposed_as_a_whole(isa: Isa, failures: &mut Failures) {
+        let (lanes, columns) = isa.run(Transposed);
+        for (i, j) in (0..lanes).flat_map(|i| (0..lanes).map(move |j| (i, j))) {
+            failures
+                .equal(&columns[i][j], &((j * MAX_LANES + i) as f32), || format!("row {j} of column {i}"));
         }
     }
 }

@@ -137,7 +137,13 @@ fn split_rows<S: Simd, const TERMS: usize>(simd: S, rows: &[f32], width: usize, 
 mod tests {
     use super::*;
     use crate::simd::{Isa, Kernel};
-    use crate::testing::{available_isas, values};
+    use crate::testing::{Failures, on_each_isa, values};
+
+    on_each_isa!(
+        rounds_as_the_half_crate_does,
+        a_row_is_split_at_every_length,
+        rows_are_paired_at_every_width_and_depth
+    );
 
     /// Rounded as such, in pairs with itself, and in pairs of neighbours.
     struct Rounded<'a>(&'a [f32]);
@@ -162,25 +168,25 @@ mod tests {
         }
     }
 
-    #[test]
-    fn rounds_as_the_half_crate_does() {
+    fn rounds_as_the_half_crate_does(isa: Isa, failures: &mut Failures) {
         let special = [0.0, -0.0, f32::INFINITY, f32::NEG_INFINITY, f32::MIN_POSITIVE, 1e-40, f32::MAX];
         let ties = [0x3f80_8000, 0x3f81_8000, 0x3f80_7fff, 0x3f80_8001].map(f32::from_bits);
         let nans = [0x7fff_ffff, 0xffff_ffff, 0x7f80_0001].map(f32::from_bits);
         let mut all: Vec<f32> =
             values(10_000, 1).into_iter().chain(special).chain(ties).chain(nans).collect();
         all.resize(all.len().next_multiple_of(MAX_LANES), 1.0);
-        for isa in available_isas() {
-            for (way, rounded) in isa.run(Rounded(&all)).into_iter().enumerate() {
-                assert_eq!(rounded.len(), all.len());
-                for (x, found) in all.iter().zip(rounded) {
-                    let expected = half::bf16::from_f32(*x).to_f32();
-                    // The instruction of AVX512-BF16 takes denormals as zero.
-                    let instruction = way > 0 && matches!(isa, Isa::Avx512Bf16 | Isa::Amx);
-                    let zero = instruction && x.is_subnormal() && found == 0.0;
-                    let same = found.to_bits() == expected.to_bits() || (x.is_nan() && found.is_nan());
-                    assert!(same || zero, "{isa}, way {way}: {x:e} becomes {found:e}, expected {expected:e}");
-                }
+
+        for (way, rounded) in isa.run(Rounded(&all)).into_iter().enumerate() {
+            failures.equal(rounded.len(), all.len(), String::new);
+            for (x, found) in all.iter().zip(rounded) {
+                let expected = half::bf16::from_f32(*x).to_f32();
+                // The instruction of AVX512-BF16 takes denormals as zero.
+                let instruction = way > 0 && matches!(isa, Isa::Avx512Bf16 | Isa::Amx);
+                let zero = instruction && x.is_subnormal() && found == 0.0;
+                let same = found.to_bits() == expected.to_bits() || (x.is_nan() && found.is_nan());
+                failures.check(same || zero, || {
+                    format!("way {way}: {x:e} becomes {found:e}, expected {expected:e}")
+                });
             }
         }
     }
@@ -210,7 +216,12 @@ mod tests {
     const UNTOUCHED: u32 = 0x7fc1_7fc1;
 
     /// SplitTerms of one number, and what they leave, are as far apart as 8 bits and a sign allow.
-    fn assert_terms(words: impl Iterator<Item = u32>, [first, second]: [f32; 2], case: &str) {
+    fn check_terms(
+        words: impl Iterator<Item = u32>,
+        [first, second]: [f32; 2],
+        case: &str,
+        failures: &mut Failures,
+    ) {
         let (mut rest, mut left) = ([first, second].map(f64::from), 1.0);
         for word in words {
             for (rest, bits) in rest.iter_mut().zip([word << 16, word & 0xffff_0000]) {
@@ -218,38 +229,39 @@ mod tests {
             }
             left /= 512.0;
             let bound = |x: f32| f64::from(x.abs()).max(f64::from(f32::MIN_POSITIVE)) * 2.0 * left;
-            assert!(rest[0].abs() <= bound(first) && rest[1].abs() <= bound(second), "{case}: {rest:?} left");
+            let holds = rest[0].abs() <= bound(first) && rest[1].abs() <= bound(second);
+            failures.check(holds, || format!("{case}: {rest:?} left"));
         }
-        assert!(left > 1e-7 || rest == [0.0; 2], "{case}: three terms hold it all, {rest:?} is left");
+        failures.check(left > 1e-7 || rest == [0.0; 2], || {
+            format!("{case}: expected three terms to hold everything, {rest:?} is left")
+        });
     }
 
-    #[test]
-    fn a_row_is_split_at_every_length() {
-        for isa in available_isas() {
-            for (length, terms) in (0..=4 * MAX_LANES + 3).flat_map(|n| TERMS.map(|terms| (n, terms))) {
-                let row = values(length, 2);
-                for (pairs, gap) in [(length.div_ceil(2), 0), (length.div_ceil(2) + 5, 3)] {
-                    let stride = pairs + gap;
-                    let mut out = vec![UNTOUCHED; terms.count() * stride];
-                    isa.run(Row(&row, terms, [pairs, stride], &mut out));
-                    for place in 0..stride {
-                        let words = out.iter().skip(place).step_by(stride.max(1)).copied();
-                        let case = format!("{isa}, {length} elements, {terms:?}, pair {place} of {pairs}");
-                        let element = |i: usize| row.get(i).copied().unwrap_or(0.0);
-                        match place < pairs {
-                            true => assert_terms(words, [element(2 * place), element(2 * place + 1)], &case),
-                            false => assert!(words.clone().all(|word| word == UNTOUCHED), "{case}"),
+    fn a_row_is_split_at_every_length(isa: Isa, failures: &mut Failures) {
+        for (length, terms) in (0..=4 * MAX_LANES + 3).flat_map(|n| TERMS.map(|terms| (n, terms))) {
+            let row = values(length, 2);
+            for (pairs, gap) in [(length.div_ceil(2), 0), (length.div_ceil(2) + 5, 3)] {
+                let stride = pairs + gap;
+                let mut out = vec![UNTOUCHED; terms.count() * stride];
+                isa.run(Row(&row, terms, [pairs, stride], &mut out));
+                for place in 0..stride {
+                    let words = out.iter().skip(place).step_by(stride.max(1)).copied();
+                    let case = format!("{length} elements, {terms:?}, pair {place} of {pairs}");
+                    let element = |i: usize| row.get(i).copied().unwrap_or(0.0);
+                    match place < pairs {
+                        true => {
+                            check_terms(words, [element(2 * place), element(2 * place + 1)], &case, failures)
                         }
+                        false => failures.check(words.clone().all(|word| word == UNTOUCHED), || case.clone()),
                     }
                 }
             }
         }
     }
 
-    #[test]
-    fn rows_are_paired_at_every_width_and_depth() {
+    fn rows_are_paired_at_every_width_and_depth(isa: Isa, failures: &mut Failures) {
         let widths = [1, 2, 3].map(|vectors| vectors * MAX_LANES);
-        for (isa, width) in available_isas().into_iter().flat_map(|isa| widths.map(|width| (isa, width))) {
+        for width in widths {
             for (depth, pairs) in [(1, 1), (2, 1), (5, 3), (6, 3), (7, 16), (64, 32)] {
                 for terms in TERMS {
                     let rows = values(depth * width, 3);
@@ -259,10 +271,9 @@ mod tests {
                         let words = out.iter().skip(place).step_by(pairs * width).copied();
                         let (pair, column) = (place / width, place % width);
                         let element = |row: usize| rows.get(row * width + column).copied().unwrap_or(0.0);
-                        let case = format!(
-                            "{isa}, {depth} rows of {width}, {terms:?}, pair {pair} of column {column}"
-                        );
-                        assert_terms(words, [element(2 * pair), element(2 * pair + 1)], &case);
+                        let case =
+                            format!("{depth} rows of {width}, {terms:?}, pair {pair} of column {column}");
+                        check_terms(words, [element(2 * pair), element(2 * pair + 1)], &case, failures);
                     }
                 }
             }

@@ -276,9 +276,12 @@ fn transpose<S: Simd>(simd: S, rows: &[&[u32]], length: usize, width: usize, out
 mod tests {
     use super::*;
     use crate::kernels::gemm::source::Matrix;
+    use crate::simd::Isa;
     use crate::simd::Kernel;
     use crate::simd::tile::PAIR_DEPTH;
-    use crate::testing::{everywhere, values};
+    use crate::testing::{Failures, on_each_isa, values};
+
+    on_each_isa!(panels_hold_every_word_in_its_place_and_zeros_where_there_is_none);
 
     /// Panels of some parts, each made in the memory of the one before: all of the left side, and one of the right side.
     struct Packed<'a> {
@@ -362,9 +365,8 @@ mod tests {
         out
     }
 
-    #[test]
-    fn panels_hold_every_word_in_its_place_and_zeros_where_there_is_none() {
-        for (isa, operands) in everywhere() {
+    fn panels_hold_every_word_in_its_place_and_zeros_where_there_is_none(isa: Isa, failures: &mut Failures) {
+        for operands in Operands::ALL {
             let (mr, nr) = (isa.tile_rows(operands), isa.tile_columns(operands));
             let (rows, length) = (3 * mr.max(nr) + 1, 2 * PAIR_DEPTH + 11);
             let data = values(rows * length, 1);
@@ -380,12 +382,14 @@ mod tests {
             let (order, packed) =
                 isa.run(Packed { matrix: &Matrix::new(&data, length), parts: &parts, operands });
             for (part, (left, right)) in parts.iter().zip(packed) {
-                let case = format!("{isa} {operands:?}, rows {:?}, depth {:?}", part.rows, part.depth);
-                assert_eq!(left, naive(&data, length, part, operands, mr, Some(order)), "left of {case}");
+                let case = format!("{operands:?}, rows {:?}, depth {:?}", part.rows, part.depth);
+                failures.equal(left, naive(&data, length, part, operands, mr, Some(order)), || {
+                    format!("left of {case}")
+                });
                 let rows = part.rows.start..part.rows.end.min(part.rows.start + nr);
                 let one = Region { rows, depth: part.depth.clone() };
                 let expected = naive(&data, length, &one, operands, nr, None);
-                assert_eq!(right, expected, "right of {case}");
+                failures.equal(right, expected, || format!("right of {case}"));
             }
         }
     }
