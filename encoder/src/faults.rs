@@ -1,6 +1,6 @@
 //! Faults for the self-test of a gate: what a port gets wrong, planted in this encoder's own computation.
 //!
-//! Only the feature `faults` compiles them in; without it a `Seam` is empty and hands everything on as it is.
+//! Only the feature `faults` compiles them in; without it a `Seam` is empty and changes nothing.
 
 use crate::kernels::epilogue::Epilogue;
 #[cfg(feature = "faults")]
@@ -8,7 +8,7 @@ pub use crate::part::Site;
 #[cfg(not(feature = "faults"))]
 use crate::part::Site;
 
-/// What is computed wrongly.
+/// A mistake in the computation.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[cfg(feature = "faults")]
 pub enum Fault {
@@ -24,7 +24,7 @@ pub enum Fault {
     NoLayerScale,
     /// RMS norms without their weights.
     NoNormWeight,
-    /// Average pooling behind the norm instead of before it.
+    /// Average pooling after the norm instead of before it.
     PoolAfterNorm,
     /// Bilinear instead of nearest-neighbour upsampling.
     BilinearUpsampling,
@@ -164,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn a_fault_is_where_it_was_planted_and_nowhere_else() {
+    fn a_fault_acts_only_where_it_was_planted() {
         let sites = [Site::Stem, Site::Block(0), Site::Block(1), Site::Fusion, Site::Embedder];
         for planted in sites {
             for site in sites {
@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn each_fault_takes_away_what_its_name_says() {
+    fn each_fault_does_what_its_name_says() {
         let without = |change: fn(&mut Epilogue<'static>)| {
             let mut ops = all();
             change(&mut ops);

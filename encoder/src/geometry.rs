@@ -1,11 +1,11 @@
-//! Where a convolution's kernel lies on an image.
+//! Where a convolution's kernel is applied to an image.
 
 use std::ops::Range;
 
 /// How zeros are added around an image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Padding {
-    /// TensorFlow's SAME: `out = ceil(in / stride)`, the odd zero goes behind.
+    /// TensorFlow's SAME: `out = ceil(in / stride)`, the odd zero goes after the last pixel.
     Same,
     /// PyTorch's default in timm: `((stride - 1) + (k - 1)) / 2` zeros on both sides.
     Symmetric,
@@ -68,7 +68,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn same_padding_puts_the_odd_zero_behind() {
+    fn same_padding_puts_the_odd_zero_last() {
         struct Case {
             input: usize,
             kernel: usize,

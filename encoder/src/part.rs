@@ -90,7 +90,7 @@ impl Part {
     }
 
     /// # Errors
-    /// When it is none of `parts`.
+    /// When it is not one of `parts`.
     pub(crate) fn expect_among(&self, parts: &[Part]) -> Result<(), Error> {
         if parts.contains(self) {
             return Ok(());
@@ -124,7 +124,7 @@ impl Part {
         Ok(inputs)
     }
 
-    /// The shape of an input of so many channels; `first` is that of the input before it, which is no smaller.
+    /// The shape of an input of that many channels; `first` is the shape of the input before it, which bounds this one.
     fn check_shape<T>(
         &self,
         name: &str,

@@ -38,7 +38,7 @@ impl std::fmt::Display for Precision {
     }
 }
 
-/// What both sides of a product are made of.
+/// The form of both sides of a product.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Operands {
     F32,
@@ -75,7 +75,7 @@ impl SplitTerms {
 
     /// The products that are summed, (term of the left side, term of the right side), term 0 the largest: all those
     /// that are larger than the last bit of what the terms hold. Small products come first: they would be lost in a
-    /// large sum. A matrix unit has an order of its own.
+    /// large sum. A matrix unit has its own order.
     pub(crate) fn products(self) -> &'static [(usize, usize)] {
         match self {
             SplitTerms::One => &[(0, 0)],
@@ -86,8 +86,8 @@ impl SplitTerms {
 }
 
 impl Operands {
-    /// Those of the projections to keys and values where the others are `self`. They are one in a hundred of the products,
-    /// and all queries and heads share their errors.
+    /// The operands of the projections to keys and values, where those of the other products are `self`. They take one in
+    /// a hundred of the products, and all queries and heads share their errors.
     pub(crate) fn of_keys_and_values(self) -> Operands {
         match self {
             Operands::Bf16(SplitTerms::One) => Operands::Bf16(SplitTerms::Two),

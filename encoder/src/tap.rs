@@ -1,6 +1,6 @@
-//! Named intermediate tensors: who wants which, and what they are called.
+//! Named intermediate tensors: their names, and who receives them.
 //!
-//! The names are those of llama.cpp's graph; this is the one place that makes them.
+//! The names are those of llama.cpp's graph; no other file makes them.
 
 use crate::architecture::BlockSpec;
 use crate::tensor::Tensor;
@@ -10,13 +10,13 @@ pub type TapTensor = Tensor<f32>;
 
 /// Receives intermediate tensors in the order of execution.
 pub trait TapSink {
-    /// Whether the tensor of that name is wanted; one that is not costs nothing.
+    /// Whether the tensor of that name is wanted; an unwanted one costs nothing.
     fn wants(&self, name: &str) -> bool;
 
     /// Takes a tensor that was wanted.
     ///
     /// # Errors
-    /// Whatever went wrong; it ends the run.
+    /// Any error; it ends the run.
     fn record(
         &mut self,
         name: &str,
@@ -57,7 +57,7 @@ impl TapSink for AllTaps {
     }
 }
 
-/// The model's input among the named tensors: the image, `[B, C, H, W]` in [0, 1]. It is no tap, and dumps do not hold it.
+/// The model's input among the named tensors: the image, `[B, C, H, W]` in [0, 1]. It is not a tap, and dumps do not hold it.
 pub const INPUT: &str = "input";
 
 pub(crate) const STEM: &str = "mobilenet_stem_output";
@@ -70,7 +70,7 @@ pub(crate) const MM_SOFT_EMB_NORM: &str = "mm_soft_emb_norm";
 pub(crate) const MM_INPUT_PROJ: &str = "mm_input_proj";
 pub(crate) const MM_POST_PROJ_NORM: &str = "mm_post_proj_norm";
 
-/// What of a block has a name.
+/// The named tensors of a block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum BlockTap {
     EdgeResidual,

@@ -25,7 +25,7 @@ const ROUNDING: f64 = 1e-6;
 /// would be hundreds of times that.
 const TIMES_ROUNDED: f64 = 8.0;
 
-/// How products are computed: everything that the encoder can be asked for.
+/// Every way in which the encoder can compute products.
 const ARITHMETIC: [(Precision, bool); 4] =
     [(Precision::F32, false), (Precision::F32, true), (Precision::Bf16x3, false), (Precision::Bf16, false)];
 
@@ -59,7 +59,7 @@ fn rel_l2(candidate: impl ExactSizeIterator<Item = f64>, reference: &[f64]) -> f
     if squares == 0.0 { 0.0 } else { (squares / size).sqrt() }
 }
 
-/// The same models every time, so that a change is what a failure comes from; `PROPTEST_RNG_SEED` tries others.
+/// The same models every time, so that a failure comes from a change; `PROPTEST_RNG_SEED` tries others.
 fn config(cases: u32) -> ProptestConfig {
     let given = ProptestConfig::default();
     let rng_seed = match given.rng_seed {
@@ -134,8 +134,8 @@ fn threads_and_taps_change_nothing(problem: &Problem, isa: Isa) -> Result<(), Te
     Ok(())
 }
 
-/// Feature maps use the memory of the last run if that was like it; after a failed one, after one of another shape, and for
-/// the second of two at once there is none.
+/// Feature maps use the memory of the last run if its input had the same shape; after a failed run, after one of another
+/// shape, and for the second of two at once there is none to reuse.
 fn runs_of_one_model(
     problem: &Problem,
     model: &Model,

@@ -105,7 +105,7 @@ pub struct DepthwiseSpec {
     pub stride: usize,
 }
 
-/// 1 x 1 expansion and projection with optional depthwise convolutions before, between and behind.
+/// 1 x 1 expansion and projection with optional depthwise convolutions before, between and after.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct InvertedResidualSpec {
     /// Channels of the input.
@@ -118,7 +118,7 @@ pub struct InvertedResidualSpec {
     pub dw_start: Option<DepthwiseSpec>,
     /// Between expansion and projection.
     pub dw_mid: Option<DepthwiseSpec>,
-    /// Behind the projection.
+    /// After the projection.
     pub dw_end: Option<DepthwiseSpec>,
     /// Whether a learned factor of each channel scales the result.
     pub layer_scale: bool,

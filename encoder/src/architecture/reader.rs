@@ -125,7 +125,7 @@ impl Reader<'_> {
         Ok(Some(DepthwiseSpec { kernel, stride }))
     }
 
-    /// Blocks by stage, behind a stem of so many channels.
+    /// Blocks by stage, after a stem of that many channels.
     fn stages(&self, stem_channels: usize) -> Result<Vec<Vec<BlockSpec>>, Error> {
         let mut stages = Vec::new();
         let mut width = stem_channels;
@@ -180,7 +180,7 @@ impl Reader<'_> {
         Ok(Some(InvertedResidualSpec { skip: false, ..spec }))
     }
 
-    /// The embedder behind `input` channels.
+    /// The embedder of a feature map of `input` channels.
     fn embedder(&self, input: usize) -> Result<Option<EmbedderSpec>, Error> {
         use names::embedder::{PROJECTION, SOFT_NORM};
         if !self.has(PROJECTION) && !self.has(SOFT_NORM) {
@@ -287,7 +287,7 @@ impl Reader<'_> {
         })
     }
 
-    /// Whether a block has a layer scale for so many channels.
+    /// Whether a block has a layer scale, for that many channels.
     fn layer_scale(&self, module: &Module, channels: usize) -> Result<bool, Error> {
         let gamma = module.name_of(names::LAYER_SCALE);
         if self.has(&gamma) {

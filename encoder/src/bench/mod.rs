@@ -1,4 +1,4 @@
-//! Kernels alone, for `cargo bench`, and what they are held against; only the feature `bench` compiles this in.
+//! Single kernels for `cargo bench`, and what they are compared with; only the feature `bench` compiles this in.
 
 mod ceiling;
 
@@ -45,7 +45,7 @@ impl Arithmetic {
         Work::Flop { count, isa: self.isa }
     }
 
-    /// Weights of no meaning.
+    /// Meaningless weights.
     fn weights(self, depth: usize, columns: usize) -> PackedRhs {
         self.pack(depth, columns, &values(depth * columns))
     }
@@ -57,7 +57,7 @@ fn values(count: usize) -> Vec<f32> {
     (0..count).map(value).collect()
 }
 
-/// What running a kernel once amounts to.
+/// The work of running a kernel once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Work {
     /// Additions and multiplications of its products.
@@ -76,7 +76,7 @@ impl Work {
         Work::Bytes(count * size_of::<f32>())
     }
 
-    /// Its rate, done once in so many seconds on one thread, and the share of the ceiling, which is measured now; for people.
+    /// Its rate when done once in `seconds` on one thread, and the share of the ceiling, which is measured now, as text.
     pub fn report(self, seconds: f64) -> String {
         let (count, unit, ceiling, name) = match self {
             Work::Flop { count, isa } => (count, "GFLOP/s", f32_ceiling(isa), "the f32 ceiling"),
@@ -90,7 +90,7 @@ impl Work {
 
 /// A kernel with its operands.
 pub struct Problem {
-    /// What it amounts to.
+    /// Its work.
     pub work: Work,
     run: Box<dyn FnMut() + Send>,
 }
@@ -101,7 +101,7 @@ impl Problem {
         (self.run)();
     }
 
-    /// `[rows, depth] x [depth, columns]` with a norm and a GELU behind it.
+    /// `[rows, depth] x [depth, columns]` followed by a norm and a GELU.
     pub fn product(arithmetic: Arithmetic, rows: usize, depth: usize, columns: usize) -> Problem {
         let (a, b, norm) = (values(rows * depth), arithmetic.weights(depth, columns), values(columns));
         let mut out = vec![0.0; rows * columns];
@@ -151,8 +151,8 @@ impl Problem {
         Problem { work: arithmetic.flop(flop), run: Box::new(run) }
     }
 
-    /// A 3 x 3 convolution of a square image by Winograd's minimal filtering and the 1 x 1 projection behind it, `channels`
-    /// before, between and behind them. Its work is that of the sums themselves: products that are saved count.
+    /// A 3 x 3 convolution of a square image by Winograd's minimal filtering, followed by the 1 x 1 projection; `channels`
+    /// before, between and after them. Its work is that of the direct convolution: products that are saved count.
     pub fn winograd(isa: Isa, size: usize, channels: [usize; 3]) -> Problem {
         let [input, middle, output] = channels;
         let (image, norm) = (values(size * size * input), values(middle));
@@ -196,7 +196,7 @@ impl Problem {
         Problem { work: arithmetic.flop(4 * queries * positions * dim), run: Box::new(run) }
     }
 
-    /// Packing a weight `[columns, depth]` into memory that is allocated anew, as at loading, and giving that back.
+    /// Packing a weight `[columns, depth]` into fresh memory, as at loading, and freeing it.
     pub fn packing(arithmetic: Arithmetic, depth: usize, columns: usize) -> Problem {
         let weights = values(depth * columns);
         let packed = arithmetic.pack(depth, columns, &weights).bytes();
@@ -206,7 +206,7 @@ impl Problem {
         Problem { work: Work::Bytes(size_of::<f32>() * depth * columns + packed), run: Box::new(run) }
     }
 
-    /// RMS norm, and GELU where asked for, of rows, which are read in one place and written in another.
+    /// RMS norm, optionally with GELU, of rows that are read in one place and written in another.
     pub fn rows(isa: Isa, rows: usize, channels: usize, gelu: bool) -> Problem {
         let (source, norm) = (values(rows * channels), values(channels));
         let mut out = vec![0.0; rows * channels];

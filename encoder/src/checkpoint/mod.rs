@@ -29,7 +29,7 @@ struct Entry {
     location: Location,
 }
 
-/// The encoder's weights by timm's names, the embedder's behind `embed_vision.`.
+/// The encoder's weights by timm's names, the embedder's with the prefix `embed_vision.`.
 pub struct Checkpoint {
     origin: String,
     files: Vec<PathBuf>,
@@ -38,7 +38,7 @@ pub struct Checkpoint {
 }
 
 impl Checkpoint {
-    /// Weights made in memory, by timm's names (the embedder's behind `embed_vision.`): name, shape, row-major elements.
+    /// Weights in memory, by timm's names (the embedder's with the prefix `embed_vision.`): name, shape, row-major elements.
     ///
     /// # Errors
     /// A shape that does not hold the number of elements given.
@@ -92,7 +92,7 @@ impl Checkpoint {
         Ok(values)
     }
 
-    /// A tensor where it lies.
+    /// A tensor in place.
     ///
     /// # Errors
     /// As [`Checkpoint::load`].
@@ -138,7 +138,7 @@ impl Checkpoint {
     }
 }
 
-/// A tensor where it lies; its memory is given back when it is dropped.
+/// A tensor in place; the memory of its mapping is released when it is dropped.
 pub(crate) struct View<'a> {
     elements: Elements<'a>,
     /// The file, and where in it.

@@ -26,7 +26,7 @@ pub(super) fn normalised(
             origin: origin.to_string(),
             name: FIRST_WEIGHT.to_string(),
             needed_by: format!(
-                "looked for it bare and behind {}; a MobileNetV5 begins with it",
+                "looked for it bare and with the prefixes {}; every MobileNetV5 begins with it",
                 TOWER_PREFIXES[..3].join(", ")
             ),
         });

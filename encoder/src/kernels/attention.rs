@@ -1,8 +1,8 @@
 //! Multi-query attention: `softmax(q k^T / sqrt(d_k)) v` with one set of keys and values for all heads.
 //!
-//! Both products are computed transposed, `k q^T` and `v^T p^T`: the scores of some queries then lie as a right-hand panel
-//! does, `[positions, queries]`, so that nothing has to be transposed between the products (bf16 only pairs neighbouring
-//! rows), and the softmax is one of columns.
+//! Both products are computed transposed, `k q^T` and `v^T p^T`: the scores of some queries then have the layout of a
+//! right-hand panel, `[positions, queries]`, so that nothing has to be transposed between the products (bf16 only pairs
+//! neighbouring rows), and the softmax is one of columns.
 
 use rayon::prelude::*;
 
@@ -19,7 +19,7 @@ use crate::simd::summation::SummationBlock;
 use crate::simd::tile::TileOut;
 use crate::simd::{Isa, Kernel, MAX_LANES, Simd};
 
-/// The heads of a query stand one behind the other in its row, so queries are a matrix `[pixels * heads, key_dim]`,
+/// The heads of a query are contiguous in its row, so queries are a matrix `[pixels * heads, key_dim]`,
 /// and so is the output, `[pixels * heads, value_dim]`.
 ///
 /// `keys` is `[positions, key_dim]`, `values` `[positions, value_dim]`: one image at a time, parallel over query rows.
@@ -61,7 +61,7 @@ impl<L: Lhs> Kernel for Pack<'_, L> {
     }
 }
 
-/// What a task needs beside its operands; kept over neighbouring tasks.
+/// Scratch memory of a task; reused by neighbouring tasks.
 #[derive(Default)]
 struct Scratch {
     queries: RhsPanel,
@@ -166,7 +166,7 @@ impl Task<'_> {
 }
 
 /// Writes the first vector of columns of `[length, nr]` times `inverse` as rows of `length`, as many as `out` holds and a
-/// vector has lanes: dividing the few outputs by the sum instead of the many weights.
+/// vector has lanes. Dividing by the sum here takes fewer divisions than dividing the weights.
 #[inline(always)]
 fn columns_to_rows<S: Simd>(
     simd: S,
@@ -195,7 +195,7 @@ mod tests {
     use crate::testing::{Failures, around, on_each_isa, values};
 
     on_each_isa!(
-        agrees_with_the_naive_one_around_every_edge,
+        agrees_with_the_naive_kernel_around_every_edge,
         nan_stays_in_its_query_and_the_bits_do_not_depend_on_the_threads
     );
 
@@ -216,7 +216,7 @@ mod tests {
         out
     }
 
-    fn agrees_with_the_naive_one_around_every_edge(isa: Isa, failures: &mut Failures) {
+    fn agrees_with_the_naive_kernel_around_every_edge(isa: Isa, failures: &mut Failures) {
         for operands in Operands::ALL {
             let (mr, nr) = (isa.tile_rows(operands), isa.tile_columns(operands));
             let positions = [1, 2, 2 * DEPTH + 3].into_iter().chain(around(mr)).chain(around(DEPTH));
@@ -242,7 +242,7 @@ mod tests {
         }
     }
 
-    /// Against the naive one, with queries of that size at most.
+    /// Compares with the naive attention, on queries of at most this size.
     fn check_agreement(
         failures: &mut Failures,
         (isa, operands): (Isa, Operands),

@@ -45,7 +45,7 @@ pub(crate) fn depthwise(
 
 /// Most output lines of a task: they share the input lines that are under more than one of them.
 const LINES: usize = 8;
-/// Tasks for each thread, at least, where there are lines enough.
+/// The least number of tasks for each thread, if there are enough lines.
 const TASKS_PER_THREAD: usize = 4;
 /// Channels that are convolved at a time. Their input lines are copied first: where they lie, a pixel's distance from the next
 /// is often a large power of two, and all that a kernel sees falls into a few sets of the first-level cache. A larger kernel
@@ -60,7 +60,7 @@ const TOGETHER: usize = 4;
 /// Some channels of what a task reads.
 #[derive(Default)]
 struct Scratch {
-    /// `[lines, pixels, width]`, with the zeros of the padding before and behind a line.
+    /// `[lines, pixels, width]`, with the zeros of the padding before and after a line.
     inputs: Vec<f32>,
     /// `[y.kernel, x.kernel, width]`.
     weights: Vec<f32>,
@@ -186,9 +186,9 @@ mod tests {
     use crate::geometry::Padding;
     use crate::testing::{Failures, around, on_each_isa, values};
 
-    on_each_isa!(agrees_with_the_naive_one_around_every_edge);
+    on_each_isa!(agrees_with_the_naive_kernel_around_every_edge);
 
-    fn agrees_with_the_naive_one_around_every_edge(isa: Isa, failures: &mut Failures) {
+    fn agrees_with_the_naive_kernel_around_every_edge(isa: Isa, failures: &mut Failures) {
         let edges = [MAX_LANES / 2, MAX_LANES, width(5), width(3)];
         let edges = edges.into_iter().flat_map(around);
         for channels in edges.chain([1, 2 * width(3) + 1]) {
@@ -197,7 +197,7 @@ mod tests {
             for ((kernel, stride), padding) in kernels.into_iter().flat_map(|k| paddings.map(|p| (k, p))) {
                 for (height, width) in [(1, 1), (2, 5), (7, 4), (3, 19)] {
                     let axis = |size| Axis::new(padding, size, kernel, stride);
-                    // An even kernel does not fit what symmetric padding makes of one pixel.
+                    // An even kernel does not fit one pixel with symmetric padding.
                     let (Some(y), Some(x)) = (axis(height), axis(width)) else { continue };
                     let image = values(2 * height * width * channels, 1);
                     let weights = values(kernel * kernel * channels, 2);

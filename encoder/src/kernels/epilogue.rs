@@ -61,7 +61,7 @@ impl Epilogue<'_> {
         math::gelu_row(simd, row);
     }
 
-    /// Applies the operations to `rows` (`[_, channels]`), the first of which is row `first` of `skip`.
+    /// Applies the operations to `rows` (`[_, channels]`), starting with row `first` of `skip`.
     #[inline(always)]
     pub(crate) fn apply<S: Simd>(&self, simd: S, first: usize, channels: usize, rows: &mut [f32]) {
         if channels == 0 {
@@ -100,13 +100,13 @@ pub(crate) fn apply_rows(isa: Isa, ops: &Epilogue<'_>, channels: usize, data: &m
     apply_in_tasks(isa, ops, channels, data, |_, _| {});
 }
 
-/// Writes what `ops` make of all rows of `source` (`[rows, channels]`) to `out`, in parallel.
+/// Applies `ops` to all rows of `source` (`[rows, channels]`) and writes them to `out`, in parallel.
 pub(crate) fn apply_rows_to(isa: Isa, ops: &Epilogue<'_>, channels: usize, source: &[f32], out: &mut [f32]) {
     assert_eq!(source.len(), out.len(), "rows to read and to write");
     apply_in_tasks(isa, ops, channels, out, |first, out| out.copy_from_slice(&source[first..][..out.len()]));
 }
 
-/// `fill` first writes a task's elements, or leaves them, from the element of that index on.
+/// `fill` first writes a task's elements, from the given index on, or leaves them.
 fn apply_in_tasks(
     isa: Isa,
     ops: &Epilogue<'_>,
@@ -130,7 +130,7 @@ fn apply_in_tasks(
     });
 }
 
-/// `1 / sqrt(mean(x^2) + eps)`, and what rounding takes off it.
+/// `1 / sqrt(mean(x^2) + eps)` and its rounding error.
 #[inline(always)]
 fn inverse_rms<S: Simd>(simd: S, row: &[f32], epsilon: f32) -> [f32; 2] {
     let mut sums = [simd.splat(0.0); 4];
@@ -154,13 +154,13 @@ fn inverse_rms<S: Simd>(simd: S, row: &[f32], epsilon: f32) -> [f32; 2] {
     [high, (inverse - f64::from(high)) as f32]
 }
 
-/// `x * (high + low)`. Where multiply-adds are fused, the result alone is rounded.
+/// `x * (high + low)`. With fused multiply-adds only the result is rounded.
 #[inline(always)]
 fn times<S: Simd>(simd: S, x: S::V, [high, low]: [S::V; 2]) -> S::V {
     simd.mul_add(x, high, simd.mul(x, low))
 }
 
-/// `(high + low) * weight` in two parts again, the second of which is zero or small where multiply-adds are not fused.
+/// `(high + low) * weight` in two parts again; the second is zero or small if multiply-adds are not fused.
 /// `high * weight` must be finite: a weight of 3.4e35 and more can be too large.
 #[inline(always)]
 fn weighted<S: Simd>(simd: S, [high, low]: [S::V; 2], weight: S::V) -> [S::V; 2] {
@@ -201,8 +201,8 @@ fn normalise_weighted<S: Simd>(simd: S, row: &mut [f32], weight: &[f32], factor:
     }
 }
 
-/// For operations of a few instructions: a larger closure is not inlined, and what is not inlined is compiled without
-/// the instruction set.
+/// For operations of a few instructions: a larger closure is not inlined, and then it is compiled without the
+/// instruction set.
 #[inline(always)]
 fn map<S: Simd>(simd: S, row: &mut [f32], f: impl Fn(S::V) -> S::V) {
     let mut chunks = row.chunks_exact_mut(S::LANES);
@@ -242,7 +242,7 @@ mod tests {
     on_each_isa!(a_norm_agrees_with_f64_around_every_number_of_vectors);
 
     #[test]
-    fn rows_written_elsewhere_are_those_in_place() {
+    fn rows_written_elsewhere_equal_rows_in_place() {
         // Several tasks, the last one shorter.
         for (channels, rows) in [(1, 3), (40, 2000), (640, 113)] {
             let (x, weight, skip) =

@@ -18,7 +18,7 @@ impl<'a> Im2col<'a> {
         Im2col { image, channels, y, x }
     }
 
-    /// Where its axes run.
+    /// The axes, y and x.
     pub(crate) fn axes(&self) -> (Axis, Axis) {
         (self.y, self.x)
     }
@@ -27,7 +27,7 @@ impl<'a> Im2col<'a> {
         self.channels
     }
 
-    /// The pixel under a tap of an output pixel, each of them `(y, x)`; `None` in the padding. Taps may lie behind the kernel.
+    /// The pixel under a tap of an output pixel, each of them `(y, x)`; `None` in the padding. Taps may lie past the kernel.
     #[inline(always)]
     pub(crate) fn pixel(
         &self,
@@ -59,7 +59,7 @@ impl Lhs for Im2col<'_> {
             let (tap, channel) = ((start + done) / self.channels, (start + done) % self.channels);
             let (ky, kx) = (tap / self.x.kernel, tap % self.x.kernel);
             let source = self.y.source(oy, ky).zip(self.x.source(ox, kx));
-            // The pixels under the rest of a line of the kernel lie one behind the other.
+            // The pixels under the rest of a line of the kernel are contiguous.
             let taps = source.map_or(1, |(_, x)| (self.x.kernel - kx).min(self.x.input - x));
             let length = (taps * self.channels - channel).min(scratch.len() - done);
             let out = &mut scratch[done..done + length];
@@ -82,7 +82,7 @@ mod tests {
     use crate::geometry::Padding;
 
     #[test]
-    fn patches_are_the_receptive_fields_wherever_a_row_is_cut() {
+    fn rows_are_receptive_fields_wherever_they_are_cut() {
         let (batch, height, width, channels) = (2, 5, 4, 3);
         let image = crate::testing::values(batch * height * width * channels, 1);
         for (kernel, stride, padding) in

@@ -2,7 +2,7 @@
 
 use crate::simd::{SHIFT, Simd};
 
-/// Vectors that are computed side by side: one alone is a chain of operations that each wait for the last.
+/// Vectors that are computed side by side: in a single one each operation waits for the previous one.
 pub(crate) const TOGETHER: usize = 4;
 
 /// `e^x` for x in [-87.3, 88.3] (clamped beyond). Largest relative error `EXP_MAX_REL_ERROR`.
@@ -56,7 +56,7 @@ pub(crate) fn gelu<S: Simd, const N: usize>(simd: S, x: [S::V; N]) -> [S::V; N] 
     const TWICE_SQRT_2_OVER_PI: f64 = 1.595_769_121_605_730_7;
     let (mut negative, mut e) = (x, x);
     for ((negative, e), x) in negative.iter_mut().zip(&mut e).zip(&x) {
-        // -|x|, but no less than where q is the smallest that there is: more times that would not be nothing.
+        // -|x|, but not below the point where q is smallest: beyond it the product with q would grow again.
         *negative = simd.max(simd.splat(-16.0), simd.minus_abs(*x));
         let inner = simd.mul_add(
             simd.mul(*x, *x),
@@ -80,7 +80,7 @@ pub(crate) fn gelu<S: Simd, const N: usize>(simd: S, x: [S::V; N]) -> [S::V; N] 
 pub(crate) fn gelu_row<S: Simd>(simd: S, row: &mut [f32]) {
     let mut chunks = row.chunks_exact_mut(TOGETHER * S::LANES);
     for chunk in &mut chunks {
-        // No closure: one that is not inlined is compiled without the instruction set.
+        // Not a closure: if it were not inlined, it would be compiled without the instruction set.
         let mut x = [simd.splat(0.0); TOGETHER];
         for (x, part) in x.iter_mut().zip(chunk.chunks_exact(S::LANES)) {
             *x = simd.load(part);
@@ -100,7 +100,7 @@ pub(crate) fn gelu_row<S: Simd>(simd: S, row: &mut [f32]) {
 pub(crate) const GELU_MAX_ERROR: f64 = 1.0e-7;
 
 /// GELU by the error function, `x / 2 (1 + erf(x / sqrt(2)))`; erf by formula 7.1.26 of Abramowitz and Stegun, whose
-/// error of at most 1.5e-7 is far under the 5e-4 between the two GELUs.
+/// error of at most 1.5e-7 is far below the 5e-4 between the two GELUs.
 #[cfg(feature = "faults")]
 pub(crate) fn erf_gelu(x: f32) -> f32 {
     let z = f64::from(x.abs()) / std::f64::consts::SQRT_2;
@@ -119,13 +119,13 @@ mod tests {
     use crate::testing::{Failures, on_each_isa};
 
     on_each_isa!(
-        exp_keeps_its_error_on_every_isa,
-        gelu_keeps_its_error_on_every_isa,
-        gelu_of_negative_numbers_has_the_error_of_the_exponent_alone,
+        exp_keeps_its_error,
+        gelu_keeps_its_error,
+        gelu_of_negative_numbers_has_only_the_error_of_the_exponent,
         exp_is_clamped_and_gelu_is_finite_far_out
     );
 
-    /// GELU, or without it the exponential.
+    /// GELU if true, the exponential if false.
     struct Map<'a>(&'a mut [f32], bool);
     impl Kernel for Map<'_> {
         type Output = ();
@@ -147,7 +147,7 @@ mod tests {
         (0..=200_000).map(|i| low + (high - low) * i as f32 / 200_000.0).collect()
     }
 
-    fn exp_keeps_its_error_on_every_isa(isa: Isa, failures: &mut Failures) {
+    fn exp_keeps_its_error(isa: Isa, failures: &mut Failures) {
         let x = samples(-87.0, 88.0);
         let mut y = x.clone();
         isa.run(Map(&mut y, false));
@@ -159,7 +159,7 @@ mod tests {
         failures.check(worst <= EXP_MAX_REL_ERROR, || format!("{worst:e}"));
     }
 
-    fn gelu_keeps_its_error_on_every_isa(isa: Isa, failures: &mut Failures) {
+    fn gelu_keeps_its_error(isa: Isa, failures: &mut Failures) {
         let x = samples(-20.0, 20.0);
         let mut y = x.clone();
         isa.run(Map(&mut y, true));
@@ -171,8 +171,8 @@ mod tests {
         failures.check(worst <= GELU_MAX_ERROR, || format!("{worst:e}"));
     }
 
-    /// Where it is small, and an error that is small beside 1 would be all of it.
-    fn gelu_of_negative_numbers_has_the_error_of_the_exponent_alone(isa: Isa, failures: &mut Failures) {
+    /// There it is so small that an error relative to 1 would be all of it.
+    fn gelu_of_negative_numbers_has_only_the_error_of_the_exponent(isa: Isa, failures: &mut Failures) {
         let x = samples(-9.0, -1e-3);
         let mut y = x.clone();
         isa.run(Map(&mut y, true));
@@ -193,7 +193,7 @@ mod tests {
         let mut y = [f32::NAN, 1.0];
         isa.run(Map(&mut y, false));
         assert!(y[0].is_nan() && !y[1].is_nan(), "{y:?}");
-        // In whole vectors and in parts of one.
+        // In whole and partial vectors.
         let length = 2 * TOGETHER * MAX_LANES + 5;
         let at = |x: f32| {
             let mut y = vec![x; length];
@@ -215,7 +215,7 @@ mod tests {
         }
     }
 
-    /// From a table of the normal distribution: x times the share of it that lies under x.
+    /// From a table of the normal distribution: x times the probability of a smaller value.
     #[cfg(feature = "faults")]
     #[test]
     fn erf_gelu_by_the_table() {

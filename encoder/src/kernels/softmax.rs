@@ -3,13 +3,12 @@
 use super::math::{TOGETHER, exp};
 use crate::simd::{MAX_LANES, Simd};
 
-/// Largest number of vectors in a row of columns.
+/// The largest number of vectors in a row.
 pub(super) const MAX_VECTORS: usize = 2;
 /// Turns in a summation block, whose sums are added up before they join those of the other blocks: rounding errors grow with
 /// the length of a running sum.
 const BLOCK: usize = 16;
-/// What the largest element times the scale may be: up to there its rounding error, which all weights of a column share, is
-/// small.
+/// The largest product of the scale and an element whose rounding error, which all weights of a column share, is small.
 const LARGE: f32 = 1e5;
 
 /// `exp(scale * (x - max))` of each column of `columns` (`[rows, width]`, at least one row) in place, with the column's own
@@ -41,7 +40,7 @@ pub(super) fn exponentials<S: Simd>(
         let mut sums = [simd.splat(0.0); TOGETHER];
         let mut turns = block.chunks_exact_mut(TOGETHER * S::LANES);
         for turn in &mut turns {
-            // No closure: one that is not inlined is compiled without the instruction set.
+            // Not a closure: if it were not inlined, it would be compiled without the instruction set.
             let mut x = shift;
             for (x, part) in x.iter_mut().zip(turn.chunks_exact(S::LANES)) {
                 *x = simd.mul_add(simd.load(part), scale, *x);
@@ -137,10 +136,10 @@ mod tests {
     on_each_isa!(
         columns_agree_with_f64_at_every_number_of_rows,
         large_scores_weigh_by_their_differences,
-        what_is_not_finite_makes_its_own_column_nan
+        non_finite_scores_make_only_their_own_column_nan
     );
 
-    /// With rows of so many vectors: the weights, the inverse sums, the width.
+    /// With that many vectors in a row: the weights, the inverse sums, the width.
     struct Columns(usize, Vec<f32>);
     impl Kernel for Columns {
         type Output = (Vec<f32>, Vec<f32>, usize);
@@ -184,7 +183,7 @@ mod tests {
         }
     }
 
-    /// Scores of which the products with the scale are not exact: the weights are those of the differences all the same.
+    /// The products of these scores with the scale are not exact; their weights still follow from their differences.
     fn large_scores_weigh_by_their_differences(isa: Isa, failures: &mut Failures) {
         for (vectors, rows, size) in [1, MAX_VECTORS]
             .into_iter()
@@ -210,7 +209,7 @@ mod tests {
         }
     }
 
-    fn what_is_not_finite_makes_its_own_column_nan(isa: Isa, failures: &mut Failures) {
+    fn non_finite_scores_make_only_their_own_column_nan(isa: Isa, failures: &mut Failures) {
         for (vectors, rows) in [1, MAX_VECTORS].into_iter().flat_map(|v| [1, 5, 64, 65].map(|rows| (v, rows)))
         {
             let data: Vec<f32> = values(32 * rows, 1);

@@ -2,7 +2,7 @@
 //! the sums themselves take 36. After Lavin and Gray, "Fast Algorithms for Convolutional Neural Networks" (2015), section 4.1:
 //! `y = A^T ((G g G^T) * (B^T d B)) A`.
 //!
-//! A NaN or an infinity reaches the outputs that it would reach in the sums themselves; an infinity may become NaN there.
+//! A NaN or an infinity reaches the same outputs as in the direct convolution; an infinity may become NaN.
 
 use std::ops::Range;
 
@@ -22,21 +22,21 @@ use crate::simd::{Isa, Kernel, Simd};
 /// Pixels of a tile's input in either direction, and of its output.
 const INPUT: usize = 4;
 const OUTPUT: usize = 2;
-/// Where products are taken.
+/// Products of a tile.
 const PLACES: usize = INPUT * INPUT;
 /// Taps of the kernel.
 const TAPS: usize = 9;
-/// Most tiles that are transformed together: the left sides of their products stay in the second-level cache.
+/// The most tiles that are transformed together: the left sides of their products stay in the second-level cache.
 const TILES: usize = 48;
-/// Elements between what belongs to different places: they must not all fall into one set of the first-level cache.
+/// Elements between the data of different places, which must not all fall into one set of the first-level cache.
 const GAP: usize = CACHE_LINE;
 
-/// Channels of the input from which on the transformations take less than the products that they save, on maps of some tens of
-/// pixels across: strips of tiles do not span lines.
+/// The fewest input channels for which the transformations take less time than the products that they save, on maps some
+/// tens of pixels wide: strips of tiles do not span lines.
 const LEAST_CHANNELS: usize = 32;
 
-/// Whether a `kernel x kernel` convolution of so many channels is computed so. In bf16 none is: the transformed pixels would
-/// be rounded, which are sums of pixels.
+/// Whether a `kernel x kernel` convolution of that many channels can be computed this way. In bf16 it cannot: the
+/// transformed pixels, which are sums of pixels, would be rounded.
 pub(crate) fn supports(operands: Operands, channels: usize, kernel: usize, stride: usize) -> bool {
     operands == Operands::F32 && (kernel, stride) == (3, 1) && channels >= LEAST_CHANNELS
 }
@@ -104,7 +104,7 @@ fn transformed(kernel: &[f32; TAPS]) -> [f32; PLACES] {
     })
 }
 
-/// A part of some scratch, of any content: whoever takes it writes all that is read.
+/// A slice of scratch memory of unspecified content; the caller must write all that it reads.
 fn take(scratch: &mut Vec<f32>, length: usize) -> &mut [f32] {
     if scratch.len() < length {
         scratch.resize(length, 0.0);
@@ -117,7 +117,7 @@ fn take(scratch: &mut Vec<f32>, length: usize) -> &mut [f32] {
 }
 
 /// `out = second_epilogue(first_epilogue(convolution(image, filter)) * second)`, the convolution being one of 3 x 3 with stride 1
-/// whose middle never leaves the cache; `out` is `[image.rows(), second.columns()]`. Parallel over lines of tiles.
+/// whose result never leaves the cache; `out` is `[image.rows(), second.columns()]`. Parallel over lines of tiles.
 pub(crate) fn convolve_into(
     image: &Im2col<'_>,
     (filter, first_epilogue): (&Filter, &Epilogue<'_>),
@@ -146,7 +146,7 @@ pub(crate) fn convolve_into(
     });
 }
 
-/// What a task needs beside its operands; kept over neighbouring tasks.
+/// Scratch memory of a task; reused by neighbouring tasks.
 #[derive(Default)]
 struct Scratch {
     /// `[places, tiles, input]`, with gaps between the places.
@@ -324,7 +324,7 @@ mod tests {
     use crate::testing::{Failures, on_each_isa, values};
 
     on_each_isa!(
-        agrees_with_the_naive_one_around_every_edge,
+        agrees_with_the_naive_kernel_around_every_edge,
         small_integers_are_exact,
         products_of_two_instruction_sets_are_refused
     );
@@ -359,7 +359,7 @@ mod tests {
         out
     }
 
-    fn agrees_with_the_naive_one_around_every_edge(isa: Isa, failures: &mut Failures) {
+    fn agrees_with_the_naive_kernel_around_every_edge(isa: Isa, failures: &mut Failures) {
         let small = [(1, 1), (1, 2), (2, 1), (3, 5), (4, 4)];
         let wide = [(5, 2 * TILES), (2, 2 * TILES + 1), (3, 4 * TILES + 3)];
         let few = [(1, 1), (3, 17), (33, 40)];
@@ -375,7 +375,7 @@ mod tests {
             let filter = Filter::new(isa, (channels, columns), |column, out| {
                 out.copy_from_slice(&weights[column * channels * TAPS..][..channels * TAPS]);
             });
-            // Each column once and the first one twice, so that what is convolved shows as it is; skips tell rows apart.
+            // Each column once and the first one twice, so that the convolution shows unchanged; skips tell rows apart.
             let second: Vec<f32> = (0..columns * outputs)
                 .map(|i| if i / outputs == i % outputs % columns { 1.0 } else { 0.0 })
                 .collect();
@@ -402,9 +402,9 @@ mod tests {
         }
     }
 
-    /// Where one pixel is not finite, so are the outputs that see it, and no others.
+    /// A pixel that is not finite affects the outputs that see it, and no others.
     #[test]
-    fn what_is_not_finite_stays_where_it_belongs() {
+    fn non_finite_pixels_affect_only_the_outputs_that_see_them() {
         let axis = Axis::new(Padding::Same, 4, 3, 1).unwrap();
         let second = pack(Isa::Portable, &[1.0], 1);
         let filter = Filter::new(Isa::Portable, (1, 1), |_, out| out.copy_from_slice(&values(TAPS, 1)));
@@ -436,7 +436,7 @@ mod tests {
     }
 
     #[test]
-    fn it_is_for_f32_and_many_channels() {
+    fn only_f32_with_many_channels_is_supported() {
         assert!(supports(Operands::F32, LEAST_CHANNELS, 3, 1) && supports(Operands::F32, 128, 3, 1));
         assert!(!supports(Operands::F32, LEAST_CHANNELS - 1, 3, 1));
         assert!(!supports(Operands::F32, 128, 3, 2) && !supports(Operands::F32, 128, 5, 1));
@@ -445,7 +445,7 @@ mod tests {
         }
     }
 
-    /// With the portable one, whatever the CPU: it is refused with every other, and with itself it is not.
+    /// The second product is packed for the portable one, so every other must be refused, on any CPU.
     fn products_of_two_instruction_sets_are_refused(isa: Isa, failures: &mut Failures) {
         let axis = Axis::new(Padding::Same, 2, 3, 1).unwrap();
         let filter = Filter::new(isa, (1, 1), |_, out| out.fill(1.0));

@@ -13,7 +13,7 @@ pub(super) struct Activation {
 }
 
 impl Activation {
-    /// Of any content: whoever takes it writes it all.
+    /// Of unspecified content; the caller must write all of it.
     pub(super) fn new(buffers: &Buffers, [batch, height, width, channels]: [usize; 4]) -> Self {
         Activation { batch, height, width, channels, data: buffers.take(batch * height * width * channels) }
     }

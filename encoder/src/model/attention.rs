@@ -125,7 +125,7 @@ impl Attention {
             }
         });
 
-        // The tap stands between the layer scale and the skip.
+        // The tap is taken between the layer scale and the skip.
         let name = BlockTap::LayerScale.name(number);
         let tapped = self.layer_scale.is_some() && spec.skip && context.taps.wants(&name);
         let skip = Epilogue { skip: spec.skip.then_some(&x.data), ..Epilogue::default() };

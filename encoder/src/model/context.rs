@@ -23,7 +23,7 @@ pub(super) struct Context<'a> {
 }
 
 impl Context<'_> {
-    /// A feature map of any content: whoever takes it writes it all.
+    /// A feature map of unspecified content; the caller must write all of it.
     pub(super) fn activation(
         &self,
         batch: usize,
@@ -46,7 +46,7 @@ impl Context<'_> {
         );
     }
 
-    /// What `ops` make of every pixel's channels; `name` is for the profile.
+    /// Applies `ops` to every pixel's channels, into a new feature map; `name` is for the profile.
     pub(super) fn applied(&self, name: &str, ops: &Epilogue<'_>, x: &Activation) -> Activation {
         let mut out = self.activation(x.batch, x.height, x.width, x.channels);
         self.profiler.time(
@@ -57,7 +57,7 @@ impl Context<'_> {
         out
     }
 
-    /// Hands `[B, C, H, W]` over, if somebody wants it.
+    /// Hands the feature map to the sink as `[B, C, H, W]`, if it is wanted.
     pub(super) fn tap(&mut self, name: &str, x: &Activation) -> Result<(), Error> {
         self.tap_with(name, || TapTensor {
             shape: vec![x.batch, x.channels, x.height, x.width],
@@ -65,7 +65,7 @@ impl Context<'_> {
         })
     }
 
-    /// Hands `[B, T, C]` over, if somebody wants it.
+    /// Hands the feature map to the sink as `[B, T, C]`, if it is wanted.
     pub(super) fn tap_tokens(&mut self, name: &str, x: &Activation) -> Result<(), Error> {
         self.tap_with(name, || TapTensor {
             shape: vec![x.batch, x.height * x.width, x.channels],

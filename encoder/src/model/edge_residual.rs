@@ -10,7 +10,7 @@ use crate::kernels::epilogue::{Epilogue, Norm};
 use crate::kernels::winograd::supports;
 use crate::tap::BlockTap;
 
-/// k x k expansion, norm, GELU; 1 x 1 projection, norm; plus the input where the shape stays.
+/// k x k expansion, norm, GELU; 1 x 1 projection, norm; plus the input if the shape does not change.
 pub(super) struct EdgeResidual {
     expansion: Expansion,
     expansion_norm: Vec<f32>,
@@ -19,7 +19,7 @@ pub(super) struct EdgeResidual {
     skip: bool,
 }
 
-/// The expansion, by as many products as its sums have or by fewer.
+/// The expansion, computed directly or with fewer products by Winograd's method.
 enum Expansion {
     Direct(Dense),
     Winograd(Winograd),

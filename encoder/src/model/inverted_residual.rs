@@ -78,7 +78,7 @@ impl InvertedResidual {
         let started = self.start(context, x)?;
         let started = started.as_ref().unwrap_or(x);
 
-        // The tap stands between the layer scale and the skip.
+        // The tap is taken between the layer scale and the skip.
         let name = BlockTap::LayerScale.name(number);
         let tapped = self.layer_scale.is_some() && self.skip && context.taps.wants(&name);
         let scale = Epilogue { layer_scale: self.layer_scale.as_deref(), ..Epilogue::default() };
@@ -106,7 +106,7 @@ impl InvertedResidual {
         Ok(Some(depthwise.convolution.forward(context, x, &ops)?))
     }
 
-    /// Expansion, depthwise convolution, projection and norm, then what `ops` says behind the norm.
+    /// Expansion, depthwise convolution, projection and norm, then what `ops` does after the norm.
     fn expand_and_project(
         &self,
         context: &Context<'_>,
@@ -132,7 +132,7 @@ impl InvertedResidual {
         Epilogue { norm: Norm::Weighted(&self.expansion_norm), gelu: true, ..Epilogue::default() }
     }
 
-    /// The norm of the projection, then what `ops` says behind the norm.
+    /// The norm of the projection, then what `ops` does after the norm.
     fn after_projection<'a>(&'a self, ops: &Epilogue<'a>) -> Epilogue<'a> {
         Epilogue { norm: Norm::Weighted(&self.projection_norm), ..*ops }
     }

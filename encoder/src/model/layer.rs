@@ -128,7 +128,7 @@ impl Dense {
         Ok(out)
     }
 
-    /// `next_ops(next(ops(convolution(x))))`, where `next` is 1 x 1: what is between the two stays in the cache.
+    /// `next_ops(next(ops(convolution(x))))`, where `next` is 1 x 1; the intermediate result stays in the cache.
     pub(super) fn forward_into(
         &self,
         context: &Context<'_>,
@@ -151,7 +151,7 @@ impl Dense {
         Ok(out)
     }
 
-    /// The axes of a convolution that is no plain product.
+    /// The axes of the convolution, unless it is a plain product.
     fn axes(&self, context: &Context<'_>, x: &Activation) -> Result<Option<(Axis, Axis)>, Error> {
         if self.kernel == 1 && self.stride == 1 {
             return Ok(None);
@@ -159,32 +159,32 @@ impl Dense {
         axes(context.padding, x, self.kernel, self.stride).map(Some)
     }
 
-    /// Room for what a convolution of `x` along `axes` gives.
+    /// Memory for the convolution of `x` along `axes`.
     fn output(&self, context: &Context<'_>, x: &Activation, axes: Option<(Axis, Axis)>) -> Activation {
         let (height, width) = axes.map_or((x.height, x.width), |(y, x)| (y.output, x.output));
         context.activation(x.batch, height, width, self.weights.columns())
     }
 
-    /// What the products for so many pixels cost, reading the weights and `x`, where it all begins, and writing the result.
+    /// The cost of the products for that many pixels, of reading the weights and `x`, and of writing the result.
     fn cost_from(&self, x: &Activation, pixels: usize) -> Cost {
         self.cost(pixels) + Cost::of_elements(x.data.len() + pixels * self.weights.columns())
     }
 
-    /// What the products for so many pixels cost, and reading the weights.
+    /// The cost of the products for that many pixels and of reading the weights.
     fn cost(&self, pixels: usize) -> Cost {
         let (depth, columns) = (self.weights.depth(), self.weights.columns());
         Cost { flop: 2.0 * pixels as f64 * depth as f64 * columns as f64, bytes: self.weights.bytes() as f64 }
     }
 }
 
-/// A dense 3 x 3 convolution of stride 1 on f32, by fewer products than its sums have.
+/// A dense 3 x 3 convolution of stride 1 on f32, computed with fewer products by Winograd's method.
 pub(super) struct Winograd {
     name: String,
     filter: Filter,
 }
 
 impl Winograd {
-    /// `next_ops(next(ops(convolution(x))))`, where `next` is 1 x 1: what is between the two stays in the cache.
+    /// `next_ops(next(ops(convolution(x))))`, where `next` is 1 x 1; the intermediate result stays in the cache.
     pub(super) fn forward_into(
         &self,
         context: &Context<'_>,
@@ -198,7 +198,7 @@ impl Winograd {
         let mut out = next.output(context, x, Some((y, x_axis)));
         let pixels = out.pixels();
         let cost = || {
-            // What the sums themselves take, as everywhere.
+            // Of the direct convolution, as everywhere.
             let flop = 2.0 * (9 * self.filter.depth() * self.filter.columns()) as f64 * pixels as f64;
             Cost { flop, bytes: self.filter.bytes() as f64 } + next.cost_from(x, pixels)
         };

@@ -1,4 +1,4 @@
-//! The forward pass: wiring of the kernels, no arithmetic of its own.
+//! The forward pass: it wires the kernels together and has no arithmetic of its own.
 
 mod activation;
 mod attention;
@@ -31,7 +31,7 @@ use crate::simd::Isa;
 use crate::tap::{self, NoTaps, TapSink};
 use crate::tensor::Tensor;
 
-/// Larger output resolutions and strides are mistakes.
+/// A larger output resolution or stride is a mistake.
 const MAX_SETTING: usize = 4096;
 
 /// How a model is loaded.
@@ -39,16 +39,16 @@ const MAX_SETTING: usize = 4096;
 pub struct LoadOptions {
     /// What the weights cannot show.
     pub settings: Settings,
-    /// Instruction set of the kernels; `None` takes the best that the CPU has, see [`Isa::choose`].
+    /// Instruction set of the kernels; `None` takes the best that the CPU supports, see [`Isa::choose`].
     pub isa: Option<Isa>,
     /// How exactly dense products are computed.
     pub precision: Precision,
-    /// Reach [`Precision::F32`] by fused multiply-adds alone, even where a matrix unit is faster and as exact.
+    /// Reach [`Precision::F32`] by fused multiply-adds alone, even if a matrix unit is faster and as exact.
     pub strict_fma: bool,
 }
 
 /// A loaded encoder: weights packed for one instruction set. It keeps the memory of the last run's feature maps for the
-/// next input of the same shape, until a run on another shape or one that fails, or until it is dropped.
+/// next input of the same shape, until an input of another shape, a failed run, or its own drop.
 pub struct Model {
     architecture: Architecture,
     settings: Settings,
@@ -102,7 +102,7 @@ impl Model {
     /// Reads the architecture off the checkpoint and packs its weights.
     ///
     /// # Errors
-    /// Checkpoints that do not make a MobileNetV5; an instruction set that this CPU lacks.
+    /// A checkpoint that is not a MobileNetV5; an instruction set that is not supported by this CPU.
     pub fn load(checkpoint: &Checkpoint, options: &LoadOptions) -> Result<Model, Error> {
         let isa = Isa::choose(options.isa)?;
         let settings = options.settings;
@@ -170,19 +170,19 @@ impl Model {
         self.precision
     }
 
-    /// How that precision is reached, for people: `f32`, or `bf16 in 3 terms`.
+    /// How that precision is reached, as text: `f32`, or `bf16 in 3 terms`.
     pub fn arithmetic(&self) -> String {
         self.operands.to_string()
     }
 
-    /// The names of all taps for an image of that size, in the order of execution.
+    /// The names of all taps for an image of this size, in the order of execution.
     pub fn tap_names(&self, height: usize, width: usize) -> Vec<String> {
         let resizes = self.fused_resolution(height, width) != self.settings.output_resolution;
         let names = self.parts().into_iter().flat_map(|part| part.outputs);
         names.filter(|name| resizes || name != tap::MSFA_DOWNSAMPLE).collect()
     }
 
-    /// Resolution of the feature map that the fusion starts from: the output of the last stage but one.
+    /// Resolution of the feature map that the fusion starts from: the output of the second-to-last stage.
     fn fused_resolution(&self, height: usize, width: usize) -> (usize, usize) {
         let strided: Vec<usize> = std::iter::once(self.stem.kernel())
             .chain(self.architecture.stages[..self.architecture.stages.len() - 1].iter().filter_map(
@@ -217,7 +217,7 @@ impl Model {
         self.encode_through(Seam::default(), &Profiler::default(), shape, input, taps)
     }
 
-    /// Runs the encoder and takes the time of each operation, in the order of execution.
+    /// Runs the encoder and measures the time of each operation, in the order of execution.
     ///
     /// # Errors
     /// As [`Model::encode`].
@@ -281,7 +281,7 @@ impl Model {
         Context { isa, operands, padding, buffers, taps, seam, profiler }
     }
 
-    /// The shape, if the input is one for this model.
+    /// The shape of the input, if this model accepts it.
     fn check_input(&self, shape: &[usize], input: &[f32]) -> Result<[usize; 4], Error> {
         let channels = self.architecture.input_channels;
         let wrong = |found: String| Error::Input {

@@ -12,7 +12,7 @@ use crate::part::{Input, Part, Site};
 use crate::profile::Profiler;
 use crate::tap::{self, AllTaps, TapTensor};
 
-/// The feature maps that a part finds and leaves.
+/// The feature maps between two parts.
 pub(super) struct Flow {
     /// What the next part takes.
     x: Activation,
@@ -37,11 +37,11 @@ impl Model {
         Part::all_of(&self.architecture)
     }
 
-    /// Runs one of [`Model::parts`] on its inputs, which `tensors` holds by name; others there are ignored.
+    /// Runs one of [`Model::parts`] on its inputs, which `tensors` holds by name; other tensors there are ignored.
     ///
-    /// Gives the part's outputs by name, in the order of execution. On inputs with the bits of a run of the whole model
-    /// ([`Model::encode`]) they have the bits of that run. Tensors of other sizes are taken too, whether or not an image
-    /// could have led to them.
+    /// Returns the part's outputs by name, in the order of execution. On inputs with the bits of a run of the whole
+    /// model ([`Model::encode`]) they have the bits of that run. Inputs of other sizes are accepted too, whether or not
+    /// an image could lead to them.
     ///
     /// # Errors
     /// A part of another model; a missing input or one of another shape; an image with values outside [0, 1]; a feature
@@ -76,7 +76,7 @@ impl Model {
         std::iter::once(Site::Stem).chain(blocks).chain(fusion).chain(embedder)
     }
 
-    /// Runs the part at `site`: the one place that does, for a part alone and for the whole model.
+    /// Runs the part at `site`. A part alone and the whole model both run through here, hence with the same bits.
     pub(super) fn forward(&self, context: &mut Context<'_>, site: Site, flow: Flow) -> Result<Flow, Error> {
         context.seam.enter(site);
         let Flow { x, into_last_stage } = flow;

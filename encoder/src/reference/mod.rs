@@ -1,6 +1,6 @@
-//! The same graph, naive and in f64: the oracle of the tests. Nothing here is fast and nothing is shared with the
-//! kernels but the checkpoint, the architecture, the choice of padding and of precision, the names of the taps and the seam
-//! that faults are planted in.
+//! The same graph, naive and in f64: the oracle of the tests. Nothing here is fast, and nothing is shared with the model
+//! but the checkpoint, the architecture, the parts, the choice of padding and of precision, the names of the taps and the
+//! seam for planted faults.
 
 mod image;
 
@@ -36,7 +36,7 @@ pub fn gelu(x: f64) -> f64 {
 ///
 /// The operands of dense products are first rounded to what the precision holds of them; all arithmetic is in f64. With
 /// [`Precision::F32`] nothing is rounded. What the rounding alone does to a layer is the floor of that precision, for any
-/// port: [`Precision::Bf16`] is one term of every operand here, also where [`crate::Model`] takes two.
+/// port: [`Precision::Bf16`] is one term of every operand here, even where [`crate::Model`] takes two.
 pub struct Reference<'a> {
     checkpoint: &'a Checkpoint,
     settings: Settings,
@@ -46,7 +46,7 @@ pub struct Reference<'a> {
 
 impl<'a> Reference<'a> {
     /// # Errors
-    /// A checkpoint that makes no model.
+    /// A checkpoint that is not a MobileNetV5.
     pub fn new(
         checkpoint: &'a Checkpoint,
         settings: &Settings,
@@ -59,7 +59,7 @@ impl<'a> Reference<'a> {
     /// Every tap of the model on `input` (`[batch, channels, height, width]`), by name, in the order of execution.
     ///
     /// # Errors
-    /// A weight that cannot be read. The input is taken as it is.
+    /// A weight that cannot be read. The input is not checked.
     pub fn encode(&self, shape: [usize; 4], input: &[f32]) -> Result<Vec<(String, Tensor64)>, Error> {
         self.encode_through(Seam::default(), shape, input)
     }
@@ -84,10 +84,10 @@ impl<'a> Reference<'a> {
         Part::all_of(&self.architecture)
     }
 
-    /// Runs one of [`Reference::parts`] on its inputs, which `tensors` holds by name; others there are ignored.
+    /// Runs one of [`Reference::parts`] on its inputs, which `tensors` holds by name; other tensors there are ignored.
     ///
-    /// Gives the part's outputs by name, in the order of execution. On inputs with the bits of a run of the whole model
-    /// ([`Reference::encode`]) they have the bits of that run.
+    /// Returns the part's outputs by name, in the order of execution. On inputs with the bits of a run of the whole
+    /// model ([`Reference::encode`]) they have the bits of that run.
     ///
     /// # Errors
     /// A part of another model; a missing input or one of another shape; a weight that cannot be read.
@@ -111,7 +111,7 @@ impl<'a> Reference<'a> {
 /// Every tap of the model on `input`: [`Reference::encode`] of a model that is used once.
 ///
 /// # Errors
-/// A checkpoint that makes no model. The input is taken as it is.
+/// A checkpoint that is not a MobileNetV5. The input is not checked.
 pub fn encode(
     checkpoint: &Checkpoint,
     settings: &Settings,
@@ -143,7 +143,7 @@ pub fn encode_with_fault(
     Reference::new(checkpoint, settings, Precision::F32)?.encode_through(seam, shape, input)
 }
 
-/// What an operand keeps of `x`, and the smaller of its two terms where it has two. The product of two smaller terms
+/// What an operand keeps of `x`, and the smaller of its two terms if it has two. The product of two smaller terms
 /// is the one that [`Precision::Bf16x3`] leaves out.
 fn held(precision: Precision, x: f64) -> (f64, f64) {
     let nearest = |x: f64| half::bf16::from_f32(x as f32).to_f64();
@@ -157,7 +157,7 @@ fn held(precision: Precision, x: f64) -> (f64, f64) {
     }
 }
 
-/// The feature maps that a part finds and leaves.
+/// The feature maps between two parts.
 struct Flow {
     /// What the next part takes.
     x: Image,
@@ -219,7 +219,7 @@ impl Run<'_> {
         x.normed(1e-6 * self.seam.epsilon_times(), weights)
     }
 
-    /// Runs the part at `site`: the one place that does, for a part alone and for the whole model.
+    /// Runs the part at `site`. A part alone and the whole model both run through here, hence with the same bits.
     fn forward(&mut self, site: Site, flow: Flow) -> Result<Flow, Error> {
         self.seam.enter(site);
         let architecture = &self.model.architecture;

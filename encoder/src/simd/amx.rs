@@ -1,4 +1,4 @@
-//! AMX-BF16: tiles of 16 rows of 64 bytes, beside AVX-512.
+//! AMX-BF16: tiles of 16 rows of 64 bytes, used together with AVX-512.
 //!
 //! Stable Rust has neither the intrinsics nor the detection, so both are written out here. A product of tiles takes 16
 //! rows of 32 bf16 numbers on the left and 16 rows of 16 pairs on the right, and adds to 16 rows of 16 f32 numbers;
@@ -295,12 +295,16 @@ impl Configured {
     ///
     /// Each product follows one that it shares a term with: what is loaded is loaded less often. The largest product of
     /// three terms comes last: the others would be lost in its sum.
-    /// Of two terms the sum is rounded less than what they leave out.
+    /// With two terms, the rounding of the sum is smaller than what the terms leave out.
     #[inline(always)]
     fn whole_tile(&self, tile: PairTile<'_>) {
         const { assert!(MR == NR, "terms are as far apart on both sides") };
         let out = &tile.out;
-        assert!(tile.pairs > 0 && tile.pairs.is_multiple_of(STEP), "{} pairs are no whole tiles", tile.pairs);
+        assert!(
+            tile.pairs > 0 && tile.pairs.is_multiple_of(STEP),
+            "{} pairs do not fill whole tiles",
+            tile.pairs
+        );
         let words = tile.pairs.checked_mul(MR * tile.terms.count()).expect("a panel that fits the memory");
         assert!(
             tile.a.len() == words && tile.b.len() == words,

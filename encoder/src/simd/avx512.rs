@@ -17,12 +17,12 @@ impl<X> Clone for Avx512<X> {
 
 impl<X> Copy for Avx512<X> {}
 
-/// How pairs of bf16 are multiplied beside AVX-512F.
+/// How pairs of bf16 are multiplied on a CPU with AVX-512F.
 ///
 /// # Safety
 /// `is_available` is true only where the CPU has AVX-512F and all that the other methods use.
 pub(crate) unsafe trait Extension: Sized + Send + Sync + 'static {
-    /// Whether the CPU has it, AVX-512F included.
+    /// Whether the CPU supports it, AVX-512F included.
     fn is_available() -> bool;
     /// Runs a kernel inside a function compiled for it.
     fn run<K: Kernel>(token: Avx512<Self>, kernel: K) -> K::Output;
@@ -122,7 +122,7 @@ impl<X: Extension> Simd for Avx512<X> {
     // of the 300M model.
     const MR: usize = 12;
     const NR: usize = 2 * 16;
-    // Eight turns of eight: the CPU foresees the ends of both loops.
+    // Eight turns of eight: the CPU predicts the ends of both loops.
     const TURN: usize = 8;
     type V = __m512;
 

@@ -1,4 +1,4 @@
-//! AVX512-BF16: products of pairs of bf16, beside AVX-512F.
+//! AVX512-BF16: products of pairs of bf16, used together with AVX-512F.
 
 use std::arch::x86_64::*;
 
@@ -100,7 +100,7 @@ impl PairUnit for Dot {
     }
 }
 
-/// A function of its own: the registers should not be shared out among what is around it.
+/// A function of its own, so that it does not share its registers with the code around it.
 #[inline(never)]
 #[target_feature(enable = "avx512f,avx512bf16")]
 fn multiply(token: Avx512<DotBf16>, mut tile: PairTile<'_>) {

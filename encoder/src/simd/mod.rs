@@ -2,12 +2,12 @@
 //!
 //! Kernels are written once, generic over [`Simd`], as types that implement [`Kernel`]. [`Isa::run`] calls them inside
 //! a function compiled for the chosen instruction set. A token ([`Simd`] value) exists only where the CPU has been
-//! probed, so holding one makes the arithmetic safe: the `unsafe` of this crate's kernels is all in this folder.
+//! probed, so holding one makes the arithmetic safe: all `unsafe` code of this crate's kernels is in this folder.
 
-/// Methods of a token, each in a function compiled for the token's instructions. Their bodies can call safe
-/// `#[target_feature]` functions, as intrinsics without memory operands are, and nothing that is unsafe.
+/// Methods of a token, each in a function compiled for the token's instructions. The bodies can call safe
+/// `#[target_feature]` functions, such as intrinsics without memory operands, but nothing unsafe.
 ///
-/// To be used on tokens alone, which exist only where the CPU has the features.
+/// Only for tokens, which exist only where the CPU has the features.
 #[cfg(target_arch = "x86_64")]
 macro_rules! token_methods {
     ($features:tt; $(fn $name:ident(self $(, $argument:ident: $type:ty)*) -> $output:ty $body:block)*) => {$(
@@ -41,7 +41,7 @@ use tile::{PairTile, Tiles, WidenedKernel};
 
 /// Arithmetic on vectors of `LANES` single-precision numbers.
 ///
-/// Every method is `#[inline(always)]` so that it is compiled with the features of the function it ends up in.
+/// Every method is `#[inline(always)]`, so that it is compiled with the features of the function it is inlined into.
 pub(crate) trait Simd: Copy + Send + Sync + 'static {
     /// Elements in a vector.
     const LANES: usize;
@@ -87,13 +87,12 @@ pub(crate) trait Simd: Copy + Send + Sync + 'static {
     fn rounded_pairs_of_neighbours(self, a: Self::V, b: Self::V) -> Self::V {
         self.pairs_of_neighbours(self.round_to_bf16(a), self.round_to_bf16(b))
     }
-    /// Rows to columns of a square of `LANES` vectors, the first ones of `rows`; what is behind them is of no meaning.
+    /// Rows to columns of a square of `LANES` vectors, the first ones of `rows`; the others are ignored.
     fn transpose(self, rows: [Self::V; MAX_LANES]) -> [Self::V; MAX_LANES];
     /// Brings the line of the first element into the first-level cache, where the instruction set can.
     #[inline(always)]
     fn prefetch(self, _: &[f32]) {}
-    /// Runs a kernel in a function of its own: the registers of a micro-kernel should not be shared out among what is
-    /// around it.
+    /// Runs a kernel in a function of its own, so that a micro-kernel does not share its registers with the code around it.
     fn run_apart<K: Kernel>(self, kernel: K) -> K::Output;
     /// The GEMM micro-kernel on f32, see [`tile`].
     fn tiles(self, tiles: Tiles<'_>);
@@ -155,12 +154,12 @@ pub(crate) struct PairShape {
 /// How a panel of left-hand pairs is laid out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum PairLayout {
-    /// `[pairs, MR]`: the rows' values of one depth stand together.
+    /// `[pairs, MR]`: the rows' values of one depth are contiguous.
     #[cfg_attr(not(target_arch = "x86_64"), expect(dead_code, reason = "what AVX512-BF16 reads"))]
     DepthFirst,
     /// `[2 * pairs, MR]`: both numbers of each pair as f32, for units that multiply nothing but f32.
     Widened,
-    /// `[MR, pairs]`: each row stands together.
+    /// `[MR, pairs]`: each row is contiguous.
     #[cfg_attr(not(target_arch = "x86_64"), expect(dead_code, reason = "what AMX reads"))]
     RowFirst,
 }

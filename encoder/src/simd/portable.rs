@@ -3,7 +3,7 @@
 use super::tile::{TileKernel, Tiles};
 use super::{Kernel, MAX_LANES, PairShape, Simd, Widening};
 
-/// Needs nothing of the CPU.
+/// Needs no instruction set beyond the baseline.
 #[derive(Clone, Copy)]
 pub(crate) struct Portable;
 

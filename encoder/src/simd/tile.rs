@@ -10,7 +10,7 @@ pub(crate) const PAIR_DEPTH: usize = 32;
 /// Elements of four bytes in a line of the cache.
 pub(crate) const CACHE_LINE: usize = 16;
 
-/// Where the results of a tile go, or of several, one below the other.
+/// Where the results of one tile go, or of several, one below the other.
 pub(crate) struct TileOut<'a> {
     /// Rows of the output, each `stride` apart, from the first element on.
     pub(crate) data: &'a mut [f32],
@@ -23,7 +23,7 @@ pub(crate) struct TileOut<'a> {
 }
 
 impl TileOut<'_> {
-    /// That of tile `index` of `mr` rows.
+    /// The output of tile `index` of `mr` rows.
     #[inline(always)]
     pub(crate) fn tile(&mut self, index: usize, mr: usize) -> TileOut<'_> {
         let row = index * mr;
@@ -116,7 +116,7 @@ fn multiply<S: Simd, const MR: usize, const NV: usize, const BLOCK: usize>(
     for row in out.data.chunks(out.stride).take(out.rows) {
         let row = &row[..out.columns];
         row.chunks(CACHE_LINE).for_each(|line| simd.prefetch(line));
-        // A row need not begin with a cache line.
+        // A row need not begin on a cache line.
         simd.prefetch(&row[out.columns - 1..]);
     }
     let mut b = &b[..a.len() * nr];
@@ -125,7 +125,7 @@ fn multiply<S: Simd, const MR: usize, const NV: usize, const BLOCK: usize>(
         let (now, later) = b.split_at(BLOCK * nr);
         let mut sums = [[simd.splat(0.0); NV]; MR];
         const { assert!(BLOCK.is_multiple_of(S::TURN), "a summation block is a whole number of turns") };
-        // Two short loops: the CPU foresees their ends.
+        // Two short loops, whose ends the CPU predicts.
         for turn in 0..BLOCK / S::TURN {
             for d in turn * S::TURN..(turn + 1) * S::TURN {
                 add_product(simd, &a[d], load(simd, &now[d * nr..(d + 1) * nr]), &mut sums);
@@ -212,7 +212,7 @@ pub(crate) fn store<S: Simd, const MR: usize, const NV: usize>(
     out: &mut TileOut<'_>,
 ) {
     if out.rows != MR || out.columns != NV * S::LANES {
-        // A copy: what is indexed by a variable cannot stay in registers.
+        // A copy: values that are indexed by a variable cannot stay in registers.
         let sums = *sums;
         return store_some(simd, &sums, out);
     }

@@ -67,7 +67,7 @@ fn split_row<S: Simd, const TERMS: usize>(
         let two = (simd.load(elements), simd.load(&elements[S::LANES..]));
         for (term, words) in split::<S, TERMS>(simd, two, true).into_iter().enumerate() {
             let out = &mut out[term * stride + start..][..count];
-            // Words are moved only, whatever they would be as numbers.
+            // Words are only moved, whatever they would be as numbers.
             simd.store_partial(words, bytemuck::cast_slice_mut(out));
         }
     }
@@ -127,7 +127,7 @@ fn split_rows<S: Simd, const TERMS: usize>(simd: S, rows: &[f32], width: usize, 
         let two = (simd.load(of(first)), simd.load(of(first + width)));
         for (index, words) in split::<S, TERMS>(simd, two, false).into_iter().enumerate() {
             let out = &mut out[index * term + start..][..S::LANES];
-            // Words are moved only, whatever they would be as numbers.
+            // Words are only moved, whatever they would be as numbers.
             simd.store(words, bytemuck::cast_slice_mut(out));
         }
     }
@@ -212,10 +212,10 @@ mod tests {
     }
 
     const TERMS: [SplitTerms; 3] = [SplitTerms::One, SplitTerms::Two, SplitTerms::Three];
-    /// What is written nowhere.
+    /// Marks words that must not be written.
     const UNTOUCHED: u32 = 0x7fc1_7fc1;
 
-    /// SplitTerms of one number, and what they leave, are as far apart as 8 bits and a sign allow.
+    /// Each term of a number leaves no more than 8 bits and a sign allow.
     fn check_terms(
         words: impl Iterator<Item = u32>,
         [first, second]: [f32; 2],

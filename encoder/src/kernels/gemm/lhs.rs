@@ -1,4 +1,4 @@
-//! Rows in the order in which the micro-kernels read them.
+//! Left-hand sides packed in the order in which the micro-kernels read them.
 
 use std::ops::Range;
 use std::slice::ChunksExact;
@@ -10,14 +10,14 @@ use crate::precision::{Operands, SplitTerms};
 use crate::simd::tile::CACHE_LINE;
 use crate::simd::{MAX_LANES, PairLayout, Simd};
 
-/// A part of a matrix: some of its rows, and of those a part of their depth.
+/// Some rows of a matrix, over a part of the depth.
 #[derive(Clone)]
 pub(crate) struct Region {
     pub(crate) rows: Range<usize>,
     pub(crate) depth: Range<usize>,
 }
 
-/// Panels of left-hand rows, and what it takes to make them; kept over neighbouring tasks.
+/// Panels of left-hand rows, with scratch memory; reused by neighbouring tasks.
 #[derive(Default)]
 pub(crate) struct LhsPanels {
     lines: Vec<Line>,
@@ -28,7 +28,7 @@ pub(crate) struct LhsPanels {
 }
 
 impl LhsPanels {
-    /// Packs a part into panels of `mr` rows; rows past the last are zeros.
+    /// Packs a region into panels of `mr` rows; rows past the last are zeros.
     ///
     /// A panel is `[depth, mr]` of f32; of operands in terms `[terms, pairs, mr]`, `[terms, mr, pairs]`, or
     /// `[terms, 2 * pairs, mr]` of f32, as `S` wants it.
@@ -97,7 +97,7 @@ impl PackedLhs {
         self.rows
     }
 
-    /// What it is packed as.
+    /// The operands that it is packed as.
     pub(crate) fn operands(&self) -> Operands {
         self.operands
     }
@@ -162,7 +162,7 @@ impl Form {
     }
 }
 
-/// What it takes to pack rows.
+/// Scratch memory for packing rows.
 #[derive(Default)]
 struct Scratch {
     /// Some rows, as words.
@@ -173,7 +173,7 @@ struct Scratch {
 
 impl Scratch {
     /// The rows as the columns of a panel of `width`, which is at most `S::LANES` or a multiple of it; columns without a row
-    /// are zero. `out` has `S::LANES` words more than the panel, of any content afterwards.
+    /// are zero. `out` has `S::LANES` words more than the panel; their content afterwards is unspecified.
     #[inline(always)]
     fn depth_first<S: Simd, L: Lhs>(
         &mut self,
@@ -200,7 +200,7 @@ impl Scratch {
         }
     }
 
-    /// The rows as they are, one behind the other, term by term: `[terms, height, pairs]`; rows past the last are zeros.
+    /// The rows one after the other, term by term: `[terms, height, pairs]`; rows past the last are zeros.
     #[inline(always)]
     fn row_first<S: Simd, L: Lhs>(
         &mut self,
@@ -224,7 +224,7 @@ impl Scratch {
     }
 }
 
-/// A part of a row as words, where it lies or written to `place`.
+/// A part of a row as words, in place or written to `place`.
 #[inline(always)]
 fn source_of<'a, S: Simd, L: Lhs>(
     simd: S,
@@ -253,7 +253,7 @@ fn source_of<'a, S: Simd, L: Lhs>(
 }
 
 /// `[rows, length]` to `[length, width]`, the first `S::LANES` columns of it at most; columns without a row are zero. A
-/// vector that is longer than the rest of its row is overwritten by the next one, and the last needs room behind it.
+/// vector that is longer than the rest of its row is overwritten by the next one; the last needs room after it.
 #[inline(always)]
 fn transpose<S: Simd>(simd: S, rows: &[&[u32]], length: usize, width: usize, out: &mut [u32]) {
     assert!(rows.len() <= S::LANES, "rows of a transposition");
@@ -261,7 +261,7 @@ fn transpose<S: Simd>(simd: S, rows: &[&[u32]], length: usize, width: usize, out
         let count = S::LANES.min(length - start);
         let mut vectors = [simd.splat(0.0); MAX_LANES];
         for (vector, row) in vectors.iter_mut().zip(rows) {
-            // Words are moved only, whatever they would be as numbers.
+            // Words are only moved, whatever they would be as numbers.
             *vector = simd.load_partial(bytemuck::cast_slice(&row[start..start + count]));
         }
         let columns = simd.transpose(vectors);
@@ -281,9 +281,9 @@ mod tests {
     use crate::simd::tile::PAIR_DEPTH;
     use crate::testing::{Failures, on_each_isa, values};
 
-    on_each_isa!(panels_hold_every_word_in_its_place_and_zeros_where_there_is_none);
+    on_each_isa!(panels_hold_every_word_in_its_place_and_zeros_elsewhere);
 
-    /// Panels of some parts, each made in the memory of the one before: all of the left side, and one of the right side.
+    /// Panels of some regions, each in the memory of the previous one: all of the left side, and one of the right side.
     struct Packed<'a> {
         matrix: &'a Matrix<'a>,
         parts: &'a [Region],
@@ -365,12 +365,12 @@ mod tests {
         out
     }
 
-    fn panels_hold_every_word_in_its_place_and_zeros_where_there_is_none(isa: Isa, failures: &mut Failures) {
+    fn panels_hold_every_word_in_its_place_and_zeros_elsewhere(isa: Isa, failures: &mut Failures) {
         for operands in Operands::ALL {
             let (mr, nr) = (isa.tile_rows(operands), isa.tile_columns(operands));
             let (rows, length) = (3 * mr.max(nr) + 1, 2 * PAIR_DEPTH + 11);
             let data = values(rows * length, 1);
-            // A large one first: what comes after is packed over what it left.
+            // A large one first, so that the next ones are packed over its remains.
             let parts = [
                 Region { rows: 0..rows, depth: 0..length },
                 Region { rows: 1..2, depth: 3..4 },

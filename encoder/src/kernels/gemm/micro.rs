@@ -1,4 +1,4 @@
-//! What multiplies panels: the f32 units of the vectors, or a unit for pairs of bf16.
+//! The micro-kernels that multiply panels: on the f32 vector units, or on a unit for pairs of bf16.
 
 use std::slice::ChunksExact;
 
@@ -8,10 +8,10 @@ use crate::simd::summation::SummationBlock;
 use crate::simd::tile::{PairTile, TileOut, Tiles};
 use crate::simd::{PairUnit, Simd};
 
-/// Multiplies left panels with a right panel. A trait and no closure: closures are not inlined reliably, and what is not
-/// inlined is compiled without the instruction set.
+/// Multiplies left panels with a right panel. A trait instead of a closure: closures are not inlined reliably, and code
+/// that is not inlined is compiled without the instruction set.
 pub(in crate::kernels) trait MicroKernel {
-    /// The left panels are those of all rows of `out`, one below the other; all panels are of `depth`.
+    /// The left panels cover all rows of `out`, one below the other; all panels have `depth`.
     fn multiply(&self, depth: usize, left: ChunksExact<'_, u32>, right: &[u32], out: TileOut<'_>);
 }
 

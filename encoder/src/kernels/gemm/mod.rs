@@ -21,9 +21,9 @@ use source::{Lhs, Matrix};
 /// Most rows of a task: a panel of the right side is read from memory once for all of them, and the packed left block
 /// still fits the second-level cache: 144 KiB of f32, 288 KiB of bf16 that is widened.
 const TASK_ROWS: usize = 144;
-/// Tasks for each thread, at least, where there are rows enough: the last ones to finish should not be waited for long.
+/// The least number of tasks for each thread, if there are enough rows: the wait for the last task should be short.
 const TASKS_PER_THREAD: usize = 2;
-/// What the middle of two fused products may take of the caches.
+/// How much of the caches the intermediate result of two fused products may take.
 const MIDDLE_BYTES: usize = 1 << 20;
 
 /// Rows that one task of an operation on `rows` rows computes with `rhs`: whole tiles, shared evenly among whole rounds of
@@ -76,9 +76,9 @@ impl<L: Lhs> Kernel for Task<'_, '_, L> {
 }
 
 /// `out = second_epilogue(first_epilogue(lhs * first) * second)`, `out` is `[lhs.rows(), second.columns()]`; parallel over
-/// blocks of rows, of which the product in the middle never leaves the cache.
+/// blocks of rows. A back-to-back GEMM: the first product of a block never leaves the cache.
 ///
-/// Every element is computed as by two calls of [`gemm`]: the bits are the same.
+/// The bits are those of two calls of [`gemm`].
 pub(crate) fn fused_gemm<L: Lhs>(
     lhs: &L,
     (first, first_epilogue): (&PackedRhs, &Epilogue<'_>),
@@ -112,7 +112,7 @@ pub(crate) fn fused_gemm<L: Lhs>(
     );
 }
 
-/// Rows of a task whose product with `rhs` is to stay in the cache.
+/// Rows of a task whose product with `rhs` stays in the cache.
 fn rows_in_cache(rhs: &PackedRhs, rows: usize) -> usize {
     let tile = rhs.isa().tile_rows(rhs.operands());
     let fitting = MIDDLE_BYTES / (rhs.columns() * size_of::<f32>()) / tile * tile;
@@ -173,7 +173,7 @@ mod tests {
     on_each_isa!(
         gemm_agrees_with_f64_around_every_tile_edge,
         the_epilogue_keeps_its_order,
-        two_products_at_once_have_the_bits_of_two_products,
+        fused_products_have_the_bits_of_two_products,
         errors_are_those_of_the_summation_blocks
     );
 
@@ -198,10 +198,10 @@ mod tests {
                     assert!(task <= TASK_ROWS.max(tile), "{case}");
                     let (tiles, tasks) = (rows.div_ceil(tile), rows.div_ceil(task));
                     assert!(tasks >= (TASKS_PER_THREAD * threads).min(tiles).div_ceil(2), "{case}");
-                    // No smaller than they must be: each packs its left side and reads all of the right one.
+                    // No smaller than necessary: each packs its left side and reads all of the right one.
                     let whole = TASK_ROWS / tile * tile;
                     assert!(tasks <= TASKS_PER_THREAD * threads || 3 * task >= 2 * whole, "{case}");
-                    // No thread has a whole round more to do than its share.
+                    // No thread does a whole round more than its share.
                     let (most, share) = (tasks.div_ceil(threads) * (task / tile), tiles.div_ceil(threads));
                     assert!(
                         most <= share + tasks.div_ceil(threads),
@@ -278,7 +278,7 @@ mod tests {
         }
     }
 
-    fn two_products_at_once_have_the_bits_of_two_products(isa: Isa, failures: &mut Failures) {
+    fn fused_products_have_the_bits_of_two_products(isa: Isa, failures: &mut Failures) {
         for operands in Operands::ALL {
             for (rows, depth, middle, columns) in [(1, 3, 5, 2), (50, 40, 300, 33), (131, 64, 1700, 17)] {
                 let (a, b, c) =

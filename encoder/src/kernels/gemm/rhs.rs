@@ -13,7 +13,7 @@ use crate::simd::{Isa, Kernel, Simd};
 /// Depth of a block of f32 operands: a `[DEPTH, NR]` panel of the right side stays in the first-level cache.
 pub(crate) const DEPTH: usize = 256;
 
-/// Depth of a block. A panel of bf16 in one term takes half the room of one of f32.
+/// Depth of a block. A panel of bf16 in one term takes half the space of a panel of f32.
 pub(in crate::kernels) fn block_depth(operands: Operands) -> usize {
     match operands {
         Operands::Bf16(SplitTerms::One) => 2 * DEPTH,
@@ -21,7 +21,7 @@ pub(in crate::kernels) fn block_depth(operands: Operands) -> usize {
     }
 }
 
-/// The blocks of a product of that depth.
+/// The blocks of a product of `depth`.
 pub(in crate::kernels) fn depth_blocks(
     operands: Operands,
     depth: usize,
@@ -30,7 +30,7 @@ pub(in crate::kernels) fn depth_blocks(
     (0..depth).step_by(step).map(move |start| start..depth.min(start + step))
 }
 
-/// Words that one column of a block of `depth` takes.
+/// Length in words of a packed column of a block of `depth`.
 pub(in crate::kernels) fn packed_length(operands: Operands, depth: usize) -> usize {
     match operands {
         Operands::F32 => depth,
@@ -89,7 +89,7 @@ pub(crate) struct PackedRhs {
     data: Vec<Line>,
 }
 
-/// A column on its way into its panel.
+/// A column before it is written to its panel.
 #[derive(Default)]
 struct Scratch {
     values: Vec<f32>,
@@ -158,7 +158,7 @@ impl PackedRhs {
         self.isa
     }
 
-    /// What it is packed as.
+    /// The operands that it is packed as.
     pub(crate) fn operands(&self) -> Operands {
         self.operands
     }
