@@ -104,14 +104,14 @@ pub enum Error {
         known: String,
     },
     /// A tensor that a part takes was not given.
-    #[error("part `{part}`: expected tensor `{name}`, found {}", if given.is_empty() { "none" } else { given })]
+    #[error("part `{part}`: tensor `{name}` is missing, expected {expected}")]
     MissingInput {
         /// The part's name.
         part: String,
         /// The tensor's name.
         name: String,
-        /// The names of the tensors that were given.
-        given: String,
+        /// The shape that the part takes.
+        expected: String,
     },
     /// A tensor that a part takes has another shape.
     #[error("part `{part}`: tensor `{name}`: expected {expected}, found {found}")]

@@ -47,39 +47,31 @@ pub(crate) type Input<'a, T> = (&'a Tensor<T>, [usize; 4]);
 impl Part {
     /// The parts of a model in the order of execution.
     pub(crate) fn all_of(architecture: &Architecture) -> Vec<Part> {
-        let stem = Part {
-            name: names::stem::MODULE.to_string(),
-            inputs: vec![tap::INPUT.to_string()],
-            outputs: vec![tap::STEM.to_string()],
-            site: Site::Stem,
-            channels: vec![architecture.input_channels],
-        };
-        let mut output = (tap::STEM.to_string(), architecture.stem.channels);
-        let mut into_last_stage = output.clone();
-        let mut parts = vec![stem];
-        let mut push = |name: String, site, inputs: &[&(String, usize)], outputs: Vec<String>| {
+        let mut parts = Vec::new();
+        // A tensor is known by its name and channels; each part gives back the one that the next part takes.
+        let mut add = |module: &str, site, inputs: &[&(String, usize)], outputs: Vec<String>, channels| {
+            let output = (outputs.last().cloned().unwrap_or_default(), channels);
             let (inputs, channels) = inputs.iter().map(|input| (*input).clone()).unzip();
-            let last = outputs.last().cloned().unwrap_or_default();
-            parts.push(Part { name, inputs, outputs, site, channels });
-            last
+            parts.push(Part { name: module.to_string(), inputs, outputs, site, channels });
+            output
         };
+        let image = (tap::INPUT.to_string(), architecture.input_channels);
+        let stem = vec![tap::STEM.to_string()];
+        let mut x = add(names::stem::MODULE, Site::Stem, &[&image], stem, architecture.stem.channels);
+        let mut into_last_stage = x.clone();
         for (number, (stage, index, block)) in architecture.blocks().enumerate() {
             if index == 0 {
-                into_last_stage = output.clone();
+                into_last_stage = x.clone();
             }
-            let outputs = tap::of_block(block, number);
-            let name = Module::block(stage, index).to_string();
-            output = (push(name, Site::Block(number), &[&output], outputs), block.output_channels());
+            let (name, outputs) = (Module::block(stage, index).to_string(), tap::of_block(block, number));
+            x = add(&name, Site::Block(number), &[&x], outputs, block.output_channels());
         }
         if let Some(spec) = &architecture.fusion {
-            let inputs = [&into_last_stage, &output];
-            output = (
-                push(names::fusion::MODULE.to_string(), Site::Fusion, &inputs, tap::of_fusion()),
-                spec.output,
-            );
+            let inputs = [&into_last_stage, &x];
+            x = add(names::fusion::MODULE, Site::Fusion, &inputs, tap::of_fusion(), spec.output);
         }
-        if architecture.embedder.is_some() {
-            push(names::embedder::MODULE.to_string(), Site::Embedder, &[&output], tap::of_embedder());
+        if let Some(spec) = &architecture.embedder {
+            add(names::embedder::MODULE, Site::Embedder, &[&x], tap::of_embedder(), spec.hidden);
         }
         parts
     }
@@ -116,7 +108,7 @@ impl Part {
             let tensor = tensors.get(name).ok_or_else(|| Error::MissingInput {
                 part: self.name.clone(),
                 name: name.clone(),
-                given: tensors.keys().map(String::as_str).collect::<Vec<_>>().join(", "),
+                expected: format!("[batch, {channels}, height, width]"),
             })?;
             let shape = self.check_shape(name, tensor, *channels, inputs.first().map(|(_, shape)| *shape))?;
             inputs.push((tensor, shape));
