@@ -8,3 +8,10 @@ pub struct Tensor<T> {
     /// Elements in row-major order.
     pub data: Vec<T>,
 }
+
+impl From<&Tensor<f32>> for Tensor<f64> {
+    /// Widens every element, exactly.
+    fn from(tensor: &Tensor<f32>) -> Self {
+        Tensor { shape: tensor.shape.clone(), data: tensor.data.iter().map(|x| f64::from(*x)).collect() }
+    }
+}

@@ -129,8 +129,7 @@ fn parts_of_the_reference_have_the_bits_of_the_whole(precision: Precision) {
         let shape: [usize; 4] = set.input.shape.as_slice().try_into().unwrap();
         let reference = Reference::new(&set.checkpoint, &set.settings, precision).unwrap();
         let whole = reference.encode(shape, &set.input.data).unwrap();
-        let input = set.input.data.iter().map(|x| f64::from(*x)).collect();
-        let input = Tensor { shape: set.input.shape.clone(), data: input };
+        let input = Tensor::from(&set.input);
         let found =
             differences(input, whole, &reference.parts(), |part, tensors| reference.run_part(part, tensors));
         all.extend(found.into_iter().map(|difference| format!("{}: {difference}", set.name)));
