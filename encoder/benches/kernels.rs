@@ -15,7 +15,7 @@ use rayon::ThreadPool;
 /// (name, the kernel's problem)
 type Case<Of> = (&'static str, fn(Of) -> Problem);
 
-/// What depends on the instruction set and on the precision.
+/// Dependent on the instruction set and the precision.
 const PRODUCTS: &[Case<Arithmetic>] = &[
     ("stem 3x3 / 2", |a| Problem::convolution(a, 768, [3, 64], 3, 2)),
     ("edge residual 3x3 / 2, stage 0", |a| Problem::convolution(a, 384, [64, 256], 3, 2)),
@@ -35,7 +35,7 @@ const PRODUCTS: &[Case<Arithmetic>] = &[
     ("packing a weight, stage 3", |a| Problem::packing(a, 1280, 2560)),
 ];
 
-/// What depends on the instruction set.
+/// Dependent on the instruction set.
 const VECTORS: &[Case<Isa>] = &[
     ("edge residual by Winograd, stage 0", |isa| Problem::winograd(isa, 192, [128, 512, 128])),
     ("depthwise 3x3, stage 1", |isa| Problem::depthwise(isa, 192, 128, 3, 1)),
@@ -50,7 +50,7 @@ const VECTORS: &[Case<Isa>] = &[
     ("norm and GELU, stage 2", |isa| Problem::rows(isa, 48 * 48, 2560, true)),
 ];
 
-/// What is compiled once.
+/// Independent of the instruction set.
 const SCALARS: &[Case<()>] = &[
     ("input from NCHW", |()| Problem::transpose(3, 768 * 768)),
     ("tap to NCHW, stage 2", |()| Problem::transpose(48 * 48, 640)),
@@ -68,7 +68,7 @@ fn kernels(criterion: &mut Criterion) {
     group.finish();
     for isa in Isa::ALL {
         if !isa.is_available() {
-            println!("SKIPPED: this CPU has no {isa}");
+            println!("SKIPPED: {isa} is not supported by this CPU");
             continue;
         }
         let mut group = start_group(criterion, isa.name());

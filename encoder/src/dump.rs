@@ -14,7 +14,7 @@ pub const OUTPUT_DIR: &str = "CLIP_DEBUG_OUTPUT_DIR";
 /// The folder when the variable is not set.
 pub const DEFAULT_OUTPUT_DIR: &str = "debug_ggml_output";
 
-/// The folder that the environment asks dumps to be written to, if it asks for any.
+/// The folder for dumps, if the environment asks for them.
 pub fn folder_from_environment() -> Option<PathBuf> {
     let wanted = std::env::var_os(SAVE_TENSORS).is_some_and(|value| !value.is_empty() && value != "0");
     let folder = std::env::var_os(OUTPUT_DIR).filter(|folder| !folder.is_empty());
@@ -27,11 +27,11 @@ pub fn folder_from_environment() -> Option<PathBuf> {
 pub struct DumpError {
     /// The file.
     pub path: PathBuf,
-    /// The operating system's word.
+    /// The operating system's error.
     pub source: std::io::Error,
 }
 
-/// Writes every tensor to a folder and a line about each to `progress`.
+/// Writes every tensor to a folder, and a line about each to `progress`.
 pub struct DumpFolder<W> {
     folder: PathBuf,
     files: Vec<PathBuf>,
@@ -39,10 +39,10 @@ pub struct DumpFolder<W> {
 }
 
 impl<W: Write> DumpFolder<W> {
-    /// Makes the folder if it is not there.
+    /// Creates the folder if it does not exist.
     ///
     /// # Errors
-    /// When the folder cannot be made.
+    /// When the folder cannot be created.
     pub fn create(folder: &Path, mut progress: W) -> Result<Self, DumpError> {
         let error = |source| DumpError { path: folder.to_path_buf(), source };
         std::fs::create_dir_all(folder).map_err(error)?;
@@ -50,7 +50,7 @@ impl<W: Write> DumpFolder<W> {
         Ok(DumpFolder { folder: folder.to_path_buf(), files: Vec::new(), progress })
     }
 
-    /// Says that all tensors are there, and gives their files in the order of execution.
+    /// Reports that all tensors are saved, and returns their files in the order of execution.
     ///
     /// # Errors
     /// When the line cannot be written.
@@ -82,13 +82,13 @@ impl<W: Write> TapSink for DumpFolder<W> {
     }
 }
 
-/// Writes `[shape]` f32 as `.npy`, aside and then renamed: whatever goes wrong, no half file is left behind.
+/// Writes an f32 tensor as `.npy`, to a temporary file that is then renamed: a failure leaves no partial file.
 ///
 /// # Errors
 /// When the file cannot be written.
 pub fn write_npy(path: &Path, shape: &[usize], data: &[f32]) -> Result<(), DumpError> {
     let error = |source| DumpError { path: path.to_path_buf(), source };
-    // A link is followed; what is no regular file, such as `/dev/stdout`, is written to as it is.
+    // Links are followed; anything but a regular file, such as `/dev/stdout`, is written in place.
     let target = match std::fs::metadata(path) {
         Ok(metadata) if metadata.is_dir() => return Err(error(std::io::ErrorKind::IsADirectory.into())),
         Ok(metadata) if !metadata.is_file() => {
@@ -100,10 +100,10 @@ pub fn write_npy(path: &Path, shape: &[usize], data: &[f32]) -> Result<(), DumpE
     };
     let folder = target.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let mut builder = tempfile::Builder::new();
-    // Temporary files are private by default; these are to be read by whoever may read the folder.
+    // Temporary files are private by default; these get the usual permissions.
     #[cfg(unix)]
     builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-    // The folder is named by the caller's error; a temporary name would say nothing.
+    // The error names the caller's path; a temporary name would not help.
     let mut file = builder.tempfile_in(folder).map_err(|failed| error(failed.kind().into()))?;
     write_elements(&mut std::io::BufWriter::new(&mut file), shape, data).map_err(error)?;
     file.persist(&target).map_err(|failed| error(failed.error))?;

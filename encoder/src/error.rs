@@ -10,20 +10,20 @@ pub enum Error {
     Read {
         /// The file.
         path: PathBuf,
-        /// The operating system's word.
+        /// The operating system's error.
         source: std::io::Error,
     },
-    /// A file is not what its name says.
+    /// A file is not of the format that its name says.
     #[error("{}: expected {expected}, found {found}", path.display())]
     Format {
         /// The file.
         path: PathBuf,
         /// The format that was expected.
         expected: &'static str,
-        /// What the parser met.
+        /// What the parser found.
         found: String,
     },
-    /// The checkpoint lacks a tensor that the model needs.
+    /// A tensor that the model needs is not in the checkpoint.
     #[error("{origin}: tensor `{name}` is missing; {needed_by}")]
     MissingTensor {
         /// The checkpoint.
@@ -55,7 +55,7 @@ pub enum Error {
         /// The shape in the file.
         found: Vec<usize>,
     },
-    /// A tensor is stored in a type that the encoder does not compute with.
+    /// A tensor is stored in a type that the encoder does not support.
     #[error("{origin}: tensor `{name}` is stored as {found}, expected F32, F16 or BF16")]
     Dtype {
         /// The checkpoint.
@@ -77,7 +77,7 @@ pub enum Error {
         /// The value.
         value: f32,
     },
-    /// The tensors do not make a MobileNetV5.
+    /// The tensors are not those of a MobileNetV5.
     #[error("{origin}: {message}")]
     Model {
         /// The checkpoint.
@@ -93,6 +93,38 @@ pub enum Error {
         /// What was given.
         found: String,
     },
+    /// The wanted part is not a part of the model.
+    #[error("part `{name}`, which takes {inputs}, is not a part of this model; expected one of {known}")]
+    UnknownPart {
+        /// The part's name.
+        name: String,
+        /// The tensors that it takes: a part of another model may have the name of one of this model's parts.
+        inputs: String,
+        /// The names of the model's parts.
+        known: String,
+    },
+    /// A tensor that a part takes was not given.
+    #[error("part `{part}`: tensor `{name}` is missing, expected {expected}")]
+    MissingInput {
+        /// The part's name.
+        part: String,
+        /// The tensor's name.
+        name: String,
+        /// The shape that the part takes.
+        expected: String,
+    },
+    /// A tensor that a part takes has another shape.
+    #[error("part `{part}`: tensor `{name}`: expected {expected}, found {found}")]
+    PartInput {
+        /// The part's name.
+        part: String,
+        /// The tensor's name.
+        name: String,
+        /// The shape that the part takes.
+        expected: String,
+        /// The shape that was given.
+        found: String,
+    },
     /// An instruction set's name is not known.
     #[error("ENCODER_MAX_ISA: expected one of {known}, found `{found}`")]
     UnknownIsa {
@@ -101,7 +133,7 @@ pub enum Error {
         /// The known names.
         known: String,
     },
-    /// An instruction set was asked for that this CPU lacks.
+    /// The wanted instruction set is not supported by this CPU.
     #[error("this CPU has no {isa}")]
     IsaNotAvailable {
         /// The instruction set.

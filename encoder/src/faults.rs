@@ -1,28 +1,14 @@
 //! Faults for the self-test of a gate: what a port gets wrong, planted in this encoder's own computation.
 //!
-//! Only the feature `faults` compiles them in; without it a `Seam` is empty and hands everything on as it is.
+//! Only the feature `faults` compiles them in; without it a `Seam` is empty and changes nothing.
 
-use crate::kernels::rows::RowOps;
+use crate::kernels::epilogue::Epilogue;
+#[cfg(feature = "faults")]
+pub use crate::part::Site;
+#[cfg(not(feature = "faults"))]
+use crate::part::Site;
 
-/// Whether memory that a kernel is to write is NaN before: elements that are left unwritten must show in the tests and in the
-/// self-test of the gate.
-pub(crate) const FILL_WITH_NAN: bool = cfg!(any(debug_assertions, feature = "faults"));
-
-/// A part of the model.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[cfg_attr(not(feature = "faults"), expect(unreachable_pub, reason = "public with the feature"))]
-pub enum Site {
-    /// The convolution at the front.
-    Stem,
-    /// A block, counted over all stages.
-    Block(usize),
-    /// The multi-scale fusion.
-    Fusion,
-    /// The Gemma 3n embedder.
-    Embedder,
-}
-
-/// What is computed wrongly.
+/// A mistake in the computation.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[cfg(feature = "faults")]
 pub enum Fault {
@@ -38,7 +24,7 @@ pub enum Fault {
     NoLayerScale,
     /// RMS norms without their weights.
     NoNormWeight,
-    /// Average pooling behind the norm instead of before it.
+    /// Average pooling after the norm instead of before it.
     PoolAfterNorm,
     /// Bilinear instead of nearest-neighbour upsampling.
     BilinearUpsampling,
@@ -69,7 +55,7 @@ pub(crate) struct Seam {
 impl Seam {
     pub(crate) fn enter(&mut self, _: Site) {}
 
-    pub(crate) fn ops<'a>(&self, ops: RowOps<'a>) -> RowOps<'a> {
+    pub(crate) fn ops<'a>(&self, ops: Epilogue<'a>) -> Epilogue<'a> {
         ops
     }
 
@@ -106,19 +92,19 @@ impl Seam {
     }
 
     /// The operations, as the planted fault leaves them.
-    pub(crate) fn ops<'a>(&self, ops: RowOps<'a>) -> RowOps<'a> {
-        use crate::kernels::rows::Norm;
+    pub(crate) fn ops<'a>(&self, ops: Epilogue<'a>) -> Epilogue<'a> {
+        use crate::kernels::epilogue::Norm;
         match self.here() {
-            Some(Fault::EpsilonTimes(factor)) => RowOps { epsilon_times: Some(factor), ..ops },
-            Some(Fault::ErfGelu) => RowOps { erf: true, ..ops },
-            Some(Fault::NoGelu) => RowOps { gelu: false, ..ops },
-            Some(Fault::NoSkip) => RowOps { skip: None, ..ops },
-            Some(Fault::NoLayerScale) => RowOps { layer_scale: None, ..ops },
+            Some(Fault::EpsilonTimes(factor)) => Epilogue { epsilon_times: Some(factor), ..ops },
+            Some(Fault::ErfGelu) => Epilogue { erf: true, ..ops },
+            Some(Fault::NoGelu) => Epilogue { gelu: false, ..ops },
+            Some(Fault::NoSkip) => Epilogue { skip: None, ..ops },
+            Some(Fault::NoLayerScale) => Epilogue { layer_scale: None, ..ops },
             Some(Fault::NoNormWeight) => match ops.norm {
-                Norm::Weighted(_) => RowOps { norm: Norm::Plain, ..ops },
+                Norm::Weighted(_) => Epilogue { norm: Norm::Plain, ..ops },
                 _ => ops,
             },
-            Some(Fault::NoFactor) => RowOps { factor: None, ..ops },
+            Some(Fault::NoFactor) => Epilogue { factor: None, ..ops },
             _ => ops,
         }
     }
@@ -149,48 +135,36 @@ impl Seam {
     }
 }
 
-/// GELU by the error function, `x / 2 (1 + erf(x / sqrt(2)))`; erf by formula 7.1.26 of Abramowitz and Stegun, whose
-/// error of at most 1.5e-7 is far under the 5e-4 between the two GELUs.
-#[cfg(feature = "faults")]
-pub(crate) fn erf_gelu(x: f32) -> f32 {
-    let z = f64::from(x.abs()) / std::f64::consts::SQRT_2;
-    let t = 1.0 / (1.0 + 0.327_591_1 * z);
-    let polynomial = [1.061_405_429, -1.453_152_027, 1.421_413_741, -0.284_496_736, 0.254_829_592];
-    let erf = 1.0 - polynomial.iter().fold(0.0, |sum, c| (sum + c) * t) * (-z * z).exp();
-    let signed = if x < 0.0 { -erf } else { erf };
-    (f64::from(x) / 2.0 * (1.0 + signed)) as f32
-}
-
 #[cfg(all(test, feature = "faults"))]
 mod tests {
     use super::*;
-    use crate::kernels::rows::Norm;
+    use crate::kernels::epilogue::Norm;
 
     const WEIGHTS: [f32; 2] = [1.5, -0.5];
 
-    fn all() -> RowOps<'static> {
-        RowOps {
+    fn all() -> Epilogue<'static> {
+        Epilogue {
             bias: Some(&WEIGHTS),
             factor: Some(3.0),
             norm: Norm::Weighted(&WEIGHTS),
             gelu: true,
             layer_scale: Some(&WEIGHTS),
             skip: Some(&WEIGHTS),
-            ..RowOps::default()
+            ..Epilogue::default()
         }
     }
 
     /// One row through the operations, as the planted fault leaves them.
-    fn row(planted: Option<(Site, Fault)>, site: Site, ops: RowOps<'_>) -> Vec<f32> {
+    fn row(planted: Option<(Site, Fault)>, site: Site, ops: Epilogue<'_>) -> Vec<f32> {
         let mut seam = Seam { planted, ..Seam::default() };
         seam.enter(site);
         let mut row = vec![0.001, -0.002];
-        crate::kernels::rows::apply_rows(crate::Isa::Portable, &seam.ops(ops), 2, &mut row);
+        crate::kernels::epilogue::apply_rows(crate::Isa::Portable, &seam.ops(ops), 2, &mut row);
         row
     }
 
     #[test]
-    fn a_fault_is_where_it_was_planted_and_nowhere_else() {
+    fn a_fault_acts_only_where_it_was_planted() {
         let sites = [Site::Stem, Site::Block(0), Site::Block(1), Site::Fusion, Site::Embedder];
         for planted in sites {
             for site in sites {
@@ -206,8 +180,8 @@ mod tests {
     }
 
     #[test]
-    fn each_fault_takes_away_what_its_name_says() {
-        let without = |change: fn(&mut RowOps<'static>)| {
+    fn each_fault_does_what_its_name_says() {
+        let without = |change: fn(&mut Epilogue<'static>)| {
             let mut ops = all();
             change(&mut ops);
             row(None, Site::Stem, ops)
@@ -227,26 +201,5 @@ mod tests {
             assert_eq!(faulty, expected, "{fault:?}");
             assert_ne!(faulty, correct, "{fault:?}");
         }
-    }
-
-    /// From a table of the normal distribution: x times the share of it that lies under x.
-    #[test]
-    fn erf_gelu_by_the_table() {
-        let table = [
-            (0.0f32, 0.5f64),
-            (0.5, 0.691_462_461),
-            (1.0, 0.841_344_746),
-            (2.0, 0.977_249_868),
-            (3.0, 0.998_650_102),
-            (-1.0, 0.158_655_254),
-            (-3.0, 0.001_349_898),
-        ];
-        for (x, share) in table {
-            let (found, expected) = (f64::from(erf_gelu(x)), f64::from(x) * share);
-            assert!((found - expected).abs() <= 5e-7, "{x}: {found}, expected {expected}");
-        }
-        let apart = |x: f32| (f64::from(erf_gelu(x)) - crate::reference::gelu(f64::from(x))).abs();
-        let largest = (-600..600).map(|i| apart(i as f32 / 100.0)).fold(0.0, f64::max);
-        assert!((1e-4..1e-3).contains(&largest), "{largest:e} between the two GELUs");
     }
 }

@@ -10,9 +10,9 @@ const EXPECTED: &str = "a PNG or JPEG image";
 /// Reads a photograph (PNG or JPEG): 8-bit RGB / 255 at its own size, batch 1.
 ///
 /// # Errors
-/// Files that cannot be read, or are no image.
+/// A file that cannot be read or is not an image.
 pub fn read_image(path: &Path) -> Result<TapTensor, Error> {
-    // Opening a pipe would wait for somebody to write to it.
+    // Opening a pipe would block until something writes to it.
     let metadata =
         std::fs::metadata(path).map_err(|source| Error::Read { path: path.to_path_buf(), source })?;
     if !metadata.is_file() {

@@ -15,11 +15,32 @@
 //! # }
 //! ```
 //!
+//! # One part alone
+//!
+//! Parts take and give tensors by the names and in the layout of taps, so a dump holds the inputs of every part.
+//!
+//! ```no_run
+//! use std::collections::BTreeMap;
+//!
+//! use encoder::{Model, TapTensor};
+//!
+//! /// Every part of the model on the tensors that another program computed.
+//! fn run_parts(model: &Model, dump: &BTreeMap<String, TapTensor>) -> Result<(), encoder::Error> {
+//!     for part in model.parts() {
+//!         for (name, tensor) in model.run_part(&part, dump)? {
+//!             println!("{}: {name} {:?}", part.name, tensor.shape);
+//!         }
+//!     }
+//!     Ok(())
+//! }
+//! ```
+//!
 //! # How it is built
 //!
 //! - [`checkpoint`]: names, shapes and bytes of the weights, memory-mapped;
-//! - [`architecture`]: what a model is made of, read off names and shapes, and the settings that they cannot show;
+//! - [`architecture`]: the layers of a model, read off names and shapes, and the settings that these cannot show;
 //! - `model`: the wiring, one file for each kind of block; feature maps are channels-last;
+//! - [`part`]: the pieces of a model between tapped tensors, which can be run alone;
 //! - `kernels`: GEMM, convolutions, attention, each generic over the instruction set; `simd` holds the instruction sets;
 //! - [`tap`]: named intermediate tensors, under llama.cpp's names;
 //! - [`dump`]: saves them as `debug_<name>.npy`;
@@ -35,23 +56,29 @@ mod error;
 mod faults;
 #[cfg(feature = "faults")]
 pub mod faults;
+mod geometry;
 pub mod input;
 mod kernels;
 mod model;
+pub mod part;
+mod poison;
 mod precision;
 mod profile;
 pub mod reference;
 mod simd;
 pub mod tap;
+mod tensor;
 #[cfg(test)]
 mod testing;
 
 pub use architecture::{Architecture, Settings};
 pub use checkpoint::Checkpoint;
 pub use error::Error;
-pub use kernels::convolution::Padding;
+pub use geometry::Padding;
 pub use model::{Encoded, LoadOptions, Model};
+pub use part::Part;
 pub use precision::Precision;
 pub use profile::Step;
 pub use simd::Isa;
 pub use tap::{AllTaps, NoTaps, TapSink, TapTensor};
+pub use tensor::Tensor;

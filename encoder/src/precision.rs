@@ -1,14 +1,12 @@
-//! The precision of dense products, and how it is reached on an instruction set.
+//! The precision of dense products, and the operands that reach it.
 
-use crate::simd::Isa;
-
-/// How exactly the dense layers and the attention multiply. Sums, norms, activations and softmax are in f32 always.
+/// How exactly the dense layers and the attention multiply. Sums, norms, activations and softmax are always in f32.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Precision {
-    /// Operands rounded to bf16, but in the projections to keys and values in two pieces: errors of about 1e-2 at the end of
-    /// the 300M model.
+    /// Operands rounded to bf16, those of the projections to keys and values split into two terms: errors of about 1e-2 at
+    /// the end of the 300M model.
     Bf16,
-    /// Operands as two pieces of bf16, three products: about 2e-5.
+    /// Operands split into two terms of bf16, three products: about 2e-5.
     Bf16x3,
     /// As exact as f32 arithmetic: about 5e-7.
     #[default]
@@ -32,17 +30,6 @@ impl Precision {
     pub fn from_name(name: &str) -> Option<Precision> {
         Precision::ALL.into_iter().find(|precision| precision.name() == name)
     }
-
-    /// What the operands of products are made of. A unit that only takes bf16 reaches f32 with three pieces each,
-    /// unless `strict_fma` wants fused multiply-adds.
-    pub(crate) fn operands(self, isa: Isa, strict_fma: bool) -> Operands {
-        match self {
-            Precision::F32 if isa == Isa::Amx && !strict_fma => Operands::Bf16(Pieces::Three),
-            Precision::F32 => Operands::F32,
-            Precision::Bf16x3 => Operands::Bf16(Pieces::Two),
-            Precision::Bf16 => Operands::Bf16(Pieces::One),
-        }
-    }
 }
 
 impl std::fmt::Display for Precision {
@@ -51,59 +38,59 @@ impl std::fmt::Display for Precision {
     }
 }
 
-/// What both sides of a product are made of.
+/// The form of both sides of a product.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Operands {
     F32,
-    /// Sums of bf16 numbers, multiplied piece by piece.
-    Bf16(Pieces),
+    /// Sums of bf16 terms, multiplied term by term.
+    Bf16(SplitTerms),
 }
 
 impl std::fmt::Display for Operands {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Operands::F32 => f.write_str("f32"),
-            Operands::Bf16(Pieces::One) => f.write_str("bf16"),
-            Operands::Bf16(pieces) => write!(f, "bf16 in {} pieces", pieces.count()),
+            Operands::Bf16(SplitTerms::One) => f.write_str("bf16"),
+            Operands::Bf16(terms) => write!(f, "bf16 in {} terms", terms.count()),
         }
     }
 }
 
-/// Pieces of bf16 (8 bits of significand each) that a number is cut into.
+/// How many terms of bf16 (8 bits of significand each) a number is split into.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Pieces {
+pub(crate) enum SplitTerms {
     One,
     Two,
     Three,
 }
 
-impl Pieces {
+impl SplitTerms {
     pub(crate) fn count(self) -> usize {
         match self {
-            Pieces::One => 1,
-            Pieces::Two => 2,
-            Pieces::Three => 3,
+            SplitTerms::One => 1,
+            SplitTerms::Two => 2,
+            SplitTerms::Three => 3,
         }
     }
 
-    /// The products that are summed, (piece of the left side, piece of the right side), piece 0 the largest: all those
-    /// that are larger than the last bit of what the pieces hold. Small products come first: they would be lost in a
-    /// large sum. A matrix unit has an order of its own.
+    /// The products that are summed, (term of the left side, term of the right side), term 0 the largest: all those
+    /// that are larger than the last bit of what the terms hold. Small products come first: they would be lost in a
+    /// large sum. A matrix unit has its own order.
     pub(crate) fn products(self) -> &'static [(usize, usize)] {
         match self {
-            Pieces::One => &[(0, 0)],
-            Pieces::Two => &[(1, 0), (0, 1), (0, 0)],
-            Pieces::Three => &[(2, 0), (1, 1), (0, 2), (1, 0), (0, 1), (0, 0)],
+            SplitTerms::One => &[(0, 0)],
+            SplitTerms::Two => &[(1, 0), (0, 1), (0, 0)],
+            SplitTerms::Three => &[(2, 0), (1, 1), (0, 2), (1, 0), (0, 1), (0, 0)],
         }
     }
 }
 
 impl Operands {
-    /// Those of the projections to keys and values where the others are `self`. They are one in a hundred of the products,
-    /// and all queries and heads share their errors.
+    /// The operands of the projections to keys and values, where those of the other products are `self`. They take one in
+    /// a hundred of the products, and all queries and heads share their errors.
     pub(crate) fn of_keys_and_values(self) -> Operands {
         match self {
-            Operands::Bf16(Pieces::One) => Operands::Bf16(Pieces::Two),
+            Operands::Bf16(SplitTerms::One) => Operands::Bf16(SplitTerms::Two),
             other => other,
         }
     }
@@ -112,9 +99,9 @@ impl Operands {
     #[cfg(test)]
     pub(crate) const ALL: [Operands; 4] = [
         Operands::F32,
-        Operands::Bf16(Pieces::One),
-        Operands::Bf16(Pieces::Two),
-        Operands::Bf16(Pieces::Three),
+        Operands::Bf16(SplitTerms::One),
+        Operands::Bf16(SplitTerms::Two),
+        Operands::Bf16(SplitTerms::Three),
     ];
 
     /// Products that make up one.
@@ -122,7 +109,7 @@ impl Operands {
     pub(crate) fn products(self) -> usize {
         match self {
             Operands::F32 => 1,
-            Operands::Bf16(pieces) => pieces.products().len(),
+            Operands::Bf16(terms) => terms.products().len(),
         }
     }
 
@@ -131,24 +118,9 @@ impl Operands {
     pub(crate) fn rounding(self) -> f64 {
         match self {
             Operands::F32 => 0.0,
-            Operands::Bf16(Pieces::One) => 2f64.powi(-8) * 2.01,
-            Operands::Bf16(Pieces::Two) => 2f64.powi(-17) * 3.0,
-            Operands::Bf16(Pieces::Three) => 2f64.powi(-24),
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn f32_is_three_pieces_with_amx_alone_and_never_where_fused_multiply_adds_are_wanted() {
-        for isa in Isa::ALL {
-            let pieces = Operands::Bf16(Pieces::Three);
-            let expected = if isa == Isa::Amx { pieces } else { Operands::F32 };
-            assert_eq!(Precision::F32.operands(isa, false), expected, "{isa}");
-            assert_eq!(Precision::F32.operands(isa, true), Operands::F32, "{isa}");
+            Operands::Bf16(SplitTerms::One) => 2f64.powi(-8) * 2.01,
+            Operands::Bf16(SplitTerms::Two) => 2f64.powi(-17) * 3.0,
+            Operands::Bf16(SplitTerms::Three) => 2f64.powi(-24),
         }
     }
 }

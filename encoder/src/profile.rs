@@ -6,7 +6,7 @@ use std::time::Instant;
 /// One operation of a run: a convolution or a product with what is fused to it, an attention, a norm.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Step {
-    /// timm's name of its module; of two fused ones the first.
+    /// timm's name of its module; the first one's if two are fused.
     pub name: String,
     /// Wall-clock time.
     pub seconds: f64,
@@ -17,14 +17,14 @@ pub struct Step {
 }
 
 impl Step {
-    /// The stage that it belongs to, by timm's names: `conv_stem`, `blocks.0` and its successors, `msfa`, `embed_vision`.
+    /// The stage that it belongs to, by timm's names: `conv_stem`, `blocks.0` and so on, `msfa`, `embed_vision`.
     pub fn stage(&self) -> &str {
         let parts = if self.name.starts_with("blocks.") { 2 } else { 1 };
         let end = self.name.match_indices('.').nth(parts - 1).map_or(self.name.len(), |(at, _)| at);
         &self.name[..end]
     }
 
-    /// Several as one of that name: their figures summed.
+    /// Sums several steps into one of that name.
     pub fn sum(name: &str, steps: &[Step]) -> Step {
         let empty = Step { name: name.to_string(), seconds: 0.0, flop: 0.0, bytes: 0.0 };
         steps.iter().fold(empty, |sum, step| Step {
@@ -35,21 +35,21 @@ impl Step {
         })
     }
 
-    /// The steps of each stage as one that has the stage's name, in the order of execution.
+    /// The steps of each stage summed into one with the stage's name, in the order of execution.
     pub fn by_stage(steps: &[Step]) -> Vec<Step> {
         let stages = steps.chunk_by(|a, b| a.stage() == b.stage());
         stages.map(|steps| Step::sum(steps[0].stage(), steps)).collect()
     }
 }
 
-/// What an operation costs at least.
+/// The least that an operation costs.
 pub(crate) struct Cost {
     pub(crate) flop: f64,
     pub(crate) bytes: f64,
 }
 
 impl Cost {
-    /// Reading or writing so many f32.
+    /// Reading or writing that many f32.
     pub(crate) fn of_elements(elements: usize) -> Cost {
         Cost { flop: 0.0, bytes: (elements * size_of::<f32>()) as f64 }
     }
@@ -63,17 +63,17 @@ impl std::ops::Add for Cost {
     }
 }
 
-/// Takes the time of each operation, where somebody wants it.
+/// Measures the time of each operation, if asked to.
 #[derive(Default)]
 pub(crate) struct Profiler(RefCell<Option<Vec<Step>>>);
 
 impl Profiler {
-    /// One that takes times.
+    /// A profiler that measures.
     pub(crate) fn recording() -> Self {
         Profiler(RefCell::new(Some(Vec::new())))
     }
 
-    /// What was recorded.
+    /// The recorded steps.
     pub(crate) fn into_steps(self) -> Vec<Step> {
         self.0.into_inner().unwrap_or_default()
     }

@@ -1,27 +1,22 @@
-//! Named intermediate tensors: who wants which, and what they are called.
+//! Named intermediate tensors: their names, and who receives them.
 //!
-//! The names are those of llama.cpp's graph; this is the one place that makes them.
+//! The names are those of llama.cpp's graph; no other file makes them.
 
-use crate::architecture::{Architecture, BlockSpec, Settings};
+use crate::architecture::BlockSpec;
+use crate::tensor::Tensor;
 
-/// An intermediate tensor as dumps hold it: `[B, C, H, W]`, or `[B, T, C]` behind the embedder; row-major.
-#[derive(Clone, Debug, PartialEq)]
-pub struct TapTensor {
-    /// Extents, slowest first.
-    pub shape: Vec<usize>,
-    /// Elements in row-major order.
-    pub data: Vec<f32>,
-}
+/// An intermediate tensor as dumps hold it: `[B, C, H, W]`, or `[B, T, C]` from the embedder.
+pub type TapTensor = Tensor<f32>;
 
 /// Receives intermediate tensors in the order of execution.
 pub trait TapSink {
-    /// Whether the tensor of that name is wanted; one that is not costs nothing.
+    /// Whether the tensor of that name is wanted; an unwanted one costs nothing.
     fn wants(&self, name: &str) -> bool;
 
     /// Takes a tensor that was wanted.
     ///
     /// # Errors
-    /// Whatever went wrong; it ends the run.
+    /// Any error; it ends the run.
     fn record(
         &mut self,
         name: &str,
@@ -62,6 +57,9 @@ impl TapSink for AllTaps {
     }
 }
 
+/// The model's input among the named tensors: the image, `[B, C, H, W]` in [0, 1]. It is not a tap, and dumps do not hold it.
+pub const INPUT: &str = "input";
+
 pub(crate) const STEM: &str = "mobilenet_stem_output";
 pub(crate) const MSFA_CONCAT: &str = "msfa_concat";
 pub(crate) const MSFA_FFN_EXPAND: &str = "msfa_ffn_expand";
@@ -72,7 +70,7 @@ pub(crate) const MM_SOFT_EMB_NORM: &str = "mm_soft_emb_norm";
 pub(crate) const MM_INPUT_PROJ: &str = "mm_input_proj";
 pub(crate) const MM_POST_PROJ_NORM: &str = "mm_post_proj_norm";
 
-/// What of a block has a name.
+/// The named tensors of a block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum BlockTap {
     EdgeResidual,
@@ -100,39 +98,38 @@ impl BlockTap {
     }
 }
 
-/// The names of all taps of a model in the order of execution, given the resolution of the fused feature map.
+/// The names of a block's taps in the order of execution, the block counted over all stages.
 ///
 /// A block with a layer scale but no skip has no `layer_scale` tap: its output is the same tensor, and GGML keeps the
 /// later name.
-pub(crate) fn names(architecture: &Architecture, settings: &Settings, fused: (usize, usize)) -> Vec<String> {
-    let mut names = vec![STEM.to_string()];
-    for (i, block) in architecture.stages.iter().flatten().enumerate() {
-        let (scaled, output) = match block {
-            BlockSpec::EdgeResidual(_) => (false, BlockTap::EdgeResidual),
-            BlockSpec::InvertedResidual(spec) => (spec.layer_scale && spec.skip, BlockTap::InvertedResidual),
-            BlockSpec::Attention(spec) => {
-                names.push(BlockTap::AttnNorm.name(i));
-                if spec.downsample.is_some() {
-                    names.push(BlockTap::AttnKeyNorm.name(i));
-                    names.push(BlockTap::AttnValueNorm.name(i));
-                }
-                (spec.layer_scale && spec.skip, BlockTap::AttnOutput)
+pub(crate) fn of_block(block: &BlockSpec, number: usize) -> Vec<String> {
+    let mut taps = Vec::new();
+    let (scaled, output) = match block {
+        BlockSpec::EdgeResidual(_) => (false, BlockTap::EdgeResidual),
+        BlockSpec::InvertedResidual(spec) => (spec.layer_scale && spec.skip, BlockTap::InvertedResidual),
+        BlockSpec::Attention(spec) => {
+            taps.push(BlockTap::AttnNorm);
+            if spec.downsample.is_some() {
+                taps.extend([BlockTap::AttnKeyNorm, BlockTap::AttnValueNorm]);
             }
-        };
-        if scaled {
-            names.push(BlockTap::LayerScale.name(i));
+            (spec.layer_scale && spec.skip, BlockTap::AttnOutput)
         }
-        names.push(output.name(i));
+    };
+    if scaled {
+        taps.push(BlockTap::LayerScale);
     }
-    if architecture.fusion.is_some() {
-        names.extend([MSFA_CONCAT, MSFA_FFN_EXPAND, MSFA_FFN_PROJECT].map(String::from));
-        if fused != settings.output_resolution {
-            names.push(MSFA_DOWNSAMPLE.to_string());
-        }
-        names.push(MSFA_CONCAT_NORM.to_string());
-    }
-    if architecture.embedder.is_some() {
-        names.extend([MM_SOFT_EMB_NORM, MM_INPUT_PROJ, MM_POST_PROJ_NORM].map(String::from));
-    }
-    names
+    taps.push(output);
+    taps.into_iter().map(|tap| tap.name(number)).collect()
+}
+
+/// The names of the fusion's taps in the order of execution; [`MSFA_DOWNSAMPLE`] is left out where nothing is resized.
+pub(crate) fn of_fusion() -> Vec<String> {
+    [MSFA_CONCAT, MSFA_FFN_EXPAND, MSFA_FFN_PROJECT, MSFA_DOWNSAMPLE, MSFA_CONCAT_NORM]
+        .map(String::from)
+        .to_vec()
+}
+
+/// The names of the embedder's taps in the order of execution.
+pub(crate) fn of_embedder() -> Vec<String> {
+    [MM_SOFT_EMB_NORM, MM_INPUT_PROJ, MM_POST_PROJ_NORM].map(String::from).to_vec()
 }

@@ -1,4 +1,4 @@
-//! Checkpoints as they are met: names, types and shards, and those that do not make a model.
+//! Checkpoints as found in the wild: names, types and shards, and those that are refused.
 #![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 
 use std::path::{Path, PathBuf};
@@ -52,7 +52,7 @@ fn encode(path: &Path) -> Encoded {
     load(path).unwrap().encode(&image.shape, &image.data, &mut NoTaps).unwrap()
 }
 
-/// What is said of the weights of the fixture after a change.
+/// The error for the fixture's weights after a change.
 fn refusal(change: impl FnOnce(&mut Vec<Weight>)) -> String {
     let folder = tempfile::tempdir().unwrap();
     let mut changed = weights();
@@ -140,7 +140,7 @@ fn sixteen_bit_weights_are_widened_exactly() {
 }
 
 #[test]
-fn checkpoints_that_make_no_model() {
+fn incomplete_or_foreign_checkpoints_are_refused() {
     let messages = [
         refusal(|w| w.retain(|w| !w.name.ends_with("blocks.0.1.bn2.weight"))),
         refusal(|w| w.retain(|w| !w.name.contains("conv_stem"))),
@@ -173,7 +173,7 @@ fn checkpoints_that_make_no_model() {
 }
 
 #[test]
-fn files_that_are_no_checkpoint() {
+fn malformed_checkpoint_files_are_refused() {
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name);
     let whole = std::fs::read(fixture("model.safetensors")).unwrap();

@@ -1,4 +1,4 @@
-//! Inputs that no model takes.
+//! Inputs that are refused.
 #![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 
 use std::path::Path;
@@ -29,7 +29,7 @@ fn shapes_and_values_are_checked_before_any_work() {
 }
 
 #[test]
-fn files_that_hold_no_image() {
+fn files_without_an_image_are_refused() {
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name);
     std::fs::write(path("text.png"), b"no picture").unwrap();
@@ -43,7 +43,7 @@ fn files_that_hold_no_image() {
 }
 
 #[test]
-fn a_dump_is_whole_or_not_there() {
+fn a_dump_is_complete_or_absent() {
     let folder = tempfile::tempdir().unwrap();
     let taken = folder.path().join("debug_x.npy");
     std::fs::create_dir(&taken).unwrap();

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 
 mod support;
+mod whole_and_parts;
 
 use encoder::{
     AllTaps, Architecture, Checkpoint, Isa, LoadOptions, Model, NoTaps, Precision, TapSink, TapTensor,
@@ -10,6 +11,7 @@ use encoder::{
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
 use support::{Problem, problem, wide_problem};
+use whole_and_parts::differences;
 
 /// Each weight is moved by this share of itself, up or down, to see how much the model magnifies a rounding error: an
 /// RMS norm that meets a nearly empty row magnifies it a hundredfold.
@@ -19,11 +21,11 @@ const TIMES_NUDGED: f64 = 32.0;
 /// Allowed where the nudge does nothing: a few f32 roundings.
 const ROUNDING: f64 = 1e-6;
 /// Relative L2 error allowed at a tap beyond that, in multiples of what rounding the operands alone does there: other
-/// sums round other operands the other way, and some of these models have a handful of elements in a tensor. A lost piece
+/// sums round other operands the other way, and some of these models have a handful of elements in a tensor. A lost term
 /// would be hundreds of times that.
 const TIMES_ROUNDED: f64 = 8.0;
 
-/// How products are computed: everything that the encoder can be asked for.
+/// Every way in which the encoder can compute products.
 const ARITHMETIC: [(Precision, bool); 4] =
     [(Precision::F32, false), (Precision::F32, true), (Precision::Bf16x3, false), (Precision::Bf16, false)];
 
@@ -57,7 +59,7 @@ fn rel_l2(candidate: impl ExactSizeIterator<Item = f64>, reference: &[f64]) -> f
     if squares == 0.0 { 0.0 } else { (squares / size).sqrt() }
 }
 
-/// The same models every time, so that a change is what a failure comes from; `PROPTEST_RNG_SEED` tries others.
+/// The same models every time, so that a failure comes from a change; `PROPTEST_RNG_SEED` tries others.
 fn config(cases: u32) -> ProptestConfig {
     let given = ProptestConfig::default();
     let rng_seed = match given.rng_seed {
@@ -67,11 +69,11 @@ fn config(cases: u32) -> ProptestConfig {
     ProptestConfig { cases, rng_seed, failure_persistence: None, ..given }
 }
 
-/// Whether the CPU has it; says aloud where it has not.
+/// Whether the CPU supports it; says so where it does not.
 fn available(isa: Isa) -> bool {
     if !isa.is_available() {
-        eprintln!("SKIPPED: this CPU has no {isa}");
-        assert!(std::env::var_os("ENCODER_REQUIRE_ALL_ISAS").is_none(), "this CPU has no {isa}");
+        eprintln!("SKIPPED: {isa} is not supported by this CPU");
+        assert!(std::env::var_os("ENCODER_REQUIRE_ALL_ISAS").is_none(), "{isa} is not supported by this CPU");
     }
     isa.is_available()
 }
@@ -132,8 +134,8 @@ fn threads_and_taps_change_nothing(problem: &Problem, isa: Isa) -> Result<(), Te
     Ok(())
 }
 
-/// Feature maps use the memory of the last run if that was like it; after a failed one, after one of another shape, and for
-/// the second of two at once there is none.
+/// Feature maps use the memory of the last run if its input had the same shape; after a failed run, after one of another
+/// shape, and for the second of two at once there is none to reuse.
 fn runs_of_one_model(
     problem: &Problem,
     model: &Model,
@@ -154,6 +156,19 @@ fn runs_of_one_model(
     let two = rayon::ThreadPoolBuilder::new().num_threads(2).build().unwrap();
     let (a, b) = two.install(|| rayon::join(run, run));
     prop_assert!(bits(&a) == expected && bits(&b) == expected, "two at once, {case}");
+    Ok(())
+}
+
+fn parts_have_the_bits_of_the_whole(problem: &Problem, isa: Isa) -> Result<(), TestCaseError> {
+    let input = TapTensor { shape: problem.shape.to_vec(), data: problem.input() };
+    for arithmetic in ARITHMETIC {
+        let model = Model::load(&problem.checkpoint(), &options(problem, isa, arithmetic)).unwrap();
+        let mut taps = AllTaps::default();
+        model.encode(&input.shape, &input.data, &mut taps).unwrap();
+        let found =
+            differences(input.clone(), taps.0, &model.parts(), |part, tensors| model.run_part(part, tensors));
+        prop_assert!(found.is_empty(), "{} in {:?}:\n{}", isa, arithmetic, found.join("\n"));
+    }
     Ok(())
 }
 
@@ -190,6 +205,17 @@ macro_rules! on_each_isa {
                 fn trap_11_threads_and_taps_do_not_change_a_bit(problem in problem()) {
                     if available($isa) {
                         super::threads_and_taps_change_nothing(&problem, $isa)?;
+                    }
+                }
+            }
+
+            proptest! {
+                #![proptest_config(config(48))]
+
+                #[test]
+                fn parts_have_the_bits_of_the_whole(problem in problem()) {
+                    if available($isa) {
+                        super::parts_have_the_bits_of_the_whole(&problem, $isa)?;
                     }
                 }
             }

@@ -2,11 +2,12 @@
 
 use std::collections::BTreeSet;
 
+use super::names::{self, Module};
 use super::{
     Architecture, AttentionSpec, BlockSpec, DepthwiseSpec, EdgeResidualSpec, EmbedderSpec,
     InvertedResidualSpec, Settings, StemSpec,
 };
-use crate::checkpoint::{Checkpoint, EMBEDDER};
+use crate::checkpoint::Checkpoint;
 use crate::error::Error;
 
 impl Architecture {
@@ -19,11 +20,11 @@ impl Architecture {
     /// A missing or unexpected tensor, a shape that does not fit its neighbours.
     pub fn read(checkpoint: &Checkpoint, settings: &Settings) -> Result<Architecture, Error> {
         let reader = Reader { checkpoint, settings };
-        let [channels, input_channels, kernel] = reader.dense("conv_stem.conv.weight")?;
-        let stem = StemSpec { channels, kernel, bias: reader.has("conv_stem.conv.bias") };
-        reader.parameter("conv_stem.bn.weight", channels)?;
+        let [channels, input_channels, kernel] = reader.dense(names::stem::CONVOLUTION)?;
+        let stem = StemSpec { channels, kernel, bias: reader.has(names::stem::BIAS) };
+        reader.parameter(names::stem::NORM, channels)?;
         if stem.bias {
-            reader.parameter("conv_stem.conv.bias", channels)?;
+            reader.parameter(names::stem::BIAS, channels)?;
         }
 
         let stages = reader.stages(channels)?;
@@ -105,37 +106,38 @@ impl Reader<'_> {
         Ok(out)
     }
 
-    /// The kernel size of a depthwise convolution and its norm, if it is there.
+    /// A depthwise convolution with its norm, if it is there.
     fn depthwise(
         &self,
-        convolution: &str,
-        norm: &str,
+        module: &Module,
+        names: names::Depthwise,
         channels: usize,
         stride: usize,
     ) -> Result<Option<DepthwiseSpec>, Error> {
-        if !self.has(convolution) {
+        let convolution = module.name_of(names.convolution);
+        if !self.has(&convolution) {
             return Ok(None);
         }
-        let [out, input, kernel] = self.dense(convolution)?;
+        let [out, input, kernel] = self.dense(&convolution)?;
         let fits = out == channels && input == 1;
-        self.expect(fits, convolution, format!("[{channels}, 1, k, k] (depthwise)"))?;
-        self.parameter(norm, channels)?;
+        self.expect(fits, &convolution, format!("[{channels}, 1, k, k] (depthwise)"))?;
+        self.parameter(&module.name_of(names.norm), channels)?;
         Ok(Some(DepthwiseSpec { kernel, stride }))
     }
 
-    /// Blocks by stage, behind a stem of so many channels.
+    /// Blocks by stage, after a stem of that many channels.
     fn stages(&self, stem_channels: usize) -> Result<Vec<Vec<BlockSpec>>, Error> {
         let mut stages = Vec::new();
         let mut width = stem_channels;
-        while self.has_prefix(&format!("blocks.{}.", stages.len())) {
+        while self.has_prefix(&names::stage_prefix(stages.len())) {
             let mut blocks = Vec::new();
             loop {
-                let prefix = format!("blocks.{}.{}.", stages.len(), blocks.len());
-                if !self.has_prefix(&prefix) {
+                let module = Module::block(stages.len(), blocks.len());
+                if !self.has_prefix(&module.prefix()) {
                     break;
                 }
                 let stride = if blocks.is_empty() { 2 } else { 1 };
-                let block = self.block(&prefix, width, stride)?;
+                let block = self.block(&module, width, stride)?;
                 width = block.output_channels();
                 blocks.push(block);
             }
@@ -145,7 +147,8 @@ impl Reader<'_> {
             stages.push(blocks);
         }
         if stages.is_empty() {
-            return Err(self.missing("blocks.0.0.conv_exp.weight", "the first stage needs a block"));
+            let name = Module::block(0, 0).name_of(names::edge_residual::EXPANSION);
+            return Err(self.missing(&name, "the first stage needs a block"));
         }
         if stages.len() > 4 {
             // timm keeps the output stride at 32 by dilating what comes after it.
@@ -155,140 +158,122 @@ impl Reader<'_> {
     }
 
     fn fusion(&self, features: &[usize]) -> Result<Option<InvertedResidualSpec>, Error> {
-        if !self.has_prefix("msfa.") {
+        let module = Module::feed_forward();
+        if !self.has_prefix(&format!("{}.", names::fusion::MODULE)) {
             return Ok(None);
         }
-        let spec = self.inverted_residual("msfa.ffn.", 1)?;
+        let spec = self.inverted_residual(&module, 1)?;
         let expected: usize = features.iter().rev().take(2).sum();
         if spec.input != expected {
             return Err(self.model(format!(
-                "msfa.ffn.pw_exp.conv.weight takes {} channels, but the last two feature maps have {expected}",
+                "{} takes {} channels, but the last two feature maps have {expected}",
+                module.name_of(names::inverted_residual::EXPANSION),
                 spec.input
             )));
         }
         if spec.dw_start.or(spec.dw_mid).or(spec.dw_end).is_some() || spec.layer_scale {
-            let found = "found msfa.ffn with depthwise convolutions or a layer scale";
-            return Err(self.model(format!("expected two pointwise convolutions in the fusion, {found}")));
+            return Err(self.model(format!(
+                "expected two pointwise convolutions in the fusion, found {module} with depthwise convolutions or a layer scale"
+            )));
         }
-        self.parameter("msfa.norm.weight", spec.output)?;
+        self.parameter(names::fusion::NORM, spec.output)?;
         Ok(Some(InvertedResidualSpec { skip: false, ..spec }))
     }
 
-    /// The embedder behind `input` channels.
+    /// The embedder of a feature map of `input` channels.
     fn embedder(&self, input: usize) -> Result<Option<EmbedderSpec>, Error> {
-        let norm = format!("{EMBEDDER}soft_embedding_norm.weight");
-        let projection = format!("{EMBEDDER}embedding_projection.weight");
-        if !self.has(&projection) && !self.has(&norm) {
+        use names::embedder::{PROJECTION, SOFT_NORM};
+        if !self.has(PROJECTION) && !self.has(SOFT_NORM) {
             return Ok(None);
         }
-        let [hidden, found] = self.matrix(&projection)?;
-        self.expect(found == input, &projection, format!("[_, {input}]"))?;
-        self.parameter(&norm, input)?;
+        let [hidden, found] = self.matrix(PROJECTION)?;
+        self.expect(found == input, PROJECTION, format!("[_, {input}]"))?;
+        self.parameter(SOFT_NORM, input)?;
         Ok(Some(EmbedderSpec { channels: input, hidden }))
     }
 
-    fn block(&self, prefix: &str, input: usize, stride: usize) -> Result<BlockSpec, Error> {
-        let has = |suffix: &str| self.has(&format!("{prefix}{suffix}"));
-        let (block, found) = if has("conv_exp.weight") {
-            let spec = self.edge_residual(prefix, stride)?;
+    fn block(&self, module: &Module, input: usize, stride: usize) -> Result<BlockSpec, Error> {
+        let edge_residual = module.name_of(names::edge_residual::EXPANSION);
+        let inverted_residual = module.name_of(names::inverted_residual::EXPANSION);
+        let attention = module.name_of(names::attention::QUERY);
+        let (block, found) = if self.has(&edge_residual) {
+            let spec = self.edge_residual(module, stride)?;
             (BlockSpec::EdgeResidual(spec), spec.input)
-        } else if has("pw_exp.conv.weight") {
-            let spec = self.inverted_residual(prefix, stride)?;
+        } else if self.has(&inverted_residual) {
+            let spec = self.inverted_residual(module, stride)?;
             (BlockSpec::InvertedResidual(spec), spec.input)
-        } else if has("attn.query.proj.weight") {
-            let spec = self.attention(prefix)?;
+        } else if self.has(&attention) {
+            let spec = self.attention(module)?;
             (BlockSpec::Attention(spec), spec.input)
         } else {
             return Err(self.model(format!(
-                "block `{}` is of no known kind: expected {prefix}conv_exp.weight (edge residual), \
-                 {prefix}pw_exp.conv.weight (inverted residual) or {prefix}attn.query.proj.weight (attention)",
-                prefix.trim_end_matches('.')
+                "block `{module}` is of no known kind: expected {edge_residual} (edge residual), \
+                 {inverted_residual} (inverted residual) or {attention} (attention)",
             )));
         };
         if found != input {
             return Err(self.model(format!(
-                "block `{}` takes {found} channels, but what comes before it has {input}",
-                prefix.trim_end_matches('.')
+                "block `{module}` takes {found} channels, but what comes before it has {input}"
             )));
         }
         Ok(block)
     }
 
-    fn edge_residual(&self, prefix: &str, stride: usize) -> Result<EdgeResidualSpec, Error> {
-        let [expanded, input, kernel] = self.dense(&format!("{prefix}conv_exp.weight"))?;
-        let output = self.pointwise(&format!("{prefix}conv_pwl.weight"), expanded)?;
-        self.parameter(&format!("{prefix}bn1.weight"), expanded)?;
-        self.parameter(&format!("{prefix}bn2.weight"), output)?;
+    fn edge_residual(&self, module: &Module, stride: usize) -> Result<EdgeResidualSpec, Error> {
+        use names::edge_residual::*;
+        let [expanded, input, kernel] = self.dense(&module.name_of(EXPANSION))?;
+        let output = self.pointwise(&module.name_of(PROJECTION), expanded)?;
+        self.parameter(&module.name_of(EXPANSION_NORM), expanded)?;
+        self.parameter(&module.name_of(PROJECTION_NORM), output)?;
         Ok(EdgeResidualSpec { input, expanded, output, kernel, stride })
     }
 
-    fn inverted_residual(&self, prefix: &str, stride: usize) -> Result<InvertedResidualSpec, Error> {
-        let [expanded, input, _] = self.dense(&format!("{prefix}pw_exp.conv.weight"))?;
-        self.pointwise(&format!("{prefix}pw_exp.conv.weight"), input)?;
-        let output = self.pointwise(&format!("{prefix}pw_proj.conv.weight"), expanded)?;
-        self.parameter(&format!("{prefix}pw_exp.bn.weight"), expanded)?;
-        self.parameter(&format!("{prefix}pw_proj.bn.weight"), output)?;
+    fn inverted_residual(&self, module: &Module, stride: usize) -> Result<InvertedResidualSpec, Error> {
+        use names::inverted_residual::*;
+        let [expanded, input, _] = self.dense(&module.name_of(EXPANSION))?;
+        self.pointwise(&module.name_of(EXPANSION), input)?;
+        let output = self.pointwise(&module.name_of(PROJECTION), expanded)?;
+        self.parameter(&module.name_of(EXPANSION_NORM), expanded)?;
+        self.parameter(&module.name_of(PROJECTION_NORM), output)?;
 
-        // The stride sits in the middle if there is a depthwise convolution there, else in front, else behind.
-        let name = |part: &str| format!("{prefix}{part}.conv.weight");
-        let (start, mid, end) =
-            (self.has(&name("dw_start")), self.has(&name("dw_mid")), self.has(&name("dw_end")));
-        let strides = match (start, mid) {
+        // The convolution in the middle strides if there is one, else the first one, else the last one.
+        let has = |depthwise: names::Depthwise| self.has(&module.name_of(depthwise.convolution));
+        let (start, middle, end) = (has(START), has(MIDDLE), has(END));
+        let strides = match (start, middle) {
             (_, true) => (1, stride, 1),
             (true, false) => (stride, 1, 1),
             (false, false) => (1, 1, stride),
         };
-        let depthwise = |part: &str, channels, stride| {
-            self.depthwise(&name(part), &format!("{prefix}{part}.bn.weight"), channels, stride)
-        };
-        let gamma = format!("{prefix}layer_scale.gamma");
-        let layer_scale = self.has(&gamma);
-        if layer_scale {
-            self.parameter(&gamma, output)?;
-        }
-        let strided = stride > 1 && (start || mid || end);
+        let layer_scale = self.layer_scale(module, output)?;
+        let strided = stride > 1 && (start || middle || end);
         Ok(InvertedResidualSpec {
             input,
             expanded,
             output,
-            dw_start: depthwise("dw_start", input, strides.0)?,
-            dw_mid: depthwise("dw_mid", expanded, strides.1)?,
-            dw_end: depthwise("dw_end", output, strides.2)?,
+            dw_start: self.depthwise(module, START, input, strides.0)?,
+            dw_mid: self.depthwise(module, MIDDLE, expanded, strides.1)?,
+            dw_end: self.depthwise(module, END, output, strides.2)?,
             layer_scale,
             skip: !strided && input == output,
         })
     }
 
-    fn attention(&self, prefix: &str) -> Result<AttentionSpec, Error> {
-        let name = |part: &str| format!("{prefix}{part}");
-        let [queries, input, _] = self.dense(&name("attn.query.proj.weight"))?;
-        self.pointwise(&name("attn.query.proj.weight"), input)?;
-        let key_dim = self.pointwise(&name("attn.key.proj.weight"), input)?;
-        let value_dim = self.pointwise(&name("attn.value.proj.weight"), input)?;
-        self.expect(
-            queries.is_multiple_of(key_dim),
-            &name("attn.query.proj.weight"),
-            format!("[heads * {key_dim}, {input}, 1, 1]"),
-        )?;
+    fn attention(&self, module: &Module) -> Result<AttentionSpec, Error> {
+        use names::attention::*;
+        let query = module.name_of(QUERY);
+        let [queries, input, _] = self.dense(&query)?;
+        self.pointwise(&query, input)?;
+        let key_dim = self.pointwise(&module.name_of(KEY.projection), input)?;
+        let value_dim = self.pointwise(&module.name_of(VALUE.projection), input)?;
+        self.expect(queries.is_multiple_of(key_dim), &query, format!("[heads * {key_dim}, {input}, 1, 1]"))?;
         let heads = queries / key_dim;
-        let output = self.pointwise(&name("attn.output.proj.weight"), heads * value_dim)?;
-        self.parameter(&name("norm.weight"), input)?;
-        let downsample = |side: &str| {
-            self.depthwise(
-                &name(&format!("attn.{side}.down_conv.weight")),
-                &name(&format!("attn.{side}.norm.weight")),
-                input,
-                self.settings.kv_stride,
-            )
-        };
-        let (key, value) = (downsample("key")?, downsample("value")?);
+        let output = self.pointwise(&module.name_of(OUTPUT), heads * value_dim)?;
+        self.parameter(&module.name_of(NORM), input)?;
+        let downsample =
+            |side: names::Side| self.depthwise(module, side.downsample, input, self.settings.kv_stride);
+        let (key, value) = (downsample(KEY)?, downsample(VALUE)?);
         if key != value {
-            return Err(self.model(format!("{prefix}attn downsamples its keys and its values differently")));
-        }
-        let gamma = name("layer_scale.gamma");
-        let layer_scale = self.has(&gamma);
-        if layer_scale {
-            self.parameter(&gamma, output)?;
+            return Err(self.model(format!("{module}.attn downsamples its keys and its values differently")));
         }
         Ok(AttentionSpec {
             input,
@@ -297,26 +282,27 @@ impl Reader<'_> {
             key_dim,
             value_dim,
             downsample: key,
-            layer_scale,
+            layer_scale: self.layer_scale(module, output)?,
             skip: input == output,
         })
+    }
+
+    /// Whether a block has a layer scale, for that many channels.
+    fn layer_scale(&self, module: &Module, channels: usize) -> Result<bool, Error> {
+        let gamma = module.name_of(names::LAYER_SCALE);
+        if self.has(&gamma) {
+            self.parameter(&gamma, channels)?;
+        }
+        Ok(self.has(&gamma))
     }
 
     /// Every tensor of the encoder must have been asked for; timm's classifier head and the parts of the embedder that
     /// text uses may be there.
     fn refuse_unexpected(&self, architecture: &Architecture) -> Result<(), Error> {
-        const UNUSED: [&str; 5] = [
-            "classifier.",
-            "conv_head.",
-            "norm_head.",
-            "embed_vision.embedding.weight",
-            "embed_vision.hard_embedding_norm.weight",
-        ];
         let known: BTreeSet<String> = architecture.tensor_names().collect();
-        let unexpected = self
-            .checkpoint
-            .names()
-            .find(|name| !known.contains(*name) && !UNUSED.iter().any(|unused| name.starts_with(unused)));
+        let unexpected = self.checkpoint.names().find(|name| {
+            !known.contains(*name) && !names::UNUSED.iter().any(|unused| name.starts_with(unused))
+        });
         match unexpected {
             None => Ok(()),
             Some(name) => Err(Error::UnexpectedTensor {

@@ -1,4 +1,4 @@
-//! What kernels are held against: the rates that the machine itself can reach.
+//! What kernels are compared with: the rates that the machine itself can reach.
 
 use std::hint::black_box;
 use std::sync::Barrier;
@@ -6,8 +6,8 @@ use std::time::Instant;
 
 use crate::simd::{Isa, Kernel, Simd};
 
-/// Multiply-adds in each of a vector's lanes and in each sum in one measurement: a millisecond or two, some of which no other
-/// process cuts into.
+/// Multiply-adds in each of a vector's lanes and in each sum in one measurement: a millisecond or two, so that some
+/// measurements are not interrupted by other processes.
 const ROUNDS: usize = 400_000;
 /// Measurements, of which the fastest counts.
 const SAMPLES: usize = 50;

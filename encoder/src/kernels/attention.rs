@@ -1,25 +1,25 @@
 //! Multi-query attention: `softmax(q k^T / sqrt(d_k)) v` with one set of keys and values for all heads.
 //!
-//! Both products are computed transposed, `k q^T` and `v^T p^T`: the scores of some queries then lie as a right-hand panel
-//! does, `[positions, queries]`, so that nothing has to be transposed between the products (bf16 only pairs neighbouring
-//! rows), and the softmax is one of columns.
+//! Both products are computed transposed, `k q^T` and `v^T p^T`: the scores of some queries then have the layout of a
+//! right-hand panel, `[positions, queries]`, so that nothing has to be transposed between the products (bf16 only pairs
+//! neighbouring rows), and the softmax is one of columns.
 
 use rayon::prelude::*;
 
-use super::chain::Chain;
+use super::gemm::bf16::pairs_of_rows;
+use super::gemm::lhs::{PackedLhs, Region, RhsPanel};
+use super::gemm::micro::{MicroKernel, OfF32, OfPairs};
+use super::gemm::rhs::packed_length;
+use super::gemm::source::{Lhs, Matrix, Transposed};
 use super::gemm::task_rows;
-use super::lhs::{Lhs, Matrix, Transposed};
-use super::micro::{MicroKernel, OfF32, OfPairs};
-use super::packing::words;
-use super::panels::{PackedLhs, Part, RhsPanel};
 use super::softmax::{MAX_VECTORS, exponentials};
-use super::split::pairs_of_rows;
-use super::tile::TileOut;
-use crate::faults::FILL_WITH_NAN;
+use crate::poison::FILL_WITH_NAN;
 use crate::precision::Operands;
+use crate::simd::summation::SummationBlock;
+use crate::simd::tile::TileOut;
 use crate::simd::{Isa, Kernel, MAX_LANES, Simd};
 
-/// The heads of a query stand one behind the other in its row, so queries are a matrix `[pixels * heads, key_dim]`,
+/// The heads of a query are contiguous in its row, so queries are a matrix `[pixels * heads, key_dim]`,
 /// and so is the output, `[pixels * heads, value_dim]`.
 ///
 /// `keys` is `[positions, key_dim]`, `values` `[positions, value_dim]`: one image at a time, parallel over query rows.
@@ -61,13 +61,13 @@ impl<L: Lhs> Kernel for Pack<'_, L> {
     }
 }
 
-/// What a task needs beside its operands; kept over neighbouring tasks.
+/// Scratch memory of a task; reused by neighbouring tasks.
 #[derive(Default)]
 struct Scratch {
     queries: RhsPanel,
     /// `[positions, NR]`
     scores: Vec<f32>,
-    /// The scores of a block of positions in pairs, `[pieces, pairs, NR]`.
+    /// The scores of a block of positions in pairs, `[terms, pairs, NR]`.
     pairs: Vec<u32>,
     /// `[value_dim, NR]`
     result: Vec<f32>,
@@ -94,12 +94,13 @@ impl Kernel for Task<'_> {
         match self.keys.operands() {
             Operands::F32 => {
                 let (key_dim, positions) = (self.queries.depth(), self.keys.rows());
-                let (of_scores, of_outputs) = (Chain::of_scores(key_dim), Chain::of(positions));
+                let (of_scores, of_outputs) =
+                    (SummationBlock::of_scores(key_dim), SummationBlock::of(positions));
                 let kernels = (&OfF32::new(simd, of_scores), &OfF32::new(simd, of_outputs));
                 self.queries_by_panels(simd, S::NR, kernels);
             }
-            Operands::Bf16(pieces) => {
-                let kernel = OfPairs::new(simd, pieces);
+            Operands::Bf16(terms) => {
+                let kernel = OfPairs::new(simd, terms);
                 self.queries_by_panels(simd, S::PAIRS.nr, (&kernel, &kernel));
             }
         }
@@ -133,7 +134,7 @@ impl Task<'_> {
                 let right = packed.pack(
                     simd,
                     queries,
-                    Part { rows: rows.clone(), depth: depth.clone() },
+                    Region { rows: rows.clone(), depth: depth.clone() },
                     operands,
                     nr,
                 );
@@ -146,9 +147,9 @@ impl Task<'_> {
                 let weights = &scores[depth.start * nr..depth.end * nr];
                 let right: &[u32] = match operands {
                     Operands::F32 => bytemuck::cast_slice(weights),
-                    Operands::Bf16(pieces) => {
-                        pairs.resize(words(operands, depth.len()) * nr, 0);
-                        pairs_of_rows(simd, weights, nr, pieces, pairs);
+                    Operands::Bf16(terms) => {
+                        pairs.resize(packed_length(operands, depth.len()) * nr, 0);
+                        pairs_of_rows(simd, weights, nr, terms, pairs);
                         pairs
                     }
                 };
@@ -165,7 +166,7 @@ impl Task<'_> {
 }
 
 /// Writes the first vector of columns of `[length, nr]` times `inverse` as rows of `length`, as many as `out` holds and a
-/// vector has lanes: dividing the few outputs by the sum instead of the many weights.
+/// vector has lanes. Dividing by the sum here takes fewer divisions than dividing the weights.
 #[inline(always)]
 fn columns_to_rows<S: Simd>(
     simd: S,
@@ -190,8 +191,13 @@ fn columns_to_rows<S: Simd>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kernels::packing::DEPTH;
-    use crate::testing::{around, everywhere, values};
+    use crate::kernels::gemm::rhs::DEPTH;
+    use crate::testing::{Failures, around, on_each_isa, values};
+
+    on_each_isa!(
+        agrees_with_the_naive_kernel_around_every_edge,
+        nan_stays_in_its_query_and_the_bits_do_not_depend_on_the_threads
+    );
 
     fn naive(queries: &[f32], keys: &[f32], v: &[f32], (key_dim, value_dim): (usize, usize)) -> Vec<f64> {
         let dot =
@@ -210,9 +216,8 @@ mod tests {
         out
     }
 
-    #[test]
-    fn agrees_with_the_naive_one_around_every_edge() {
-        for (isa, operands) in everywhere() {
+    fn agrees_with_the_naive_kernel_around_every_edge(isa: Isa, failures: &mut Failures) {
+        for operands in Operands::ALL {
             let (mr, nr) = (isa.tile_rows(operands), isa.tile_columns(operands));
             let positions = [1, 2, 2 * DEPTH + 3].into_iter().chain(around(mr)).chain(around(DEPTH));
             let shapes = [
@@ -225,20 +230,21 @@ mod tests {
                 (5 * nr + 1, (5, 2 * mr.max(MAX_LANES) + 1)),
             ];
             for (positions, (rows, dims)) in positions.flat_map(|p| shapes.map(|s| (p, s))) {
-                assert_agrees((isa, operands), positions, rows, dims, 1.0);
+                check_agreement(failures, (isa, operands), positions, rows, dims, 1.0);
             }
             // On one thread, which takes several panels in a task.
             let one = rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap();
-            one.install(|| assert_agrees((isa, operands), 17, 5 * nr + 1, (5, 7), 1.0));
-            // Keys of more than one block of depth, in any number of pieces.
+            one.install(|| check_agreement(failures, (isa, operands), 17, 5 * nr + 1, (5, 7), 1.0));
+            // Keys of more than one block of depth, in any number of terms.
             for positions in [mr - 1, 2 * mr + 1] {
-                assert_agrees((isa, operands), positions, nr + 1, (2 * DEPTH + 3, 5), 0.1);
+                check_agreement(failures, (isa, operands), positions, nr + 1, (2 * DEPTH + 3, 5), 0.1);
             }
         }
     }
 
-    /// Against the naive one, with queries of that size at most.
-    fn assert_agrees(
+    /// Compares with the naive attention, on queries of at most this size.
+    fn check_agreement(
+        failures: &mut Failures,
         (isa, operands): (Isa, Operands),
         positions: usize,
         rows: usize,
@@ -254,6 +260,10 @@ mod tests {
         let bound = 1e-6 + operands.rounding() * (2.0 + f64::from(size) * (dims.0 as f64).sqrt());
         for (i, (out, exact)) in out.iter().zip(&exact).enumerate() {
             let error = (f64::from(*out) - exact).abs();
+            failures.check(error <= bound, || {
+                let case = format!("{operands:?}, {positions} positions, {rows} rows of {dims:?}");
+                format!("{case}, element {i}: {out} for {exact}")
+            });
             assert!(
                 error <= bound,
                 "{isa} {operands:?}, {positions} positions, {rows} rows of {dims:?}, element {i}: {out} for {exact}"
@@ -261,9 +271,8 @@ mod tests {
         }
     }
 
-    #[test]
-    fn nan_stays_in_its_query_and_the_bits_do_not_depend_on_the_threads() {
-        for (isa, operands) in everywhere() {
+    fn nan_stays_in_its_query_and_the_bits_do_not_depend_on_the_threads(isa: Isa, failures: &mut Failures) {
+        for operands in Operands::ALL {
             let (rows, dims, positions) = (5 * isa.tile_columns(operands) + 3, (9, 7), 37);
             let (mut queries, keys) = (values(rows * dims.0, 1), values(positions * dims.0, 2));
             let v = values(positions * dims.1, 3);
@@ -275,15 +284,17 @@ mod tests {
             };
             let expected = run(&queries, 1);
             for threads in [2, 3, 8] {
-                assert!(run(&queries, threads) == expected, "{isa} {operands:?} on {threads} threads");
+                failures.check(run(&queries, threads) == expected, || {
+                    format!("{operands:?} on {threads} threads")
+                });
             }
             let broken = rows / 2;
             queries[broken * dims.0] = f32::NAN;
             for (i, bits) in run(&queries, 2).into_iter().enumerate() {
-                let case = format!("{isa} {operands:?}, element {i} of query {}", i / dims.1);
+                let case = format!("{operands:?}, element {i} of query {}", i / dims.1);
                 match i / dims.1 == broken {
-                    true => assert!(f32::from_bits(bits).is_nan(), "{case}"),
-                    false => assert_eq!(bits, expected[i], "{case}"),
+                    true => failures.check(f32::from_bits(bits).is_nan(), || case),
+                    false => failures.equal(bits, expected[i], || case),
                 }
             }
         }

@@ -4,8 +4,8 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-use super::convolution::Axis;
-use super::rows::RowOps;
+use super::epilogue::Epilogue;
+use crate::geometry::Axis;
 use crate::simd::{Isa, Kernel, MAX_LANES, Simd};
 
 /// `out = epilogue(depthwise(image, weights))`, parallel over output rows.
@@ -18,7 +18,7 @@ pub(crate) fn depthwise(
     channels: usize,
     (y, x): (Axis, Axis),
     weights: &[f32],
-    epilogue: &RowOps<'_>,
+    epilogue: &Epilogue<'_>,
     out: &mut [f32],
 ) {
     assert_eq!(weights.len(), y.kernel * x.kernel * channels, "depthwise weights");
@@ -45,7 +45,7 @@ pub(crate) fn depthwise(
 
 /// Most output lines of a task: they share the input lines that are under more than one of them.
 const LINES: usize = 8;
-/// Tasks for each thread, at least, where there are lines enough.
+/// The least number of tasks for each thread, if there are enough lines.
 const TASKS_PER_THREAD: usize = 4;
 /// Channels that are convolved at a time. Their input lines are copied first: where they lie, a pixel's distance from the next
 /// is often a large power of two, and all that a kernel sees falls into a few sets of the first-level cache. A larger kernel
@@ -60,7 +60,7 @@ const TOGETHER: usize = 4;
 /// Some channels of what a task reads.
 #[derive(Default)]
 struct Scratch {
-    /// `[lines, pixels, width]`, with the zeros of the padding before and behind a line.
+    /// `[lines, pixels, width]`, with the zeros of the padding before and after a line.
     inputs: Vec<f32>,
     /// `[y.kernel, x.kernel, width]`.
     weights: Vec<f32>,
@@ -73,7 +73,7 @@ struct Lines<'a, 'b> {
     y: Axis,
     x: Axis,
     weights: &'a [f32],
-    epilogue: &'a RowOps<'b>,
+    epilogue: &'a Epilogue<'b>,
     /// First output line.
     first: usize,
     /// The output row of its first pixel, for the epilogue.
@@ -183,45 +183,43 @@ fn copy_columns(rows: &[f32], length: usize, columns: Range<usize>, out: &mut [f
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kernels::convolution::Padding;
-    use crate::testing::{around, available_isas, values};
+    use crate::geometry::Padding;
+    use crate::testing::{Failures, around, on_each_isa, values};
 
-    #[test]
-    fn agrees_with_the_naive_one_around_every_edge() {
-        for isa in available_isas() {
-            let edges = [MAX_LANES / 2, MAX_LANES, width(5), width(3)];
-            let edges = edges.into_iter().flat_map(around);
-            for channels in edges.chain([1, 2 * width(3) + 1]) {
-                let kernels = [(3, 1), (3, 2), (5, 1), (5, 2), (1, 1), (2, 1), (3, 3), (7, 1), (7, 2)];
-                let paddings = [Padding::Same, Padding::Symmetric];
-                for ((kernel, stride), padding) in kernels.into_iter().flat_map(|k| paddings.map(|p| (k, p)))
-                {
-                    for (height, width) in [(1, 1), (2, 5), (7, 4), (3, 19)] {
-                        let axis = |size| Axis::new(padding, size, kernel, stride);
-                        // An even kernel does not fit what symmetric padding makes of one pixel.
-                        let (Some(y), Some(x)) = (axis(height), axis(width)) else { continue };
-                        let image = values(2 * height * width * channels, 1);
-                        let weights = values(kernel * kernel * channels, 2);
-                        let mut out = vec![f32::NAN; 2 * y.output * x.output * channels];
-                        depthwise(isa, &image, channels, (y, x), &weights, &RowOps::default(), &mut out);
-                        for (i, out) in out.iter().enumerate() {
-                            let (c, pixel) = (i % channels, i / channels);
-                            let (ox, line) = (pixel % x.output, pixel / x.output);
-                            let (oy, batch) = (line % y.output, line / y.output);
-                            let mut exact = 0.0;
-                            for (ky, kx) in (0..kernel).flat_map(|ky| (0..kernel).map(move |kx| (ky, kx))) {
-                                if let (Some(iy), Some(ix)) = (y.source(oy, ky), x.source(ox, kx)) {
-                                    let a = image[((batch * height + iy) * width + ix) * channels + c];
-                                    let b = weights[(ky * kernel + kx) * channels + c];
-                                    exact += f64::from(a) * f64::from(b);
-                                }
+    on_each_isa!(agrees_with_the_naive_kernel_around_every_edge);
+
+    fn agrees_with_the_naive_kernel_around_every_edge(isa: Isa, failures: &mut Failures) {
+        let edges = [MAX_LANES / 2, MAX_LANES, width(5), width(3)];
+        let edges = edges.into_iter().flat_map(around);
+        for channels in edges.chain([1, 2 * width(3) + 1]) {
+            let kernels = [(3, 1), (3, 2), (5, 1), (5, 2), (1, 1), (2, 1), (3, 3), (7, 1), (7, 2)];
+            let paddings = [Padding::Same, Padding::Symmetric];
+            for ((kernel, stride), padding) in kernels.into_iter().flat_map(|k| paddings.map(|p| (k, p))) {
+                for (height, width) in [(1, 1), (2, 5), (7, 4), (3, 19)] {
+                    let axis = |size| Axis::new(padding, size, kernel, stride);
+                    // An even kernel does not fit one pixel with symmetric padding.
+                    let (Some(y), Some(x)) = (axis(height), axis(width)) else { continue };
+                    let image = values(2 * height * width * channels, 1);
+                    let weights = values(kernel * kernel * channels, 2);
+                    let mut out = vec![f32::NAN; 2 * y.output * x.output * channels];
+                    depthwise(isa, &image, channels, (y, x), &weights, &Epilogue::default(), &mut out);
+                    for (i, out) in out.iter().enumerate() {
+                        let (c, pixel) = (i % channels, i / channels);
+                        let (ox, line) = (pixel % x.output, pixel / x.output);
+                        let (oy, batch) = (line % y.output, line / y.output);
+                        let mut exact = 0.0;
+                        for (ky, kx) in (0..kernel).flat_map(|ky| (0..kernel).map(move |kx| (ky, kx))) {
+                            if let (Some(iy), Some(ix)) = (y.source(oy, ky), x.source(ox, kx)) {
+                                let a = image[((batch * height + iy) * width + ix) * channels + c];
+                                let b = weights[(ky * kernel + kx) * channels + c];
+                                exact += f64::from(a) * f64::from(b);
                             }
-                            let error = (f64::from(*out) - exact).abs();
-                            assert!(
-                                error <= 2e-6,
-                                "{isa}, {channels} channels, {kernel}x{kernel} / {stride} {padding:?}, {height}x{width}, element {i}"
-                            );
                         }
+                        let error = (f64::from(*out) - exact).abs();
+                        failures.check(error <= 2e-6, || {
+                            let shape = format!("{channels} channels, {height}x{width}, element {i}");
+                            format!("{shape}, {kernel}x{kernel} / {stride} {padding:?}: {out} for {exact}")
+                        });
                     }
                 }
             }
@@ -233,6 +231,6 @@ mod tests {
     fn a_part_of_an_image_is_refused() {
         let axis = Axis::new(Padding::Same, 2, 3, 1).unwrap();
         let (image, weights) = (values(24, 1), values(27, 2));
-        depthwise(Isa::Portable, &image, 3, (axis, axis), &weights, &RowOps::default(), &mut [0.0; 23]);
+        depthwise(Isa::Portable, &image, 3, (axis, axis), &weights, &Epilogue::default(), &mut [0.0; 23]);
     }
 }

@@ -4,19 +4,12 @@
 //! and gives the same bits for any number of threads: no row's arithmetic depends on how the rows were shared out.
 
 pub(crate) mod attention;
-pub(crate) mod chain;
-pub(crate) mod convolution;
 pub(crate) mod depthwise;
+pub(crate) mod epilogue;
 pub(crate) mod gemm;
-pub(crate) mod lhs;
+pub(crate) mod im2col;
 pub(crate) mod math;
-mod micro;
-pub(crate) mod packing;
-pub(crate) mod panels;
 pub(crate) mod resize;
-pub(crate) mod rows;
 mod softmax;
-pub(crate) mod split;
-pub(crate) mod tile;
 pub(crate) mod transpose;
 pub(crate) mod winograd;

@@ -3,12 +3,12 @@
 use super::math::{TOGETHER, exp};
 use crate::simd::{MAX_LANES, Simd};
 
-/// Largest number of vectors in a row of columns.
+/// The largest number of vectors in a row.
 pub(super) const MAX_VECTORS: usize = 2;
-/// Turns whose sums are added up before they join those of the others: rounding errors grow with a chain's length.
-const CHAIN: usize = 16;
-/// What the largest element times the scale may be: up to there its rounding error, which all weights of a column share, is
-/// small.
+/// Turns in a summation block, whose sums are added up before they join those of the other blocks: rounding errors grow with
+/// the length of a running sum.
+const BLOCK: usize = 16;
+/// The largest product of the scale and an element whose rounding error, which all weights of a column share, is small.
 const LARGE: f32 = 1e5;
 
 /// `exp(scale * (x - max))` of each column of `columns` (`[rows, width]`, at least one row) in place, with the column's own
@@ -36,11 +36,11 @@ pub(super) fn exponentials<S: Simd>(
         *shift = simd.mul(*shift, simd.mul(scale, simd.splat(-1.0)));
     }
     let mut totals = [simd.splat(0.0); TOGETHER];
-    for chain in columns.chunks_mut(CHAIN * TOGETHER * S::LANES) {
+    for block in columns.chunks_mut(BLOCK * TOGETHER * S::LANES) {
         let mut sums = [simd.splat(0.0); TOGETHER];
-        let mut turns = chain.chunks_exact_mut(TOGETHER * S::LANES);
+        let mut turns = block.chunks_exact_mut(TOGETHER * S::LANES);
         for turn in &mut turns {
-            // No closure: one that is not inlined is compiled without the instruction set.
+            // Not a closure: if it were not inlined, it would be compiled without the instruction set.
             let mut x = shift;
             for (x, part) in x.iter_mut().zip(turn.chunks_exact(S::LANES)) {
                 *x = simd.mul_add(simd.load(part), scale, *x);
@@ -129,10 +129,17 @@ fn of_columns<V: Copy>(vectors: usize, all: [V; TOGETHER], join: impl Fn(V, V) -
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::simd::Isa;
     use crate::simd::Kernel;
-    use crate::testing::{available_isas, values};
+    use crate::testing::{Failures, on_each_isa, values};
 
-    /// With rows of so many vectors: the weights, the inverse sums, the width.
+    on_each_isa!(
+        columns_agree_with_f64_at_every_number_of_rows,
+        large_scores_weigh_by_their_differences,
+        non_finite_scores_make_only_their_own_column_nan
+    );
+
+    /// With that many vectors in a row: the weights, the inverse sums, the width.
     struct Columns(usize, Vec<f32>);
     impl Kernel for Columns {
         type Output = (Vec<f32>, Vec<f32>, usize);
@@ -147,89 +154,85 @@ mod tests {
         }
     }
 
-    #[test]
-    fn columns_agree_with_f64_at_every_number_of_rows() {
-        for isa in available_isas() {
-            for vectors in [1, MAX_VECTORS] {
-                for rows in (1..=70).chain([256, 575, 576]) {
-                    let data: Vec<f32> = values(32 * rows, 1).iter().map(|x| 10.0 * x).collect();
-                    let (weights, inverse, width) = isa.run(Columns(vectors, data.clone()));
-                    for column in 0..width {
-                        let case = format!("{isa}, {rows} rows of {vectors} vectors, column {column}");
-                        let of = |data: &[f32]| -> Vec<f64> {
-                            data.chunks_exact(width).take(rows).map(|row| f64::from(row[column])).collect()
-                        };
-                        let (x, weights) = (of(&data), of(&weights));
-                        let largest = x.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-                        let exact: Vec<f64> = x.iter().map(|x| (3.0 * (x - largest)).exp()).collect();
-                        for (found, exact) in weights.iter().zip(&exact) {
-                            // The argument is rounded, and at most 60.
-                            assert!((found - exact).abs() <= 4e-6 * exact, "{case}: {found} for {exact}");
-                        }
-                        let sum: f64 = weights.iter().sum();
-                        let found = f64::from(inverse[column]) * sum;
-                        assert!((found - 1.0).abs() <= 4e-7, "{case}: inverse sum off by {:e}", found - 1.0);
-                    }
-                }
-            }
-        }
-    }
-
-    /// Scores of which the products with the scale are not exact: the weights are those of the differences all the same.
-    #[test]
-    fn large_scores_weigh_by_their_differences() {
-        for isa in available_isas() {
-            for (vectors, rows, size) in [1, MAX_VECTORS]
-                .into_iter()
-                .flat_map(|v| [1, 5, 65].map(|rows| (v, rows)))
-                .flat_map(|(v, rows)| [2e4, 4e4, 1e7, 1.3e9, 1e20, 3e38].map(|size| (v, rows, size)))
-            {
-                let data: Vec<f32> = values(32 * rows, 1).iter().map(|x| size * x).collect();
+    fn columns_agree_with_f64_at_every_number_of_rows(isa: Isa, failures: &mut Failures) {
+        for vectors in [1, MAX_VECTORS] {
+            for rows in (1..=70).chain([256, 575, 576]) {
+                let data: Vec<f32> = values(32 * rows, 1).iter().map(|x| 10.0 * x).collect();
                 let (weights, inverse, width) = isa.run(Columns(vectors, data.clone()));
                 for column in 0..width {
-                    let case = format!("{isa}, {rows} rows of {vectors} vectors, {size:e}, column {column}");
-                    let x = |row: usize| f64::from(data[row * width + column]);
-                    let largest = (0..rows).map(x).fold(f64::NEG_INFINITY, f64::max);
-                    let exact: Vec<f64> = (0..rows).map(|row| (3.0 * (x(row) - largest)).exp()).collect();
-                    let sum: f64 = exact.iter().sum();
-                    for (row, exact) in exact.iter().enumerate() {
-                        let found = f64::from(weights[row * width + column]) * f64::from(inverse[column]);
-                        // Of sums up to the limit, an argument's rounding error is up to that of the largest.
-                        assert!((found - exact / sum).abs() <= 1e-2, "{case}: {found} for {}", exact / sum);
+                    let case = format!("{rows} rows of {vectors} vectors, column {column}");
+                    let of = |data: &[f32]| -> Vec<f64> {
+                        data.chunks_exact(width).take(rows).map(|row| f64::from(row[column])).collect()
+                    };
+                    let (x, weights) = (of(&data), of(&weights));
+                    let largest = x.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+                    let exact: Vec<f64> = x.iter().map(|x| (3.0 * (x - largest)).exp()).collect();
+                    for (found, exact) in weights.iter().zip(&exact) {
+                        // The argument is rounded, and at most 60.
+                        failures.check((found - exact).abs() <= 4e-6 * exact, || {
+                            format!("{case}: {found} for {exact}")
+                        });
                     }
+                    let sum: f64 = weights.iter().sum();
+                    let found = f64::from(inverse[column]) * sum;
+                    failures.check((found - 1.0).abs() <= 4e-7, || {
+                        format!("{case}: inverse sum off by {:e}", found - 1.0)
+                    });
                 }
             }
         }
     }
 
-    #[test]
-    fn what_is_not_finite_makes_its_own_column_nan() {
-        for isa in available_isas() {
-            for (vectors, rows) in
-                [1, MAX_VECTORS].into_iter().flat_map(|v| [1, 5, 64, 65].map(|rows| (v, rows)))
-            {
-                let data: Vec<f32> = values(32 * rows, 1);
-                let (_, expected, width) = isa.run(Columns(vectors, data.clone()));
-                let places =
-                    [(f32::NAN, 0), (f32::NAN, rows / 2), (f32::NAN, rows - 1), (f32::INFINITY, rows / 2)];
-                let mut cases: Vec<(String, Vec<f32>)> = Vec::new();
-                let broken = width / 2;
-                for (x, row) in places {
-                    let mut data = data.clone();
-                    data[row * width + broken] = x;
-                    cases.push((format!("{x} in row {row}"), data));
+    /// The products of these scores with the scale are not exact; their weights still follow from their differences.
+    fn large_scores_weigh_by_their_differences(isa: Isa, failures: &mut Failures) {
+        for (vectors, rows, size) in [1, MAX_VECTORS]
+            .into_iter()
+            .flat_map(|v| [1, 5, 65].map(|rows| (v, rows)))
+            .flat_map(|(v, rows)| [2e4, 4e4, 1e7, 1.3e9, 1e20, 3e38].map(|size| (v, rows, size)))
+        {
+            let data: Vec<f32> = values(32 * rows, 1).iter().map(|x| size * x).collect();
+            let (weights, inverse, width) = isa.run(Columns(vectors, data.clone()));
+            for column in 0..width {
+                let case = format!("{rows} rows of {vectors} vectors, {size:e}, column {column}");
+                let x = |row: usize| f64::from(data[row * width + column]);
+                let largest = (0..rows).map(x).fold(f64::NEG_INFINITY, f64::max);
+                let exact: Vec<f64> = (0..rows).map(|row| (3.0 * (x(row) - largest)).exp()).collect();
+                let sum: f64 = exact.iter().sum();
+                for (row, exact) in exact.iter().enumerate() {
+                    let found = f64::from(weights[row * width + column]) * f64::from(inverse[column]);
+                    // Of sums up to the limit, an argument's rounding error is up to that of the largest.
+                    failures.check((found - exact / sum).abs() <= 1e-2, || {
+                        format!("{case}: {found} for {}", exact / sum)
+                    });
                 }
-                let mut nothing = data.clone();
-                nothing.chunks_exact_mut(width).for_each(|row| row[broken] = f32::NEG_INFINITY);
-                cases.push(("-inf in all rows".to_string(), nothing));
-                for (case, data) in cases {
-                    let (_, inverse, _) = isa.run(Columns(vectors, data));
-                    for (column, (found, expected)) in inverse.iter().zip(&expected).enumerate() {
-                        let case = format!("{isa}, {case} of {rows}, column {column} of {width}");
-                        match column == broken {
-                            true => assert!(found.is_nan(), "{case}: {found}"),
-                            false => assert_eq!(found.to_bits(), expected.to_bits(), "{case}"),
-                        }
+            }
+        }
+    }
+
+    fn non_finite_scores_make_only_their_own_column_nan(isa: Isa, failures: &mut Failures) {
+        for (vectors, rows) in [1, MAX_VECTORS].into_iter().flat_map(|v| [1, 5, 64, 65].map(|rows| (v, rows)))
+        {
+            let data: Vec<f32> = values(32 * rows, 1);
+            let (_, expected, width) = isa.run(Columns(vectors, data.clone()));
+            let places =
+                [(f32::NAN, 0), (f32::NAN, rows / 2), (f32::NAN, rows - 1), (f32::INFINITY, rows / 2)];
+            let mut cases: Vec<(String, Vec<f32>)> = Vec::new();
+            let broken = width / 2;
+            for (x, row) in places {
+                let mut data = data.clone();
+                data[row * width + broken] = x;
+                cases.push((format!("{x} in row {row}"), data));
+            }
+            let mut nothing = data.clone();
+            nothing.chunks_exact_mut(width).for_each(|row| row[broken] = f32::NEG_INFINITY);
+            cases.push(("-inf in all rows".to_string(), nothing));
+            for (case, data) in cases {
+                let (_, inverse, _) = isa.run(Columns(vectors, data));
+                for (column, (found, expected)) in inverse.iter().zip(&expected).enumerate() {
+                    let case = format!("{case} of {rows}, column {column} of {width}");
+                    match column == broken {
+                        true => failures.check(found.is_nan(), || format!("{case}: {found}")),
+                        false => failures.equal(found.to_bits(), expected.to_bits(), || case),
                     }
                 }
             }

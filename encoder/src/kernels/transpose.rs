@@ -2,7 +2,7 @@
 
 use rayon::prelude::*;
 
-use super::packing::CACHE_LINE;
+use crate::simd::tile::CACHE_LINE;
 
 /// `[_, rows, columns]` to `[_, columns, rows]`, in parallel; the columns in a line of the cache together.
 pub(crate) fn transpose(input: &[f32], rows: usize, columns: usize, out: &mut [f32]) {

@@ -2,41 +2,42 @@
 //! the sums themselves take 36. After Lavin and Gray, "Fast Algorithms for Convolutional Neural Networks" (2015), section 4.1:
 //! `y = A^T ((G g G^T) * (B^T d B)) A`.
 //!
-//! A NaN or an infinity reaches the outputs that it would reach in the sums themselves; an infinity may become NaN there.
+//! A NaN or an infinity reaches the same outputs as in the direct convolution; an infinity may become NaN.
 
 use std::ops::Range;
 
 use rayon::prelude::*;
 
-use super::convolution::Patches;
+use super::epilogue::Epilogue;
 use super::gemm::gemm_block;
-use super::lhs::{Lhs, Matrix};
-use super::packing::{CACHE_LINE, PackedRhs};
-use super::panels::LhsPanels;
-use super::rows::RowOps;
-use crate::faults::FILL_WITH_NAN;
+use super::gemm::lhs::LhsPanels;
+use super::gemm::rhs::PackedRhs;
+use super::gemm::source::{Lhs, Matrix};
+use super::im2col::Im2col;
+use crate::poison::FILL_WITH_NAN;
 use crate::precision::Operands;
+use crate::simd::tile::CACHE_LINE;
 use crate::simd::{Isa, Kernel, Simd};
 
 /// Pixels of a tile's input in either direction, and of its output.
 const INPUT: usize = 4;
 const OUTPUT: usize = 2;
-/// Where products are taken.
+/// Products of a tile.
 const PLACES: usize = INPUT * INPUT;
 /// Taps of the kernel.
 const TAPS: usize = 9;
-/// Most tiles that are transformed together: the left sides of their products stay in the second-level cache.
+/// The most tiles that are transformed together: the left sides of their products stay in the second-level cache.
 const TILES: usize = 48;
-/// Elements between what belongs to different places: they must not all fall into one set of the first-level cache.
+/// Elements between the data of different places, which must not all fall into one set of the first-level cache.
 const GAP: usize = CACHE_LINE;
 
-/// Channels of the input from which on the transformations take less than the products that they save, on maps of some tens of
-/// pixels across: strips of tiles do not span lines.
+/// The fewest input channels for which the transformations take less time than the products that they save, on maps some
+/// tens of pixels wide: strips of tiles do not span lines.
 const LEAST_CHANNELS: usize = 32;
 
-/// Whether a `kernel x kernel` convolution of so many channels is computed so. In bf16 none is: the transformed pixels would
-/// be rounded, which are sums of pixels.
-pub(crate) fn suits(operands: Operands, channels: usize, kernel: usize, stride: usize) -> bool {
+/// Whether a `kernel x kernel` convolution of that many channels can be computed this way. In bf16 it cannot: the
+/// transformed pixels, which are sums of pixels, would be rounded.
+pub(crate) fn supports(operands: Operands, channels: usize, kernel: usize, stride: usize) -> bool {
     operands == Operands::F32 && (kernel, stride) == (3, 1) && channels >= LEAST_CHANNELS
 }
 
@@ -103,7 +104,7 @@ fn transformed(kernel: &[f32; TAPS]) -> [f32; PLACES] {
     })
 }
 
-/// A part of some scratch, of any content: whoever takes it writes all that is read.
+/// A slice of scratch memory of unspecified content; the caller must write all that it reads.
 fn take(scratch: &mut Vec<f32>, length: usize) -> &mut [f32] {
     if scratch.len() < length {
         scratch.resize(length, 0.0);
@@ -116,11 +117,11 @@ fn take(scratch: &mut Vec<f32>, length: usize) -> &mut [f32] {
 }
 
 /// `out = second_epilogue(first_epilogue(convolution(image, filter)) * second)`, the convolution being one of 3 x 3 with stride 1
-/// whose middle never leaves the cache; `out` is `[image.rows(), second.columns()]`. Parallel over lines of tiles.
+/// whose result never leaves the cache; `out` is `[image.rows(), second.columns()]`. Parallel over lines of tiles.
 pub(crate) fn convolve_into(
-    image: &Patches<'_>,
-    (filter, first_epilogue): (&Filter, &RowOps<'_>),
-    (second, second_epilogue): (&PackedRhs, &RowOps<'_>),
+    image: &Im2col<'_>,
+    (filter, first_epilogue): (&Filter, &Epilogue<'_>),
+    (second, second_epilogue): (&PackedRhs, &Epilogue<'_>),
     out: &mut [f32],
 ) {
     let (y, x) = image.axes();
@@ -145,7 +146,7 @@ pub(crate) fn convolve_into(
     });
 }
 
-/// What a task needs beside its operands; kept over neighbouring tasks.
+/// Scratch memory of a task; reused by neighbouring tasks.
 #[derive(Default)]
 struct Scratch {
     /// `[places, tiles, input]`, with gaps between the places.
@@ -161,13 +162,13 @@ struct Scratch {
 
 /// A line of tiles: two lines of the output, or the last one.
 struct Task<'a, 'b> {
-    image: &'a Patches<'a>,
+    image: &'a Im2col<'a>,
     /// Which of the images.
     index: usize,
     /// Which line of tiles.
     row: usize,
-    first: (&'a Filter, &'a RowOps<'b>),
-    second: (&'a PackedRhs, &'a RowOps<'b>),
+    first: (&'a Filter, &'a Epilogue<'b>),
+    second: (&'a PackedRhs, &'a Epilogue<'b>),
     scratch: &'a mut Scratch,
     out: &'a mut [f32],
 }
@@ -317,10 +318,16 @@ fn times_a<S: Simd>(simd: S, m: [S::V; INPUT]) -> [S::V; OUTPUT] {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kernels::convolution::{Axis, Padding};
-    use crate::kernels::packing::DEPTH;
-    use crate::precision::Pieces;
-    use crate::testing::{available_isas, values};
+    use crate::geometry::{Axis, Padding};
+    use crate::kernels::gemm::rhs::DEPTH;
+    use crate::precision::SplitTerms;
+    use crate::testing::{Failures, on_each_isa, values};
+
+    on_each_isa!(
+        agrees_with_the_naive_kernel_around_every_edge,
+        small_integers_are_exact,
+        products_of_two_instruction_sets_are_refused
+    );
 
     /// Row-major weights `[depth, columns]`.
     fn pack(isa: Isa, weights: &[f32], columns: usize) -> PackedRhs {
@@ -352,8 +359,7 @@ mod tests {
         out
     }
 
-    #[test]
-    fn agrees_with_the_naive_one_around_every_edge() {
+    fn agrees_with_the_naive_kernel_around_every_edge(isa: Isa, failures: &mut Failures) {
         let small = [(1, 1), (1, 2), (2, 1), (3, 5), (4, 4)];
         let wide = [(5, 2 * TILES), (2, 2 * TILES + 1), (3, 4 * TILES + 3)];
         let few = [(1, 1), (3, 17), (33, 40)];
@@ -361,11 +367,7 @@ mod tests {
             .into_iter()
             .flat_map(|channels| small.into_iter().chain(wide).map(move |size| (channels, size)));
         let deep = small.map(|size| ((DEPTH + 1, 3), size));
-        let mut failures = Vec::new();
-        for (isa, ((channels, columns), (height, width))) in available_isas()
-            .into_iter()
-            .flat_map(|isa| cases.clone().chain(deep).map(move |case| (isa, case)))
-        {
+        for ((channels, columns), (height, width)) in cases.chain(deep) {
             let [y, x] = [height, width].map(|size| Axis::new(Padding::Same, size, 3, 1).unwrap());
             let (pixels, batch, outputs) = (height * width, 2, columns + 1);
             let image = values(batch * pixels * channels, 1);
@@ -373,16 +375,16 @@ mod tests {
             let filter = Filter::new(isa, (channels, columns), |column, out| {
                 out.copy_from_slice(&weights[column * channels * TAPS..][..channels * TAPS]);
             });
-            // Each column once and the first one twice, so that what is convolved shows as it is; skips tell rows apart.
+            // Each column once and the first one twice, so that the convolution shows unchanged; skips tell rows apart.
             let second: Vec<f32> = (0..columns * outputs)
                 .map(|i| if i / outputs == i % outputs % columns { 1.0 } else { 0.0 })
                 .collect();
             let skip_before = values(batch * pixels * columns, 3);
             let skip_behind = values(batch * pixels * outputs, 4);
-            let first = RowOps { skip: Some(&skip_before), ..RowOps::default() };
-            let last = RowOps { skip: Some(&skip_behind), ..RowOps::default() };
+            let first = Epilogue { skip: Some(&skip_before), ..Epilogue::default() };
+            let last = Epilogue { skip: Some(&skip_behind), ..Epilogue::default() };
             let mut out = vec![f32::NAN; batch * pixels * outputs];
-            let patches = Patches::new(&image, channels, y, x);
+            let patches = Im2col::new(&image, channels, y, x);
             convolve_into(&patches, (&filter, &first), (&pack(isa, &second, outputs), &last), &mut out);
             let exact: Vec<f64> = image
                 .chunks_exact(pixels * channels)
@@ -392,24 +394,17 @@ mod tests {
                 let before = i / outputs * columns + i % outputs % columns;
                 let exact = exact[before] + f64::from(skip_before[before]) + f64::from(skip_behind[i]);
                 let error = (f64::from(*out) - exact).abs();
-                if error.is_nan() || error > 1e-6 * ((TAPS * channels) as f64).sqrt() {
-                    failures.push(format!(
-                        "{isa}, {channels} to {columns} channels, {height}x{width}, element {i}: {out} for {exact}"
-                    ));
-                }
+                failures.check(error <= 1e-6 * ((TAPS * channels) as f64).sqrt(), || {
+                    let case = format!("{channels} to {columns} channels, {height}x{width}");
+                    format!("{case}, element {i}: {out} for {exact}")
+                });
             }
         }
-        assert!(
-            failures.is_empty(),
-            "{} wrong, first: {:#?}",
-            failures.len(),
-            &failures[..failures.len().min(5)]
-        );
     }
 
-    /// Where one pixel is not finite, so are the outputs that see it, and no others.
+    /// A pixel that is not finite affects the outputs that see it, and no others.
     #[test]
-    fn what_is_not_finite_stays_where_it_belongs() {
+    fn non_finite_pixels_affect_only_the_outputs_that_see_them() {
         let axis = Axis::new(Padding::Same, 4, 3, 1).unwrap();
         let second = pack(Isa::Portable, &[1.0], 1);
         let filter = Filter::new(Isa::Portable, (1, 1), |_, out| out.copy_from_slice(&values(TAPS, 1)));
@@ -417,8 +412,8 @@ mod tests {
             let mut image = values(16, 2);
             image[pixel] = bad;
             let mut out = vec![0.0; 16];
-            let none = RowOps::default();
-            convolve_into(&Patches::new(&image, 1, axis, axis), (&filter, &none), (&second, &none), &mut out);
+            let none = Epilogue::default();
+            convolve_into(&Im2col::new(&image, 1, axis, axis), (&filter, &none), (&second, &none), &mut out);
             for (i, out) in out.iter().enumerate() {
                 let near = |a: usize, b: usize| a.abs_diff(b) <= 1;
                 let sees = near(i / 4, pixel / 4) && near(i % 4, pixel % 4);
@@ -428,41 +423,39 @@ mod tests {
     }
 
     /// Sums of the weights, exactly.
-    #[test]
-    fn small_integers_are_exact() {
-        for isa in available_isas() {
-            let axis = Axis::new(Padding::Same, 6, 3, 1).unwrap();
-            let filter = Filter::new(isa, (1, 1), |_, out| out.fill(4.0));
-            let (image, second, none) = (vec![1.0; 36], pack(isa, &[1.0], 1), RowOps::default());
-            let mut out = vec![f32::NAN; 36];
-            convolve_into(&Patches::new(&image, 1, axis, axis), (&filter, &none), (&second, &none), &mut out);
-            let seen = |i: usize| if i == 0 || i == 5 { 2.0 } else { 3.0 };
-            for (i, out) in out.iter().enumerate() {
-                assert_eq!(*out, 4.0 * seen(i / 6) * seen(i % 6), "{isa}, pixel {i}");
-            }
+    fn small_integers_are_exact(isa: Isa, failures: &mut Failures) {
+        let axis = Axis::new(Padding::Same, 6, 3, 1).unwrap();
+        let filter = Filter::new(isa, (1, 1), |_, out| out.fill(4.0));
+        let (image, second, none) = (vec![1.0; 36], pack(isa, &[1.0], 1), Epilogue::default());
+        let mut out = vec![f32::NAN; 36];
+        convolve_into(&Im2col::new(&image, 1, axis, axis), (&filter, &none), (&second, &none), &mut out);
+        let seen = |i: usize| if i == 0 || i == 5 { 2.0 } else { 3.0 };
+        for (i, out) in out.iter().enumerate() {
+            failures.equal(*out, 4.0 * seen(i / 6) * seen(i % 6), || format!("pixel {i}"));
         }
     }
 
     #[test]
-    fn it_is_for_f32_and_many_channels() {
-        assert!(suits(Operands::F32, LEAST_CHANNELS, 3, 1) && suits(Operands::F32, 128, 3, 1));
-        assert!(!suits(Operands::F32, LEAST_CHANNELS - 1, 3, 1));
-        assert!(!suits(Operands::F32, 128, 3, 2) && !suits(Operands::F32, 128, 5, 1));
-        for pieces in [Pieces::One, Pieces::Two, Pieces::Three] {
-            assert!(!suits(Operands::Bf16(pieces), 128, 3, 1));
+    fn only_f32_with_many_channels_is_supported() {
+        assert!(supports(Operands::F32, LEAST_CHANNELS, 3, 1) && supports(Operands::F32, 128, 3, 1));
+        assert!(!supports(Operands::F32, LEAST_CHANNELS - 1, 3, 1));
+        assert!(!supports(Operands::F32, 128, 3, 2) && !supports(Operands::F32, 128, 5, 1));
+        for terms in [SplitTerms::One, SplitTerms::Two, SplitTerms::Three] {
+            assert!(!supports(Operands::Bf16(terms), 128, 3, 1));
         }
     }
 
-    #[test]
-    #[should_panic(expected = "instruction sets of the two products")]
-    fn products_of_two_instruction_sets_are_refused() {
-        // Where there is but one, there is nothing to refuse.
-        let other = available_isas().into_iter().next_back().filter(|isa| *isa != Isa::Portable);
-        let other = other.expect("instruction sets of the two products");
+    /// The second product is packed for the portable one, so every other must be refused, on any CPU.
+    fn products_of_two_instruction_sets_are_refused(isa: Isa, failures: &mut Failures) {
         let axis = Axis::new(Padding::Same, 2, 3, 1).unwrap();
-        let filter = Filter::new(Isa::Portable, (1, 1), |_, out| out.fill(1.0));
-        let (second, none) = (pack(other, &[1.0], 1), RowOps::default());
-        let patches = Patches::new(&[0.0; 4], 1, axis, axis);
-        convolve_into(&patches, (&filter, &none), (&second, &none), &mut [0.0; 4]);
+        let filter = Filter::new(isa, (1, 1), |_, out| out.fill(1.0));
+        let (second, none) = (pack(Isa::Portable, &[1.0], 1), Epilogue::default());
+        let convolved = std::panic::catch_unwind(|| {
+            let image = Im2col::new(&[0.0; 4], 1, axis, axis);
+            convolve_into(&image, (&filter, &none), (&second, &none), &mut [0.0; 4]);
+        });
+        let message = convolved.err().and_then(|panic| panic.downcast_ref::<String>().cloned());
+        let is_refused = message.is_some_and(|text| text.contains("instruction sets of the two products"));
+        failures.equal(is_refused, isa != Isa::Portable, || "refused".to_string());
     }
 }

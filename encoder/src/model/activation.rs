@@ -4,7 +4,6 @@ use super::buffers::{Buffer, Buffers};
 use crate::kernels::transpose::transpose;
 
 /// `[batch, height, width, channels]`, row-major.
-#[derive(Clone)]
 pub(super) struct Activation {
     pub(super) batch: usize,
     pub(super) height: usize,
@@ -14,7 +13,7 @@ pub(super) struct Activation {
 }
 
 impl Activation {
-    /// Of any content: whoever takes it writes it all.
+    /// Of unspecified content; the caller must write all of it.
     pub(super) fn new(buffers: &Buffers, [batch, height, width, channels]: [usize; 4]) -> Self {
         Activation { batch, height, width, channels, data: buffers.take(batch * height * width * channels) }
     }

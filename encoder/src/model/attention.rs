@@ -1,19 +1,19 @@
 //! timm's `MobileAttention` with multi-query attention.
 
-use super::Context;
 use super::activation::Activation;
+use super::context::Context;
 use super::layer::{Dense, Depthwise, Loader};
 use crate::architecture::AttentionSpec;
+use crate::architecture::names::{LAYER_SCALE, Module, Side, attention as names};
 use crate::error::Error;
 use crate::kernels::attention::attention;
-use crate::kernels::rows::{Norm, RowOps};
+use crate::kernels::epilogue::{Epilogue, Norm};
 use crate::profile::Cost;
 use crate::tap::BlockTap;
 
 /// Norm, multi-query attention, layer scale, skip.
 pub(super) struct Attention {
-    /// timm's name of the block.
-    name: String,
+    module: Module,
     spec: AttentionSpec,
     norm: Vec<f32>,
     query: Dense,
@@ -30,18 +30,24 @@ struct KeyOrValue {
 }
 
 impl KeyOrValue {
-    fn load(loader: &Loader<'_>, prefix: &str, spec: &AttentionSpec, dim: usize) -> Result<Self, Error> {
+    fn load(
+        loader: &Loader<'_>,
+        module: &Module,
+        side: Side,
+        spec: &AttentionSpec,
+        dim: usize,
+    ) -> Result<Self, Error> {
         let downsample = match spec.downsample {
             None => None,
             Some(depthwise) => Some((
-                loader.depthwise(&format!("{prefix}down_conv.weight"), spec.input, depthwise)?,
-                loader.parameter(&format!("{prefix}norm.weight"), spec.input)?,
+                loader.depthwise(&module.name_of(side.downsample.convolution), spec.input, depthwise)?,
+                loader.parameter(&module.name_of(side.downsample.norm), spec.input)?,
             )),
         };
         Ok(KeyOrValue {
             downsample,
             projection: Loader { operands: loader.operands.of_keys_and_values(), ..*loader }.dense(
-                &format!("{prefix}proj.weight"),
+                &module.name_of(side.projection),
                 [dim, spec.input, 1],
                 1,
             )?,
@@ -50,35 +56,31 @@ impl KeyOrValue {
 
     fn forward(&self, context: &mut Context<'_>, x: &Activation, tap: &str) -> Result<Activation, Error> {
         let Some((convolution, norm)) = &self.downsample else {
-            return self.projection.forward(context, x, &RowOps::default());
+            return self.projection.forward(context, x, &Epilogue::default());
         };
-        let ops = RowOps { norm: Norm::Weighted(norm), ..RowOps::default() };
+        let ops = Epilogue { norm: Norm::Weighted(norm), ..Epilogue::default() };
         let x = convolution.forward(context, x, &ops)?;
         context.tap(tap, &x)?;
-        self.projection.forward(context, &x, &RowOps::default())
+        self.projection.forward(context, &x, &Epilogue::default())
     }
 }
 
 impl Attention {
-    pub(super) fn load(loader: &Loader<'_>, prefix: &str, spec: &AttentionSpec) -> Result<Self, Error> {
-        let name = |suffix: &str| format!("{prefix}{suffix}");
+    pub(super) fn load(loader: &Loader<'_>, module: &Module, spec: &AttentionSpec) -> Result<Self, Error> {
+        let name = |weight: &str| module.name_of(weight);
         let layer_scale = match spec.layer_scale {
-            true => Some(loader.parameter(&name("layer_scale.gamma"), spec.output)?),
+            true => Some(loader.parameter(&name(LAYER_SCALE), spec.output)?),
             false => None,
         };
         let queries = spec.heads * spec.key_dim;
         Ok(Attention {
-            name: prefix.trim_end_matches('.').to_string(),
+            module: module.clone(),
             spec: *spec,
-            norm: loader.parameter(&name("norm.weight"), spec.input)?,
-            query: loader.dense(&name("attn.query.proj.weight"), [queries, spec.input, 1], 1)?,
-            key: KeyOrValue::load(loader, &name("attn.key."), spec, spec.key_dim)?,
-            value: KeyOrValue::load(loader, &name("attn.value."), spec, spec.value_dim)?,
-            output: loader.dense(
-                &name("attn.output.proj.weight"),
-                [spec.output, spec.heads * spec.value_dim, 1],
-                1,
-            )?,
+            norm: loader.parameter(&name(names::NORM), spec.input)?,
+            query: loader.dense(&name(names::QUERY), [queries, spec.input, 1], 1)?,
+            key: KeyOrValue::load(loader, module, names::KEY, spec, spec.key_dim)?,
+            value: KeyOrValue::load(loader, module, names::VALUE, spec, spec.value_dim)?,
+            output: loader.dense(&name(names::OUTPUT), [spec.output, spec.heads * spec.value_dim, 1], 1)?,
             layer_scale,
         })
     }
@@ -87,14 +89,14 @@ impl Attention {
         &self,
         context: &mut Context<'_>,
         number: usize,
-        x: Activation,
+        x: &Activation,
     ) -> Result<Activation, Error> {
         let spec = &self.spec;
-        let ops = RowOps { norm: Norm::Weighted(&self.norm), ..RowOps::default() };
-        let normed = context.applied(&format!("{}.norm", self.name), &ops, &x);
+        let ops = Epilogue { norm: Norm::Weighted(&self.norm), ..Epilogue::default() };
+        let normed = context.applied(&self.module.name_of("norm"), &ops, x);
         context.tap(&BlockTap::AttnNorm.name(number), &normed)?;
 
-        let query = self.query.forward(context, &normed, &RowOps::default())?;
+        let query = self.query.forward(context, &normed, &Epilogue::default())?;
         let key = self.key.forward(context, &normed, &BlockTap::AttnKeyNorm.name(number))?;
         let value = self.value.forward(context, &normed, &BlockTap::AttnValueNorm.name(number))?;
 
@@ -105,7 +107,7 @@ impl Attention {
             flop: 2.0 * (positions * (query.data.len() + results)) as f64,
             ..Cost::of_elements(elements)
         };
-        context.profiler.time(&format!("{}.attn", self.name), cost, || {
+        context.profiler.time(&self.module.name_of("attn"), cost, || {
             let images = heads.data.chunks_exact_mut(x.height * x.width * heads.channels);
             for (image, out) in images.enumerate() {
                 let of_image = |a: &Activation| {
@@ -123,19 +125,19 @@ impl Attention {
             }
         });
 
-        // The tap stands between the layer scale and the skip.
+        // The tap is taken between the layer scale and the skip.
         let name = BlockTap::LayerScale.name(number);
         let tapped = self.layer_scale.is_some() && spec.skip && context.taps.wants(&name);
-        let skip = RowOps { skip: spec.skip.then_some(&x.data), ..RowOps::default() };
-        let ops = RowOps {
+        let skip = Epilogue { skip: spec.skip.then_some(&x.data), ..Epilogue::default() };
+        let ops = Epilogue {
             layer_scale: self.layer_scale.as_deref(),
             skip: if tapped { None } else { skip.skip },
-            ..RowOps::default()
+            ..Epilogue::default()
         };
         let mut out = self.output.forward(context, &heads, &ops)?;
         if tapped {
             context.tap(&name, &out)?;
-            context.apply(&format!("{}.skip", self.name), &skip, &mut out);
+            context.apply(&self.module.name_of("skip"), &skip, &mut out);
         }
         context.tap(&BlockTap::AttnOutput.name(number), &out)?;
         Ok(out)

@@ -1,15 +1,16 @@
 //! timm's `EdgeResidual`.
 
-use super::Context;
 use super::activation::Activation;
+use super::context::Context;
 use super::layer::{Dense, Loader, Winograd};
 use crate::architecture::EdgeResidualSpec;
+use crate::architecture::names::{Module, edge_residual as names};
 use crate::error::Error;
-use crate::kernels::rows::{Norm, RowOps};
-use crate::kernels::winograd::suits;
+use crate::kernels::epilogue::{Epilogue, Norm};
+use crate::kernels::winograd::supports;
 use crate::tap::BlockTap;
 
-/// k x k expansion, norm, GELU; 1 x 1 projection, norm; plus the input where the shape stays.
+/// k x k expansion, norm, GELU; 1 x 1 projection, norm; plus the input if the shape does not change.
 pub(super) struct EdgeResidual {
     expansion: Expansion,
     expansion_norm: Vec<f32>,
@@ -18,7 +19,7 @@ pub(super) struct EdgeResidual {
     skip: bool,
 }
 
-/// The expansion, by as many products as its sums have or by fewer.
+/// The expansion, computed directly or with fewer products by Winograd's method.
 enum Expansion {
     Direct(Dense),
     Winograd(Winograd),
@@ -26,7 +27,7 @@ enum Expansion {
 
 impl Expansion {
     fn load(loader: &Loader<'_>, name: &str, spec: &EdgeResidualSpec) -> Result<Self, Error> {
-        if suits(loader.operands, spec.input, spec.kernel, spec.stride) {
+        if supports(loader.operands, spec.input, spec.kernel, spec.stride) {
             return loader.winograd(name, [spec.expanded, spec.input]).map(Expansion::Winograd);
         }
         loader.dense(name, [spec.expanded, spec.input, spec.kernel], spec.stride).map(Expansion::Direct)
@@ -34,13 +35,13 @@ impl Expansion {
 }
 
 impl EdgeResidual {
-    pub(super) fn load(loader: &Loader<'_>, prefix: &str, spec: &EdgeResidualSpec) -> Result<Self, Error> {
-        let name = |suffix: &str| format!("{prefix}{suffix}");
+    pub(super) fn load(loader: &Loader<'_>, module: &Module, spec: &EdgeResidualSpec) -> Result<Self, Error> {
+        let name = |weight: &str| module.name_of(weight);
         Ok(EdgeResidual {
-            expansion: Expansion::load(loader, &name("conv_exp.weight"), spec)?,
-            expansion_norm: loader.parameter(&name("bn1.weight"), spec.expanded)?,
-            projection: loader.dense(&name("conv_pwl.weight"), [spec.output, spec.expanded, 1], 1)?,
-            projection_norm: loader.parameter(&name("bn2.weight"), spec.output)?,
+            expansion: Expansion::load(loader, &name(names::EXPANSION), spec)?,
+            expansion_norm: loader.parameter(&name(names::EXPANSION_NORM), spec.expanded)?,
+            projection: loader.dense(&name(names::PROJECTION), [spec.output, spec.expanded, 1], 1)?,
+            projection_norm: loader.parameter(&name(names::PROJECTION_NORM), spec.output)?,
             skip: spec.stride == 1 && spec.input == spec.output,
         })
     }
@@ -49,18 +50,18 @@ impl EdgeResidual {
         &self,
         context: &mut Context<'_>,
         number: usize,
-        x: Activation,
+        x: &Activation,
     ) -> Result<Activation, Error> {
-        let ops = RowOps { norm: Norm::Weighted(&self.expansion_norm), gelu: true, ..RowOps::default() };
-        let last = RowOps {
+        let ops = Epilogue { norm: Norm::Weighted(&self.expansion_norm), gelu: true, ..Epilogue::default() };
+        let last = Epilogue {
             norm: Norm::Weighted(&self.projection_norm),
             skip: self.skip.then_some(&x.data),
-            ..RowOps::default()
+            ..Epilogue::default()
         };
         let next = (&self.projection, &last);
         let out = match &self.expansion {
-            Expansion::Direct(dense) => dense.forward_into(context, &x, &ops, next)?,
-            Expansion::Winograd(winograd) => winograd.forward_into(context, &x, &ops, next)?,
+            Expansion::Direct(dense) => dense.forward_into(context, x, &ops, next)?,
+            Expansion::Winograd(winograd) => winograd.forward_into(context, x, &ops, next)?,
         };
         context.tap(&BlockTap::EdgeResidual.name(number), &out)?;
         Ok(out)

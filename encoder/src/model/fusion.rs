@@ -2,20 +2,20 @@
 
 use rayon::prelude::*;
 
-use super::Context;
 use super::activation::Activation;
-use super::inverted_residual::InvertedResidual;
-use super::layer::Loader;
+use super::context::Context;
+use super::layer::{Dense, Loader};
 use crate::architecture::InvertedResidualSpec;
+use crate::architecture::names::{self, Module, module_of};
 use crate::error::Error;
+use crate::kernels::epilogue::{Epilogue, Norm};
 use crate::kernels::resize::{average_pool, bilinear, nearest};
-use crate::kernels::rows::{Norm, RowOps};
 use crate::profile::Cost;
 use crate::tap;
 
 /// Upsampling, concatenation, feed-forward, pooling to the output resolution, norm.
 pub(super) struct Fusion {
-    feed_forward: InvertedResidual,
+    feed_forward: FeedForward,
     norm: Vec<f32>,
     resolution: (usize, usize),
 }
@@ -27,8 +27,8 @@ impl Fusion {
         resolution: (usize, usize),
     ) -> Result<Self, Error> {
         Ok(Fusion {
-            feed_forward: InvertedResidual::load(loader, "msfa.ffn.", spec)?,
-            norm: loader.parameter("msfa.norm.weight", spec.output)?,
+            feed_forward: FeedForward::load(loader, spec)?,
+            norm: loader.parameter(names::fusion::NORM, spec.output)?,
             resolution,
         })
     }
@@ -44,10 +44,10 @@ impl Fusion {
         let cost = || Cost::of_elements(2 * joined_elements);
         let joined = context.profiler.time("msfa.concat", cost, || concatenate(context, high, low));
         context.tap(tap::MSFA_CONCAT, &joined)?;
-        let mut x = self.feed_forward.forward_fusion(context, &joined)?;
-        let norm = RowOps { norm: Norm::Weighted(&self.norm), ..RowOps::default() };
+        let mut x = self.feed_forward.forward(context, &joined)?;
+        let norm = Epilogue { norm: Norm::Weighted(&self.norm), ..Epilogue::default() };
         if context.seam.pools_after_norm() {
-            context.apply("msfa.norm", &norm, &mut x);
+            context.apply(module_of(names::fusion::NORM), &norm, &mut x);
         }
         let (size, to) = ((x.height, x.width), self.resolution);
         if size != to {
@@ -68,10 +68,47 @@ impl Fusion {
             context.tap(tap::MSFA_DOWNSAMPLE, &x)?;
         }
         if !context.seam.pools_after_norm() {
-            context.apply("msfa.norm", &norm, &mut x);
+            context.apply(module_of(names::fusion::NORM), &norm, &mut x);
         }
         context.tap(tap::MSFA_CONCAT_NORM, &x)?;
         Ok(x)
+    }
+}
+
+/// Two 1 x 1 convolutions, each with its norm: an inverted residual block without anything else.
+struct FeedForward {
+    expansion: Dense,
+    expansion_norm: Vec<f32>,
+    projection: Dense,
+    projection_norm: Vec<f32>,
+}
+
+impl FeedForward {
+    fn load(loader: &Loader<'_>, spec: &InvertedResidualSpec) -> Result<Self, Error> {
+        use names::inverted_residual::*;
+        let module = Module::feed_forward();
+        let name = |weight: &str| module.name_of(weight);
+        Ok(FeedForward {
+            expansion: loader.dense(&name(EXPANSION), [spec.expanded, spec.input, 1], 1)?,
+            expansion_norm: loader.parameter(&name(EXPANSION_NORM), spec.expanded)?,
+            projection: loader.dense(&name(PROJECTION), [spec.output, spec.expanded, 1], 1)?,
+            projection_norm: loader.parameter(&name(PROJECTION_NORM), spec.output)?,
+        })
+    }
+
+    fn forward(&self, context: &mut Context<'_>, x: &Activation) -> Result<Activation, Error> {
+        let first =
+            Epilogue { norm: Norm::Weighted(&self.expansion_norm), gelu: true, ..Epilogue::default() };
+        let last = Epilogue { norm: Norm::Weighted(&self.projection_norm), ..Epilogue::default() };
+        let out = if context.taps.wants(tap::MSFA_FFN_EXPAND) {
+            let expanded = self.expansion.forward(context, x, &first)?;
+            context.tap(tap::MSFA_FFN_EXPAND, &expanded)?;
+            self.projection.forward(context, &expanded, &last)?
+        } else {
+            self.expansion.forward_into(context, x, &first, (&self.projection, &last))?
+        };
+        context.tap(tap::MSFA_FFN_PROJECT, &out)?;
+        Ok(out)
     }
 }
 

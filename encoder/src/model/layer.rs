@@ -1,16 +1,18 @@
 //! Convolutions with their packed weights.
 
-use super::Context;
 use super::activation::Activation;
+use super::context::Context;
 use crate::architecture::DepthwiseSpec;
+use crate::architecture::names::module_of;
 use crate::checkpoint::{Checkpoint, View};
 use crate::error::Error;
-use crate::kernels::convolution::{Axis, Padding, Patches};
+use crate::geometry::{Axis, Padding};
 use crate::kernels::depthwise::depthwise;
-use crate::kernels::gemm::{gemm, gemm_twice};
-use crate::kernels::lhs::Matrix;
-use crate::kernels::packing::PackedRhs;
-use crate::kernels::rows::RowOps;
+use crate::kernels::epilogue::Epilogue;
+use crate::kernels::gemm::rhs::PackedRhs;
+use crate::kernels::gemm::source::Matrix;
+use crate::kernels::gemm::{fused_gemm, gemm};
+use crate::kernels::im2col::Im2col;
 use crate::kernels::winograd::{Filter, convolve_into};
 use crate::precision::Operands;
 use crate::profile::Cost;
@@ -46,7 +48,7 @@ impl Loader<'_> {
         let filter = Filter::new(self.isa, (input, output), |column, out| {
             weights.read(column * input * 9, out);
         });
-        Ok(Winograd { name: module(name), filter })
+        Ok(Winograd { name: module_of(name).to_string(), filter })
     }
 
     /// A linear layer `[output, input]`.
@@ -75,7 +77,7 @@ impl Loader<'_> {
                 *out = of_column[depth % input * taps + depth / input];
             }
         });
-        Dense { name: module(name), weights, kernel, stride }
+        Dense { name: module_of(name).to_string(), weights, kernel, stride }
     }
 
     /// A depthwise convolution `[channels, 1, kernel, kernel]`.
@@ -88,13 +90,8 @@ impl Loader<'_> {
         let taps = spec.kernel * spec.kernel;
         let weights = self.checkpoint.load(name, &[channels, 1, spec.kernel, spec.kernel])?;
         let weights = (0..taps * channels).map(|i| weights[(i % channels) * taps + i / channels]).collect();
-        Ok(Depthwise { name: module(name), weights, spec })
+        Ok(Depthwise { name: module_of(name).to_string(), weights, spec })
     }
-}
-
-/// The module that a weight belongs to.
-fn module(name: &str) -> String {
-    name.strip_suffix(".weight").unwrap_or(name).to_string()
 }
 
 /// A dense k x k convolution or a linear layer.
@@ -115,7 +112,7 @@ impl Dense {
         &self,
         context: &Context<'_>,
         x: &Activation,
-        ops: &RowOps<'_>,
+        ops: &Epilogue<'_>,
     ) -> Result<Activation, Error> {
         let ops = &context.seam.ops(*ops);
         let axes = self.axes(context, x)?;
@@ -125,19 +122,19 @@ impl Dense {
         context.profiler.time(&self.name, cost, || match axes {
             None => gemm(&Matrix::new(&x.data, x.channels), &self.weights, ops, &mut out.data),
             Some((y, x_axis)) => {
-                gemm(&Patches::new(&x.data, x.channels, y, x_axis), &self.weights, ops, &mut out.data);
+                gemm(&Im2col::new(&x.data, x.channels, y, x_axis), &self.weights, ops, &mut out.data);
             }
         });
         Ok(out)
     }
 
-    /// `next_ops(next(ops(convolution(x))))`, where `next` is 1 x 1: what is between the two stays in the cache.
+    /// `next_ops(next(ops(convolution(x))))`, where `next` is 1 x 1; the intermediate result stays in the cache.
     pub(super) fn forward_into(
         &self,
         context: &Context<'_>,
         x: &Activation,
-        ops: &RowOps<'_>,
-        (next, next_ops): (&Dense, &RowOps<'_>),
+        ops: &Epilogue<'_>,
+        (next, next_ops): (&Dense, &Epilogue<'_>),
     ) -> Result<Activation, Error> {
         let first = (&self.weights, &context.seam.ops(*ops));
         let second = (&next.weights, &context.seam.ops(*next_ops));
@@ -146,15 +143,15 @@ impl Dense {
         let pixels = out.pixels();
         let cost = || self.cost(pixels) + next.cost_from(x, pixels);
         context.profiler.time(&self.name, cost, || match axes {
-            None => gemm_twice(&Matrix::new(&x.data, x.channels), first, second, &mut out.data),
+            None => fused_gemm(&Matrix::new(&x.data, x.channels), first, second, &mut out.data),
             Some((y, x_axis)) => {
-                gemm_twice(&Patches::new(&x.data, x.channels, y, x_axis), first, second, &mut out.data);
+                fused_gemm(&Im2col::new(&x.data, x.channels, y, x_axis), first, second, &mut out.data);
             }
         });
         Ok(out)
     }
 
-    /// The axes of a convolution that is no plain product.
+    /// The axes of the convolution, unless it is a plain product.
     fn axes(&self, context: &Context<'_>, x: &Activation) -> Result<Option<(Axis, Axis)>, Error> {
         if self.kernel == 1 && self.stride == 1 {
             return Ok(None);
@@ -162,38 +159,38 @@ impl Dense {
         axes(context.padding, x, self.kernel, self.stride).map(Some)
     }
 
-    /// Room for what a convolution of `x` along `axes` gives.
+    /// Memory for the convolution of `x` along `axes`.
     fn output(&self, context: &Context<'_>, x: &Activation, axes: Option<(Axis, Axis)>) -> Activation {
         let (height, width) = axes.map_or((x.height, x.width), |(y, x)| (y.output, x.output));
         context.activation(x.batch, height, width, self.weights.columns())
     }
 
-    /// What the products for so many pixels cost, reading the weights and `x`, where it all begins, and writing the result.
+    /// The cost of the products for that many pixels, of reading the weights and `x`, and of writing the result.
     fn cost_from(&self, x: &Activation, pixels: usize) -> Cost {
         self.cost(pixels) + Cost::of_elements(x.data.len() + pixels * self.weights.columns())
     }
 
-    /// What the products for so many pixels cost, and reading the weights.
+    /// The cost of the products for that many pixels and of reading the weights.
     fn cost(&self, pixels: usize) -> Cost {
         let (depth, columns) = (self.weights.depth(), self.weights.columns());
         Cost { flop: 2.0 * pixels as f64 * depth as f64 * columns as f64, bytes: self.weights.bytes() as f64 }
     }
 }
 
-/// A dense 3 x 3 convolution of stride 1 on f32, by fewer products than its sums have.
+/// A dense 3 x 3 convolution of stride 1 on f32, computed with fewer products by Winograd's method.
 pub(super) struct Winograd {
     name: String,
     filter: Filter,
 }
 
 impl Winograd {
-    /// `next_ops(next(ops(convolution(x))))`, where `next` is 1 x 1: what is between the two stays in the cache.
+    /// `next_ops(next(ops(convolution(x))))`, where `next` is 1 x 1; the intermediate result stays in the cache.
     pub(super) fn forward_into(
         &self,
         context: &Context<'_>,
         x: &Activation,
-        ops: &RowOps<'_>,
-        (next, next_ops): (&Dense, &RowOps<'_>),
+        ops: &Epilogue<'_>,
+        (next, next_ops): (&Dense, &Epilogue<'_>),
     ) -> Result<Activation, Error> {
         let first = (&self.filter, &context.seam.ops(*ops));
         let second = (&next.weights, &context.seam.ops(*next_ops));
@@ -201,12 +198,12 @@ impl Winograd {
         let mut out = next.output(context, x, Some((y, x_axis)));
         let pixels = out.pixels();
         let cost = || {
-            // What the sums themselves take, as everywhere.
+            // Of the direct convolution, as everywhere.
             let flop = 2.0 * (9 * self.filter.depth() * self.filter.columns()) as f64 * pixels as f64;
             Cost { flop, bytes: self.filter.bytes() as f64 } + next.cost_from(x, pixels)
         };
         context.profiler.time(&self.name, cost, || {
-            convolve_into(&Patches::new(&x.data, x.channels, y, x_axis), first, second, &mut out.data);
+            convolve_into(&Im2col::new(&x.data, x.channels, y, x_axis), first, second, &mut out.data);
         });
         Ok(out)
     }
@@ -225,7 +222,7 @@ impl Depthwise {
         &self,
         context: &Context<'_>,
         x: &Activation,
-        ops: &RowOps<'_>,
+        ops: &Epilogue<'_>,
     ) -> Result<Activation, Error> {
         let ops = &context.seam.ops(*ops);
         let axes = axes(context.padding, x, self.spec.kernel, self.spec.stride)?;

@@ -1,11 +1,12 @@
 //! The convolution at the front.
 
-use super::Context;
 use super::activation::Activation;
+use super::context::Context;
 use super::layer::{Dense, Loader};
 use crate::architecture::Architecture;
+use crate::architecture::names::stem as names;
 use crate::error::Error;
-use crate::kernels::rows::{Norm, RowOps};
+use crate::kernels::epilogue::{Epilogue, Norm};
 
 /// 3x3 convolution of stride 2 with bias, RMS norm, GELU.
 pub(super) struct Stem {
@@ -18,14 +19,14 @@ impl Stem {
     pub(super) fn load(loader: &Loader<'_>, architecture: &Architecture) -> Result<Stem, Error> {
         let spec = architecture.stem;
         let bias = match spec.bias {
-            true => Some(loader.parameter("conv_stem.conv.bias", spec.channels)?),
+            true => Some(loader.parameter(names::BIAS, spec.channels)?),
             false => None,
         };
         let shape = [spec.channels, architecture.input_channels, spec.kernel];
         Ok(Stem {
-            convolution: loader.dense("conv_stem.conv.weight", shape, 2)?,
+            convolution: loader.dense(names::CONVOLUTION, shape, 2)?,
             bias,
-            norm: loader.parameter("conv_stem.bn.weight", spec.channels)?,
+            norm: loader.parameter(names::NORM, spec.channels)?,
         })
     }
 
@@ -34,11 +35,11 @@ impl Stem {
     }
 
     pub(super) fn forward(&self, context: &mut Context<'_>, x: &Activation) -> Result<Activation, Error> {
-        let ops = RowOps {
+        let ops = Epilogue {
             bias: self.bias.as_deref(),
             norm: Norm::Weighted(&self.norm),
             gelu: true,
-            ..RowOps::default()
+            ..Epilogue::default()
         };
         self.convolution.forward(context, x, &ops)
     }

@@ -1,6 +1,6 @@
 //! Images in f64, and what is done to them, written as it is defined.
 
-use crate::kernels::convolution::Padding;
+use crate::geometry::Padding;
 
 /// `[batch, channels, height, width]`.
 #[derive(Clone)]

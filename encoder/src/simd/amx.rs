@@ -1,4 +1,4 @@
-//! AMX-BF16: tiles of 16 rows of 64 bytes, beside AVX-512.
+//! AMX-BF16: tiles of 16 rows of 64 bytes, used together with AVX-512.
 //!
 //! Stable Rust has neither the intrinsics nor the detection, so both are written out here. A product of tiles takes 16
 //! rows of 32 bf16 numbers on the left and 16 rows of 16 pairs on the right, and adds to 16 rows of 16 f32 numbers;
@@ -12,10 +12,9 @@ use std::sync::OnceLock;
 
 use super::avx512::{Avx512, Extension};
 use super::avx512bf16::DotBf16;
+use super::tile::{PAIR_DEPTH, PairTile, TileOut};
 use super::{Kernel, PairLayout, PairShape, PairUnit};
-use crate::kernels::packing::PAIR_DEPTH;
-use crate::kernels::tile::{PairTile, TileOut};
-use crate::precision::Pieces;
+use crate::precision::SplitTerms;
 
 /// AMX-BF16 with AVX512-BF16.
 pub(crate) struct AmxTile;
@@ -193,8 +192,8 @@ impl Drop for Configured {
 #[repr(C, align(64))]
 struct Results([[f32; NR]; MR]);
 
-/// Where a piece of an operand begins in this step, into `{at}`: pieces are `2 * {half}` bytes apart on both sides.
-macro_rules! piece {
+/// Where a term of an operand begins in this step, into `{at}`: terms are `2 * {half}` bytes apart on both sides.
+macro_rules! term {
     ($operand:literal, 0) => {
         concat!("mov {at}, ", $operand)
     };
@@ -206,11 +205,11 @@ macro_rules! piece {
     };
 }
 
-/// A step of a left piece: both tiles of rows.
+/// A step of a left term: both tiles of rows.
 macro_rules! left {
-    ($piece:tt) => {
+    ($term:tt) => {
         concat!(
-            piece!("{a}", $piece),
+            term!("{a}", $term),
             "\ntileloadd tmm4, [{at} + {a_row}*1]",
             "\nadd {at}, {half}",
             "\ntileloadd tmm5, [{at} + {a_row}*1]"
@@ -218,11 +217,11 @@ macro_rules! left {
     };
 }
 
-/// A step of a right piece: both tiles of columns.
+/// A step of a right term: both tiles of columns.
 macro_rules! right {
-    ($piece:tt) => {
+    ($term:tt) => {
         concat!(
-            piece!("{b}", $piece),
+            term!("{b}", $term),
             "\ntileloadd tmm6, [{at} + {b_row}*1]",
             "\ntileloadd tmm7, [{at} + {b_row}*1 + 64]"
         )
@@ -294,15 +293,19 @@ macro_rules! multiply_in_passes {
 impl Configured {
     /// Writes `a * b`, or adds it, to a tile whose rows and columns all exist.
     ///
-    /// Each product follows one that it shares a piece with: what is loaded is loaded less often. The largest product of
-    /// three pieces comes last: the others would be lost in its sum.
-    /// Of two pieces the sum is rounded less than what they leave out.
+    /// Each product follows one that it shares a term with: what is loaded is loaded less often. The largest product of
+    /// three terms comes last: the others would be lost in its sum.
+    /// With two terms, the rounding of the sum is smaller than what the terms leave out.
     #[inline(always)]
     fn whole_tile(&self, tile: PairTile<'_>) {
-        const { assert!(MR == NR, "pieces are as far apart on both sides") };
+        const { assert!(MR == NR, "terms are as far apart on both sides") };
         let out = &tile.out;
-        assert!(tile.pairs > 0 && tile.pairs.is_multiple_of(STEP), "{} pairs are no whole tiles", tile.pairs);
-        let words = tile.pairs.checked_mul(MR * tile.pieces.count()).expect("a panel that fits the memory");
+        assert!(
+            tile.pairs > 0 && tile.pairs.is_multiple_of(STEP),
+            "{} pairs do not fill whole tiles",
+            tile.pairs
+        );
+        let words = tile.pairs.checked_mul(MR * tile.terms.count()).expect("a panel that fits the memory");
         assert!(
             tile.a.len() == words && tile.b.len() == words,
             "expected {words} words on each side, found {} and {}",
@@ -320,18 +323,18 @@ impl Configured {
             out.stride,
             out.data.len()
         );
-        // SAFETY: `self` is proof of AMX and of a configuration of 16 rows of 64 bytes. Both sides have `count` pieces of
+        // SAFETY: `self` is proof of AMX and of a configuration of 16 rows of 64 bytes. Both sides have `count` terms of
         // `pairs * MR` words: left ones of `MR` rows of `pairs` words, right ones of `pairs` rows of `NR` words, as just checked.
-        // A step reads 16 words of each of 2 x 16 left rows, and 16 right rows of 2 x 16 words, of pieces below `count`;
+        // A step reads 16 words of each of 2 x 16 left rows, and 16 right rows of 2 x 16 words, of terms below `count`;
         // `pairs / 16` steps end where both end. The output has `MR` rows of `NR` elements, `stride` apart.
         unsafe {
-            match tile.pieces {
-                Pieces::One => multiply_in_passes!(tile, [left!(0), right!(0), multiply!()]),
-                Pieces::Two => multiply_in_passes!(
+            match tile.terms {
+                SplitTerms::One => multiply_in_passes!(tile, [left!(0), right!(0), multiply!()]),
+                SplitTerms::Two => multiply_in_passes!(
                     tile,
                     [left!(1), right!(0), multiply!(), left!(0), multiply!(), right!(1), multiply!()]
                 ),
-                Pieces::Three => multiply_in_passes!(
+                SplitTerms::Three => multiply_in_passes!(
                     tile,
                     [
                         left!(2),
@@ -356,11 +359,11 @@ impl Configured {
 impl PairUnit for Configured {
     #[inline(always)]
     fn tile(&self, tile: PairTile<'_>) {
-        let PairTile { a, b, pairs, pieces, out } = tile;
-        // A block of depth in three pieces has a sum of its own, which is rounded less than a longer one.
-        let own_sum = out.accumulate && pieces == Pieces::Three;
+        let PairTile { a, b, pairs, terms, out } = tile;
+        // A block of depth in three terms has a sum of its own, which is rounded less than a longer one.
+        let own_sum = out.accumulate && terms == SplitTerms::Three;
         if (out.rows, out.columns) == (MR, NR) && !own_sum {
-            return self.whole_tile(PairTile { a, b, pairs, pieces, out });
+            return self.whole_tile(PairTile { a, b, pairs, terms, out });
         }
         let mut results = Results([[0.0; NR]; MR]);
         let accumulate = out.accumulate && !own_sum;
@@ -371,7 +374,7 @@ impl PairUnit for Configured {
         }
         let data = results.0.as_flattened_mut();
         let whole = TileOut { data, stride: NR, rows: MR, columns: NR, accumulate };
-        self.whole_tile(PairTile { a, b, pairs, pieces, out: whole });
+        self.whole_tile(PairTile { a, b, pairs, terms, out: whole });
         for (row, results) in out.data.chunks_mut(out.stride).take(out.rows).zip(&results.0) {
             for (out, result) in row[..out.columns].iter_mut().zip(results) {
                 *out = if own_sum { *out + result } else { *result };

@@ -2,20 +2,12 @@
 
 use std::arch::x86_64::*;
 
+use super::tile::{TileKernel, Tiles};
 use super::{Kernel, MAX_LANES, PairShape, Simd, Widening};
-use crate::kernels::tile::{TileKernel, Tiles};
 
 /// Proof that the CPU has AVX2 and FMA; only [`Avx2::new`] makes one.
 #[derive(Clone, Copy)]
 pub(crate) struct Avx2(());
-
-/// Intrinsics without memory operands, callable by whoever holds a token.
-macro_rules! proven {
-    ($e:expr) => {
-        // SAFETY: `self` is a token, so the CPU has AVX2 and FMA.
-        unsafe { $e }
-    };
-}
 
 impl Avx2 {
     #[inline]
@@ -31,7 +23,25 @@ impl Avx2 {
         fn compiled<K: Kernel>(token: Avx2, kernel: K) -> K::Output {
             kernel.run(token)
         }
-        proven!(compiled(self, kernel))
+        // SAFETY: a token is proof of AVX2 and FMA.
+        unsafe { compiled(self, kernel) }
+    }
+}
+
+/// Steps of a transposition, each giving the lower and the upper result.
+impl Avx2 {
+    token_methods! { "avx2,fma";
+        fn interleave(self, a: __m256, b: __m256) -> [__m256; 2] {
+            [_mm256_unpacklo_ps(a, b), _mm256_unpackhi_ps(a, b)]
+        }
+
+        fn interleave_pairs(self, a: __m256, b: __m256) -> [__m256; 2] {
+            [_mm256_shuffle_ps::<0x44>(a, b), _mm256_shuffle_ps::<0xee>(a, b)]
+        }
+
+        fn join_halves(self, a: __m256, b: __m256) -> [__m256; 2] {
+            [_mm256_permute2f128_ps::<0x20>(a, b), _mm256_permute2f128_ps::<0x31>(a, b)]
+        }
     }
 }
 
@@ -44,9 +54,95 @@ impl Simd for Avx2 {
     const TURN: usize = 2;
     type V = __m256;
 
+    token_methods! { "avx2,fma";
+        fn splat(self, x: f32) -> __m256 {
+            _mm256_set1_ps(x)
+        }
+
+        fn add(self, a: __m256, b: __m256) -> __m256 {
+            _mm256_add_ps(a, b)
+        }
+
+        fn sub(self, a: __m256, b: __m256) -> __m256 {
+            _mm256_sub_ps(a, b)
+        }
+
+        fn mul(self, a: __m256, b: __m256) -> __m256 {
+            _mm256_mul_ps(a, b)
+        }
+
+        fn div(self, a: __m256, b: __m256) -> __m256 {
+            _mm256_div_ps(a, b)
+        }
+
+        fn minus_abs(self, a: __m256) -> __m256 {
+            _mm256_or_ps(a, _mm256_set1_ps(-0.0))
+        }
+
+        fn min(self, a: __m256, b: __m256) -> __m256 {
+            _mm256_min_ps(a, b)
+        }
+
+        fn max(self, a: __m256, b: __m256) -> __m256 {
+            _mm256_max_ps(a, b)
+        }
+
+        fn mul_add(self, a: __m256, b: __m256, c: __m256) -> __m256 {
+            _mm256_fmadd_ps(a, b, c)
+        }
+
+        fn pow2(self, shifted: __m256) -> __m256 {
+            let exponent = _mm256_slli_epi32::<23>(_mm256_castps_si256(shifted));
+            _mm256_castsi256_ps(_mm256_add_epi32(exponent, _mm256_castps_si256(_mm256_set1_ps(1.0))))
+        }
+
+        fn round_to_bf16(self, v: __m256) -> __m256 {
+            let bits = _mm256_castps_si256(v);
+            let odd = _mm256_and_si256(_mm256_srli_epi32::<16>(bits), _mm256_set1_epi32(1));
+            let rounded = _mm256_add_epi32(_mm256_add_epi32(bits, _mm256_set1_epi32(0x7fff)), odd);
+            let upper = _mm256_set1_epi32(0xffff_0000u32.cast_signed());
+            let rounded = _mm256_castsi256_ps(_mm256_and_si256(rounded, upper));
+            // Rounding up the mantissa of a NaN could end in another number.
+            let quiet = _mm256_castsi256_ps(_mm256_or_si256(bits, _mm256_set1_epi32(0x0040_0000)));
+            _mm256_blendv_ps(rounded, quiet, _mm256_cmp_ps::<_CMP_UNORD_Q>(v, v))
+        }
+
+        fn pairs(self, first: __m256, second: __m256) -> __m256 {
+            pairs(first, second)
+        }
+
+        fn pairs_of_neighbours(self, a: __m256, b: __m256) -> __m256 {
+            // Within the halves of 4 lanes: two words of `a`, two of `b`.
+            let words = pairs(_mm256_shuffle_ps::<0x88>(a, b), _mm256_shuffle_ps::<0xdd>(a, b));
+            _mm256_castpd_ps(_mm256_permute4x64_pd::<0b11_01_10_00>(_mm256_castps_pd(words)))
+        }
+
+        fn even(self, p: __m256i) -> __m256 {
+            _mm256_castsi256_ps(_mm256_slli_epi32::<16>(p))
+        }
+
+        fn odd(self, p: __m256i) -> __m256 {
+            let upper = 0xffff_0000u32.cast_signed();
+            _mm256_castsi256_ps(_mm256_and_si256(p, _mm256_set1_epi32(upper)))
+        }
+    }
+
     #[inline(always)]
-    fn splat(self, x: f32) -> Self::V {
-        proven!(_mm256_set1_ps(x))
+    fn transpose(self, rows: [Self::V; MAX_LANES]) -> [Self::V; MAX_LANES] {
+        // Pairs of rows, then fours of them, interleaved within the halves of 4 columns; then the halves.
+        let mut v = rows;
+        for i in [0, 2, 4, 6] {
+            [v[i], v[i + 1]] = self.interleave(v[i], v[i + 1]);
+        }
+        let mut w = v;
+        for i in [0, 4] {
+            [w[i], w[i + 1]] = self.interleave_pairs(v[i], v[i + 2]);
+            [w[i + 2], w[i + 3]] = self.interleave_pairs(v[i + 1], v[i + 3]);
+        }
+        for i in 0..4 {
+            [v[i], v[i + 4]] = self.join_halves(w[i], w[i + 4]);
+        }
+        v
     }
 
     #[inline(always)]
@@ -64,109 +160,6 @@ impl Simd for Avx2 {
     }
 
     #[inline(always)]
-    fn add(self, a: Self::V, b: Self::V) -> Self::V {
-        proven!(_mm256_add_ps(a, b))
-    }
-
-    #[inline(always)]
-    fn sub(self, a: Self::V, b: Self::V) -> Self::V {
-        proven!(_mm256_sub_ps(a, b))
-    }
-
-    #[inline(always)]
-    fn mul(self, a: Self::V, b: Self::V) -> Self::V {
-        proven!(_mm256_mul_ps(a, b))
-    }
-
-    #[inline(always)]
-    fn div(self, a: Self::V, b: Self::V) -> Self::V {
-        proven!(_mm256_div_ps(a, b))
-    }
-
-    #[inline(always)]
-    fn minus_abs(self, a: Self::V) -> Self::V {
-        proven!(_mm256_or_ps(a, _mm256_set1_ps(-0.0)))
-    }
-
-    #[inline(always)]
-    fn min(self, a: Self::V, b: Self::V) -> Self::V {
-        proven!(_mm256_min_ps(a, b))
-    }
-
-    #[inline(always)]
-    fn max(self, a: Self::V, b: Self::V) -> Self::V {
-        proven!(_mm256_max_ps(a, b))
-    }
-
-    #[inline(always)]
-    fn mul_add(self, a: Self::V, b: Self::V, c: Self::V) -> Self::V {
-        proven!(_mm256_fmadd_ps(a, b, c))
-    }
-
-    #[inline(always)]
-    fn pow2(self, shifted: Self::V) -> Self::V {
-        proven!({
-            let exponent = _mm256_slli_epi32::<23>(_mm256_castps_si256(shifted));
-            _mm256_castsi256_ps(_mm256_add_epi32(exponent, _mm256_castps_si256(_mm256_set1_ps(1.0))))
-        })
-    }
-
-    #[inline(always)]
-    fn round_to_bf16(self, v: Self::V) -> Self::V {
-        proven!({
-            let bits = _mm256_castps_si256(v);
-            let odd = _mm256_and_si256(_mm256_srli_epi32::<16>(bits), _mm256_set1_epi32(1));
-            let rounded = _mm256_add_epi32(_mm256_add_epi32(bits, _mm256_set1_epi32(0x7fff)), odd);
-            let upper = _mm256_set1_epi32(0xffff_0000u32.cast_signed());
-            let rounded = _mm256_castsi256_ps(_mm256_and_si256(rounded, upper));
-            // Rounding up the mantissa of a NaN could end in another number.
-            let quiet = _mm256_castsi256_ps(_mm256_or_si256(bits, _mm256_set1_epi32(0x0040_0000)));
-            _mm256_blendv_ps(rounded, quiet, _mm256_cmp_ps::<_CMP_UNORD_Q>(v, v))
-        })
-    }
-
-    #[inline(always)]
-    fn pairs(self, first: Self::V, second: Self::V) -> Self::V {
-        proven!({
-            let first = _mm256_srli_epi32::<16>(_mm256_castps_si256(first));
-            _mm256_castsi256_ps(_mm256_blend_epi16::<0b1010_1010>(first, _mm256_castps_si256(second)))
-        })
-    }
-
-    #[inline(always)]
-    fn pairs_of_neighbours(self, a: Self::V, b: Self::V) -> Self::V {
-        proven!({
-            // Within the halves of 4 lanes: two words of `a`, two of `b`.
-            let words = self.pairs(_mm256_shuffle_ps::<0x88>(a, b), _mm256_shuffle_ps::<0xdd>(a, b));
-            _mm256_castpd_ps(_mm256_permute4x64_pd::<0b11_01_10_00>(_mm256_castps_pd(words)))
-        })
-    }
-
-    #[inline(always)]
-    fn transpose(self, rows: [Self::V; MAX_LANES]) -> [Self::V; MAX_LANES] {
-        proven!({
-            // Pairs of rows, then fours of them, interleaved within the halves of 4 columns; then the halves.
-            let mut v = rows;
-            for i in [0, 2, 4, 6] {
-                let (a, b) = (v[i], v[i + 1]);
-                (v[i], v[i + 1]) = (_mm256_unpacklo_ps(a, b), _mm256_unpackhi_ps(a, b));
-            }
-            let mut w = v;
-            for i in [0, 4] {
-                w[i] = _mm256_shuffle_ps::<0x44>(v[i], v[i + 2]);
-                w[i + 1] = _mm256_shuffle_ps::<0xee>(v[i], v[i + 2]);
-                w[i + 2] = _mm256_shuffle_ps::<0x44>(v[i + 1], v[i + 3]);
-                w[i + 3] = _mm256_shuffle_ps::<0xee>(v[i + 1], v[i + 3]);
-            }
-            for i in 0..4 {
-                v[i] = _mm256_permute2f128_ps::<0x20>(w[i], w[i + 4]);
-                v[i + 4] = _mm256_permute2f128_ps::<0x31>(w[i], w[i + 4]);
-            }
-            v
-        })
-    }
-
-    #[inline(always)]
     fn prefetch(self, x: &[f32]) {
         // SAFETY: a hint, which reads nothing.
         unsafe { _mm_prefetch::<_MM_HINT_T0>(x.as_ptr().cast()) }
@@ -179,7 +172,8 @@ impl Simd for Avx2 {
         fn apart<K: Kernel>(token: Avx2, kernel: K) -> K::Output {
             kernel.run(token)
         }
-        proven!(apart(self, kernel))
+        // SAFETY: a token is proof of AVX2 and FMA.
+        unsafe { apart(self, kernel) }
     }
 
     #[inline(always)]
@@ -203,15 +197,11 @@ impl Simd for Avx2 {
         // SAFETY: a token is proof of AVX2 and FMA, and `x` has 8 elements; the load needs no alignment.
         unsafe { _mm256_loadu_si256(x.as_ptr().cast()) }
     }
+}
 
-    #[inline(always)]
-    fn even(self, p: Self::P) -> Self::V {
-        proven!(_mm256_castsi256_ps(_mm256_slli_epi32::<16>(p)))
-    }
-
-    #[inline(always)]
-    fn odd(self, p: Self::P) -> Self::V {
-        let upper = 0xffff_0000u32.cast_signed();
-        proven!(_mm256_castsi256_ps(_mm256_and_si256(p, _mm256_set1_epi32(upper))))
-    }
+#[inline]
+#[target_feature(enable = "avx2,fma")]
+fn pairs(first: __m256, second: __m256) -> __m256 {
+    let first = _mm256_srli_epi32::<16>(_mm256_castps_si256(first));
+    _mm256_castsi256_ps(_mm256_blend_epi16::<0b1010_1010>(first, _mm256_castps_si256(second)))
 }

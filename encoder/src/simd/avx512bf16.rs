@@ -1,18 +1,10 @@
-//! AVX512-BF16: products of pairs of bf16, beside AVX-512F.
+//! AVX512-BF16: products of pairs of bf16, used together with AVX-512F.
 
 use std::arch::x86_64::*;
 
 use super::avx512::{Avx512, Extension};
+use super::tile::{PairTile, store};
 use super::{Kernel, PairLayout, PairShape, PairUnit, Simd};
-use crate::kernels::tile::{PairTile, store};
-
-/// Calls that need no more than a token.
-macro_rules! proven {
-    ($e:expr) => {
-        // SAFETY: `self` holds a token, or `token` is one, so the CPU has AVX-512F and AVX512-BF16.
-        unsafe { $e }
-    };
-}
 
 /// AVX512-BF16.
 pub(crate) struct DotBf16;
@@ -57,7 +49,8 @@ unsafe impl Extension for DotBf16 {
         fn compiled<K: Kernel>(token: Avx512<DotBf16>, kernel: K) -> K::Output {
             kernel.run(token)
         }
-        proven!(compiled(token, kernel))
+        // SAFETY: a token is proof of AVX512-BF16.
+        unsafe { compiled(token, kernel) }
     }
 
     #[inline]
@@ -67,7 +60,8 @@ unsafe impl Extension for DotBf16 {
         fn apart<K: Kernel>(token: Avx512<DotBf16>, kernel: K) -> K::Output {
             kernel.run(token)
         }
-        proven!(apart(token, kernel))
+        // SAFETY: a token is proof of AVX512-BF16.
+        unsafe { apart(token, kernel) }
     }
 
     const PAIRS: PairShape = PairShape { mr: MR, nr: NV * 16, layout: PairLayout::DepthFirst };
@@ -80,12 +74,14 @@ unsafe impl Extension for DotBf16 {
 
     #[inline(always)]
     fn rounded_pairs(_token: Avx512<Self>, first: __m512, second: __m512) -> __m512 {
-        proven!(DotBf16::pairs(first, second))
+        // SAFETY: a token is proof of AVX512-BF16.
+        unsafe { DotBf16::pairs(first, second) }
     }
 
     #[inline(always)]
     fn rounded_pairs_of_neighbours(_token: Avx512<Self>, a: __m512, b: __m512) -> __m512 {
-        proven!(DotBf16::pairs_of_neighbours(a, b))
+        // SAFETY: a token is proof of AVX512-BF16.
+        unsafe { DotBf16::pairs_of_neighbours(a, b) }
     }
 }
 
@@ -99,22 +95,23 @@ pub(crate) struct Dot(Avx512<DotBf16>);
 impl PairUnit for Dot {
     #[inline(always)]
     fn tile(&self, tile: PairTile<'_>) {
-        proven!(multiply(self.0, tile))
+        // SAFETY: `self` holds a token, which is proof of AVX512-BF16.
+        unsafe { multiply(self.0, tile) }
     }
 }
 
-/// A function of its own: the registers should not be shared out among what is around it.
+/// A function of its own, so that it does not share its registers with the code around it.
 #[inline(never)]
 #[target_feature(enable = "avx512f,avx512bf16")]
 fn multiply(token: Avx512<DotBf16>, mut tile: PairTile<'_>) {
     // SAFETY: both types are 512 bits wide, of any content.
     let bf16 = |pairs: __m512i| unsafe { std::mem::transmute::<__m512i, __m512bh>(pairs) };
-    let (a_piece, b_piece) = (tile.pairs * MR, tile.pairs * NV * 16);
+    let (a_term, b_term) = (tile.pairs * MR, tile.pairs * NV * 16);
+    tile.assert_lengths(a_term, b_term);
     let mut sums = [[token.splat(0.0); NV]; MR];
-    for (left, right) in tile.pieces.products() {
-        let (a, b) = (&tile.a[left * a_piece..][..a_piece], &tile.b[right * b_piece..][..b_piece]);
-        let (a, rest) = a.as_chunks::<MR>();
-        debug_assert!(rest.is_empty(), "a panel of other rows than {MR}");
+    for (left, right) in tile.terms.products() {
+        let (a, b) = (&tile.a[left * a_term..][..a_term], &tile.b[right * b_term..][..b_term]);
+        let (a, _) = a.as_chunks::<MR>();
         for (a, b) in a.iter().zip(b.chunks_exact(NV * 16)) {
             let b = [bf16(token.load_pairs(b)), bf16(token.load_pairs(&b[16..]))];
             for i in 0..MR {

@@ -1,4 +1,4 @@
-//! Which instruction sets there are, and the choice among them.
+//! The instruction sets, and the choice among them.
 
 use super::{Kernel, Simd, portable::Portable};
 #[cfg(target_arch = "x86_64")]
@@ -9,7 +9,7 @@ use super::{
     avx512bf16::DotBf16,
 };
 use crate::error::Error;
-use crate::precision::Operands;
+use crate::precision::{Operands, Precision, SplitTerms};
 
 /// An instruction set that the kernels are compiled for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -46,7 +46,7 @@ impl Isa {
         Isa::ALL.into_iter().find(|isa| isa.name() == name)
     }
 
-    /// Whether this CPU has it.
+    /// Whether this CPU supports it.
     pub fn is_available(self) -> bool {
         match self {
             Isa::Portable => true,
@@ -66,7 +66,7 @@ impl Isa {
     /// What `ENCODER_MAX_ISA` holds, if it is set and not empty.
     ///
     /// # Errors
-    /// When that is no instruction set's name.
+    /// When it is not the name of an instruction set.
     pub fn cap() -> Result<Option<Isa>, Error> {
         let name = std::env::var_os("ENCODER_MAX_ISA").filter(|name| !name.is_empty());
         let Some(name) = name else { return Ok(None) };
@@ -76,16 +76,16 @@ impl Isa {
         Isa::from_name(&name).map(Some).ok_or_else(unknown)
     }
 
-    /// The best one that this CPU has, no better than `cap`.
+    /// The best one that this CPU supports, up to `cap`.
     pub fn best(cap: Option<Isa>) -> Isa {
         let allowed = |isa: &Isa| cap.is_none_or(|cap| *isa <= cap) && isa.is_available();
         Isa::ALL.into_iter().rev().find(allowed).unwrap_or(Isa::Portable)
     }
 
-    /// The wanted one, whatever the cap; `None` takes the [`Isa::best`] that is no better than the [`Isa::cap`].
+    /// The wanted one, whatever the cap; `None` takes the [`Isa::best`] within the [`Isa::cap`].
     ///
     /// # Errors
-    /// When this CPU lacks what is wanted; when `ENCODER_MAX_ISA` holds no instruction set's name.
+    /// When the wanted one is not supported by this CPU; when `ENCODER_MAX_ISA` does not name an instruction set.
     pub fn choose(wanted: Option<Isa>) -> Result<Isa, Error> {
         match wanted {
             None => Isa::cap().map(Isa::best),
@@ -97,7 +97,7 @@ impl Isa {
     /// Runs a kernel compiled for this instruction set.
     ///
     /// # Panics
-    /// Where the CPU lacks it: panels are packed for one instruction set, no other may read them.
+    /// When the CPU does not support it: panels are packed for one instruction set, and no other may read them.
     #[inline]
     pub(crate) fn run<K: Kernel>(self, kernel: K) -> K::Output {
         match self {
@@ -130,6 +130,17 @@ impl Isa {
             _ => {}
         }
         panic!("this CPU has no {self}");
+    }
+
+    /// The operands by which products reach a precision. A unit that only takes bf16 reaches f32 with three terms each,
+    /// unless `strict_fma` asks for fused multiply-adds.
+    pub(crate) fn operands(self, precision: Precision, strict_fma: bool) -> Operands {
+        match precision {
+            Precision::F32 if self == Isa::Amx && !strict_fma => Operands::Bf16(SplitTerms::Three),
+            Precision::F32 => Operands::F32,
+            Precision::Bf16x3 => Operands::Bf16(SplitTerms::Two),
+            Precision::Bf16 => Operands::Bf16(SplitTerms::One),
+        }
     }
 
     /// Rows of the register tile.
@@ -168,12 +179,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_best_is_what_this_cpu_has_and_no_better_than_the_cap() {
+    fn the_best_is_supported_by_this_cpu_and_within_the_cap() {
         for cap in Isa::ALL {
             let best = Isa::best(Some(cap));
             assert!(best.is_available() && best <= cap, "{cap}: {best}");
             assert!(best == cap || !cap.is_available(), "{cap}: {best}");
         }
         assert_eq!(Isa::best(None), Isa::best(Some(Isa::Amx)));
+    }
+
+    #[test]
+    fn f32_is_split_with_amx_alone_and_never_with_strict_fma() {
+        for isa in Isa::ALL {
+            let split = Operands::Bf16(SplitTerms::Three);
+            let expected = if isa == Isa::Amx { split } else { Operands::F32 };
+            assert_eq!(isa.operands(Precision::F32, false), expected, "{isa}");
+            assert_eq!(isa.operands(Precision::F32, true), Operands::F32, "{isa}");
+        }
     }
 }

@@ -2,7 +2,25 @@
 //!
 //! Kernels are written once, generic over [`Simd`], as types that implement [`Kernel`]. [`Isa::run`] calls them inside
 //! a function compiled for the chosen instruction set. A token ([`Simd`] value) exists only where the CPU has been
-//! probed, so holding one makes the arithmetic safe: the `unsafe` of this crate's kernels is all in this folder.
+//! probed, so holding one makes the arithmetic safe: all `unsafe` code of this crate's kernels is in this folder.
+
+/// Methods of a token, each in a function compiled for the token's instructions. The bodies can call safe
+/// `#[target_feature]` functions, such as intrinsics without memory operands, but nothing unsafe.
+///
+/// Only for tokens, which exist only where the CPU has the features.
+#[cfg(target_arch = "x86_64")]
+macro_rules! token_methods {
+    ($features:tt; $(fn $name:ident(self $(, $argument:ident: $type:ty)*) -> $output:ty $body:block)*) => {$(
+        #[inline(always)]
+        fn $name(self $(, $argument: $type)*) -> $output {
+            #[inline]
+            #[target_feature(enable = $features)]
+            fn compiled($($argument: $type),*) -> $output $body
+            // SAFETY: `self` is a token, so the CPU has the features.
+            unsafe { compiled($($argument),*) }
+        }
+    )*};
+}
 
 #[cfg(target_arch = "x86_64")]
 mod amx;
@@ -14,14 +32,16 @@ mod avx512;
 mod avx512bf16;
 mod isa;
 mod portable;
+pub(crate) mod summation;
+pub(crate) mod tile;
 
 pub use isa::Isa;
 
-use crate::kernels::tile::{PairTile, Tiles, WidenedKernel};
+use tile::{PairTile, Tiles, WidenedKernel};
 
 /// Arithmetic on vectors of `LANES` single-precision numbers.
 ///
-/// Every method is `#[inline(always)]` so that it is compiled with the features of the function it ends up in.
+/// Every method is `#[inline(always)]`, so that it is compiled with the features of the function it is inlined into.
 pub(crate) trait Simd: Copy + Send + Sync + 'static {
     /// Elements in a vector.
     const LANES: usize;
@@ -29,7 +49,7 @@ pub(crate) trait Simd: Copy + Send + Sync + 'static {
     const MR: usize;
     /// Columns of the GEMM register tile, one or two vectors.
     const NR: usize;
-    /// Products in a turn of the f32 micro-kernel's loop, a divisor of the length of every [`crate::kernels::chain::Chain`].
+    /// Products in a turn of the f32 micro-kernel's loop, a divisor of the length of every [`summation::SummationBlock`].
     const TURN: usize;
     /// One register.
     type V: Copy;
@@ -67,15 +87,14 @@ pub(crate) trait Simd: Copy + Send + Sync + 'static {
     fn rounded_pairs_of_neighbours(self, a: Self::V, b: Self::V) -> Self::V {
         self.pairs_of_neighbours(self.round_to_bf16(a), self.round_to_bf16(b))
     }
-    /// Rows to columns of a square of `LANES` vectors, the first ones of `rows`; what is behind them is of no meaning.
+    /// Rows to columns of a square of `LANES` vectors, the first ones of `rows`; the others are ignored.
     fn transpose(self, rows: [Self::V; MAX_LANES]) -> [Self::V; MAX_LANES];
     /// Brings the line of the first element into the first-level cache, where the instruction set can.
     #[inline(always)]
     fn prefetch(self, _: &[f32]) {}
-    /// Runs a kernel in a function of its own: the registers of a micro-kernel should not be shared out among what is
-    /// around it.
+    /// Runs a kernel in a function of its own, so that a micro-kernel does not share its registers with the code around it.
     fn run_apart<K: Kernel>(self, kernel: K) -> K::Output;
-    /// The GEMM micro-kernel on f32, see [`crate::kernels::tile`].
+    /// The GEMM micro-kernel on f32, see [`tile`].
     fn tiles(self, tiles: Tiles<'_>);
 
     /// One register of `LANES` pairs of bf16.
@@ -135,12 +154,12 @@ pub(crate) struct PairShape {
 /// How a panel of left-hand pairs is laid out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum PairLayout {
-    /// `[pairs, MR]`: the rows' values of one depth stand together.
+    /// `[pairs, MR]`: the rows' values of one depth are contiguous.
     #[cfg_attr(not(target_arch = "x86_64"), expect(dead_code, reason = "what AVX512-BF16 reads"))]
     DepthFirst,
     /// `[2 * pairs, MR]`: both numbers of each pair as f32, for units that multiply nothing but f32.
     Widened,
-    /// `[MR, pairs]`: each row stands together.
+    /// `[MR, pairs]`: each row is contiguous.
     #[cfg_attr(not(target_arch = "x86_64"), expect(dead_code, reason = "what AMX reads"))]
     RowFirst,
 }
@@ -180,7 +199,13 @@ pub(crate) trait Kernel {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::available_isas;
+    use crate::simd::Isa;
+    use crate::testing::{Failures, on_each_isa};
+
+    on_each_isa!(
+        powers_of_two_are_of_the_nearest_integer_ties_to_even,
+        a_square_of_vectors_is_transposed_as_a_whole
+    );
 
     struct Transposed;
 
@@ -209,22 +234,17 @@ mod tests {
         }
     }
 
-    #[test]
-    fn powers_of_two_are_of_the_nearest_integer_ties_to_even() {
-        for isa in available_isas() {
-            for (n, found) in isa.run(PowersOfTwo) {
-                assert_eq!(found, n.round_ties_even().exp2(), "{isa}: 2^{n}");
-            }
+    fn powers_of_two_are_of_the_nearest_integer_ties_to_even(isa: Isa, failures: &mut Failures) {
+        for (n, found) in isa.run(PowersOfTwo) {
+            failures.equal(found, n.round_ties_even().exp2(), || format!("2^{n}"));
         }
     }
 
-    #[test]
-    fn a_square_of_vectors_is_transposed_as_a_whole() {
-        for isa in available_isas() {
-            let (lanes, columns) = isa.run(Transposed);
-            for (i, j) in (0..lanes).flat_map(|i| (0..lanes).map(move |j| (i, j))) {
-                assert_eq!(columns[i][j], (j * MAX_LANES + i) as f32, "{isa}: row {j} of column {i}");
-            }
+    fn a_square_of_vectors_is_transposed_as_a_whole(isa: Isa, failures: &mut Failures) {
+        let (lanes, columns) = isa.run(Transposed);
+        for (i, j) in (0..lanes).flat_map(|i| (0..lanes).map(move |j| (i, j))) {
+            failures
+                .equal(&columns[i][j], &((j * MAX_LANES + i) as f32), || format!("row {j} of column {i}"));
         }
     }
 }

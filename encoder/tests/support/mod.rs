@@ -1,4 +1,4 @@
-//! Random small models: an architecture, and weights for it that matter.
+//! Random small models: an architecture, and weights that all affect the output.
 
 use encoder::architecture::*;
 use encoder::{Checkpoint, Padding, Settings};
@@ -149,7 +149,7 @@ fn block_shapes(prefix: &str, block: &BlockSpec, shapes: &mut Vec<(String, Vec<u
     }
 }
 
-/// What a block is drawn from; its channels follow from where it stands.
+/// What a block is drawn from; its channels follow from its place.
 #[derive(Clone, Debug)]
 struct Draft {
     kind: u8,
@@ -296,7 +296,7 @@ pub(crate) fn problem() -> impl Strategy<Value = Problem> {
         )
 }
 
-/// A model with a dense 3 x 3 convolution of so many channels that it is computed by fewer products than its sums have.
+/// A model with a dense 3 x 3 convolution of enough channels to be computed by Winograd's method.
 pub(crate) fn wide_problem() -> impl Strategy<Value = Problem> {
     let channels = || 32usize..40;
     (

@@ -19,7 +19,7 @@ impl<'a> Matrix<'a> {
     pub(crate) fn new(data: &'a [f32], depth: usize) -> Self {
         assert!(
             depth > 0 && data.len().is_multiple_of(depth),
-            "{} elements are no rows of {depth}",
+            "{} elements do not make rows of {depth}",
             data.len()
         );
         Matrix { data, depth }
@@ -52,7 +52,7 @@ impl<'a> Transposed<'a> {
     pub(crate) fn new(data: &'a [f32], columns: usize) -> Self {
         assert!(
             columns > 0 && data.len().is_multiple_of(columns),
-            "{} elements are no rows of {columns}",
+            "{} elements do not make rows of {columns}",
             data.len()
         );
         Transposed { data, columns }

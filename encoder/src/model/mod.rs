@@ -1,30 +1,37 @@
-//! The forward pass: wiring of the kernels, no arithmetic of its own.
+//! The forward pass: it wires the kernels together and has no arithmetic of its own.
 
 mod activation;
 mod attention;
 mod buffers;
+mod context;
 mod edge_residual;
 mod embedder;
 mod fusion;
 mod inverted_residual;
 mod layer;
+mod part;
 mod stem;
 
 use activation::Activation;
 use buffers::{Buffers, IdleBuffers};
+use context::Context;
+use part::Flow;
 
+use crate::architecture::names::Module;
 use crate::architecture::{Architecture, BlockSpec, Settings};
 use crate::checkpoint::Checkpoint;
 use crate::error::Error;
-use crate::faults::{Seam, Site};
-use crate::kernels::convolution::{Axis, Padding};
-use crate::kernels::rows::{RowOps, apply_rows, apply_rows_to};
+use crate::faults::Seam;
+#[cfg(feature = "faults")]
+use crate::faults::Site;
+use crate::geometry::Axis;
 use crate::precision::{Operands, Precision};
-use crate::profile::{Cost, Profiler, Step};
+use crate::profile::{Profiler, Step};
 use crate::simd::Isa;
-use crate::tap::{self, NoTaps, TapSink, TapTensor};
+use crate::tap::{self, NoTaps, TapSink};
+use crate::tensor::Tensor;
 
-/// Larger output resolutions and strides are mistakes.
+/// A larger output resolution or stride is a mistake.
 const MAX_SETTING: usize = 4096;
 
 /// How a model is loaded.
@@ -32,16 +39,16 @@ const MAX_SETTING: usize = 4096;
 pub struct LoadOptions {
     /// What the weights cannot show.
     pub settings: Settings,
-    /// Instruction set of the kernels; `None` takes the best that the CPU has, see [`Isa::choose`].
+    /// Instruction set of the kernels; `None` takes the best that the CPU supports, see [`Isa::choose`].
     pub isa: Option<Isa>,
     /// How exactly dense products are computed.
     pub precision: Precision,
-    /// Reach [`Precision::F32`] by fused multiply-adds alone, even where a matrix unit is faster and as exact.
+    /// Reach [`Precision::F32`] by fused multiply-adds alone, even if a matrix unit is faster and as exact.
     pub strict_fma: bool,
 }
 
 /// A loaded encoder: weights packed for one instruction set. It keeps the memory of the last run's feature maps for the
-/// next input of the same shape, until a run on another shape or one that fails, or until it is dropped.
+/// next input of the same shape, until an input of another shape, a failed run, or its own drop.
 pub struct Model {
     architecture: Architecture,
     settings: Settings,
@@ -49,7 +56,10 @@ pub struct Model {
     precision: Precision,
     operands: Operands,
     stem: stem::Stem,
-    blocks: Vec<Vec<Block>>,
+    /// Those of all stages.
+    blocks: Vec<Block>,
+    /// Which of them is the first of the last stage.
+    last_stage: usize,
     fusion: Option<fusion::Fusion>,
     embedder: Option<embedder::Embedder>,
     idle: IdleBuffers,
@@ -61,84 +71,38 @@ enum Block {
     Attention(attention::Attention),
 }
 
-/// The encoder's output, row-major.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Encoded {
-    /// `[batch, tokens, hidden]` behind the embedder; `[batch, channels, height, width]` of a model without one.
-    pub shape: Vec<usize>,
-    /// Elements in row-major order.
-    pub data: Vec<f32>,
-}
-
-/// What a layer needs to run.
-struct Context<'a> {
-    isa: Isa,
-    operands: Operands,
-    padding: Padding,
-    buffers: Buffers,
-    taps: &'a mut dyn TapSink,
-    seam: Seam,
-    profiler: &'a Profiler,
-}
-
-impl Context<'_> {
-    /// A feature map of any content: whoever takes it writes it all.
-    fn activation(&self, batch: usize, height: usize, width: usize, channels: usize) -> Activation {
-        Activation::new(&self.buffers, [batch, height, width, channels])
-    }
-
-    /// Applies `ops` to every pixel's channels, in place; `name` is for the profile.
-    fn apply(&self, name: &str, ops: &RowOps<'_>, x: &mut Activation) {
-        let elements = x.data.len();
-        self.profiler.time(
-            name,
-            || Cost::of_elements(2 * elements),
-            || {
-                apply_rows(self.isa, &self.seam.ops(*ops), x.channels, &mut x.data);
-            },
-        );
-    }
-
-    /// What `ops` make of every pixel's channels; `name` is for the profile.
-    fn applied(&self, name: &str, ops: &RowOps<'_>, x: &Activation) -> Activation {
-        let mut out = self.activation(x.batch, x.height, x.width, x.channels);
-        self.profiler.time(
-            name,
-            || Cost::of_elements(2 * x.data.len()),
-            || apply_rows_to(self.isa, &self.seam.ops(*ops), x.channels, &x.data, &mut out.data),
-        );
-        out
-    }
-
-    /// Hands `[B, C, H, W]` over, if somebody wants it.
-    fn tap(&mut self, name: &str, x: &Activation) -> Result<(), Error> {
-        self.tap_with(name, || TapTensor {
-            shape: vec![x.batch, x.channels, x.height, x.width],
-            data: x.to_nchw(),
+impl Block {
+    fn load(loader: &layer::Loader<'_>, module: &Module, spec: &BlockSpec) -> Result<Block, Error> {
+        Ok(match spec {
+            BlockSpec::EdgeResidual(spec) => {
+                Block::EdgeResidual(edge_residual::EdgeResidual::load(loader, module, spec)?)
+            }
+            BlockSpec::InvertedResidual(spec) => {
+                Block::InvertedResidual(inverted_residual::InvertedResidual::load(loader, module, spec)?)
+            }
+            BlockSpec::Attention(spec) => Block::Attention(attention::Attention::load(loader, module, spec)?),
         })
     }
 
-    /// Hands `[B, T, C]` over, if somebody wants it.
-    fn tap_tokens(&mut self, name: &str, x: &Activation) -> Result<(), Error> {
-        self.tap_with(name, || TapTensor {
-            shape: vec![x.batch, x.height * x.width, x.channels],
-            data: x.data.to_vec(),
-        })
-    }
-
-    fn tap_with(&mut self, name: &str, tensor: impl FnOnce() -> TapTensor) -> Result<(), Error> {
-        if !self.taps.wants(name) {
-            return Ok(());
+    /// Block `number` over all stages.
+    fn forward(&self, context: &mut Context<'_>, number: usize, x: &Activation) -> Result<Activation, Error> {
+        match self {
+            Block::EdgeResidual(block) => block.forward(context, number, x),
+            Block::InvertedResidual(block) => block.forward(context, number, x),
+            Block::Attention(block) => block.forward(context, number, x),
         }
-        self.taps.record(name, tensor()).map_err(|source| Error::Tap { name: name.to_string(), source })
     }
 }
+
+/// The encoder's output: `[batch, tokens, hidden]` from the embedder, `[batch, channels, height, width]` of a model
+/// without one.
+pub type Encoded = Tensor<f32>;
 
 impl Model {
     /// Reads the architecture off the checkpoint and packs its weights.
     ///
     /// # Errors
-    /// Checkpoints that do not make a MobileNetV5; an instruction set that this CPU lacks.
+    /// A checkpoint that is not a MobileNetV5; an instruction set that is not supported by this CPU.
     pub fn load(checkpoint: &Checkpoint, options: &LoadOptions) -> Result<Model, Error> {
         let isa = Isa::choose(options.isa)?;
         let settings = options.settings;
@@ -151,27 +115,16 @@ impl Model {
             });
         }
         let architecture = Architecture::read(checkpoint, &settings)?;
-        let operands = options.precision.operands(isa, options.strict_fma);
+        let operands = isa.operands(options.precision, options.strict_fma);
         let loader = layer::Loader { checkpoint, isa, operands };
         let stem = stem::Stem::load(&loader, &architecture)?;
         let mut blocks = Vec::new();
-        for (stage, specs) in architecture.stages.iter().enumerate() {
-            let mut loaded = Vec::new();
-            for (index, spec) in specs.iter().enumerate() {
-                let prefix = format!("blocks.{stage}.{index}.");
-                loaded.push(match spec {
-                    BlockSpec::EdgeResidual(spec) => {
-                        Block::EdgeResidual(edge_residual::EdgeResidual::load(&loader, &prefix, spec)?)
-                    }
-                    BlockSpec::InvertedResidual(spec) => Block::InvertedResidual(
-                        inverted_residual::InvertedResidual::load(&loader, &prefix, spec)?,
-                    ),
-                    BlockSpec::Attention(spec) => {
-                        Block::Attention(attention::Attention::load(&loader, &prefix, spec)?)
-                    }
-                });
+        let mut last_stage = 0;
+        for (stage, index, spec) in architecture.blocks() {
+            if index == 0 {
+                last_stage = blocks.len();
             }
-            blocks.push(loaded);
+            blocks.push(Block::load(&loader, &Module::block(stage, index), spec)?);
         }
         let fusion = match &architecture.fusion {
             Some(spec) => Some(fusion::Fusion::load(&loader, spec, settings.output_resolution)?),
@@ -190,6 +143,7 @@ impl Model {
             operands,
             stem,
             blocks,
+            last_stage,
             fusion,
             embedder,
             idle: IdleBuffers::default(),
@@ -216,17 +170,19 @@ impl Model {
         self.precision
     }
 
-    /// How that precision is reached, for people: `f32`, or `bf16 in 3 pieces`.
+    /// How that precision is reached, as text: `f32`, or `bf16 in 3 terms`.
     pub fn arithmetic(&self) -> String {
         self.operands.to_string()
     }
 
-    /// The names of all taps for an image of that size, in the order of execution.
+    /// The names of all taps for an image of this size, in the order of execution.
     pub fn tap_names(&self, height: usize, width: usize) -> Vec<String> {
-        tap::names(&self.architecture, &self.settings, self.fused_resolution(height, width))
+        let resizes = self.fused_resolution(height, width) != self.settings.output_resolution;
+        let names = self.parts().into_iter().flat_map(|part| part.outputs);
+        names.filter(|name| resizes || name != tap::MSFA_DOWNSAMPLE).collect()
     }
 
-    /// Resolution of the feature map that the fusion starts from: the output of the last stage but one.
+    /// Resolution of the feature map that the fusion starts from: the output of the second-to-last stage.
     fn fused_resolution(&self, height: usize, width: usize) -> (usize, usize) {
         let strided: Vec<usize> = std::iter::once(self.stem.kernel())
             .chain(self.architecture.stages[..self.architecture.stages.len() - 1].iter().filter_map(
@@ -261,7 +217,7 @@ impl Model {
         self.encode_through(Seam::default(), &Profiler::default(), shape, input, taps)
     }
 
-    /// Runs the encoder and takes the time of each operation, in the order of execution.
+    /// Runs the encoder and measures the time of each operation, in the order of execution.
     ///
     /// # Errors
     /// As [`Model::encode`].
@@ -298,37 +254,14 @@ impl Model {
     ) -> Result<Encoded, Error> {
         let shape = self.check_input(shape, input)?;
         let buffers = self.idle.take(shape);
-        let mut x = Activation::from_nchw(&buffers, shape, input);
-        let (operands, padding) = (self.operands, self.settings.padding);
-        let mut context = Context { isa: self.isa, operands, padding, buffers, taps, seam, profiler };
-        context.seam.enter(Site::Stem);
-        x = self.stem.forward(&mut context, &x)?;
-        context.tap(tap::STEM, &x)?;
-        let last_but_one = self.blocks.len() - 1;
-        let mut fused = None;
-        let mut number = 0;
-        for (stage, blocks) in self.blocks.iter().enumerate() {
-            if stage == last_but_one && self.fusion.is_some() {
-                fused = Some(x.clone());
-            }
-            for block in blocks {
-                context.seam.enter(Site::Block(number));
-                x = match block {
-                    Block::EdgeResidual(block) => block.forward(&mut context, number, x)?,
-                    Block::InvertedResidual(block) => block.forward(&mut context, number, x)?,
-                    Block::Attention(block) => block.forward(&mut context, number, x)?,
-                };
-                number += 1;
-            }
+        let mut flow = Flow::new(Activation::from_nchw(&buffers, shape, input));
+        let mut context = self.context(buffers, taps, seam, profiler);
+        for site in self.sites() {
+            flow = self.forward(&mut context, site, flow)?;
         }
-        if let (Some(fusion), Some(fused)) = (&self.fusion, fused) {
-            context.seam.enter(Site::Fusion);
-            x = fusion.forward(&mut context, &fused, &x)?;
-        }
-        context.seam.enter(Site::Embedder);
+        let x = flow.into_output();
         let encoded = match &self.embedder {
-            Some(embedder) => {
-                let x = embedder.forward(&mut context, x)?;
+            Some(_) => {
                 Encoded { shape: vec![x.batch, x.height * x.width, x.channels], data: x.data.to_vec() }
             }
             None => Encoded { shape: vec![x.batch, x.channels, x.height, x.width], data: x.to_nchw() },
@@ -337,7 +270,18 @@ impl Model {
         Ok(encoded)
     }
 
-    /// The shape, if the input is one for this model.
+    fn context<'a>(
+        &self,
+        buffers: Buffers,
+        taps: &'a mut dyn TapSink,
+        seam: Seam,
+        profiler: &'a Profiler,
+    ) -> Context<'a> {
+        let (isa, operands, padding) = (self.isa, self.operands, self.settings.padding);
+        Context { isa, operands, padding, buffers, taps, seam, profiler }
+    }
+
+    /// The shape of the input, if this model accepts it.
     fn check_input(&self, shape: &[usize], input: &[f32]) -> Result<[usize; 4], Error> {
         let channels = self.architecture.input_channels;
         let wrong = |found: String| Error::Input {

@@ -1,25 +1,22 @@
-//! Named weights over safetensors files (one file, a sharded index, or a folder with either), memory-mapped.
+//! Named weights, memory-mapped.
 //!
-//! Names are normalised to timm's here: nothing behind this module knows about Hugging Face prefixes.
+//! Names are normalised to timm's here: the rest of the crate knows no Hugging Face prefixes.
+
+mod names;
+mod safetensors;
 
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::ops::Range;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
+use ::safetensors::Dtype;
 use memmap2::Mmap;
+#[cfg(test)]
+pub(crate) use names::EMBEDDER;
+pub(crate) use names::FIRST_WEIGHT;
 use rayon::prelude::*;
-use safetensors::{Dtype, SafeTensors};
 
 use crate::error::Error;
-
-/// Prefixes of the vision tower in Hugging Face checkpoints, newest first; the empty one is timm's own state dict.
-const TOWER_PREFIXES: [&str; 4] =
-    ["model.vision_tower.timm_model.", "vision_tower.timm_model.", "timm_model.", ""];
-/// Prefixes of the embedder.
-const EMBEDDER_PREFIXES: [&str; 2] = ["model.embed_vision.", "embed_vision."];
-/// What the embedder's tensors are called behind this module.
-pub(crate) const EMBEDDER: &str = "embed_vision.";
 
 /// Where a tensor's elements are.
 enum Location {
@@ -32,7 +29,7 @@ struct Entry {
     location: Location,
 }
 
-/// The encoder's weights by timm's names, the embedder's behind `embed_vision.`.
+/// The encoder's weights by timm's names, the embedder's with the prefix `embed_vision.`.
 pub struct Checkpoint {
     origin: String,
     files: Vec<PathBuf>,
@@ -41,33 +38,7 @@ pub struct Checkpoint {
 }
 
 impl Checkpoint {
-    /// Opens a `.safetensors` file, a `.safetensors.index.json`, or a folder that holds one of them as Hugging Face names
-    /// them (`model.safetensors`, `model.safetensors.index.json`).
-    ///
-    /// # Errors
-    /// Unreadable or malformed files, and checkpoints without a MobileNetV5 in them.
-    pub fn open(path: &Path) -> Result<Checkpoint, Error> {
-        let path = if path.is_dir() { find_in_folder(path)? } else { path.to_path_buf() };
-        let shards = if path.extension().is_some_and(|extension| extension == "json") {
-            read_index(&path)?
-        } else {
-            vec![path.clone()]
-        };
-        let mut checkpoint = Checkpoint {
-            origin: path.display().to_string(),
-            files: shards.clone(),
-            shards: Vec::new(),
-            entries: BTreeMap::new(),
-        };
-        let mut raw = BTreeMap::new();
-        for shard in &shards {
-            checkpoint.map_shard(shard, &mut raw)?;
-        }
-        checkpoint.normalise(raw)?;
-        Ok(checkpoint)
-    }
-
-    /// Weights made in memory, by timm's names (the embedder's behind `embed_vision.`): name, shape, row-major elements.
+    /// Weights in memory, by timm's names (the embedder's with the prefix `embed_vision.`): name, shape, row-major elements.
     ///
     /// # Errors
     /// A shape that does not hold the number of elements given.
@@ -121,7 +92,7 @@ impl Checkpoint {
         Ok(values)
     }
 
-    /// A tensor where it lies.
+    /// A tensor in place.
     ///
     /// # Errors
     /// As [`Checkpoint::load`].
@@ -165,61 +136,9 @@ impl Checkpoint {
             }
         }
     }
-
-    fn map_shard(&mut self, path: &Path, raw: &mut BTreeMap<String, Entry>) -> Result<(), Error> {
-        let read = |source| Error::Read { path: path.to_path_buf(), source };
-        let file = File::open(path).map_err(read)?;
-        if file.metadata().map_err(read)?.is_dir() {
-            return Err(read(std::io::ErrorKind::IsADirectory.into()));
-        }
-        // SAFETY: the map is read-only and private to this value. Another process that cuts the file short while it is
-        // mapped would end this one with SIGBUS; that is the accepted price of not copying gigabytes.
-        let map = unsafe { Mmap::map(&file) }.map_err(read)?;
-        let format =
-            |found: String| Error::Format { path: path.to_path_buf(), expected: "a safetensors file", found };
-        if map.len() < 8 {
-            return Err(format(format!("a file of {} bytes", map.len())));
-        }
-        let (header, metadata) =
-            SafeTensors::read_metadata(&map).map_err(|error| format(error.to_string()))?;
-        let data = header + 8;
-        for (name, info) in metadata.tensors() {
-            let range = data + info.data_offsets.0..data + info.data_offsets.1;
-            let location = Location::File { shard: self.shards.len(), dtype: info.dtype, range };
-            if raw.insert(name.clone(), Entry { shape: info.shape.clone(), location }).is_some() {
-                return Err(format(format!("tensor `{name}`, which another shard holds too")));
-            }
-        }
-        self.shards.push(map);
-        Ok(())
-    }
-
-    fn normalise(&mut self, raw: BTreeMap<String, Entry>) -> Result<(), Error> {
-        let stem = "conv_stem.conv.weight";
-        let prefix = TOWER_PREFIXES.iter().find(|prefix| raw.contains_key(&format!("{prefix}{stem}")));
-        let Some(prefix) = prefix else {
-            return Err(Error::MissingTensor {
-                origin: self.origin.clone(),
-                name: stem.to_string(),
-                needed_by: format!(
-                    "looked for it bare and behind {}; a MobileNetV5 begins with it",
-                    TOWER_PREFIXES[..3].join(", ")
-                ),
-            });
-        };
-        for (name, entry) in raw {
-            let embedder = EMBEDDER_PREFIXES.iter().find_map(|prefix| name.strip_prefix(prefix));
-            if let Some(rest) = embedder {
-                self.entries.insert(format!("{EMBEDDER}{rest}"), entry);
-            } else if let Some(rest) = name.strip_prefix(prefix) {
-                self.entries.insert(rest.to_string(), entry);
-            }
-        }
-        Ok(())
-    }
 }
 
-/// A tensor where it lies; its memory is given back when it is dropped.
+/// A tensor in place; the memory of its mapping is released when it is dropped.
 pub(crate) struct View<'a> {
     elements: Elements<'a>,
     /// The file, and where in it.
@@ -282,29 +201,4 @@ fn widen<const N: usize>(bytes: &[[u8; N]], out: &mut [f32], convert: impl Fn([u
     for (out, bytes) in out.iter_mut().zip(bytes) {
         *out = convert(*bytes);
     }
-}
-
-fn find_in_folder(folder: &Path) -> Result<PathBuf, Error> {
-    let names = ["model.safetensors.index.json", "model.safetensors"];
-    names.iter().map(|name| folder.join(name)).find(|path| path.is_file()).ok_or_else(|| Error::Format {
-        path: folder.to_path_buf(),
-        expected: "a folder with model.safetensors or model.safetensors.index.json",
-        found: "neither".to_string(),
-    })
-}
-
-/// The shards that an index names, without repetition.
-fn read_index(path: &Path) -> Result<Vec<PathBuf>, Error> {
-    #[derive(serde::Deserialize)]
-    struct Index {
-        weight_map: BTreeMap<String, String>,
-    }
-    let text = std::fs::read(path).map_err(|source| Error::Read { path: path.to_path_buf(), source })?;
-    let index: Index = serde_json::from_slice(&text).map_err(|error| Error::Format {
-        path: path.to_path_buf(),
-        expected: "the index of a sharded checkpoint (a `weight_map` of tensor names to files)",
-        found: error.to_string(),
-    })?;
-    let files: std::collections::BTreeSet<_> = index.weight_map.into_values().collect();
-    Ok(files.into_iter().map(|file| path.with_file_name(file)).collect())
 }

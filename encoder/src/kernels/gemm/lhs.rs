@@ -1,22 +1,23 @@
-//! Rows in the order in which the micro-kernels read them.
+//! Left-hand sides packed in the order in which the micro-kernels read them.
 
 use std::ops::Range;
 use std::slice::ChunksExact;
 
-use super::lhs::Lhs;
-use super::packing::{CACHE_LINE, Line, depth_blocks, pairs, words};
-use super::split::{pairs_of_row, pieces_of_row};
-use crate::precision::{Operands, Pieces};
+use super::bf16::{pairs_of_row, terms_of_row};
+use super::rhs::{Line, depth_blocks, packed_length, pairs};
+use super::source::Lhs;
+use crate::precision::{Operands, SplitTerms};
+use crate::simd::tile::CACHE_LINE;
 use crate::simd::{MAX_LANES, PairLayout, Simd};
 
-/// A part of a matrix: some of its rows, and of those a part of their depth.
+/// Some rows of a matrix, over a part of the depth.
 #[derive(Clone)]
-pub(crate) struct Part {
+pub(crate) struct Region {
     pub(crate) rows: Range<usize>,
     pub(crate) depth: Range<usize>,
 }
 
-/// Panels of left-hand rows, and what it takes to make them; kept over neighbouring tasks.
+/// Panels of left-hand rows, with scratch memory; reused by neighbouring tasks.
 #[derive(Default)]
 pub(crate) struct LhsPanels {
     lines: Vec<Line>,
@@ -27,21 +28,19 @@ pub(crate) struct LhsPanels {
 }
 
 impl LhsPanels {
-    /// Packs a part into panels of `mr` rows; rows past the last are zeros.
+    /// Packs a region into panels of `mr` rows; rows past the last are zeros.
     ///
-    /// A panel is `[depth, mr]` of f32; of operands in pieces `[pieces, pairs, mr]`, `[pieces, mr, pairs]`, or
-    /// `[pieces, 2 * pairs, mr]` of f32, as `S` wants it.
+    /// A panel is `[depth, mr]` of f32; of operands in terms `[terms, pairs, mr]`, `[terms, mr, pairs]`, or
+    /// `[terms, 2 * pairs, mr]` of f32, as `S` wants it.
     #[inline(always)]
-    pub(crate) fn pack<S: Simd, L: Lhs>(&mut self, simd: S, lhs: &L, part: Part, operands: Operands) {
+    pub(crate) fn pack<S: Simd, L: Lhs>(&mut self, simd: S, lhs: &L, part: Region, operands: Operands) {
         let (mr, form, row_first) = match (operands, S::PAIRS.layout) {
             (Operands::F32, _) => (S::MR, Form::F32, None),
-            (Operands::Bf16(pieces), PairLayout::DepthFirst) => (S::PAIRS.mr, Form::Pairs(pieces), None),
-            (Operands::Bf16(pieces), PairLayout::Widened) => (S::PAIRS.mr, Form::Widened(pieces), None),
-            (Operands::Bf16(pieces), PairLayout::RowFirst) => {
-                (S::PAIRS.mr, Form::Pairs(pieces), Some(pieces))
-            }
+            (Operands::Bf16(terms), PairLayout::DepthFirst) => (S::PAIRS.mr, Form::Pairs(terms), None),
+            (Operands::Bf16(terms), PairLayout::Widened) => (S::PAIRS.mr, Form::Widened(terms), None),
+            (Operands::Bf16(terms), PairLayout::RowFirst) => (S::PAIRS.mr, Form::Pairs(terms), Some(terms)),
         };
-        self.panel = form.words(part.depth.len()) * mr;
+        self.panel = form.packed_length(part.depth.len()) * mr;
         self.count = part.rows.len().div_ceil(mr);
         // A transposed vector may reach past its row, and so past the last panel.
         let needed = (self.count * self.panel + S::LANES).div_ceil(CACHE_LINE);
@@ -52,15 +51,15 @@ impl LhsPanels {
         for index in 0..self.count {
             let out = &mut out[index * self.panel..];
             let first = part.rows.start + index * mr;
-            let part = Part { rows: first..part.rows.end.min(first + mr), depth: part.depth.clone() };
+            let part = Region { rows: first..part.rows.end.min(first + mr), depth: part.depth.clone() };
             match row_first {
                 None => {
                     let out = &mut out[..self.panel + S::LANES];
                     self.scratch.depth_first(simd, lhs, part, form, mr, out);
                 }
-                Some(pieces) => {
+                Some(terms) => {
                     let out = &mut out[..self.panel];
-                    self.scratch.row_first(simd, lhs, part, pieces, mr, out);
+                    self.scratch.row_first(simd, lhs, part, terms, mr, out);
                 }
             }
         }
@@ -88,7 +87,7 @@ impl PackedLhs {
         let mut blocks = Vec::new();
         for depth in depth_blocks(operands, lhs.depth()) {
             let mut panels = LhsPanels::default();
-            panels.pack(simd, lhs, Part { rows: 0..rows, depth: depth.clone() }, operands);
+            panels.pack(simd, lhs, Region { rows: 0..rows, depth: depth.clone() }, operands);
             blocks.push((depth, panels));
         }
         PackedLhs { rows, operands, blocks }
@@ -98,7 +97,7 @@ impl PackedLhs {
         self.rows
     }
 
-    /// What it is packed as.
+    /// The operands that it is packed as.
     pub(crate) fn operands(&self) -> Operands {
         self.operands
     }
@@ -119,21 +118,21 @@ pub(crate) struct RhsPanel {
 
 impl RhsPanel {
     /// Packs a part of `matrix` as a panel of `nr` columns (a multiple of `S::LANES`): `[depth, nr]` of f32, or of pairs
-    /// `[pieces, pairs, nr]`; columns past the last are zeros.
+    /// `[terms, pairs, nr]`; columns past the last are zeros.
     #[inline(always)]
     pub(crate) fn pack<S: Simd, L: Lhs>(
         &mut self,
         simd: S,
         matrix: &L,
-        part: Part,
+        part: Region,
         operands: Operands,
         nr: usize,
     ) -> &[u32] {
         let form = match operands {
             Operands::F32 => Form::F32,
-            Operands::Bf16(pieces) => Form::Pairs(pieces),
+            Operands::Bf16(terms) => Form::Pairs(terms),
         };
-        let panel = form.words(part.depth.len()) * nr;
+        let panel = form.packed_length(part.depth.len()) * nr;
         self.lines.resize((panel + S::LANES).div_ceil(CACHE_LINE), Line::default());
         let out: &mut [u32] = bytemuck::cast_slice_mut(&mut self.lines);
         self.scratch.depth_first(simd, matrix, part, form, nr, &mut out[..panel + S::LANES]);
@@ -146,47 +145,47 @@ impl RhsPanel {
 enum Form {
     /// f32, `[depth]`.
     F32,
-    /// `[pieces, pairs]`.
-    Pairs(Pieces),
-    /// f32, `[pieces, 2 * pairs]`.
-    Widened(Pieces),
+    /// `[terms, pairs]`.
+    Pairs(SplitTerms),
+    /// f32, `[terms, 2 * pairs]`.
+    Widened(SplitTerms),
 }
 
 impl Form {
     /// Words of a row of `depth` elements.
-    fn words(self, depth: usize) -> usize {
+    fn packed_length(self, depth: usize) -> usize {
         match self {
-            Form::F32 => words(Operands::F32, depth),
-            Form::Pairs(pieces) => words(Operands::Bf16(pieces), depth),
-            Form::Widened(pieces) => 2 * words(Operands::Bf16(pieces), depth),
+            Form::F32 => packed_length(Operands::F32, depth),
+            Form::Pairs(terms) => packed_length(Operands::Bf16(terms), depth),
+            Form::Widened(terms) => 2 * packed_length(Operands::Bf16(terms), depth),
         }
     }
 }
 
-/// What it takes to pack rows.
+/// Scratch memory for packing rows.
 #[derive(Default)]
 struct Scratch {
     /// Some rows, as words.
     rows: Vec<u32>,
-    /// One row before it is cut into pieces.
+    /// One row before it is split into terms.
     values: Vec<f32>,
 }
 
 impl Scratch {
     /// The rows as the columns of a panel of `width`, which is at most `S::LANES` or a multiple of it; columns without a row
-    /// are zero. `out` has `S::LANES` words more than the panel, of any content afterwards.
+    /// are zero. `out` has `S::LANES` words more than the panel; their content afterwards is unspecified.
     #[inline(always)]
     fn depth_first<S: Simd, L: Lhs>(
         &mut self,
         simd: S,
         lhs: &L,
-        Part { rows, depth }: Part,
+        Region { rows, depth }: Region,
         form: Form,
         width: usize,
         out: &mut [u32],
     ) {
         assert!(width <= S::LANES || width.is_multiple_of(S::LANES), "a panel of {width} columns");
-        let length = form.words(depth.len());
+        let length = form.packed_length(depth.len());
         self.rows.resize(S::LANES * length, 0);
         self.values.resize(depth.len(), 0.0);
         for column in (0..width).step_by(S::LANES) {
@@ -201,14 +200,14 @@ impl Scratch {
         }
     }
 
-    /// The rows as they are, one behind the other, piece by piece: `[pieces, height, pairs]`; rows past the last are zeros.
+    /// The rows one after the other, term by term: `[terms, height, pairs]`; rows past the last are zeros.
     #[inline(always)]
     fn row_first<S: Simd, L: Lhs>(
         &mut self,
         simd: S,
         lhs: &L,
-        Part { rows, depth }: Part,
-        pieces: Pieces,
+        Region { rows, depth }: Region,
+        terms: SplitTerms,
         height: usize,
         out: &mut [u32],
     ) {
@@ -217,15 +216,15 @@ impl Scratch {
         let present = rows.len();
         for (place, row) in rows.enumerate() {
             let row = lhs.row(row, depth.start, &mut self.values);
-            pairs_of_row(simd, row, pieces, pairs, height * pairs, &mut out[place * pairs..]);
+            pairs_of_row(simd, row, terms, pairs, height * pairs, &mut out[place * pairs..]);
         }
-        for piece in out.chunks_exact_mut(height * pairs) {
-            piece[present * pairs..].fill(0);
+        for term in out.chunks_exact_mut(height * pairs) {
+            term[present * pairs..].fill(0);
         }
     }
 }
 
-/// A part of a row as words, where it lies or written to `place`.
+/// A part of a row as words, in place or written to `place`.
 #[inline(always)]
 fn source_of<'a, S: Simd, L: Lhs>(
     simd: S,
@@ -242,19 +241,19 @@ fn source_of<'a, S: Simd, L: Lhs>(
         Form::F32 => {
             return bytemuck::cast_slice(lhs.row(row, depth.start, bytemuck::cast_slice_mut(place)));
         }
-        Form::Pairs(pieces) => {
-            pairs_of_row(simd, lhs.row(row, depth.start, values), pieces, pairs, pairs, place);
+        Form::Pairs(terms) => {
+            pairs_of_row(simd, lhs.row(row, depth.start, values), terms, pairs, pairs, place);
         }
-        Form::Widened(pieces) => {
+        Form::Widened(terms) => {
             let place = bytemuck::cast_slice_mut(place);
-            pieces_of_row(simd, lhs.row(row, depth.start, values), pieces, 2 * pairs, place);
+            terms_of_row(simd, lhs.row(row, depth.start, values), terms, 2 * pairs, place);
         }
     }
     place
 }
 
 /// `[rows, length]` to `[length, width]`, the first `S::LANES` columns of it at most; columns without a row are zero. A
-/// vector that is longer than the rest of its row is overwritten by the next one, and the last needs room behind it.
+/// vector that is longer than the rest of its row is overwritten by the next one; the last needs room after it.
 #[inline(always)]
 fn transpose<S: Simd>(simd: S, rows: &[&[u32]], length: usize, width: usize, out: &mut [u32]) {
     assert!(rows.len() <= S::LANES, "rows of a transposition");
@@ -262,7 +261,7 @@ fn transpose<S: Simd>(simd: S, rows: &[&[u32]], length: usize, width: usize, out
         let count = S::LANES.min(length - start);
         let mut vectors = [simd.splat(0.0); MAX_LANES];
         for (vector, row) in vectors.iter_mut().zip(rows) {
-            // Words are moved only, whatever they would be as numbers.
+            // Words are only moved, whatever they would be as numbers.
             *vector = simd.load_partial(bytemuck::cast_slice(&row[start..start + count]));
         }
         let columns = simd.transpose(vectors);
@@ -276,15 +275,18 @@ fn transpose<S: Simd>(simd: S, rows: &[&[u32]], length: usize, width: usize, out
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kernels::lhs::Matrix;
-    use crate::kernels::packing::PAIR_DEPTH;
+    use crate::kernels::gemm::source::Matrix;
+    use crate::simd::Isa;
     use crate::simd::Kernel;
-    use crate::testing::{everywhere, values};
+    use crate::simd::tile::PAIR_DEPTH;
+    use crate::testing::{Failures, on_each_isa, values};
 
-    /// Panels of some parts, each made in the memory of the one before: all of the left side, and one of the right side.
+    on_each_isa!(panels_hold_every_word_in_its_place_and_zeros_elsewhere);
+
+    /// Panels of some regions, each in the memory of the previous one: all of the left side, and one of the right side.
     struct Packed<'a> {
         matrix: &'a Matrix<'a>,
-        parts: &'a [Part],
+        parts: &'a [Region],
         operands: Operands,
     }
 
@@ -298,7 +300,7 @@ mod tests {
             for part in self.parts {
                 left.pack(simd, self.matrix, part.clone(), self.operands);
                 let columns = part.rows.start..part.rows.end.min(part.rows.start + nr);
-                let part = Part { rows: columns, depth: part.depth.clone() };
+                let part = Region { rows: columns, depth: part.depth.clone() };
                 let right = right.pack(simd, self.matrix, part, self.operands, nr).to_vec();
                 all.push((left.panels().flatten().copied().collect(), right));
             }
@@ -306,16 +308,16 @@ mod tests {
         }
     }
 
-    /// The words of a row, `[pieces, pairs]`, `[depth]`, or `[pieces, 2 * pairs]` where they are `widened`.
+    /// The words of a row, `[terms, pairs]`, `[depth]`, or `[terms, 2 * pairs]` where they are `widened`.
     fn words_of_row(row: &[f32], operands: Operands, widened: bool) -> Vec<u32> {
-        let Operands::Bf16(pieces) = operands else {
+        let Operands::Bf16(terms) = operands else {
             return row.iter().map(|x| x.to_bits()).collect();
         };
         let mut rest = row.to_vec();
         rest.resize(2 * pairs(row.len()), 0.0);
-        let piece = |_| {
+        let term = |_| {
             let nearest: Vec<half::bf16> = rest.iter().map(|x| half::bf16::from_f32(*x)).collect();
-            rest.iter_mut().zip(&nearest).for_each(|(x, piece)| *x -= piece.to_f32());
+            rest.iter_mut().zip(&nearest).for_each(|(x, term)| *x -= term.to_f32());
             if widened {
                 return nearest.iter().map(|x| x.to_f32().to_bits()).collect();
             }
@@ -324,15 +326,15 @@ mod tests {
                 .map(|p| u32::from(p[0].to_bits()) | u32::from(p[1].to_bits()) << 16)
                 .collect()
         };
-        (0..pieces.count()).map(piece).collect::<Vec<Vec<u32>>>().concat()
+        (0..terms.count()).map(term).collect::<Vec<Vec<u32>>>().concat()
     }
 
-    /// `[panels, words, width]`, or row first `[panels, pieces, width, pairs]`: a part of a left side, packed in that order, or
+    /// `[panels, words, width]`, or row first `[panels, terms, width, pairs]`: a part of a left side, packed in that order, or
     /// of a right side.
     fn naive(
         data: &[f32],
         length: usize,
-        part: &Part,
+        part: &Region,
         operands: Operands,
         width: usize,
         left: Option<PairLayout>,
@@ -351,8 +353,8 @@ mod tests {
             let (panel, place) = (i / width * width * count, i % width);
             for (word, value) in row.into_iter().enumerate() {
                 let at = match (operands, left) {
-                    (Operands::Bf16(pieces), Some(PairLayout::RowFirst)) => {
-                        let pairs = count / pieces.count();
+                    (Operands::Bf16(terms), Some(PairLayout::RowFirst)) => {
+                        let pairs = count / terms.count();
                         (word / pairs * width + place) * pairs + word % pairs
                     }
                     _ => word * width + place,
@@ -363,30 +365,31 @@ mod tests {
         out
     }
 
-    #[test]
-    fn panels_hold_every_word_in_its_place_and_zeros_where_there_is_none() {
-        for (isa, operands) in everywhere() {
+    fn panels_hold_every_word_in_its_place_and_zeros_elsewhere(isa: Isa, failures: &mut Failures) {
+        for operands in Operands::ALL {
             let (mr, nr) = (isa.tile_rows(operands), isa.tile_columns(operands));
             let (rows, length) = (3 * mr.max(nr) + 1, 2 * PAIR_DEPTH + 11);
             let data = values(rows * length, 1);
-            // A large one first: what comes after is packed over what it left.
+            // A large one first, so that the next ones are packed over its remains.
             let parts = [
-                Part { rows: 0..rows, depth: 0..length },
-                Part { rows: 1..2, depth: 3..4 },
-                Part { rows: 2..mr + 1, depth: 0..PAIR_DEPTH + 1 },
-                Part { rows: 1..mr + 2, depth: 7..length },
-                Part { rows: 1..nr, depth: 0..PAIR_DEPTH },
-                Part { rows: 0..2 * mr, depth: 10..PAIR_DEPTH + 9 },
+                Region { rows: 0..rows, depth: 0..length },
+                Region { rows: 1..2, depth: 3..4 },
+                Region { rows: 2..mr + 1, depth: 0..PAIR_DEPTH + 1 },
+                Region { rows: 1..mr + 2, depth: 7..length },
+                Region { rows: 1..nr, depth: 0..PAIR_DEPTH },
+                Region { rows: 0..2 * mr, depth: 10..PAIR_DEPTH + 9 },
             ];
             let (order, packed) =
                 isa.run(Packed { matrix: &Matrix::new(&data, length), parts: &parts, operands });
             for (part, (left, right)) in parts.iter().zip(packed) {
-                let case = format!("{isa} {operands:?}, rows {:?}, depth {:?}", part.rows, part.depth);
-                assert_eq!(left, naive(&data, length, part, operands, mr, Some(order)), "left of {case}");
+                let case = format!("{operands:?}, rows {:?}, depth {:?}", part.rows, part.depth);
+                failures.equal(left, naive(&data, length, part, operands, mr, Some(order)), || {
+                    format!("left of {case}")
+                });
                 let rows = part.rows.start..part.rows.end.min(part.rows.start + nr);
-                let one = Part { rows, depth: part.depth.clone() };
+                let one = Region { rows, depth: part.depth.clone() };
                 let expected = naive(&data, length, &one, operands, nr, None);
-                assert_eq!(right, expected, "right of {case}");
+                failures.equal(right, expected, || format!("right of {case}"));
             }
         }
     }

@@ -5,34 +5,36 @@ use std::ops::Range;
 use bytemuck::{Pod, Zeroable};
 use rayon::prelude::*;
 
-use super::split::pairs_of_row;
-use crate::precision::{Operands, Pieces};
+use super::bf16::pairs_of_row;
+use crate::precision::{Operands, SplitTerms};
+use crate::simd::tile::{CACHE_LINE, PAIR_DEPTH};
 use crate::simd::{Isa, Kernel, Simd};
 
 /// Depth of a block of f32 operands: a `[DEPTH, NR]` panel of the right side stays in the first-level cache.
 pub(crate) const DEPTH: usize = 256;
-/// Depth to which blocks of bf16 pairs are filled up with zeros: that of a matrix unit's tile.
-pub(crate) const PAIR_DEPTH: usize = 32;
 
-/// Depth of a block. A panel of bf16 in one piece takes half the room of one of f32.
-pub(super) fn block_depth(operands: Operands) -> usize {
+/// Depth of a block. A panel of bf16 in one term takes half the space of a panel of f32.
+pub(in crate::kernels) fn block_depth(operands: Operands) -> usize {
     match operands {
-        Operands::Bf16(Pieces::One) => 2 * DEPTH,
+        Operands::Bf16(SplitTerms::One) => 2 * DEPTH,
         _ => DEPTH,
     }
 }
 
-/// The blocks of a product of that depth.
-pub(super) fn depth_blocks(operands: Operands, depth: usize) -> impl Iterator<Item = Range<usize>> + use<> {
+/// The blocks of a product of `depth`.
+pub(in crate::kernels) fn depth_blocks(
+    operands: Operands,
+    depth: usize,
+) -> impl Iterator<Item = Range<usize>> + use<> {
     let step = block_depth(operands);
     (0..depth).step_by(step).map(move |start| start..depth.min(start + step))
 }
 
-/// Words that one column of a block of `depth` takes.
-pub(super) fn words(operands: Operands, depth: usize) -> usize {
+/// Length in words of a packed column of a block of `depth`.
+pub(in crate::kernels) fn packed_length(operands: Operands, depth: usize) -> usize {
     match operands {
         Operands::F32 => depth,
-        Operands::Bf16(pieces) => pieces.count() * pairs(depth),
+        Operands::Bf16(terms) => terms.count() * pairs(depth),
     }
 }
 
@@ -41,13 +43,10 @@ pub(crate) fn pairs(depth: usize) -> usize {
     depth.next_multiple_of(PAIR_DEPTH) / 2
 }
 
-/// Elements of four bytes in a line of the cache.
-pub(crate) const CACHE_LINE: usize = 16;
-
 /// A line of the cache: what panels are aligned to, and the unit in which they are allocated.
 #[derive(Clone, Copy, Default, Pod, Zeroable)]
 #[repr(C, align(64))]
-pub(super) struct Line([u32; CACHE_LINE]);
+pub(in crate::kernels) struct Line([u32; CACHE_LINE]);
 
 /// A block of a packed right-hand side.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,7 +73,7 @@ pub(crate) struct Panel<'a> {
     pub(crate) column: usize,
     /// Columns that exist, at most `NR`.
     pub(crate) columns: usize,
-    /// Of f32 `[depth, NR]`; of pairs `[pieces, pairs, NR]`.
+    /// Of f32 `[depth, NR]`; of pairs `[terms, pairs, NR]`.
     pub(crate) words: &'a [u32],
 }
 
@@ -90,26 +89,26 @@ pub(crate) struct PackedRhs {
     data: Vec<Line>,
 }
 
-/// A column on its way into its panel.
+/// A column before it is written to its panel.
 #[derive(Default)]
 struct Scratch {
     values: Vec<f32>,
     words: Vec<u32>,
 }
 
-struct Cut<'a> {
-    pieces: Pieces,
+struct Split<'a> {
+    terms: SplitTerms,
     column: &'a [f32],
     words: &'a mut [u32],
 }
 
-impl Kernel for Cut<'_> {
+impl Kernel for Split<'_> {
     type Output = ();
 
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
         let pairs = pairs(self.column.len());
-        pairs_of_row(simd, self.column, self.pieces, pairs, pairs, self.words);
+        pairs_of_row(simd, self.column, self.terms, pairs, pairs, self.words);
     }
 }
 
@@ -136,13 +135,13 @@ impl PackedRhs {
         }
         panels.into_par_iter().for_each_init(Scratch::default, |scratch, (block, panel, data)| {
             scratch.values.resize(block.depth, 0.0);
-            scratch.words.resize(words(operands, block.depth), 0);
+            scratch.words.resize(packed_length(operands, block.depth), 0);
             for lane in 0..nr.min(columns - panel * nr) {
                 read(panel * nr + lane, block.start, &mut scratch.values);
                 let column: &[u32] = match operands {
                     Operands::F32 => bytemuck::cast_slice(&scratch.values),
-                    Operands::Bf16(pieces) => {
-                        isa.run(Cut { pieces, column: &scratch.values, words: &mut scratch.words });
+                    Operands::Bf16(terms) => {
+                        isa.run(Split { terms, column: &scratch.values, words: &mut scratch.words });
                         &scratch.words
                     }
                 };
@@ -159,7 +158,7 @@ impl PackedRhs {
         self.isa
     }
 
-    /// What it is packed as.
+    /// The operands that it is packed as.
     pub(crate) fn operands(&self) -> Operands {
         self.operands
     }
@@ -184,10 +183,10 @@ impl PackedRhs {
     /// The blocks, in depth.
     pub(crate) fn blocks(&self) -> impl Iterator<Item = Block> + use<> {
         let (operands, nr, panels) = (self.operands, self.nr, self.panels());
-        let whole = words(operands, block_depth(operands)) * nr * panels;
+        let whole = packed_length(operands, block_depth(operands)) * nr * panels;
         depth_blocks(operands, self.depth).enumerate().map(move |(index, depth)| Block {
             offset: index * whole,
-            panel: words(operands, depth.len()) * nr,
+            panel: packed_length(operands, depth.len()) * nr,
             start: depth.start,
             depth: depth.len(),
         })

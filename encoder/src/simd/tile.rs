@@ -1,11 +1,16 @@
 //! The GEMM micro-kernels: one register tile of `MR x NR` results.
 
-use super::chain::Chain;
-use super::packing::CACHE_LINE;
-use crate::precision::Pieces;
-use crate::simd::{Kernel, Simd};
+use super::summation::SummationBlock;
+use super::{Kernel, Simd};
+use crate::precision::SplitTerms;
 
-/// Where the results of a tile go, or of several, one below the other.
+/// Depth to which blocks of bf16 pairs are filled up with zeros: that of a matrix unit's tile.
+pub(crate) const PAIR_DEPTH: usize = 32;
+
+/// Elements of four bytes in a line of the cache.
+pub(crate) const CACHE_LINE: usize = 16;
+
+/// Where the results of one tile go, or of several, one below the other.
 pub(crate) struct TileOut<'a> {
     /// Rows of the output, each `stride` apart, from the first element on.
     pub(crate) data: &'a mut [f32],
@@ -18,7 +23,7 @@ pub(crate) struct TileOut<'a> {
 }
 
 impl TileOut<'_> {
-    /// That of tile `index` of `mr` rows.
+    /// The output of tile `index` of `mr` rows.
     #[inline(always)]
     pub(crate) fn tile(&mut self, index: usize, mr: usize) -> TileOut<'_> {
         let row = index * mr;
@@ -32,23 +37,38 @@ pub(crate) struct Tiles<'a> {
     pub(crate) left: std::slice::ChunksExact<'a, u32>,
     /// `[depth, NR]`: a panel of the right side, columns past the matrix zero.
     pub(crate) b: &'a [f32],
-    /// In which the products are summed.
-    pub(crate) chain: Chain,
+    /// How many products are summed before their sum is added to the output.
+    pub(crate) summation: SummationBlock,
     pub(crate) out: TileOut<'a>,
 }
 
 /// One tile of work on pairs of bf16, the even depth in the lower half of a word.
 pub(crate) struct PairTile<'a> {
-    /// `[pieces, pairs, MR]`, `[pieces, MR, pairs]` or `[pieces, 2 * pairs, MR]` of f32, as the unit wants it; rows past the
+    /// `[terms, pairs, MR]`, `[terms, MR, pairs]` or `[terms, 2 * pairs, MR]` of f32, as the unit wants it; rows past the
     /// matrix zero.
     pub(crate) a: &'a [u32],
-    /// `[pieces, pairs, NR]`, columns past the matrix zero.
+    /// `[terms, pairs, NR]`, columns past the matrix zero.
     pub(crate) b: &'a [u32],
-    /// Pairs in depth, a multiple of [`super::packing::PAIR_DEPTH`] / 2.
+    /// Pairs in depth, a multiple of [`PAIR_DEPTH`] / 2.
     pub(crate) pairs: usize,
-    /// Whose [`Pieces::products`] are summed.
-    pub(crate) pieces: Pieces,
+    /// Whose [`SplitTerms::products`] are summed.
+    pub(crate) terms: SplitTerms,
     pub(crate) out: TileOut<'a>,
+}
+
+impl PairTile<'_> {
+    /// # Panics
+    /// When a panel is not of as many terms of these lengths as the tile has.
+    #[inline(always)]
+    pub(crate) fn assert_lengths(&self, a_term: usize, b_term: usize) {
+        let count = self.terms.count();
+        assert!(
+            self.a.len() == count * a_term && self.b.len() == count * b_term,
+            "expected panels of {count} terms of {a_term} and {b_term} words, found {} and {} words",
+            self.a.len(),
+            self.b.len()
+        );
+    }
 }
 
 /// The micro-kernel on f32 for tiles of `MR` rows and `NV` vectors of columns.
@@ -59,48 +79,54 @@ impl<const MR: usize, const NV: usize> Kernel for TileKernel<'_, MR, NV> {
 
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
-        match self.0.chain {
-            Chain::Short => multiply_all::<S, MR, NV, { Chain::Short.length() }>(simd, self.0),
-            Chain::Medium => multiply_all::<S, MR, NV, { Chain::Medium.length() }>(simd, self.0),
-            Chain::Long => multiply_all::<S, MR, NV, { Chain::Long.length() }>(simd, self.0),
+        match self.0.summation {
+            SummationBlock::Short => {
+                multiply_all::<S, MR, NV, { SummationBlock::Short.length() }>(simd, self.0)
+            }
+            SummationBlock::Medium => {
+                multiply_all::<S, MR, NV, { SummationBlock::Medium.length() }>(simd, self.0)
+            }
+            SummationBlock::Long => {
+                multiply_all::<S, MR, NV, { SummationBlock::Long.length() }>(simd, self.0)
+            }
         }
     }
 }
 
-/// Each left panel with the right one, in chains of `CHAIN`.
+/// Each left panel with the right one, in summation blocks of `BLOCK` products.
 #[inline(always)]
-fn multiply_all<S: Simd, const MR: usize, const NV: usize, const CHAIN: usize>(simd: S, tiles: Tiles<'_>) {
+fn multiply_all<S: Simd, const MR: usize, const NV: usize, const BLOCK: usize>(simd: S, tiles: Tiles<'_>) {
     let Tiles { left, b, mut out, .. } = tiles;
     for (index, a) in left.enumerate() {
         let (a, rest) = bytemuck::cast_slice(a).as_chunks();
-        debug_assert!(rest.is_empty(), "a panel of other rows than {MR}");
-        multiply::<S, MR, NV, CHAIN>(simd, a, b, out.tile(index, MR));
+        assert!(rest.is_empty(), "a panel of other rows than {MR}");
+        multiply::<S, MR, NV, BLOCK>(simd, a, b, out.tile(index, MR));
     }
 }
 
 #[inline(always)]
-fn multiply<S: Simd, const MR: usize, const NV: usize, const CHAIN: usize>(
+fn multiply<S: Simd, const MR: usize, const NV: usize, const BLOCK: usize>(
     simd: S,
     a: &[[f32; MR]],
     b: &[f32],
     mut out: TileOut<'_>,
 ) {
     let nr = NV * S::LANES;
-    // The sums of the first chain go there; other tiles have driven it out of the first-level cache since.
+    // The sums of the first block go there; other tiles have since evicted it from the first-level cache.
     for row in out.data.chunks(out.stride).take(out.rows) {
         let row = &row[..out.columns];
         row.chunks(CACHE_LINE).for_each(|line| simd.prefetch(line));
-        // A row need not begin with a cache line.
+        // A row need not begin on a cache line.
         simd.prefetch(&row[out.columns - 1..]);
     }
     let mut b = &b[..a.len() * nr];
-    let (chains, rest) = a.as_chunks::<CHAIN>();
-    for a in chains {
-        let (now, later) = b.split_at(CHAIN * nr);
+    let (blocks, rest) = a.as_chunks::<BLOCK>();
+    for a in blocks {
+        let (now, later) = b.split_at(BLOCK * nr);
         let mut sums = [[simd.splat(0.0); NV]; MR];
-        const { assert!(CHAIN.is_multiple_of(S::TURN), "a chain is a whole number of turns") };
-        // Two short loops: the CPU foresees their ends.
-        for turn in 0..CHAIN / S::TURN {
+        const { assert!(BLOCK.is_multiple_of(S::TURN), "a summation block is a whole number of turns") };
+        // Two short loops, whose ends the CPU predicts.
+        for turn in 0..BLOCK / S::TURN {
             for d in turn * S::TURN..(turn + 1) * S::TURN {
                 add_product(simd, &a[d], load(simd, &now[d * nr..(d + 1) * nr]), &mut sums);
             }
@@ -159,12 +185,12 @@ impl<const MR: usize, const NV: usize> Kernel for WidenedKernel<'_, MR, NV> {
 
 #[inline(always)]
 fn multiply_widened<S: Simd, const MR: usize, const NV: usize>(simd: S, mut tile: PairTile<'_>) {
-    let (a_piece, b_piece) = (2 * tile.pairs * MR, tile.pairs * NV * S::LANES);
+    let (a_term, b_term) = (2 * tile.pairs * MR, tile.pairs * NV * S::LANES);
+    tile.assert_lengths(a_term, b_term);
     let mut sums = [[simd.splat(0.0); NV]; MR];
-    for (left, right) in tile.pieces.products() {
-        let (a, b) = (&tile.a[left * a_piece..][..a_piece], &tile.b[right * b_piece..][..b_piece]);
-        let (a, rest) = bytemuck::cast_slice(a).as_chunks::<MR>();
-        debug_assert!(rest.is_empty(), "a panel of other rows than {MR}");
+    for (left, right) in tile.terms.products() {
+        let (a, b) = (&tile.a[left * a_term..][..a_term], &tile.b[right * b_term..][..b_term]);
+        let (a, _) = bytemuck::cast_slice(a).as_chunks::<MR>();
         for (a, b) in a.chunks_exact(2).zip(b.chunks_exact(NV * S::LANES)) {
             let (mut even, mut odd) = ([simd.splat(0.0); NV], [simd.splat(0.0); NV]);
             for j in 0..NV {
@@ -186,7 +212,7 @@ pub(crate) fn store<S: Simd, const MR: usize, const NV: usize>(
     out: &mut TileOut<'_>,
 ) {
     if out.rows != MR || out.columns != NV * S::LANES {
-        // A copy: what is indexed by a variable cannot stay in registers.
+        // A copy: values that are indexed by a variable cannot stay in registers.
         let sums = *sums;
         return store_some(simd, &sums, out);
     }
@@ -209,5 +235,45 @@ fn store_some<S: Simd, const NV: usize>(simd: S, sums: &[[S::V; NV]], out: &mut 
             let sum = if out.accumulate { simd.add(simd.load_partial(place), *sum) } else { *sum };
             simd.store_partial(sum, place);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::portable::Portable;
+    use super::super::{PairUnit, Simd};
+    use super::*;
+
+    const COLUMNS: usize = <Portable as Simd>::NR;
+
+    fn out(data: &mut [f32]) -> TileOut<'_> {
+        TileOut { data, stride: COLUMNS, rows: 1, columns: COLUMNS, accumulate: false }
+    }
+
+    #[test]
+    #[should_panic(expected = "a panel of other rows than 6")]
+    fn a_left_panel_of_another_height_is_refused() {
+        let (left, b, mut data) = ([0; 7], [0.0; COLUMNS], [0.0; COLUMNS]);
+        let tiles = Tiles {
+            left: left.chunks_exact(7),
+            b: &b,
+            summation: SummationBlock::Short,
+            out: out(&mut data),
+        };
+        Portable.tiles(tiles);
+    }
+
+    #[test]
+    #[should_panic(expected = "expected panels of 2 terms of 192 and 128 words, found 383 and 256 words")]
+    fn panels_of_pairs_of_other_lengths_are_refused() {
+        let mut data = [0.0; COLUMNS];
+        let tile = PairTile {
+            a: &[0; 383],
+            b: &[0; 256],
+            pairs: PAIR_DEPTH / 2,
+            terms: SplitTerms::Two,
+            out: out(&mut data),
+        };
+        Portable.pair_unit().tile(tile);
     }
 }

@@ -20,7 +20,7 @@ pub(crate) enum Norm<'a> {
 
 /// Operations on rows of channels, in the order of the fields.
 #[derive(Clone, Copy, Default)]
-pub(crate) struct RowOps<'a> {
+pub(crate) struct Epilogue<'a> {
     /// Added to each row, `[channels]`.
     pub(crate) bias: Option<&'a [f32]>,
     /// Multiplies every element, before the norm.
@@ -39,7 +39,7 @@ pub(crate) struct RowOps<'a> {
     pub(crate) erf: bool,
 }
 
-impl RowOps<'_> {
+impl Epilogue<'_> {
     #[cfg(not(feature = "faults"))]
     #[inline(always)]
     fn epsilon(&self) -> f32 {
@@ -55,13 +55,13 @@ impl RowOps<'_> {
     fn apply_gelu<S: Simd>(&self, simd: S, row: &mut [f32]) {
         #[cfg(feature = "faults")]
         if self.erf {
-            row.iter_mut().for_each(|x| *x = crate::faults::erf_gelu(*x));
+            row.iter_mut().for_each(|x| *x = math::erf_gelu(*x));
             return;
         }
         math::gelu_row(simd, row);
     }
 
-    /// Applies the operations to `rows` (`[_, channels]`), the first of which is row `first` of `skip`.
+    /// Applies the operations to `rows` (`[_, channels]`), starting with row `first` of `skip`.
     #[inline(always)]
     pub(crate) fn apply<S: Simd>(&self, simd: S, first: usize, channels: usize, rows: &mut [f32]) {
         if channels == 0 {
@@ -96,25 +96,25 @@ impl RowOps<'_> {
 }
 
 /// Applies `ops` to all rows of `data` (`[rows, channels]`) in place, in parallel.
-pub(crate) fn apply_rows(isa: Isa, ops: &RowOps<'_>, channels: usize, data: &mut [f32]) {
+pub(crate) fn apply_rows(isa: Isa, ops: &Epilogue<'_>, channels: usize, data: &mut [f32]) {
     apply_in_tasks(isa, ops, channels, data, |_, _| {});
 }
 
-/// Writes what `ops` make of all rows of `source` (`[rows, channels]`) to `out`, in parallel.
-pub(crate) fn apply_rows_to(isa: Isa, ops: &RowOps<'_>, channels: usize, source: &[f32], out: &mut [f32]) {
+/// Applies `ops` to all rows of `source` (`[rows, channels]`) and writes them to `out`, in parallel.
+pub(crate) fn apply_rows_to(isa: Isa, ops: &Epilogue<'_>, channels: usize, source: &[f32], out: &mut [f32]) {
     assert_eq!(source.len(), out.len(), "rows to read and to write");
     apply_in_tasks(isa, ops, channels, out, |first, out| out.copy_from_slice(&source[first..][..out.len()]));
 }
 
-/// `fill` first writes a task's elements, or leaves them, from the element of that index on.
+/// `fill` first writes a task's elements, from the given index on, or leaves them.
 fn apply_in_tasks(
     isa: Isa,
-    ops: &RowOps<'_>,
+    ops: &Epilogue<'_>,
     channels: usize,
     data: &mut [f32],
     fill: impl Fn(usize, &mut [f32]) + Sync,
 ) {
-    struct Task<'a, 'b>(&'a RowOps<'b>, usize, usize, &'a mut [f32]);
+    struct Task<'a, 'b>(&'a Epilogue<'b>, usize, usize, &'a mut [f32]);
     impl Kernel for Task<'_, '_> {
         type Output = ();
         #[inline(always)]
@@ -130,7 +130,7 @@ fn apply_in_tasks(
     });
 }
 
-/// `1 / sqrt(mean(x^2) + eps)`, and what rounding takes off it.
+/// `1 / sqrt(mean(x^2) + eps)` and its rounding error.
 #[inline(always)]
 fn inverse_rms<S: Simd>(simd: S, row: &[f32], epsilon: f32) -> [f32; 2] {
     let mut sums = [simd.splat(0.0); 4];
@@ -154,13 +154,13 @@ fn inverse_rms<S: Simd>(simd: S, row: &[f32], epsilon: f32) -> [f32; 2] {
     [high, (inverse - f64::from(high)) as f32]
 }
 
-/// `x * (high + low)`. Where multiply-adds are fused, the result alone is rounded.
+/// `x * (high + low)`. With fused multiply-adds only the result is rounded.
 #[inline(always)]
 fn times<S: Simd>(simd: S, x: S::V, [high, low]: [S::V; 2]) -> S::V {
     simd.mul_add(x, high, simd.mul(x, low))
 }
 
-/// `(high + low) * weight` in two parts again, the second of which is zero or small where multiply-adds are not fused.
+/// `(high + low) * weight` in two parts again; the second is zero or small if multiply-adds are not fused.
 /// `high * weight` must be finite: a weight of 3.4e35 and more can be too large.
 #[inline(always)]
 fn weighted<S: Simd>(simd: S, [high, low]: [S::V; 2], weight: S::V) -> [S::V; 2] {
@@ -201,8 +201,8 @@ fn normalise_weighted<S: Simd>(simd: S, row: &mut [f32], weight: &[f32], factor:
     }
 }
 
-/// For operations of a few instructions: a larger closure is not inlined, and what is not inlined is compiled without
-/// the instruction set.
+/// For operations of a few instructions: a larger closure is not inlined, and then it is compiled without the
+/// instruction set.
 #[inline(always)]
 fn map<S: Simd>(simd: S, row: &mut [f32], f: impl Fn(S::V) -> S::V) {
     let mut chunks = row.chunks_exact_mut(S::LANES);
@@ -237,15 +237,17 @@ fn zip<S: Simd>(simd: S, row: &mut [f32], other: &[f32], f: impl Fn(S::V, S::V) 
 mod tests {
     use super::*;
     use crate::simd::MAX_LANES;
-    use crate::testing::{available_isas, values};
+    use crate::testing::{Failures, on_each_isa, values};
+
+    on_each_isa!(a_norm_agrees_with_f64_around_every_number_of_vectors);
 
     #[test]
-    fn rows_written_elsewhere_are_those_in_place() {
+    fn rows_written_elsewhere_equal_rows_in_place() {
         // Several tasks, the last one shorter.
         for (channels, rows) in [(1, 3), (40, 2000), (640, 113)] {
             let (x, weight, skip) =
                 (values(rows * channels, 1), values(channels, 2), values(rows * channels, 3));
-            let ops = RowOps { norm: Norm::Weighted(&weight), skip: Some(&skip), ..RowOps::default() };
+            let ops = Epilogue { norm: Norm::Weighted(&weight), skip: Some(&skip), ..Epilogue::default() };
             let (mut in_place, mut elsewhere) = (x.clone(), vec![f32::NAN; x.len()]);
             apply_rows(Isa::Portable, &ops, channels, &mut in_place);
             apply_rows_to(Isa::Portable, &ops, channels, &x, &mut elsewhere);
@@ -254,7 +256,7 @@ mod tests {
             for (row, found) in elsewhere.chunks_exact(channels).enumerate() {
                 let of = |data: &[f32]| data[row * channels..][..channels].to_vec();
                 let (mut alone, skip) = (of(&x), of(&skip));
-                let ops = RowOps { skip: Some(&skip), ..ops };
+                let ops = Epilogue { skip: Some(&skip), ..ops };
                 apply_rows(Isa::Portable, &ops, channels, &mut alone);
                 assert_eq!(found, alone, "row {row} of {rows} rows of {channels}");
             }
@@ -262,33 +264,28 @@ mod tests {
     }
 
     /// Four vectors are summed at a time, then single ones, then part of one.
-    #[test]
-    fn a_norm_agrees_with_f64_around_every_number_of_vectors() {
-        for isa in available_isas() {
-            let edges = (1..=MAX_LANES + 1).chain((1..=9).flat_map(|n| {
-                let edge = n * MAX_LANES / 2;
-                [edge - 1, edge, edge + 1]
-            }));
-            for channels in edges.chain([8 * MAX_LANES - 1, 8 * MAX_LANES, 8 * MAX_LANES + 1]) {
-                let (x, weight) = (values(2 * channels, 1), values(channels, 2));
-                for norm in [Norm::Plain, Norm::Weighted(&weight)] {
-                    let mut out = x.clone();
-                    apply_rows(isa, &RowOps { norm, ..RowOps::default() }, channels, &mut out);
-                    for (i, out) in out.iter().enumerate() {
-                        let (row, c) = (i / channels * channels, i % channels);
-                        let squares = x[row..row + channels].iter().map(|x| f64::from(*x).powi(2));
-                        let mean = squares.sum::<f64>() / channels as f64;
-                        let weight =
-                            if let Norm::Weighted(weight) = norm { f64::from(weight[c]) } else { 1.0 };
-                        let exact = f64::from(x[i]) / (mean + 1e-6).sqrt() * weight;
-                        // Of one that is rounded three times it is 1.6e-7, as where multiply-adds are not fused.
-                        let limit = if isa == Isa::Portable { 1.8e-7 } else { 1.0e-7 };
-                        let error = (f64::from(*out) - exact).abs();
-                        assert!(
-                            error <= limit * exact.abs(),
-                            "{isa}, {channels} channels, {i}: {out} for {exact}"
-                        );
-                    }
+    fn a_norm_agrees_with_f64_around_every_number_of_vectors(isa: Isa, failures: &mut Failures) {
+        let edges = (1..=MAX_LANES + 1).chain((1..=9).flat_map(|n| {
+            let edge = n * MAX_LANES / 2;
+            [edge - 1, edge, edge + 1]
+        }));
+        for channels in edges.chain([8 * MAX_LANES - 1, 8 * MAX_LANES, 8 * MAX_LANES + 1]) {
+            let (x, weight) = (values(2 * channels, 1), values(channels, 2));
+            for norm in [Norm::Plain, Norm::Weighted(&weight)] {
+                let mut out = x.clone();
+                apply_rows(isa, &Epilogue { norm, ..Epilogue::default() }, channels, &mut out);
+                for (i, out) in out.iter().enumerate() {
+                    let (row, c) = (i / channels * channels, i % channels);
+                    let squares = x[row..row + channels].iter().map(|x| f64::from(*x).powi(2));
+                    let mean = squares.sum::<f64>() / channels as f64;
+                    let weight = if let Norm::Weighted(weight) = norm { f64::from(weight[c]) } else { 1.0 };
+                    let exact = f64::from(x[i]) / (mean + 1e-6).sqrt() * weight;
+                    // Of one that is rounded three times it is 1.6e-7, as where multiply-adds are not fused.
+                    let limit = if isa == Isa::Portable { 1.8e-7 } else { 1.0e-7 };
+                    let error = (f64::from(*out) - exact).abs();
+                    failures.check(error <= limit * exact.abs(), || {
+                        format!("{channels} channels, {i}: {out} for {exact}")
+                    });
                 }
             }
         }

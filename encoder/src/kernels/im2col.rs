@@ -1,86 +1,24 @@
 //! Dense k x k convolutions as GEMMs whose left side is gathered from the image while it is packed.
 
-use std::ops::Range;
-
-use super::lhs::Lhs;
-
-/// How zeros are added around an image.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Padding {
-    /// TensorFlow's SAME: `out = ceil(in / stride)`, the odd zero goes behind.
-    Same,
-    /// PyTorch's default in timm: `((stride - 1) + (k - 1)) / 2` zeros on both sides.
-    Symmetric,
-}
-
-/// One axis of a convolution: sizes in pixels.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Axis {
-    pub(crate) kernel: usize,
-    pub(crate) stride: usize,
-    /// Zeros before the first pixel.
-    pub(crate) before: usize,
-    pub(crate) input: usize,
-    pub(crate) output: usize,
-}
-
-impl Axis {
-    /// `None` when the padded input is smaller than the kernel.
-    pub(crate) fn new(padding: Padding, input: usize, kernel: usize, stride: usize) -> Option<Axis> {
-        if input == 0 || kernel == 0 {
-            return None;
-        }
-        let (before, output) = match padding {
-            Padding::Same => {
-                let output = input.div_ceil(stride);
-                let total = ((output - 1) * stride + kernel).saturating_sub(input);
-                (total / 2, output)
-            }
-            Padding::Symmetric => {
-                let before = ((stride - 1) + (kernel - 1)) / 2;
-                let span = (input + 2 * before).checked_sub(kernel)?;
-                (before, span / stride + 1)
-            }
-        };
-        Some(Axis { kernel, stride, before, input, output })
-    }
-
-    /// The input pixels under some output pixels.
-    pub(crate) fn sources(&self, outputs: Range<usize>) -> Range<usize> {
-        let source = |padded: usize| padded.saturating_sub(self.before).min(self.input);
-        let end = outputs.end.saturating_sub(1) * self.stride + self.kernel;
-        source(outputs.start * self.stride)..source(end)
-    }
-
-    /// The taps of an output pixel that are not in the padding.
-    pub(crate) fn taps(&self, output: usize) -> Range<usize> {
-        let tap = |source: usize| source.saturating_sub(output * self.stride).min(self.kernel);
-        tap(self.before)..tap(self.before + self.input)
-    }
-
-    /// The input pixel under tap `tap` of output pixel `output`, or `None` in the padding.
-    #[inline(always)]
-    pub(crate) fn source(&self, output: usize, tap: usize) -> Option<usize> {
-        (output * self.stride + tap).checked_sub(self.before).filter(|i| *i < self.input)
-    }
-}
+use super::gemm::source::Lhs;
+use crate::geometry::Axis;
 
 /// The receptive fields of a convolution as a matrix: a row per output pixel, `[kernel y, kernel x, channels]` deep.
-pub(crate) struct Patches<'a> {
+pub(crate) struct Im2col<'a> {
     image: &'a [f32],
     channels: usize,
     y: Axis,
     x: Axis,
 }
 
-impl<'a> Patches<'a> {
+impl<'a> Im2col<'a> {
     /// `image` is `[batch, y.input, x.input, channels]`.
     pub(crate) fn new(image: &'a [f32], channels: usize, y: Axis, x: Axis) -> Self {
         assert!(image.len().is_multiple_of(y.input * x.input * channels), "an image of whole pixels");
-        Patches { image, channels, y, x }
+        Im2col { image, channels, y, x }
     }
 
-    /// Where its axes run.
+    /// The axes, y and x.
     pub(crate) fn axes(&self) -> (Axis, Axis) {
         (self.y, self.x)
     }
@@ -89,7 +27,7 @@ impl<'a> Patches<'a> {
         self.channels
     }
 
-    /// The pixel under a tap of an output pixel, each of them `(y, x)`; `None` in the padding. Taps may lie behind the kernel.
+    /// The pixel under a tap of an output pixel, each of them `(y, x)`; `None` in the padding. Taps may lie past the kernel.
     #[inline(always)]
     pub(crate) fn pixel(
         &self,
@@ -103,7 +41,7 @@ impl<'a> Patches<'a> {
     }
 }
 
-impl Lhs for Patches<'_> {
+impl Lhs for Im2col<'_> {
     fn rows(&self) -> usize {
         self.image.len() / (self.y.input * self.x.input * self.channels) * self.y.output * self.x.output
     }
@@ -121,7 +59,7 @@ impl Lhs for Patches<'_> {
             let (tap, channel) = ((start + done) / self.channels, (start + done) % self.channels);
             let (ky, kx) = (tap / self.x.kernel, tap % self.x.kernel);
             let source = self.y.source(oy, ky).zip(self.x.source(ox, kx));
-            // The pixels under the rest of a line of the kernel lie one behind the other.
+            // The pixels under the rest of a line of the kernel are contiguous.
             let taps = source.map_or(1, |(_, x)| (self.x.kernel - kx).min(self.x.input - x));
             let length = (taps * self.channels - channel).min(scratch.len() - done);
             let out = &mut scratch[done..done + length];
@@ -141,37 +79,10 @@ impl Lhs for Patches<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::geometry::Padding;
 
     #[test]
-    fn same_padding_puts_the_odd_zero_behind() {
-        struct Case {
-            input: usize,
-            kernel: usize,
-            stride: usize,
-            before: usize,
-            output: usize,
-        }
-        let cases = [
-            Case { input: 768, kernel: 3, stride: 2, before: 0, output: 384 },
-            Case { input: 768, kernel: 5, stride: 2, before: 1, output: 384 },
-            Case { input: 7, kernel: 3, stride: 2, before: 1, output: 4 },
-            Case { input: 7, kernel: 5, stride: 1, before: 2, output: 7 },
-            Case { input: 1, kernel: 3, stride: 2, before: 1, output: 1 },
-        ];
-        for c in cases {
-            let axis = Axis::new(Padding::Same, c.input, c.kernel, c.stride).unwrap();
-            assert_eq!(
-                (axis.before, axis.output),
-                (c.before, c.output),
-                "input {} kernel {}",
-                c.input,
-                c.kernel
-            );
-        }
-    }
-
-    #[test]
-    fn patches_are_the_receptive_fields_wherever_a_row_is_cut() {
+    fn rows_are_receptive_fields_wherever_they_are_cut() {
         let (batch, height, width, channels) = (2, 5, 4, 3);
         let image = crate::testing::values(batch * height * width * channels, 1);
         for (kernel, stride, padding) in
@@ -179,7 +90,7 @@ mod tests {
         {
             let axis = |size| Axis::new(padding, size, kernel, stride).unwrap();
             let (y, x) = (axis(height), axis(width));
-            let patches = Patches::new(&image, channels, y, x);
+            let patches = Im2col::new(&image, channels, y, x);
             assert_eq!(
                 (patches.rows(), patches.depth()),
                 (batch * y.output * x.output, kernel * kernel * channels)
@@ -213,14 +124,5 @@ mod tests {
                 }
             }
         }
-    }
-
-    #[test]
-    fn symmetric_padding_is_half_the_kernel() {
-        let axis = Axis::new(Padding::Symmetric, 768, 3, 2).unwrap();
-        assert_eq!((axis.before, axis.output), (1, 384));
-        let axis = Axis::new(Padding::Symmetric, 7, 5, 2).unwrap();
-        assert_eq!((axis.before, axis.output), (2, 4));
-        assert_eq!(Axis::new(Padding::Symmetric, 0, 3, 1), None);
     }
 }

@@ -1,9 +1,11 @@
 //! What a model is made of, and what its tensors are called.
 
+pub(crate) mod names;
 mod reader;
 
-use crate::checkpoint::EMBEDDER;
-use crate::kernels::convolution::Padding;
+use names::Module;
+
+use crate::geometry::Padding;
 
 /// What weights cannot show.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -103,7 +105,7 @@ pub struct DepthwiseSpec {
     pub stride: usize,
 }
 
-/// 1 x 1 expansion and projection with optional depthwise convolutions before, between and behind.
+/// 1 x 1 expansion and projection with optional depthwise convolutions before, between and after.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct InvertedResidualSpec {
     /// Channels of the input.
@@ -116,7 +118,7 @@ pub struct InvertedResidualSpec {
     pub dw_start: Option<DepthwiseSpec>,
     /// Between expansion and projection.
     pub dw_mid: Option<DepthwiseSpec>,
-    /// Behind the projection.
+    /// After the projection.
     pub dw_end: Option<DepthwiseSpec>,
     /// Whether a learned factor of each channel scales the result.
     pub layer_scale: bool,
@@ -146,78 +148,64 @@ pub struct AttentionSpec {
 }
 
 impl Architecture {
-    /// timm's names of all tensors that the model reads, the embedder's behind `embed_vision.`.
+    /// All blocks in the order of execution: stage, index in the stage, and what the block is.
+    pub fn blocks(&self) -> impl Iterator<Item = (usize, usize, &BlockSpec)> {
+        self.stages.iter().enumerate().flat_map(|(stage, blocks)| {
+            blocks.iter().enumerate().map(move |(index, block)| (stage, index, block))
+        })
+    }
+
+    /// timm's names of all tensors that the model reads, the embedder's with the prefix `embed_vision.`.
     pub fn tensor_names(&self) -> impl Iterator<Item = String> {
-        let mut names = vec!["conv_stem.conv.weight".to_string(), "conv_stem.bn.weight".to_string()];
+        let mut all = vec![names::stem::CONVOLUTION.to_string(), names::stem::NORM.to_string()];
         if self.stem.bias {
-            names.push("conv_stem.conv.bias".to_string());
+            all.push(names::stem::BIAS.to_string());
         }
-        for (stage, blocks) in self.stages.iter().enumerate() {
-            for (index, block) in blocks.iter().enumerate() {
-                let prefix = format!("blocks.{stage}.{index}.");
-                names.extend(block.tensor_names().into_iter().map(|name| format!("{prefix}{name}")));
-            }
+        for (stage, index, block) in self.blocks() {
+            let module = Module::block(stage, index);
+            all.extend(block.tensor_names().into_iter().map(|name| module.name_of(name)));
         }
         if let Some(spec) = &self.fusion {
+            let module = Module::feed_forward();
             let block = BlockSpec::InvertedResidual(*spec);
-            names.extend(block.tensor_names().into_iter().map(|name| format!("msfa.ffn.{name}")));
-            names.push("msfa.norm.weight".to_string());
+            all.extend(block.tensor_names().into_iter().map(|name| module.name_of(name)));
+            all.push(names::fusion::NORM.to_string());
         }
         if self.embedder.is_some() {
-            names.push(format!("{EMBEDDER}soft_embedding_norm.weight"));
-            names.push(format!("{EMBEDDER}embedding_projection.weight"));
+            all.extend([names::embedder::SOFT_NORM, names::embedder::PROJECTION].map(String::from));
         }
-        names.into_iter()
+        all.into_iter()
     }
 }
 
 impl BlockSpec {
     fn tensor_names(&self) -> Vec<&'static str> {
+        let of_depthwise = |depthwise: names::Depthwise| [depthwise.convolution, depthwise.norm];
         match self {
             BlockSpec::EdgeResidual(_) => {
-                vec!["conv_exp.weight", "bn1.weight", "conv_pwl.weight", "bn2.weight"]
+                use names::edge_residual::*;
+                vec![EXPANSION, EXPANSION_NORM, PROJECTION, PROJECTION_NORM]
             }
             BlockSpec::InvertedResidual(spec) => {
-                let mut names = vec![
-                    "pw_exp.conv.weight",
-                    "pw_exp.bn.weight",
-                    "pw_proj.conv.weight",
-                    "pw_proj.bn.weight",
-                ];
-                if spec.dw_start.is_some() {
-                    names.extend(["dw_start.conv.weight", "dw_start.bn.weight"]);
+                use names::inverted_residual::*;
+                let mut all = vec![EXPANSION, EXPANSION_NORM, PROJECTION, PROJECTION_NORM];
+                for (depthwise, spec) in [(START, spec.dw_start), (MIDDLE, spec.dw_mid), (END, spec.dw_end)] {
+                    if spec.is_some() {
+                        all.extend(of_depthwise(depthwise));
+                    }
                 }
-                if spec.dw_mid.is_some() {
-                    names.extend(["dw_mid.conv.weight", "dw_mid.bn.weight"]);
-                }
-                if spec.dw_end.is_some() {
-                    names.extend(["dw_end.conv.weight", "dw_end.bn.weight"]);
-                }
-                if spec.layer_scale {
-                    names.push("layer_scale.gamma");
-                }
-                names
+                all.extend(spec.layer_scale.then_some(names::LAYER_SCALE));
+                all
             }
             BlockSpec::Attention(spec) => {
-                let mut names = vec![
-                    "norm.weight",
-                    "attn.query.proj.weight",
-                    "attn.key.proj.weight",
-                    "attn.value.proj.weight",
-                    "attn.output.proj.weight",
-                ];
+                use names::attention::*;
+                let mut all = vec![NORM, QUERY, KEY.projection, VALUE.projection, OUTPUT];
                 if spec.downsample.is_some() {
-                    names.extend([
-                        "attn.key.down_conv.weight",
-                        "attn.key.norm.weight",
-                        "attn.value.down_conv.weight",
-                        "attn.value.norm.weight",
-                    ]);
+                    all.extend(of_depthwise(KEY.downsample));
+                    all.extend(of_depthwise(VALUE.downsample));
                 }
-                if spec.layer_scale {
-                    names.push("layer_scale.gamma");
-                }
-                names
+                all.extend(spec.layer_scale.then_some(names::LAYER_SCALE));
+                all
             }
         }
     }

@@ -1,4 +1,4 @@
-//! Kernels alone, for `cargo bench`, and what they are held against; only the feature `bench` compiles this in.
+//! Single kernels for `cargo bench`, and what they are compared with; only the feature `bench` compiles this in.
 
 mod ceiling;
 
@@ -7,14 +7,15 @@ use std::hint::black_box;
 
 pub use ceiling::{copy_ceiling, f32_ceiling, f32_ceiling_of_all_threads};
 
+use crate::geometry::{Axis, Padding};
 use crate::kernels::attention::attention;
-use crate::kernels::convolution::{Axis, Padding, Patches};
 use crate::kernels::depthwise::depthwise;
-use crate::kernels::gemm::{gemm, gemm_twice};
-use crate::kernels::lhs::Matrix;
-use crate::kernels::packing::PackedRhs;
+use crate::kernels::epilogue::{Epilogue, Norm, apply_rows_to};
+use crate::kernels::gemm::rhs::PackedRhs;
+use crate::kernels::gemm::source::Matrix;
+use crate::kernels::gemm::{fused_gemm, gemm};
+use crate::kernels::im2col::Im2col;
 use crate::kernels::resize::{average_pool, bilinear, linear};
-use crate::kernels::rows::{Norm, RowOps, apply_rows_to};
 use crate::kernels::transpose::transpose;
 use crate::kernels::winograd::{Filter, convolve_into};
 use crate::precision::{Operands, Precision};
@@ -30,7 +31,7 @@ pub struct Arithmetic {
 impl Arithmetic {
     /// As [`crate::Model::load`] chooses it.
     pub fn new(isa: Isa, precision: Precision, strict_fma: bool) -> Self {
-        Arithmetic { isa, operands: precision.operands(isa, strict_fma) }
+        Arithmetic { isa, operands: isa.operands(precision, strict_fma) }
     }
 
     /// `weights` is `[columns, depth]`, as a checkpoint has it.
@@ -44,7 +45,7 @@ impl Arithmetic {
         Work::Flop { count, isa: self.isa }
     }
 
-    /// Weights of no meaning.
+    /// Meaningless weights.
     fn weights(self, depth: usize, columns: usize) -> PackedRhs {
         self.pack(depth, columns, &values(depth * columns))
     }
@@ -56,7 +57,7 @@ fn values(count: usize) -> Vec<f32> {
     (0..count).map(value).collect()
 }
 
-/// What running a kernel once amounts to.
+/// The work of running a kernel once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Work {
     /// Additions and multiplications of its products.
@@ -75,7 +76,7 @@ impl Work {
         Work::Bytes(count * size_of::<f32>())
     }
 
-    /// Its rate, done once in so many seconds on one thread, and the share of the ceiling, which is measured now; for people.
+    /// Its rate when done once in `seconds` on one thread, and the share of the ceiling, which is measured now, as text.
     pub fn report(self, seconds: f64) -> String {
         let (count, unit, ceiling, name) = match self {
             Work::Flop { count, isa } => (count, "GFLOP/s", f32_ceiling(isa), "the f32 ceiling"),
@@ -89,7 +90,7 @@ impl Work {
 
 /// A kernel with its operands.
 pub struct Problem {
-    /// What it amounts to.
+    /// Its work.
     pub work: Work,
     run: Box<dyn FnMut() + Send>,
 }
@@ -100,12 +101,12 @@ impl Problem {
         (self.run)();
     }
 
-    /// `[rows, depth] x [depth, columns]` with a norm and a GELU behind it.
+    /// `[rows, depth] x [depth, columns]` followed by a norm and a GELU.
     pub fn product(arithmetic: Arithmetic, rows: usize, depth: usize, columns: usize) -> Problem {
         let (a, b, norm) = (values(rows * depth), arithmetic.weights(depth, columns), values(columns));
         let mut out = vec![0.0; rows * columns];
         let run = move || {
-            let ops = RowOps { norm: Norm::Weighted(&norm), gelu: true, ..RowOps::default() };
+            let ops = Epilogue { norm: Norm::Weighted(&norm), gelu: true, ..Epilogue::default() };
             gemm(&Matrix::new(&a, depth), &b, &ops, &mut out);
         };
         Problem { work: arithmetic.flop(2 * rows * depth * columns), run: Box::new(run) }
@@ -123,9 +124,9 @@ impl Problem {
         let (first, second) = (arithmetic.weights(depth, middle), arithmetic.weights(middle, columns));
         let mut out = vec![0.0; rows * columns];
         let run = move || {
-            let ops = RowOps { norm: Norm::Weighted(&norm), gelu: true, ..RowOps::default() };
-            let last = RowOps { norm: Norm::Plain, ..RowOps::default() };
-            gemm_twice(&Matrix::new(&a, depth), (&first, &ops), (&second, &last), &mut out);
+            let ops = Epilogue { norm: Norm::Weighted(&norm), gelu: true, ..Epilogue::default() };
+            let last = Epilogue { norm: Norm::Plain, ..Epilogue::default() };
+            fused_gemm(&Matrix::new(&a, depth), (&first, &ops), (&second, &last), &mut out);
         };
         Problem { work: arithmetic.flop(2 * rows * middle * (depth + columns)), run: Box::new(run) }
     }
@@ -144,14 +145,14 @@ impl Problem {
         let pixels = axis.output * axis.output;
         let mut out = vec![0.0; pixels * channels[1]];
         let run = move || {
-            gemm(&Patches::new(&image, channels[0], axis, axis), &weights, &RowOps::default(), &mut out);
+            gemm(&Im2col::new(&image, channels[0], axis, axis), &weights, &Epilogue::default(), &mut out);
         };
         let flop = 2 * pixels * kernel * kernel * channels[0] * channels[1];
         Problem { work: arithmetic.flop(flop), run: Box::new(run) }
     }
 
-    /// A 3 x 3 convolution of a square image by Winograd's minimal filtering and the 1 x 1 projection behind it, `channels`
-    /// before, between and behind them. Its work is that of the sums themselves: products that are saved count.
+    /// A 3 x 3 convolution of a square image by Winograd's minimal filtering, followed by the 1 x 1 projection; `channels`
+    /// before, between and after them. Its work is that of the direct convolution: products that are saved count.
     pub fn winograd(isa: Isa, size: usize, channels: [usize; 3]) -> Problem {
         let [input, middle, output] = channels;
         let (image, norm) = (values(size * size * input), values(middle));
@@ -163,9 +164,9 @@ impl Problem {
         let axis = square(size, 3, 1);
         let mut out = vec![0.0; size * size * output];
         let run = move || {
-            let ops = RowOps { norm: Norm::Weighted(&norm), gelu: true, ..RowOps::default() };
-            let last = RowOps { norm: Norm::Plain, ..RowOps::default() };
-            let patches = Patches::new(&image, input, axis, axis);
+            let ops = Epilogue { norm: Norm::Weighted(&norm), gelu: true, ..Epilogue::default() };
+            let last = Epilogue { norm: Norm::Plain, ..Epilogue::default() };
+            let patches = Im2col::new(&image, input, axis, axis);
             convolve_into(&patches, (&filter, &ops), (&projection, &last), &mut out);
         };
         let count = 2 * size * size * middle * (9 * input + output);
@@ -179,7 +180,7 @@ impl Problem {
         let pixels = axis.output * axis.output;
         let mut out = vec![0.0; pixels * channels];
         let run = move || {
-            depthwise(isa, &image, channels, (axis, axis), &weights, &RowOps::default(), &mut out);
+            depthwise(isa, &image, channels, (axis, axis), &weights, &Epilogue::default(), &mut out);
         };
         let work = Work::Flop { count: 2 * pixels * kernel * kernel * channels, isa };
         Problem { work, run: Box::new(run) }
@@ -195,7 +196,7 @@ impl Problem {
         Problem { work: arithmetic.flop(4 * queries * positions * dim), run: Box::new(run) }
     }
 
-    /// Packing a weight `[columns, depth]` into memory that is allocated anew, as at loading, and giving that back.
+    /// Packing a weight `[columns, depth]` into fresh memory, as at loading, and freeing it.
     pub fn packing(arithmetic: Arithmetic, depth: usize, columns: usize) -> Problem {
         let weights = values(depth * columns);
         let packed = arithmetic.pack(depth, columns, &weights).bytes();
@@ -205,12 +206,12 @@ impl Problem {
         Problem { work: Work::Bytes(size_of::<f32>() * depth * columns + packed), run: Box::new(run) }
     }
 
-    /// RMS norm, and GELU where asked for, of rows, which are read in one place and written in another.
+    /// RMS norm, optionally with GELU, of rows that are read in one place and written in another.
     pub fn rows(isa: Isa, rows: usize, channels: usize, gelu: bool) -> Problem {
         let (source, norm) = (values(rows * channels), values(channels));
         let mut out = vec![0.0; rows * channels];
         let run = move || {
-            let ops = RowOps { norm: Norm::Weighted(&norm), gelu, ..RowOps::default() };
+            let ops = Epilogue { norm: Norm::Weighted(&norm), gelu, ..Epilogue::default() };
             apply_rows_to(isa, &ops, channels, &source, &mut out);
         };
         Problem { work: Work::f32s(2 * rows * channels + channels), run: Box::new(run) }
