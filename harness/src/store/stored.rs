@@ -9,7 +9,7 @@ use super::{Algorithm, Fingerprint, Fingerprinter, NpyProblem, StoreError};
 use crate::tensor::{Dtype, Tensor, Values, column_major, element_count, row_major, unravel};
 
 /// Elements of a piece: small enough to stay in a cache, large enough that a read is worth its system call.
-pub(crate) const PIECE: usize = 1 << 16;
+pub(crate) const PIECE: usize = 1 << 14;
 
 /// How elements are stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
