@@ -1,12 +1,16 @@
 //! Checkpoints as found in the wild: names, types and shards, and those that are refused.
 #![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 
+mod fixtures;
+
 use std::path::{Path, PathBuf};
 
 use encoder::{Checkpoint, Encoded, LoadOptions, Model, NoTaps, Settings, input};
 use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
 use tempfile::TempDir;
+
+use fixtures::fixtures;
 
 const TOWER: &str = "model.vision_tower.timm_model.";
 const EMBEDDER: &str = "model.embed_vision.";
@@ -19,7 +23,7 @@ struct Weight {
 }
 
 fn fixture(file: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../fixtures/blocks").join(file)
+    fixtures().join("blocks").join(file)
 }
 
 fn weights() -> Vec<Weight> {

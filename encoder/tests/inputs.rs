@@ -1,12 +1,14 @@
 //! Inputs that are refused.
 #![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 
-use std::path::Path;
+mod fixtures;
 
 use encoder::{Checkpoint, LoadOptions, Model, NoTaps, dump, input};
 
+use fixtures::fixtures;
+
 fn model() -> Model {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fixtures/blocks/model.safetensors");
+    let path = fixtures().join("blocks/model.safetensors");
     Model::load(&Checkpoint::open(&path).unwrap(), &LoadOptions::default()).unwrap()
 }
 

@@ -3,6 +3,8 @@
 
 mod whole_and_parts;
 
+mod fixtures;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -11,6 +13,8 @@ use encoder::{
     AllTaps, Checkpoint, Isa, LoadOptions, Model, Padding, Precision, Settings, TapTensor, Tensor, input, tap,
 };
 use whole_and_parts::differences;
+
+use fixtures::fixtures;
 
 /// A model with its settings and an input.
 struct Set {
@@ -45,8 +49,7 @@ impl Set {
 
     /// Every set in `fixtures/`.
     fn committed() -> Vec<Set> {
-        let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fixtures");
-        let folders = std::fs::read_dir(fixtures).unwrap().map(|entry| entry.unwrap().path());
+        let folders = std::fs::read_dir(fixtures()).unwrap().map(|entry| entry.unwrap().path());
         let mut folders: Vec<PathBuf> =
             folders.filter(|folder| folder.join("manifest.json").is_file()).collect();
         folders.sort();
@@ -168,7 +171,7 @@ fn the_model_and_its_reference_have_the_same_parts() {
 
 #[test]
 fn a_part_refuses_inputs_that_are_not_its_own() {
-    let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fixtures");
+    let fixtures = fixtures();
     let set = Set::read(&fixtures.join("blocks"));
     let model = set.model(Isa::Portable, Precision::F32, false);
     let parts = model.parts();

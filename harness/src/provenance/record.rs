@@ -166,13 +166,13 @@ mod tests {
     fn version_1_is_read() {
         let folder = tempfile::tempdir().unwrap();
         let text = r#"{"schema_version": 1, "program": "p 1",
-            "facts": {"output size": "16x16", "k/v stride": "2", "precision": "f32"},
+            "facts": {"output size": "16x16", "step/stride": "2", "precision": "f32"},
             "weights": {"file": "w", "sha256": "1"}, "input": {"file": "i", "sha256": "2"},
             "tensors": [{"file": "a.npy", "sha256": "3"}]}"#;
         std::fs::write(folder.path().join(FILE_NAME), text).unwrap();
         let record = DumpRecord::read(folder.path()).unwrap().unwrap();
         assert_eq!(record.facts.keys().collect::<Vec<_>>(), ["precision"]);
-        let settings = serde_json::json!({"output_size": "16x16", "kv_stride": "2"});
+        let settings = serde_json::json!({"output_size": "16x16", "stepstride": "2"});
         assert_eq!(serde_json::to_value(&record.settings).unwrap(), settings);
         assert_eq!(record.tensors[0].fingerprint.algorithm, Algorithm::FileSha256);
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-/// Settings by name, such as `padding` or `output_resolution`. Which there are is the model's business.
+/// Settings by name, such as `padding`. Which there are is up to the model.
 pub type Settings = BTreeMap<String, Value>;
 
 /// A setting as people write it: text without quotes, a list as `16x16`.

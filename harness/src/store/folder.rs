@@ -168,17 +168,17 @@ mod tests {
     fn unusable_folders_say_what_was_found() {
         let root = tempfile::tempdir().unwrap();
         let path = |name: &str| root.path().join(name);
-        std::fs::create_dir(path("debug_ggml_output")).unwrap();
-        std::fs::create_dir_all(path("nested/debug_output")).unwrap();
+        std::fs::create_dir(path("debug_output")).unwrap();
+        std::fs::create_dir_all(path("nested/dump")).unwrap();
         std::fs::write(path("nested/README.md"), b"").unwrap();
         std::fs::create_dir(path("nested/.venv")).unwrap();
-        std::fs::write(path("nested/debug_output/debug_a.npy"), b"").unwrap();
+        std::fs::write(path("nested/dump/debug_a.npy"), b"").unwrap();
         std::fs::create_dir_all(path("folders/.venv")).unwrap();
         std::fs::create_dir(path("other")).unwrap();
         std::fs::write(path("other/a.npy"), b"").unwrap();
         std::fs::write(path("file"), b"").unwrap();
         let messages: Vec<String> =
-            ["debug_gml_output", "debug_ggml_output", "other", "file", "nested", "folders", "somewhere else"]
+            ["debug_outpt", "debug_output", "other", "file", "nested", "folders", "somewhere else"]
                 .iter()
                 .map(|name| NpyFolder::open(&path(name), "debug_{name}.npy", None).unwrap_err().to_string())
                 .map(|message| message.replace(&root.path().display().to_string(), "ROOT").replace('\\', "/"))

@@ -144,6 +144,9 @@ impl Parity {
         let options = self.options(references.len());
         let gate = Gate { mapping, profile, pool: &pool, encoder: &self.encoder, strict: self.strict };
         let mut run = Run { resources: paths::resources(mapping), ..Run::default() };
+        if options.detail == Detail::Verbose {
+            run.resources.iter().for_each(|(name, place)| say(&format!("{name}: {place}")));
+        }
         let mut encoding = Duration::ZERO;
         let mut remedies = Vec::new();
         for path in &references {

@@ -100,8 +100,8 @@ fn what_is_read_is_not_written_over() {
         std::fs::copy(root().join("fixtures/symmetric").join(name), copied).unwrap();
     }
     let cases = [
-        (weights.clone(), "that file is read, and would be lost"),
-        (input.clone(), "that file is read, and would be lost"),
+        (weights.clone(), "this command reads that file; writing there would destroy it"),
+        (input.clone(), "this command reads that file; writing there would destroy it"),
         (path("nowhere/tokens.npy"), "there is no folder"),
         (path(""), "expected a file, found a folder"),
     ];

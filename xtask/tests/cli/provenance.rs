@@ -112,7 +112,7 @@ fn other_settings_are_refused_before_any_number() {
     xtask(&["parity", "--reference", "fixtures/symmetric", "--output-resolution", "16x16"])
         .assert()
         .code(5)
-        .stderr(contains("output resolution 16x16 and 5x8"));
+        .stderr(contains("output_resolution 16x16 and 5x8"));
 }
 
 #[test]
@@ -169,7 +169,7 @@ fn a_set_whose_input_was_changed_or_lost_says_so() {
         .assert()
         .code(5)
         .stderr(contains("input.png: cannot be read"))
-        .stderr(contains("git restore"));
+        .stderr(contains("is the path right? --input FILE names another input"));
 }
 
 #[cfg(unix)]
