@@ -13,10 +13,10 @@ use encoder::{Isa, Precision};
 use rayon::ThreadPool;
 
 /// (name, the kernel's problem)
-type Case<Of> = (&'static str, fn(Of) -> Problem);
+type KernelCase<Of> = (&'static str, fn(Of) -> Problem);
 
 /// Dependent on the instruction set and the precision.
-const PRODUCTS: &[Case<Arithmetic>] = &[
+const PRODUCTS: &[KernelCase<Arithmetic>] = &[
     ("stem 3x3 / 2", |a| Problem::convolution(a, 768, [3, 64], 3, 2)),
     ("edge residual 3x3 / 2, stage 0", |a| Problem::convolution(a, 384, [64, 256], 3, 2)),
     ("edge residual 3x3, stage 0", |a| Problem::convolution(a, 192, [128, 512], 3, 1)),
@@ -36,7 +36,7 @@ const PRODUCTS: &[Case<Arithmetic>] = &[
 ];
 
 /// Dependent on the instruction set.
-const VECTORS: &[Case<Isa>] = &[
+const VECTORS: &[KernelCase<Isa>] = &[
     ("edge residual by Winograd, stage 0", |isa| Problem::winograd(isa, 192, [128, 512, 128])),
     ("depthwise 3x3, stage 1", |isa| Problem::depthwise(isa, 192, 128, 3, 1)),
     ("depthwise 5x5 / 2, stage 1", |isa| Problem::depthwise(isa, 192, 768, 5, 2)),
@@ -51,7 +51,7 @@ const VECTORS: &[Case<Isa>] = &[
 ];
 
 /// Independent of the instruction set.
-const SCALARS: &[Case<()>] = &[
+const SCALARS: &[KernelCase<()>] = &[
     ("input from NCHW", |()| Problem::transpose(3, 768 * 768)),
     ("tap to NCHW, stage 2", |()| Problem::transpose(48 * 48, 640)),
     ("average pooling, fusion", |()| Problem::average_pool(48, 2048, 16)),

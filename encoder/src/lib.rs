@@ -81,4 +81,4 @@ pub use precision::Precision;
 pub use profile::Step;
 pub use simd::Isa;
 pub use tap::{AllTaps, NoTaps, TapSink, TapTensor};
-pub use tensor::Tensor;
+pub use tensor::DenseTensor;

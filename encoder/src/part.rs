@@ -2,7 +2,7 @@
 //!
 //! A part takes and gives tensors by the names and in the layout of [`crate::tap`], so what one part gives is what the
 //! next one takes, and a dump of a whole run holds the inputs of every part. [`crate::Model`] and
-//! [`crate::reference::Reference`] compute the same parts, and run a whole model as the sequence of its parts.
+//! [`crate::reference::ReferenceModel`] compute the same parts, and run a whole model as the sequence of its parts.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use crate::architecture::Architecture;
 use crate::architecture::names::{self, Module};
 use crate::error::Error;
 use crate::tap;
-use crate::tensor::Tensor;
+use crate::tensor::DenseTensor;
 
 /// Where in the model a part is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,7 +42,7 @@ pub struct Part {
 }
 
 /// A tensor among the inputs of a part, and its `[batch, channels, height, width]`.
-pub(crate) type Input<'a, T> = (&'a Tensor<T>, [usize; 4]);
+pub(crate) type Input<'a, T> = (&'a DenseTensor<T>, [usize; 4]);
 
 impl Part {
     /// The parts of a model in the order of execution.
@@ -101,7 +101,7 @@ impl Part {
     /// A tensor that is not there, or has another shape than the part takes.
     pub(crate) fn inputs_among<'a, T>(
         &self,
-        tensors: &'a BTreeMap<String, Tensor<T>>,
+        tensors: &'a BTreeMap<String, DenseTensor<T>>,
     ) -> Result<Vec<Input<'a, T>>, Error> {
         let mut inputs: Vec<Input<'a, T>> = Vec::new();
         for (name, channels) in self.inputs.iter().zip(&self.channels) {
@@ -120,7 +120,7 @@ impl Part {
     fn check_shape<T>(
         &self,
         name: &str,
-        tensor: &Tensor<T>,
+        tensor: &DenseTensor<T>,
         channels: usize,
         first: Option<[usize; 4]>,
     ) -> Result<[usize; 4], Error> {
@@ -216,7 +216,7 @@ mod tests {
         let (high, low) = ("mobilenet_block_0_edge_residual", "mobilenet_block_1_edge_residual");
         let refusal = |name: &str, tensors: &[(&str, &[usize], usize)]| {
             let tensor =
-                |shape: &[usize], elements| Tensor { shape: shape.to_vec(), data: vec![0.0; elements] };
+                |shape: &[usize], elements| DenseTensor { shape: shape.to_vec(), data: vec![0.0; elements] };
             let tensors =
                 tensors.iter().map(|(name, shape, n)| (name.to_string(), tensor(shape, *n))).collect();
             part(&parts, name).inputs_among::<f32>(&tensors).map(|_| ()).unwrap_err().to_string()

@@ -3,10 +3,10 @@
 //! The names are those of llama.cpp's graph; no other file makes them.
 
 use crate::architecture::BlockSpec;
-use crate::tensor::Tensor;
+use crate::tensor::DenseTensor;
 
 /// An intermediate tensor as dumps hold it: `[B, C, H, W]`, or `[B, T, C]` from the embedder.
-pub type TapTensor = Tensor<f32>;
+pub type TapTensor = DenseTensor<f32>;
 
 /// Receives intermediate tensors in the order of execution.
 pub trait TapSink {

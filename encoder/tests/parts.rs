@@ -8,30 +8,31 @@ mod fixtures;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use encoder::reference::Reference;
+use encoder::reference::ReferenceModel;
 use encoder::{
-    AllTaps, Checkpoint, Isa, LoadOptions, Model, Padding, Precision, Settings, TapTensor, Tensor, input, tap,
+    AllTaps, Checkpoint, DenseTensor, Isa, LoadOptions, Model, Padding, Precision, Settings, TapTensor,
+    input, tap,
 };
 use whole_and_parts::differences;
 
 use fixtures::fixtures;
 
 /// A model with its settings and an input.
-struct Set {
+struct CommittedSet {
     name: String,
     checkpoint: Checkpoint,
     settings: Settings,
     input: TapTensor,
 }
 
-impl Set {
-    fn read(folder: &Path) -> Set {
+impl CommittedSet {
+    fn read(folder: &Path) -> CommittedSet {
         let manifest = std::fs::read(folder.join("manifest.json")).unwrap();
         let manifest: serde_json::Value = serde_json::from_slice(&manifest).unwrap();
         let settings = &manifest["settings"];
         let number = |value: &serde_json::Value| usize::try_from(value.as_u64().unwrap()).unwrap();
         let resolution = &settings["output_resolution"];
-        Set {
+        CommittedSet {
             name: manifest["set"].as_str().unwrap().to_string(),
             checkpoint: Checkpoint::open(&folder.join("model.safetensors")).unwrap(),
             settings: Settings {
@@ -48,13 +49,13 @@ impl Set {
     }
 
     /// Every set in `fixtures/`.
-    fn committed() -> Vec<Set> {
+    fn committed() -> Vec<CommittedSet> {
         let folders = std::fs::read_dir(fixtures()).unwrap().map(|entry| entry.unwrap().path());
         let mut folders: Vec<PathBuf> =
             folders.filter(|folder| folder.join("manifest.json").is_file()).collect();
         folders.sort();
         assert!(folders.len() >= 9, "expected the committed sets, found {folders:?}");
-        folders.iter().map(|folder| Set::read(folder)).collect()
+        folders.iter().map(|folder| CommittedSet::read(folder)).collect()
     }
 
     fn model(&self, isa: Isa, precision: Precision, strict_fma: bool) -> Model {
@@ -70,7 +71,7 @@ fn read_input(path: &Path) -> TapTensor {
     }
     let file = npyz::NpyFile::new(std::fs::File::open(path).unwrap()).unwrap();
     let shape = file.shape().iter().map(|extent| usize::try_from(*extent).unwrap()).collect();
-    Tensor { shape, data: file.into_vec().unwrap() }
+    DenseTensor { shape, data: file.into_vec().unwrap() }
 }
 
 fn assert_none(differences: &[String]) {
@@ -84,7 +85,7 @@ fn parts_have_the_bits_of_the_whole(isa: Isa) {
         return;
     }
     let mut all = Vec::new();
-    for set in Set::committed() {
+    for set in CommittedSet::committed() {
         for (precision, strict_fma) in [
             (Precision::F32, false),
             (Precision::F32, true),
@@ -128,11 +129,11 @@ on_each_isa!(
 
 fn parts_of_the_reference_have_the_bits_of_the_whole(precision: Precision) {
     let mut all = Vec::new();
-    for set in Set::committed() {
+    for set in CommittedSet::committed() {
         let shape: [usize; 4] = set.input.shape.as_slice().try_into().unwrap();
-        let reference = Reference::new(&set.checkpoint, &set.settings, precision).unwrap();
+        let reference = ReferenceModel::new(&set.checkpoint, &set.settings, precision).unwrap();
         let whole = reference.encode(shape, &set.input.data).unwrap();
-        let input = Tensor::from(&set.input);
+        let input = DenseTensor::from(&set.input);
         let found =
             differences(input, whole, &reference.parts(), |part, tensors| reference.run_part(part, tensors));
         all.extend(found.into_iter().map(|difference| format!("{}: {difference}", set.name)));
@@ -162,9 +163,9 @@ mod reference_in_f64 {
 
 #[test]
 fn the_model_and_its_reference_have_the_same_parts() {
-    for set in Set::committed() {
+    for set in CommittedSet::committed() {
         let model = set.model(Isa::Portable, Precision::F32, false);
-        let reference = Reference::new(&set.checkpoint, &set.settings, Precision::F32).unwrap();
+        let reference = ReferenceModel::new(&set.checkpoint, &set.settings, Precision::F32).unwrap();
         assert_eq!(model.parts(), reference.parts(), "{}", set.name);
     }
 }
@@ -172,13 +173,14 @@ fn the_model_and_its_reference_have_the_same_parts() {
 #[test]
 fn a_part_refuses_inputs_that_are_not_its_own() {
     let fixtures = fixtures();
-    let set = Set::read(&fixtures.join("blocks"));
+    let set = CommittedSet::read(&fixtures.join("blocks"));
     let model = set.model(Isa::Portable, Precision::F32, false);
     let parts = model.parts();
-    let other = Set::read(&fixtures.join("variants")).model(Isa::Portable, Precision::F32, false).parts();
+    let other =
+        CommittedSet::read(&fixtures.join("variants")).model(Isa::Portable, Precision::F32, false).parts();
     let stem = |shape: &[usize], value: f32| {
         let data = vec![value; shape.iter().product()];
-        let tensors = BTreeMap::from([(tap::INPUT.to_string(), Tensor { shape: shape.to_vec(), data })]);
+        let tensors = BTreeMap::from([(tap::INPUT.to_string(), DenseTensor { shape: shape.to_vec(), data })]);
         model.run_part(&parts[0], &tensors).unwrap_err().to_string()
     };
     let messages = [

@@ -10,7 +10,7 @@ use encoder::{
 };
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
-use support::{Problem, problem, wide_problem};
+use support::{ModelProblem, problem, wide_problem};
 use whole_and_parts::differences;
 
 /// Each weight is moved by this share of itself, up or down, to see how much the model magnifies a rounding error: an
@@ -31,16 +31,16 @@ const ARITHMETIC: [(Precision, bool); 4] =
 
 type Taps = Vec<(String, reference::Tensor64)>;
 
-fn exact(problem: &Problem, checkpoint: &Checkpoint, precision: Precision) -> Taps {
+fn exact(problem: &ModelProblem, checkpoint: &Checkpoint, precision: Precision) -> Taps {
     reference::encode(checkpoint, &problem.settings, precision, problem.shape, &problem.input()).unwrap()
 }
 
-fn options(problem: &Problem, isa: Isa, (precision, strict_fma): (Precision, bool)) -> LoadOptions {
+fn options(problem: &ModelProblem, isa: Isa, (precision, strict_fma): (Precision, bool)) -> LoadOptions {
     LoadOptions { settings: problem.settings, isa: Some(isa), precision, strict_fma }
 }
 
 fn run(
-    problem: &Problem,
+    problem: &ModelProblem,
     isa: Isa,
     arithmetic: (Precision, bool),
 ) -> (Vec<(String, encoder::TapTensor)>, encoder::Encoded) {
@@ -78,7 +78,7 @@ fn available(isa: Isa) -> bool {
     isa.is_available()
 }
 
-fn agrees_with_the_naive_graph(problem: &Problem, isa: Isa) -> Result<(), TestCaseError> {
+fn agrees_with_the_naive_graph(problem: &ModelProblem, isa: Isa) -> Result<(), TestCaseError> {
     let checkpoint = problem.checkpoint();
     let in_f64 = exact(problem, &checkpoint, Precision::F32);
     let nudged = exact(problem, &problem.nudged(NUDGE), Precision::F32);
@@ -109,7 +109,7 @@ fn agrees_with_the_naive_graph(problem: &Problem, isa: Isa) -> Result<(), TestCa
     Ok(())
 }
 
-fn threads_and_taps_change_nothing(problem: &Problem, isa: Isa) -> Result<(), TestCaseError> {
+fn threads_and_taps_change_nothing(problem: &ModelProblem, isa: Isa) -> Result<(), TestCaseError> {
     for arithmetic in ARITHMETIC {
         let (taps, out) = run(problem, isa, arithmetic);
         for threads in [1, 2, 3, 8] {
@@ -137,7 +137,7 @@ fn threads_and_taps_change_nothing(problem: &Problem, isa: Isa) -> Result<(), Te
 /// Feature maps use the memory of the last run if its input had the same shape; after a failed run, after one of another
 /// shape, and for the second of two at once there is none to reuse.
 fn runs_of_one_model(
-    problem: &Problem,
+    problem: &ModelProblem,
     model: &Model,
     expected: &[u32],
     case: &str,
@@ -159,7 +159,7 @@ fn runs_of_one_model(
     Ok(())
 }
 
-fn parts_have_the_bits_of_the_whole(problem: &Problem, isa: Isa) -> Result<(), TestCaseError> {
+fn parts_have_the_bits_of_the_whole(problem: &ModelProblem, isa: Isa) -> Result<(), TestCaseError> {
     let input = TapTensor { shape: problem.shape.to_vec(), data: problem.input() };
     for arithmetic in ARITHMETIC {
         let model = Model::load(&problem.checkpoint(), &options(problem, isa, arithmetic)).unwrap();

@@ -36,15 +36,15 @@ pub(crate) mod inverted_residual {
 
 /// Weights in the [`Module`] of an attention block.
 pub(crate) mod attention {
-    use super::{Depthwise, Side};
+    use super::{Depthwise, KeyOrValueNames};
 
     pub(crate) const NORM: &str = "norm.weight";
     pub(crate) const QUERY: &str = "attn.query.proj.weight";
-    pub(crate) const KEY: Side = Side {
+    pub(crate) const KEY: KeyOrValueNames = KeyOrValueNames {
         downsample: Depthwise { convolution: "attn.key.down_conv.weight", norm: "attn.key.norm.weight" },
         projection: "attn.key.proj.weight",
     };
-    pub(crate) const VALUE: Side = Side {
+    pub(crate) const VALUE: KeyOrValueNames = KeyOrValueNames {
         downsample: Depthwise { convolution: "attn.value.down_conv.weight", norm: "attn.value.norm.weight" },
         projection: "attn.value.proj.weight",
     };
@@ -87,7 +87,7 @@ pub(crate) struct Depthwise {
 
 /// Keys, or values: the downsampling before their projection, and the projection.
 #[derive(Clone, Copy)]
-pub(crate) struct Side {
+pub(crate) struct KeyOrValueNames {
     pub(crate) downsample: Depthwise,
     pub(crate) projection: &'static str,
 }

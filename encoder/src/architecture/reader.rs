@@ -269,8 +269,9 @@ impl Reader<'_> {
         let heads = queries / key_dim;
         let output = self.pointwise(&module.name_of(OUTPUT), heads * value_dim)?;
         self.parameter(&module.name_of(NORM), input)?;
-        let downsample =
-            |side: names::Side| self.depthwise(module, side.downsample, input, self.settings.kv_stride);
+        let downsample = |side: names::KeyOrValueNames| {
+            self.depthwise(module, side.downsample, input, self.settings.kv_stride)
+        };
         let (key, value) = (downsample(KEY)?, downsample(VALUE)?);
         if key != value {
             return Err(self.model(format!("{module}.attn downsamples its keys and its values differently")));

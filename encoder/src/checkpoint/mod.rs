@@ -111,13 +111,13 @@ impl Checkpoint {
             });
         }
         let view = match &entry.location {
-            Location::Memory(values) => View { elements: Elements::Memory(values), mapped: None },
+            Location::Memory(values) => View { elements: StoredElements::Memory(values), mapped: None },
             Location::File { shard, dtype, range } => {
                 let bytes = &self.shards[*shard][range.clone()];
                 let elements = match dtype {
-                    Dtype::F32 => Elements::F32(bytes.as_chunks().0),
-                    Dtype::F16 => Elements::F16(bytes.as_chunks().0),
-                    Dtype::BF16 => Elements::Bf16(bytes.as_chunks().0),
+                    Dtype::F32 => StoredElements::F32(bytes.as_chunks().0),
+                    Dtype::F16 => StoredElements::F16(bytes.as_chunks().0),
+                    Dtype::BF16 => StoredElements::Bf16(bytes.as_chunks().0),
                     other => {
                         return Err(Error::Dtype {
                             origin: self.origin.clone(),
@@ -140,12 +140,12 @@ impl Checkpoint {
 
 /// A tensor in place; the memory of its mapping is released when it is dropped.
 pub(crate) struct View<'a> {
-    elements: Elements<'a>,
+    elements: StoredElements<'a>,
     /// The file, and where in it.
     mapped: Option<(&'a Mmap, Range<usize>)>,
 }
 
-enum Elements<'a> {
+enum StoredElements<'a> {
     Memory(&'a [f32]),
     F32(&'a [[u8; 4]]),
     F16(&'a [[u8; 2]]),
@@ -157,12 +157,12 @@ impl View<'_> {
     pub(crate) fn read(&self, start: usize, out: &mut [f32]) {
         let end = start + out.len();
         match self.elements {
-            Elements::Memory(values) => out.copy_from_slice(&values[start..end]),
-            Elements::F32(bytes) => widen(&bytes[start..end], out, f32::from_le_bytes),
-            Elements::F16(bytes) => {
+            StoredElements::Memory(values) => out.copy_from_slice(&values[start..end]),
+            StoredElements::F32(bytes) => widen(&bytes[start..end], out, f32::from_le_bytes),
+            StoredElements::F16(bytes) => {
                 widen(&bytes[start..end], out, |b| half::f16::from_le_bytes(b).to_f32());
             }
-            Elements::Bf16(bytes) => {
+            StoredElements::Bf16(bytes) => {
                 widen(&bytes[start..end], out, |b| half::bf16::from_le_bytes(b).to_f32());
             }
         }

@@ -10,7 +10,7 @@ use super::gemm::bf16::pairs_of_rows;
 use super::gemm::lhs::{PackedLhs, Region, RhsPanel};
 use super::gemm::micro::{MicroKernel, OfF32, OfPairs};
 use super::gemm::rhs::packed_length;
-use super::gemm::source::{Lhs, Matrix, Transposed};
+use super::gemm::source::{Lhs, Matrix, TransposedValues};
 use super::gemm::task_rows;
 use super::softmax::{MAX_VECTORS, exponentials};
 use crate::poison::FILL_WITH_NAN;
@@ -36,16 +36,24 @@ pub(crate) fn attention(
     assert_eq!(queries.len() / key_dim, out.len() / value_dim, "queries and outputs");
     let (keys, values) = rayon::join(
         || isa.run(Pack(&Matrix::new(keys, key_dim), operands)),
-        || isa.run(Pack(&Transposed::new(values, value_dim), operands)),
+        || isa.run(Pack(&TransposedValues::new(values, value_dim), operands)),
     );
     let queries = Matrix::new(queries, key_dim);
     let scale = (1.0 / (key_dim as f64).sqrt()) as f32;
     let rows = task_rows(isa.tile_columns(operands), queries.rows(), rayon::current_num_threads());
     out.par_chunks_mut(rows * value_dim).enumerate().for_each_init(
-        Scratch::default,
+        AttentionScratch::default,
         |scratch, (task, out)| {
             let first = task * rows;
-            isa.run(Task { queries: &queries, keys: &keys, values: &values, scale, first, scratch, out });
+            isa.run(AttentionTask {
+                queries: &queries,
+                keys: &keys,
+                values: &values,
+                scale,
+                first,
+                scratch,
+                out,
+            });
         },
     );
 }
@@ -63,7 +71,7 @@ impl<L: Lhs> Kernel for Pack<'_, L> {
 
 /// Scratch memory of a task; reused by neighbouring tasks.
 #[derive(Default)]
-struct Scratch {
+struct AttentionScratch {
     queries: RhsPanel,
     /// `[positions, NR]`
     scores: Vec<f32>,
@@ -73,7 +81,7 @@ struct Scratch {
     result: Vec<f32>,
 }
 
-struct Task<'a> {
+struct AttentionTask<'a> {
     queries: &'a Matrix<'a>,
     keys: &'a PackedLhs,
     /// Transposed: a row for each output.
@@ -81,11 +89,11 @@ struct Task<'a> {
     scale: f32,
     /// Its first query.
     first: usize,
-    scratch: &'a mut Scratch,
+    scratch: &'a mut AttentionScratch,
     out: &'a mut [f32],
 }
 
-impl Kernel for Task<'_> {
+impl Kernel for AttentionTask<'_> {
     type Output = ();
 
     #[inline(always)]
@@ -107,7 +115,7 @@ impl Kernel for Task<'_> {
     }
 }
 
-impl Task<'_> {
+impl AttentionTask<'_> {
     /// With a kernel for the scores and one for the outputs.
     #[inline(always)]
     fn queries_by_panels<S: Simd, M: MicroKernel>(
@@ -116,7 +124,7 @@ impl Task<'_> {
         nr: usize,
         (for_scores, for_outputs): (&M, &M),
     ) {
-        let Task { queries, keys, values, scale, first, scratch, out } = self;
+        let AttentionTask { queries, keys, values, scale, first, scratch, out } = self;
         let operands = keys.operands();
         assert_eq!(operands, values.operands(), "keys and values are packed alike");
         let (positions, value_dim) = (keys.rows(), values.rows());
@@ -125,7 +133,7 @@ impl Task<'_> {
         for (panel, out) in out.chunks_mut(nr * value_dim).enumerate() {
             let start = first + panel * nr;
             let rows = start..start + out.len() / value_dim;
-            let Scratch { queries: packed, scores, pairs, result } = &mut *scratch;
+            let AttentionScratch { queries: packed, scores, pairs, result } = &mut *scratch;
             if FILL_WITH_NAN {
                 scores.fill(f32::NAN);
                 result.fill(f32::NAN);

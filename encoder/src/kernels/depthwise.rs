@@ -33,7 +33,7 @@ pub(crate) fn depthwise(
     let images = image.par_chunks_exact(read).zip(out.par_chunks_exact_mut(written));
     images.enumerate().for_each(|(batch, (image, out))| {
         out.par_chunks_mut(lines * x.output * channels).enumerate().for_each_init(
-            Scratch::default,
+            DepthwiseScratch::default,
             |scratch, (task, out)| {
                 let first = task * lines;
                 let row = (batch * y.output + first) * x.output;
@@ -59,7 +59,7 @@ const TOGETHER: usize = 4;
 
 /// Some channels of what a task reads.
 #[derive(Default)]
-struct Scratch {
+struct DepthwiseScratch {
     /// `[lines, pixels, width]`, with the zeros of the padding before and after a line.
     inputs: Vec<f32>,
     /// `[y.kernel, x.kernel, width]`.
@@ -78,7 +78,7 @@ struct Lines<'a, 'b> {
     first: usize,
     /// The output row of its first pixel, for the epilogue.
     row: usize,
-    scratch: &'a mut Scratch,
+    scratch: &'a mut DepthwiseScratch,
     out: &'a mut [f32],
 }
 
@@ -123,7 +123,7 @@ impl Lines<'_, '_> {
     #[inline(always)]
     fn copy(&mut self, channels: Range<usize>) {
         let (lines, length) = (self.y.sources(self.outputs()), self.copied_line());
-        let Scratch { inputs, weights } = &mut *self.scratch;
+        let DepthwiseScratch { inputs, weights } = &mut *self.scratch;
         let width = width(self.x.kernel);
         inputs.resize(lines.len() * length, 0.0);
         let image = self.image.chunks_exact(self.x.input * self.channels);
@@ -140,7 +140,7 @@ impl Lines<'_, '_> {
         let (outputs, length) = (self.outputs(), self.copied_line());
         let width = width(kernel);
         let first_source = self.y.sources(outputs.clone()).start;
-        let Scratch { inputs, weights } = &*self.scratch;
+        let DepthwiseScratch { inputs, weights } = &*self.scratch;
         for (oy, out) in outputs.zip(self.out.chunks_exact_mut(self.x.output * self.channels)) {
             let (taps, sources) = (self.y.taps(oy), self.y.sources(oy..oy + 1));
             let inputs = &inputs[(sources.start - first_source) * length..][..taps.len() * length];

@@ -114,8 +114,8 @@ fn apply_in_tasks(
     data: &mut [f32],
     fill: impl Fn(usize, &mut [f32]) + Sync,
 ) {
-    struct Task<'a, 'b>(&'a Epilogue<'b>, usize, usize, &'a mut [f32]);
-    impl Kernel for Task<'_, '_> {
+    struct EpilogueTask<'a, 'b>(&'a Epilogue<'b>, usize, usize, &'a mut [f32]);
+    impl Kernel for EpilogueTask<'_, '_> {
         type Output = ();
         #[inline(always)]
         fn run<S: Simd>(self, simd: S) {
@@ -126,7 +126,7 @@ fn apply_in_tasks(
     let rows = (32_768 / channels.max(1)).max(1);
     data.par_chunks_mut(rows * channels).enumerate().for_each(|(task, data)| {
         fill(task * rows * channels, data);
-        isa.run(Task(ops, task * rows, channels, data));
+        isa.run(EpilogueTask(ops, task * rows, channels, data));
     });
 }
 

@@ -136,11 +136,19 @@ pub(crate) fn convolve_into(
     let line = x.output * second.columns();
     out.par_chunks_mut(y.output * line).enumerate().for_each(|(index, out)| {
         out.par_chunks_mut(OUTPUT * line).enumerate().for_each_init(
-            Scratch::default,
+            WinogradScratch::default,
             |scratch, (row, out)| {
                 let first = (filter, first_epilogue);
                 let second_product = (second, second_epilogue);
-                second.isa().run(Task { image, index, row, first, second: second_product, scratch, out });
+                second.isa().run(WinogradTask {
+                    image,
+                    index,
+                    row,
+                    first,
+                    second: second_product,
+                    scratch,
+                    out,
+                });
             },
         );
     });
@@ -148,7 +156,7 @@ pub(crate) fn convolve_into(
 
 /// Scratch memory of a task; reused by neighbouring tasks.
 #[derive(Default)]
-struct Scratch {
+struct WinogradScratch {
     /// `[places, tiles, input]`, with gaps between the places.
     inputs: Vec<f32>,
     /// `[places, tiles, output]`, with gaps between the places.
@@ -161,7 +169,7 @@ struct Scratch {
 }
 
 /// A line of tiles: two lines of the output, or the last one.
-struct Task<'a, 'b> {
+struct WinogradTask<'a, 'b> {
     image: &'a Im2col<'a>,
     /// Which of the images.
     index: usize,
@@ -169,11 +177,11 @@ struct Task<'a, 'b> {
     row: usize,
     first: (&'a Filter, &'a Epilogue<'b>),
     second: (&'a PackedRhs, &'a Epilogue<'b>),
-    scratch: &'a mut Scratch,
+    scratch: &'a mut WinogradScratch,
     out: &'a mut [f32],
 }
 
-impl Kernel for Task<'_, '_> {
+impl Kernel for WinogradTask<'_, '_> {
     type Output = ();
 
     #[inline(always)]
@@ -191,12 +199,12 @@ impl Kernel for Task<'_, '_> {
     }
 }
 
-impl Task<'_, '_> {
+impl WinogradTask<'_, '_> {
     /// `B^T d B` of some tiles.
     #[inline(always)]
     fn transform_inputs<S: Simd>(&mut self, simd: S, tiles: Range<usize>) {
         let channels = self.image.channels();
-        let Scratch { inputs, zeros, .. } = &mut *self.scratch;
+        let WinogradScratch { inputs, zeros, .. } = &mut *self.scratch;
         zeros.resize(channels, 0.0);
         let place = tiles.len() * channels + GAP;
         let inputs = take(inputs, PLACES * place);
@@ -224,7 +232,7 @@ impl Task<'_, '_> {
     #[inline(always)]
     fn multiply<S: Simd>(&mut self, simd: S, tiles: usize) {
         let filter = self.first.0;
-        let Scratch { inputs, products, panels, .. } = &mut *self.scratch;
+        let WinogradScratch { inputs, products, panels, .. } = &mut *self.scratch;
         let (read, written) = (tiles * filter.depth(), tiles * filter.columns());
         let inputs = inputs.chunks_exact(read + GAP);
         let products = take(products, PLACES * (written + GAP)).chunks_exact_mut(written + GAP);
@@ -239,7 +247,7 @@ impl Task<'_, '_> {
     fn finish<S: Simd>(&mut self, simd: S, tiles: Range<usize>) {
         let ((filter, first_epilogue), (second, second_epilogue)) = (self.first, self.second);
         let (y, x) = self.image.axes();
-        let Scratch { products, middle, panels, .. } = &mut *self.scratch;
+        let WinogradScratch { products, middle, panels, .. } = &mut *self.scratch;
         let columns = filter.columns();
         let place = tiles.len() * columns + GAP;
         let pixels = tiles.start * OUTPUT..x.output.min(tiles.end * OUTPUT);

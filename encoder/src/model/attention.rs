@@ -2,9 +2,9 @@
 
 use super::activation::Activation;
 use super::context::Context;
-use super::layer::{Dense, Depthwise, Loader};
+use super::layer::{Dense, DepthwiseLayer, Loader};
 use crate::architecture::AttentionSpec;
-use crate::architecture::names::{LAYER_SCALE, Module, Side, attention as names};
+use crate::architecture::names::{KeyOrValueNames, LAYER_SCALE, Module, attention as names};
 use crate::error::Error;
 use crate::kernels::attention::attention;
 use crate::kernels::epilogue::{Epilogue, Norm};
@@ -25,7 +25,7 @@ pub(super) struct Attention {
 
 /// Optional downsampling and norm, then the projection.
 struct KeyOrValue {
-    downsample: Option<(Depthwise, Vec<f32>)>,
+    downsample: Option<(DepthwiseLayer, Vec<f32>)>,
     projection: Dense,
 }
 
@@ -33,7 +33,7 @@ impl KeyOrValue {
     fn load(
         loader: &Loader<'_>,
         module: &Module,
-        side: Side,
+        side: KeyOrValueNames,
         spec: &AttentionSpec,
         dim: usize,
     ) -> Result<Self, Error> {

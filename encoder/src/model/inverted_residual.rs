@@ -24,7 +24,7 @@ pub(super) struct InvertedResidual {
 }
 
 struct NormedDepthwise {
-    convolution: layer::Depthwise,
+    convolution: layer::DepthwiseLayer,
     norm: Vec<f32>,
 }
 

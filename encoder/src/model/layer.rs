@@ -86,11 +86,11 @@ impl Loader<'_> {
         name: &str,
         channels: usize,
         spec: DepthwiseSpec,
-    ) -> Result<Depthwise, Error> {
+    ) -> Result<DepthwiseLayer, Error> {
         let taps = spec.kernel * spec.kernel;
         let weights = self.checkpoint.load(name, &[channels, 1, spec.kernel, spec.kernel])?;
         let weights = (0..taps * channels).map(|i| weights[(i % channels) * taps + i / channels]).collect();
-        Ok(Depthwise { name: module_of(name).to_string(), weights, spec })
+        Ok(DepthwiseLayer { name: module_of(name).to_string(), weights, spec })
     }
 }
 
@@ -210,13 +210,13 @@ impl Winograd {
 }
 
 /// A depthwise convolution, weights as `[kernel y, kernel x, channels]`.
-pub(super) struct Depthwise {
+pub(super) struct DepthwiseLayer {
     name: String,
     weights: Vec<f32>,
     spec: DepthwiseSpec,
 }
 
-impl Depthwise {
+impl DepthwiseLayer {
     /// `ops(convolution(x))`.
     pub(super) fn forward(
         &self,

@@ -29,7 +29,7 @@ use crate::precision::{Operands, Precision};
 use crate::profile::{Profiler, Step};
 use crate::simd::Isa;
 use crate::tap::{self, NoTaps, TapSink};
-use crate::tensor::Tensor;
+use crate::tensor::DenseTensor;
 
 /// A larger output resolution or stride is a mistake.
 const MAX_SETTING: usize = 4096;
@@ -57,7 +57,7 @@ pub struct Model {
     operands: Operands,
     stem: stem::Stem,
     /// Those of all stages.
-    blocks: Vec<Block>,
+    blocks: Vec<ModelBlock>,
     /// Which of them is the first of the last stage.
     last_stage: usize,
     fusion: Option<fusion::Fusion>,
@@ -65,38 +65,40 @@ pub struct Model {
     idle: IdleBuffers,
 }
 
-enum Block {
+enum ModelBlock {
     EdgeResidual(edge_residual::EdgeResidual),
     InvertedResidual(inverted_residual::InvertedResidual),
     Attention(attention::Attention),
 }
 
-impl Block {
-    fn load(loader: &layer::Loader<'_>, module: &Module, spec: &BlockSpec) -> Result<Block, Error> {
+impl ModelBlock {
+    fn load(loader: &layer::Loader<'_>, module: &Module, spec: &BlockSpec) -> Result<ModelBlock, Error> {
         Ok(match spec {
             BlockSpec::EdgeResidual(spec) => {
-                Block::EdgeResidual(edge_residual::EdgeResidual::load(loader, module, spec)?)
+                ModelBlock::EdgeResidual(edge_residual::EdgeResidual::load(loader, module, spec)?)
             }
             BlockSpec::InvertedResidual(spec) => {
-                Block::InvertedResidual(inverted_residual::InvertedResidual::load(loader, module, spec)?)
+                ModelBlock::InvertedResidual(inverted_residual::InvertedResidual::load(loader, module, spec)?)
             }
-            BlockSpec::Attention(spec) => Block::Attention(attention::Attention::load(loader, module, spec)?),
+            BlockSpec::Attention(spec) => {
+                ModelBlock::Attention(attention::Attention::load(loader, module, spec)?)
+            }
         })
     }
 
-    /// Block `number` over all stages.
+    /// ModelBlock `number` over all stages.
     fn forward(&self, context: &mut Context<'_>, number: usize, x: &Activation) -> Result<Activation, Error> {
         match self {
-            Block::EdgeResidual(block) => block.forward(context, number, x),
-            Block::InvertedResidual(block) => block.forward(context, number, x),
-            Block::Attention(block) => block.forward(context, number, x),
+            ModelBlock::EdgeResidual(block) => block.forward(context, number, x),
+            ModelBlock::InvertedResidual(block) => block.forward(context, number, x),
+            ModelBlock::Attention(block) => block.forward(context, number, x),
         }
     }
 }
 
 /// The encoder's output: `[batch, tokens, hidden]` from the embedder, `[batch, channels, height, width]` of a model
 /// without one.
-pub type Encoded = Tensor<f32>;
+pub type Encoded = DenseTensor<f32>;
 
 impl Model {
     /// Reads the architecture off the checkpoint and packs its weights.
@@ -124,7 +126,7 @@ impl Model {
             if index == 0 {
                 last_stage = blocks.len();
             }
-            blocks.push(Block::load(&loader, &Module::block(stage, index), spec)?);
+            blocks.push(ModelBlock::load(&loader, &Module::block(stage, index), spec)?);
         }
         let fusion = match &architecture.fusion {
             Some(spec) => Some(fusion::Fusion::load(&loader, spec, settings.output_resolution)?),

@@ -21,10 +21,10 @@ use crate::faults::Seam;
 use crate::part::{Input, Part, Site};
 use crate::precision::Precision;
 use crate::tap::{self, BlockTap};
-use crate::tensor::Tensor;
+use crate::tensor::DenseTensor;
 
 /// An intermediate tensor in f64, `[B, C, H, W]` or `[B, T, C]`.
-pub type Tensor64 = Tensor<f64>;
+pub type Tensor64 = DenseTensor<f64>;
 
 /// GELU in its tanh approximation, as PyTorch's `nn.GELU(approximate='tanh')` writes it.
 pub fn gelu(x: f64) -> f64 {
@@ -37,23 +37,23 @@ pub fn gelu(x: f64) -> f64 {
 /// The operands of dense products are first rounded to what the precision holds of them; all arithmetic is in f64. With
 /// [`Precision::F32`] nothing is rounded. What the rounding alone does to a layer is the floor of that precision, for any
 /// port: [`Precision::Bf16`] is one term of every operand here, even where [`crate::Model`] takes two.
-pub struct Reference<'a> {
+pub struct ReferenceModel<'a> {
     checkpoint: &'a Checkpoint,
     settings: Settings,
     precision: Precision,
     architecture: Architecture,
 }
 
-impl<'a> Reference<'a> {
+impl<'a> ReferenceModel<'a> {
     /// # Errors
     /// A checkpoint that is not a MobileNetV5.
     pub fn new(
         checkpoint: &'a Checkpoint,
         settings: &Settings,
         precision: Precision,
-    ) -> Result<Reference<'a>, Error> {
+    ) -> Result<ReferenceModel<'a>, Error> {
         let architecture = Architecture::read(checkpoint, settings)?;
-        Ok(Reference { checkpoint, settings: *settings, precision, architecture })
+        Ok(ReferenceModel { checkpoint, settings: *settings, precision, architecture })
     }
 
     /// Every tap of the model on `input` (`[batch, channels, height, width]`), by name, in the order of execution.
@@ -71,8 +71,8 @@ impl<'a> Reference<'a> {
         input: &[f32],
     ) -> Result<Vec<(String, Tensor64)>, Error> {
         let x = Image { shape, data: input.iter().map(|x| f64::from(*x)).collect() };
-        let mut run = Run { model: self, seam, taps: Vec::new() };
-        let mut flow = Flow { x, into_last_stage: None };
+        let mut run = ReferenceRun { model: self, seam, taps: Vec::new() };
+        let mut flow = ReferenceFlow { x, into_last_stage: None };
         for part in self.parts() {
             flow = run.forward(part.site(), flow)?;
         }
@@ -84,10 +84,10 @@ impl<'a> Reference<'a> {
         Part::all_of(&self.architecture)
     }
 
-    /// Runs one of [`Reference::parts`] on its inputs, which `tensors` holds by name; other tensors there are ignored.
+    /// Runs one of [`ReferenceModel::parts`] on its inputs, which `tensors` holds by name; other tensors there are ignored.
     ///
     /// Returns the part's outputs by name, in the order of execution. On inputs with the bits of a run of the whole
-    /// model ([`Reference::encode`]) they have the bits of that run.
+    /// model ([`ReferenceModel::encode`]) they have the bits of that run.
     ///
     /// # Errors
     /// A part of another model; a missing input or one of another shape; a weight that cannot be read.
@@ -101,14 +101,14 @@ impl<'a> Reference<'a> {
         let to_image = |(tensor, shape): &Input<'_, f64>| Image { shape: *shape, data: tensor.data.clone() };
         let mut images: Vec<Image> = inputs.iter().map(to_image).collect();
         let x = images.pop().expect("every part has an input");
-        let flow = Flow { x, into_last_stage: images.pop() };
-        let mut run = Run { model: self, seam: Seam::default(), taps: Vec::new() };
+        let flow = ReferenceFlow { x, into_last_stage: images.pop() };
+        let mut run = ReferenceRun { model: self, seam: Seam::default(), taps: Vec::new() };
         run.forward(part.site(), flow)?;
         Ok(run.taps)
     }
 }
 
-/// Every tap of the model on `input`: [`Reference::encode`] of a model that is used once.
+/// Every tap of the model on `input`: [`ReferenceModel::encode`] of a model that is used once.
 ///
 /// # Errors
 /// A checkpoint that is not a MobileNetV5. The input is not checked.
@@ -119,7 +119,7 @@ pub fn encode(
     shape: [usize; 4],
     input: &[f32],
 ) -> Result<Vec<(String, Tensor64)>, Error> {
-    Reference::new(checkpoint, settings, precision)?.encode(shape, input)
+    ReferenceModel::new(checkpoint, settings, precision)?.encode(shape, input)
 }
 
 /// As [`encode`] in [`Precision::F32`], with a fault in one place: how far it moves a layer when nothing is rounded.
@@ -140,7 +140,7 @@ pub fn encode_with_fault(
     assert!(planted.1.is_in_reference(), "{planted:?} is not written out in f64");
     let mut seam = Seam::default();
     seam.planted = Some(planted);
-    Reference::new(checkpoint, settings, Precision::F32)?.encode_through(seam, shape, input)
+    ReferenceModel::new(checkpoint, settings, Precision::F32)?.encode_through(seam, shape, input)
 }
 
 /// What an operand keeps of `x`, and the smaller of its two terms if it has two. The product of two smaller terms
@@ -158,20 +158,20 @@ fn held(precision: Precision, x: f64) -> (f64, f64) {
 }
 
 /// The feature maps between two parts.
-struct Flow {
+struct ReferenceFlow {
     /// What the next part takes.
     x: Image,
     /// What the last stage took, for the fusion.
     into_last_stage: Option<Image>,
 }
 
-struct Run<'a> {
-    model: &'a Reference<'a>,
+struct ReferenceRun<'a> {
+    model: &'a ReferenceModel<'a>,
     seam: Seam,
     taps: Vec<(String, Tensor64)>,
 }
 
-impl Run<'_> {
+impl ReferenceRun<'_> {
     fn weights(&self, name: &str, shape: &[usize]) -> Result<Vec<f64>, Error> {
         Ok(self.model.checkpoint.load(name, shape)?.into_iter().map(f64::from).collect())
     }
@@ -220,27 +220,27 @@ impl Run<'_> {
     }
 
     /// Runs the part at `site`. A part alone and the whole model both run through here, hence with the same bits.
-    fn forward(&mut self, site: Site, flow: Flow) -> Result<Flow, Error> {
+    fn forward(&mut self, site: Site, flow: ReferenceFlow) -> Result<ReferenceFlow, Error> {
         self.seam.enter(site);
         let architecture = &self.model.architecture;
-        let Flow { x, into_last_stage } = flow;
+        let ReferenceFlow { x, into_last_stage } = flow;
         match site {
-            Site::Stem => Ok(Flow { x: self.stem(architecture.stem, &x)?, into_last_stage: None }),
+            Site::Stem => Ok(ReferenceFlow { x: self.stem(architecture.stem, &x)?, into_last_stage: None }),
             Site::Block(number) => {
                 let (stage, index, block) =
                     architecture.blocks().nth(number).expect("a block, since it has a site");
                 let out = self.block(&Module::block(stage, index), block, number, &x)?;
                 let is_kept = index == 0 && stage + 1 == architecture.stages.len();
-                Ok(Flow { x: out, into_last_stage: if is_kept { Some(x) } else { into_last_stage } })
+                Ok(ReferenceFlow { x: out, into_last_stage: if is_kept { Some(x) } else { into_last_stage } })
             }
             Site::Fusion => {
                 let spec = architecture.fusion.as_ref().expect("a fusion, since it has a site");
                 let high = into_last_stage.expect("a last stage before the fusion");
-                Ok(Flow { x: self.fusion(spec, &high, &x)?, into_last_stage: None })
+                Ok(ReferenceFlow { x: self.fusion(spec, &high, &x)?, into_last_stage: None })
             }
             Site::Embedder => {
                 let spec = architecture.embedder.expect("an embedder, since it has a site");
-                Ok(Flow { x: self.embedder(spec.channels, spec.hidden, &x)?, into_last_stage: None })
+                Ok(ReferenceFlow { x: self.embedder(spec.channels, spec.hidden, &x)?, into_last_stage: None })
             }
         }
     }

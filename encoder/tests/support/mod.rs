@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 /// A model and an input for it.
 #[derive(Clone, Debug)]
-pub(crate) struct Problem {
+pub(crate) struct ModelProblem {
     pub(crate) architecture: Architecture,
     pub(crate) settings: Settings,
     /// `[batch, channels, height, width]`
@@ -14,7 +14,7 @@ pub(crate) struct Problem {
     pub(crate) seed: u64,
 }
 
-impl Problem {
+impl ModelProblem {
     pub(crate) fn checkpoint(&self) -> Checkpoint {
         Checkpoint::from_tensors(self.tensors()).unwrap()
     }
@@ -235,7 +235,7 @@ fn block(draft: &Draft, input: usize, first: bool) -> BlockSpec {
 }
 
 /// Any model of the family at a size that the naive reference can run.
-pub(crate) fn problem() -> impl Strategy<Value = Problem> {
+pub(crate) fn problem() -> impl Strategy<Value = ModelProblem> {
     (
         (1usize..24, any::<bool>()),
         prop::collection::vec(prop::collection::vec(draft(), 1..4), 1..=4),
@@ -276,7 +276,7 @@ pub(crate) fn problem() -> impl Strategy<Value = Problem> {
                     skip: false,
                 });
                 let channels = fusion.map_or(width_now, |spec| spec.output);
-                Problem {
+                ModelProblem {
                     architecture: Architecture {
                         input_channels: 3,
                         stem: StemSpec { channels: stem, kernel: 3, bias },
@@ -297,7 +297,7 @@ pub(crate) fn problem() -> impl Strategy<Value = Problem> {
 }
 
 /// A model with a dense 3 x 3 convolution of enough channels to be computed by Winograd's method.
-pub(crate) fn wide_problem() -> impl Strategy<Value = Problem> {
+pub(crate) fn wide_problem() -> impl Strategy<Value = ModelProblem> {
     let channels = || 32usize..40;
     (
         channels(),
@@ -312,7 +312,7 @@ pub(crate) fn wide_problem() -> impl Strategy<Value = Problem> {
                 BlockSpec::EdgeResidual(EdgeResidualSpec { input, expanded, output, kernel: 3, stride })
             };
             let output = output.unwrap_or(input);
-            Problem {
+            ModelProblem {
                 architecture: Architecture {
                     input_channels: 3,
                     stem: StemSpec { channels: 5, kernel: 3, bias: true },

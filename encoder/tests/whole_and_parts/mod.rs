@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use encoder::{Part, Tensor};
+use encoder::{DenseTensor, Part};
 
 /// Number types whose bits can be compared.
 pub(crate) trait Bits: Copy {
@@ -21,25 +21,25 @@ impl Bits for f64 {
     }
 }
 
-type Named<T> = Vec<(String, Tensor<T>)>;
+type Named<T> = Vec<(String, DenseTensor<T>)>;
 
 /// Every way in which the parts differ from the `whole` run on `input`: tensors with other bits, tensors that a part
 /// gives and does not announce, and tensors of the whole run that no part gives.
 pub(crate) fn differences<T: Bits>(
-    input: Tensor<T>,
+    input: DenseTensor<T>,
     whole: Named<T>,
     parts: &[Part],
-    run_part: impl Fn(&Part, &BTreeMap<String, Tensor<T>>) -> Result<Named<T>, encoder::Error>,
+    run_part: impl Fn(&Part, &BTreeMap<String, DenseTensor<T>>) -> Result<Named<T>, encoder::Error>,
 ) -> Vec<String> {
     let names: Vec<String> = whole.iter().map(|(name, _)| name.clone()).collect();
-    let mut tensors: BTreeMap<String, Tensor<T>> = whole.into_iter().collect();
+    let mut tensors: BTreeMap<String, DenseTensor<T>> = whole.into_iter().collect();
     tensors.insert(encoder::tap::INPUT.to_string(), input);
     let (mut differences, mut given) = (Vec::new(), Vec::new());
     for part in parts {
         // Nothing but what the part says it takes.
         let inputs = part.inputs.iter().map(|name| {
-            let Tensor { shape, data } = &tensors[name];
-            (name.clone(), Tensor { shape: shape.clone(), data: data.clone() })
+            let DenseTensor { shape, data } = &tensors[name];
+            (name.clone(), DenseTensor { shape: shape.clone(), data: data.clone() })
         });
         let outputs = match run_part(part, &inputs.collect()) {
             Ok(outputs) => outputs,
@@ -67,7 +67,7 @@ pub(crate) fn differences<T: Bits>(
     differences
 }
 
-fn difference<T: Bits>(whole: &Tensor<T>, part: &Tensor<T>) -> Option<String> {
+fn difference<T: Bits>(whole: &DenseTensor<T>, part: &DenseTensor<T>) -> Option<String> {
     if whole.shape != part.shape {
         return Some(format!("shape {:?} in the whole, {:?} alone", whole.shape, part.shape));
     }

@@ -182,7 +182,8 @@ pub fn pair(
         .map(|(name, flattened)| (name.clone(), Lengths::of(flattened, known())))
         .collect();
     let groups = order::groups(&mapping.rules);
-    let mut work = Work { mapping, lengths, groups, instances: BTreeMap::new(), out: Pairing::default() };
+    let mut work =
+        PairingWork { mapping, lengths, groups, instances: BTreeMap::new(), out: Pairing::default() };
     for side in [Side::Candidate, Side::Reference] {
         for name in names(side) {
             work.place(side, name, identical);
@@ -232,7 +233,7 @@ struct Instance {
     references: Vec<String>,
 }
 
-struct Work<'a> {
+struct PairingWork<'a> {
     mapping: &'a Mapping,
     lengths: BTreeMap<String, Lengths>,
     /// For each rule the first one of its group.
@@ -241,7 +242,7 @@ struct Work<'a> {
     out: Pairing,
 }
 
-impl Work<'_> {
+impl PairingWork<'_> {
     /// Puts a name with the rule that takes it, or into one of the lists.
     fn place(&mut self, side: Side, name: &str, identical: &Identical<'_>) {
         let mut found: Vec<(usize, Bindings)> = Vec::new();

@@ -12,11 +12,11 @@ const MAX_DIGITS: usize = 9;
 /// A pattern that takes names apart and puts them together.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Template {
-    parts: Vec<Part>,
+    parts: Vec<TemplatePart>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Part {
+enum TemplatePart {
     Text(String),
     /// A decimal number without leading zeros: the placeholder's value plus an offset.
     Number {
@@ -53,10 +53,10 @@ impl Template {
     /// digit (where one number ended and the next began could not be told), `*` where it is refused.
     pub fn parse(text: &str, wildcards: Wildcards) -> Result<Template, TemplateError> {
         let error = |range, message: &str| Err(TemplateError { range, message: message.to_string() });
-        let mut parts: Vec<Part> = Vec::new();
+        let mut parts: Vec<TemplatePart> = Vec::new();
         let mut at = 0;
         while let Some(c) = text[at..].chars().next() {
-            let beside_a_number = matches!(parts.last(), Some(Part::Number { .. }));
+            let beside_a_number = matches!(parts.last(), Some(TemplatePart::Number { .. }));
             match c {
                 '{' => {
                     let Some(length) = text[at..].find('}') else {
@@ -66,7 +66,7 @@ impl Template {
                     let Some((name, offset)) = placeholder(&text[at + 1..at + length]) else {
                         return error(range, "expected a placeholder such as `{block}` or `{block + 1}`");
                     };
-                    let behind_a_digit = matches!(parts.last(), Some(Part::Text(text))
+                    let behind_a_digit = matches!(parts.last(), Some(TemplatePart::Text(text))
                         if text.ends_with(|c: char| c.is_ascii_digit()));
                     if beside_a_number || behind_a_digit {
                         return error(
@@ -74,7 +74,7 @@ impl Template {
                             "a number directly behind another; put a character between them",
                         );
                     }
-                    parts.push(Part::Number { name, offset });
+                    parts.push(TemplatePart::Number { name, offset });
                     at += length + 1;
                 }
                 '}' => return error(at..at + 1, "`}` without `{`"),
@@ -85,7 +85,7 @@ impl Template {
                     );
                 }
                 '*' => {
-                    parts.push(Part::Any);
+                    parts.push(TemplatePart::Any);
                     at += 1;
                 }
                 _ => {
@@ -97,7 +97,7 @@ impl Template {
                     }
                     let rest = &text[at..];
                     let length = rest.find(['{', '}', '*']).unwrap_or(rest.len());
-                    parts.push(Part::Text(rest[..length].to_string()));
+                    parts.push(TemplatePart::Text(rest[..length].to_string()));
                     at += length;
                 }
             }
@@ -111,7 +111,7 @@ impl Template {
     /// The placeholders, in order of appearance.
     pub fn placeholders(&self) -> impl Iterator<Item = &str> {
         self.parts.iter().filter_map(|part| match part {
-            Part::Number { name, .. } => Some(name.as_str()),
+            TemplatePart::Number { name, .. } => Some(name.as_str()),
             _ => None,
         })
     }
@@ -130,11 +130,11 @@ impl Template {
     pub fn render(&self, bindings: &Bindings) -> Option<String> {
         self.parts.iter().try_fold(String::new(), |mut out, part| {
             match part {
-                Part::Text(text) => out.push_str(text),
-                Part::Number { name, offset } => {
+                TemplatePart::Text(text) => out.push_str(text),
+                TemplatePart::Number { name, offset } => {
                     out.push_str(&bindings.get(name)?.checked_add_signed(*offset)?.to_string());
                 }
-                Part::Any => return None,
+                TemplatePart::Any => return None,
             }
             Some(out)
         })
@@ -143,9 +143,9 @@ impl Template {
     /// A name that fits, with every number `n` plus the placeholder's offset, and nothing in the place of `*`.
     pub fn sample(&self, n: u64) -> String {
         let text = self.parts.iter().map(|part| match part {
-            Part::Text(text) => text.clone(),
-            Part::Number { offset, .. } => n.saturating_add_signed(*offset).to_string(),
-            Part::Any => String::new(),
+            TemplatePart::Text(text) => text.clone(),
+            TemplatePart::Number { offset, .. } => n.saturating_add_signed(*offset).to_string(),
+            TemplatePart::Any => String::new(),
         });
         text.collect()
     }
@@ -155,13 +155,13 @@ impl fmt::Display for Template {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for part in &self.parts {
             match part {
-                Part::Text(text) => f.write_str(text)?,
-                Part::Number { name, offset: 0 } => write!(f, "{{{name}}}")?,
-                Part::Number { name, offset } if *offset < 0 => {
+                TemplatePart::Text(text) => f.write_str(text)?,
+                TemplatePart::Number { name, offset: 0 } => write!(f, "{{{name}}}")?,
+                TemplatePart::Number { name, offset } if *offset < 0 => {
                     write!(f, "{{{name} - {}}}", offset.unsigned_abs())?
                 }
-                Part::Number { name, offset } => write!(f, "{{{name} + {offset}}}")?,
-                Part::Any => f.write_str("*")?,
+                TemplatePart::Number { name, offset } => write!(f, "{{{name} + {offset}}}")?,
+                TemplatePart::Any => f.write_str("*")?,
             }
         }
         Ok(())
@@ -188,13 +188,18 @@ fn placeholder(text: &str) -> Option<(String, i64)> {
     sound.then(|| (name.to_string(), offset))
 }
 
-fn take(parts: &[Part], name: &str, mut bound: Bindings, done: &dyn Fn(&str) -> bool) -> Option<Bindings> {
+fn take(
+    parts: &[TemplatePart],
+    name: &str,
+    mut bound: Bindings,
+    done: &dyn Fn(&str) -> bool,
+) -> Option<Bindings> {
     let Some((part, parts)) = parts.split_first() else {
         return done(name).then_some(bound);
     };
     match part {
-        Part::Text(text) => take(parts, name.strip_prefix(text.as_str())?, bound, done),
-        Part::Number { name: placeholder, offset } => {
+        TemplatePart::Text(text) => take(parts, name.strip_prefix(text.as_str())?, bound, done),
+        TemplatePart::Number { name: placeholder, offset } => {
             let digits = name.bytes().take_while(u8::is_ascii_digit).count();
             let leading_zero = digits > 1 && name.starts_with('0');
             if digits == 0 || digits > MAX_DIGITS || leading_zero {
@@ -207,7 +212,7 @@ fn take(parts: &[Part], name: &str, mut bound: Bindings, done: &dyn Fn(&str) -> 
             }
             take(parts, &name[digits..], bound, done)
         }
-        Part::Any => {
+        TemplatePart::Any => {
             let mut ends = name.char_indices().map(|(at, _)| at).chain([name.len()]);
             ends.find_map(|at| take(parts, &name[at..], bound.clone(), done))
         }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::settings::{self, Settings};
+use super::settings::{self, SettingFacts};
 use super::sha256::{Hashed, hash_values};
 
 /// Two sides whose numbers say nothing about each other.
@@ -53,7 +53,7 @@ pub struct Identity {
     /// What it decodes to, where that is known; two files may hold the same pixels.
     pub input_tensor: Option<InputTensor>,
     /// What the weights do not show, as far as it is known.
-    pub settings: Settings,
+    pub settings: SettingFacts,
 }
 
 /// Refuses sides that were computed from different weights, inputs or settings. Inputs are the same where they decode to
@@ -120,7 +120,7 @@ mod tests {
         candidate and reference were computed with different inputs: sha256 2222 (f) and 3333 (g); their numbers say nothing about each other
         candidate and reference were computed with different settings: padding same and symmetric; their numbers say nothing about each other
         ");
-        assert!(check(&a, &Identity { settings: Settings::new(), ..a.clone() }).is_ok());
+        assert!(check(&a, &Identity { settings: SettingFacts::new(), ..a.clone() }).is_ok());
     }
 
     #[test]

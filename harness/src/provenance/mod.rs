@@ -12,4 +12,4 @@ pub use dump::{Dump, DumpOpenError};
 pub use identity::{Identity, InputTensor, ProvenanceError, check};
 pub use record::{DumpRecord, DumpRecordError, FILE_NAME, SCHEMA_VERSION};
 pub use recorded::{RecordDifference, RecordDifferenceKind, RecordedTensor, Recording, difference_kinds};
-pub use settings::Settings;
+pub use settings::SettingFacts;

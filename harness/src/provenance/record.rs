@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::identity::{Identity, InputTensor};
 use super::recorded::RecordedTensor;
-use super::settings::Settings;
+use super::settings::SettingFacts;
 use super::sha256::Hashed;
 use crate::files::{atomic, regular};
 
@@ -47,7 +47,7 @@ pub struct DumpRecord {
     pub program: String,
     /// What the weights do not show.
     #[serde(default)]
-    pub settings: Settings,
+    pub settings: SettingFacts,
     /// How it was computed, such as its instruction set and precision.
     pub facts: BTreeMap<String, String>,
     /// The weights.

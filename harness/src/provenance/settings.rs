@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 /// Settings by name, such as `padding`. Which there are is up to the model.
-pub type Settings = BTreeMap<String, Value>;
+pub type SettingFacts = BTreeMap<String, Value>;
 
 /// A setting as people write it: text without quotes, a list as `16x16`.
 pub fn text(value: &Value) -> String {
@@ -17,7 +17,10 @@ pub fn text(value: &Value) -> String {
 }
 
 /// The first setting that both sides have and that differs: its name, and its value on either side.
-pub(super) fn difference(candidate: &Settings, reference: &Settings) -> Option<(String, String, String)> {
+pub(super) fn difference(
+    candidate: &SettingFacts,
+    reference: &SettingFacts,
+) -> Option<(String, String, String)> {
     candidate.iter().find_map(|(name, candidate)| {
         let (candidate, reference) = (text(candidate), text(reference.get(name)?));
         (candidate != reference).then(|| (name.clone(), candidate, reference))
@@ -30,7 +33,7 @@ mod tests {
 
     use super::*;
 
-    fn settings(value: Value) -> Settings {
+    fn settings(value: Value) -> SettingFacts {
         serde_json::from_value(value).unwrap()
     }
 

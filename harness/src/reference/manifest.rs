@@ -9,7 +9,7 @@ use crate::files::regular;
 use crate::limits::metric::Figures;
 use crate::limits::tolerance::NoiseFloor;
 use crate::provenance::sha256::Hashed;
-use crate::provenance::{RecordedTensor, Settings};
+use crate::provenance::{RecordedTensor, SettingFacts};
 use crate::store::{Algorithm, Fingerprint};
 use crate::text::document::{self, Document, DocumentMistake, DocumentMistakeKind, Fields};
 
@@ -41,7 +41,7 @@ pub struct Manifest {
     /// What wrote it.
     pub generator: Generator,
     /// What the weights do not show.
-    pub settings: Settings,
+    pub settings: SettingFacts,
     /// The model's weights.
     pub weights: Hashed,
     /// The model's input.
@@ -199,7 +199,7 @@ fn generator_of(document: &mut Document<'_>, object: &Object<'_>) -> Generator {
     Generator { tool, versions }
 }
 
-fn settings_of(document: &mut Document<'_>, object: &Object<'_>) -> Settings {
+fn settings_of(document: &mut Document<'_>, object: &Object<'_>) -> SettingFacts {
     let of = object
         .properties
         .iter()

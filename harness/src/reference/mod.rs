@@ -31,7 +31,7 @@ impl From<FolderError> for ReferenceError {
 
 /// A manifest and the folder that it is in.
 #[derive(Debug)]
-struct Set {
+struct SetFolder {
     root: PathBuf,
     manifest: Manifest,
 }
@@ -40,7 +40,7 @@ struct Set {
 #[derive(Debug)]
 pub struct Reference {
     dump: Dump,
-    set: Option<Set>,
+    set: Option<SetFolder>,
     record: Option<DumpRecord>,
     names: ReferenceNames,
 }
@@ -56,7 +56,7 @@ impl Reference {
         pattern: &str,
         two_byte_integers: Option<Dtype>,
     ) -> Result<Reference, ReferenceError> {
-        let Some(set) = Set::of(path)? else {
+        let Some(set) = SetFolder::of(path)? else {
             let (dump, record) = Dump::open(path, pattern, two_byte_integers)?;
             let names = ReferenceNames { present: dump.names(), ..ReferenceNames::default() };
             return Ok(Reference { dump, set: None, record, names });
@@ -135,13 +135,13 @@ impl Reference {
     }
 }
 
-impl Set {
+impl SetFolder {
     /// The set that a path is: its folder, or that of its tensors.
-    fn of(path: &Path) -> Result<Option<Set>, ReferenceError> {
+    fn of(path: &Path) -> Result<Option<SetFolder>, ReferenceError> {
         let io = |source| FolderError::Io { path: path.to_path_buf(), source };
         let own = path.join(manifest::FILE_NAME);
         if own.try_exists().map_err(io)? {
-            return Ok(Some(Set { root: path.to_path_buf(), manifest: Manifest::read(&own)? }));
+            return Ok(Some(SetFolder { root: path.to_path_buf(), manifest: Manifest::read(&own)? }));
         }
         // A path such as `.` has no parent of its own.
         let absolute = std::path::absolute(path).map_err(io)?;
@@ -154,6 +154,6 @@ impl Set {
         // A folder beside the set's tensors, such as another program's dump, is not part of the set.
         let manifest = Manifest::read(&above)?;
         let part = absolute.ends_with(&manifest.reference.folder);
-        Ok(part.then(|| Set { root: root.to_path_buf(), manifest }))
+        Ok(part.then(|| SetFolder { root: root.to_path_buf(), manifest }))
     }
 }

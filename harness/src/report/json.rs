@@ -27,7 +27,7 @@ use crate::tensor::layout::{LaidOut, MismatchCause, ShapeMismatch};
 pub const SCHEMA_VERSION: u32 = 1;
 
 #[derive(Serialize)]
-struct Document<'a> {
+struct JsonDocument<'a> {
     schema_version: u32,
     summary: DocumentSummary<'a>,
     layers: Vec<DocumentLayer<'a>>,
@@ -324,7 +324,7 @@ fn tolerance(compared: &Compared) -> DocumentTolerance<'_> {
 pub fn render(run: &Run) -> Result<String, serde_json::Error> {
     let (total, code) = (run.summary(), run.exit_code());
     let numbered = || run.comparisons.iter().enumerate();
-    let document = Document {
+    let document = JsonDocument {
         schema_version: SCHEMA_VERSION,
         summary: DocumentSummary {
             compared: total.compared,

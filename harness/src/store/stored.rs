@@ -211,13 +211,13 @@ impl StoredTensor {
         if let Some(fingerprinter) = &mut fingerprinter {
             fingerprinter.header(&self.header);
         }
-        Pieces { tensor: self, at: 0, fingerprinter, buffers: Buffers::default(), transposed: None }
+        Pieces { tensor: self, at: 0, fingerprinter, buffers: PieceBuffers::default(), transposed: None }
     }
 }
 
 /// Memory for one piece.
 #[derive(Default)]
-struct Buffers {
+struct PieceBuffers {
     halves: Vec<u16>,
     f32: Vec<f32>,
     f64: Vec<f64>,
@@ -229,7 +229,7 @@ pub struct Pieces<'a> {
     /// Elements that were read.
     at: usize,
     fingerprinter: Option<Fingerprinter>,
-    buffers: Buffers,
+    buffers: PieceBuffers,
     /// A tensor whose first axis is the fastest cannot be read in row-major order piece by piece: it is held as a whole.
     transposed: Option<Values>,
 }
@@ -291,7 +291,7 @@ impl Pieces<'_> {
 
     /// Fills the buffer of the tensor's type with elements as they are stored.
     fn load(&mut self, from: usize, count: usize) -> Result<(), StoreError> {
-        let Pieces { tensor, buffers: Buffers { halves, f32, f64 }, fingerprinter, .. } = self;
+        let Pieces { tensor, buffers: PieceBuffers { halves, f32, f64 }, fingerprinter, .. } = self;
         let encoding = tensor.encoding;
         let offset = (tensor.header.len() as u64) + (from as u64) * (encoding.dtype.size() as u64);
         let mut read = |bytes: &mut [u8]| -> Result<(), StoreError> {

@@ -16,7 +16,7 @@ pub(crate) struct Ready {
 
 /// What an engine says of a run.
 #[derive(Clone, Copy, Debug, Deserialize)]
-pub(crate) struct Run {
+pub(crate) struct EngineRun {
     pub(crate) seconds: f64,
     /// Of all its threads: what a busy machine disturbs least.
     pub(crate) cpu_seconds: f64,
@@ -38,7 +38,7 @@ pub(crate) struct Engine {
     pub(crate) version: String,
     /// From the start of the process until the model is loaded; a peer that compiles does so in its first run.
     pub(crate) start_seconds: f64,
-    pub(crate) runs: Vec<Run>,
+    pub(crate) runs: Vec<EngineRun>,
     /// Relative L2 error of its output against f64.
     pub(crate) rel_l2: Option<f64>,
     process: Child,
@@ -90,7 +90,7 @@ impl Engine {
         let ready: Ready = engine.answer()?;
         engine.version = ready.version;
         engine.start_seconds = started.elapsed().as_secs_f64();
-        let _: Run = engine.ask("run")?;
+        let _: EngineRun = engine.ask("run")?;
         Ok(engine)
     }
 
@@ -135,7 +135,7 @@ impl Engine {
     }
 
     /// One forward pass; `Err` says why there was none, for people.
-    pub(crate) fn run(&mut self) -> Result<Run, String> {
+    pub(crate) fn run(&mut self) -> Result<EngineRun, String> {
         let run = self.ask("run")?;
         self.runs.push(run);
         Ok(run)

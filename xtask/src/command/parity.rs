@@ -52,7 +52,7 @@ pub(crate) struct Parity {
     profile: Option<String>,
     /// Write a report, such as json=parity.json; json is the format there is. Repeatable.
     #[arg(long, value_name = "FORMAT=PATH", value_parser = report)]
-    report: Vec<Report>,
+    report: Vec<RequestedReport>,
     /// Refuse sides of which it is not recorded what they were computed from, and files changed since.
     #[arg(long)]
     strict: bool,
@@ -68,16 +68,16 @@ pub(crate) struct Parity {
 
 /// A report that is asked for.
 #[derive(Clone)]
-struct Report {
+struct RequestedReport {
     format: Format,
     path: PathBuf,
 }
 
-fn report(text: &str) -> Result<Report, String> {
+fn report(text: &str) -> Result<RequestedReport, String> {
     let known = Format::ALL.map(Format::name).join(", ");
     match text.split_once('=') {
         Some((name, path)) if !path.is_empty() => match Format::from_name(name) {
-            Some(format) => Ok(Report { format, path: path.into() }),
+            Some(format) => Ok(RequestedReport { format, path: path.into() }),
             None => Err(format!("expected a format ({known}), such as json=PATH, found `{name}`")),
         },
         _ => Err("expected json=PATH, such as json=parity.json".to_string()),
@@ -93,7 +93,7 @@ impl Parity {
             let fixtures = paths::fixtures().unwrap_or_default();
             let instead = failure.instead_of(self.reference.as_deref().unwrap_or(&fixtures));
             let run = Run { comparisons: vec![instead], resources: paths::resources(&mapping) };
-            for Report { format, path } in &self.report {
+            for RequestedReport { format, path } in &self.report {
                 // The failure itself is what there is to tell.
                 let _ = format.write(path, &run);
             }
@@ -123,7 +123,7 @@ impl Parity {
         for reference in &references {
             let (candidate, weights, input) = (&self.candidate, &self.weights, &self.input);
             let read = gate.files_read(candidate.as_deref(), reference, weights.as_deref(), input.as_deref());
-            for Report { path, .. } in &self.report {
+            for RequestedReport { path, .. } in &self.report {
                 read.check(path).map_err(Failure::overwrites)?;
             }
         }
@@ -172,7 +172,7 @@ impl Parity {
         }
         say(&terminal::summary(&run, options));
         self.cost(started.elapsed(), encoding, pool.current_num_threads());
-        for Report { format, path } in &self.report {
+        for RequestedReport { format, path } in &self.report {
             format.write(path, &run).map_err(|error| Failure::write(path, &error))?;
         }
         remedies.iter().for_each(|remedy| say(&format!("next: {remedy}")));

@@ -1,7 +1,7 @@
 //! The encoder's settings as facts by name: what its weights do not show.
 
 use encoder::{Padding, Settings};
-use harness::provenance::{Settings as Facts, settings};
+use harness::provenance::{SettingFacts, settings};
 use harness::reference::manifest::Manifest;
 use serde_json::{Value, json};
 
@@ -13,7 +13,7 @@ const OUTPUT_RESOLUTION: &str = "output_resolution";
 const KV_STRIDE: &str = "kv_stride";
 
 /// Settings as they are recorded.
-pub(crate) fn by_name(settings: &Settings) -> Facts {
+pub(crate) fn by_name(settings: &Settings) -> SettingFacts {
     let (height, width) = settings.output_resolution;
     let facts = [
         (PADDING, json!(format!("{:?}", settings.padding).to_lowercase())),

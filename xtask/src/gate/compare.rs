@@ -13,7 +13,7 @@ use harness::provenance::sha256::{hash_file, hash_files};
 use harness::provenance::{self, Dump, DumpRecord, Identity, InputTensor};
 use harness::reference::Reference;
 
-use super::limits::Limits;
+use super::limits::JudgedBy;
 use super::origins::Origins;
 use crate::baseline::conditions::conditions;
 use crate::encode::arguments::{EncoderArguments, as_candidate, tap_names};
@@ -88,7 +88,7 @@ impl Gate<'_> {
         };
         let sides = origins.settle(reference, self.pool)?;
         // What is known are this project's errors, not those of others.
-        let limits = Limits::resolve(self.mapping, self.profile, reference, false)?;
+        let limits = JudgedBy::resolve(self.mapping, self.profile, reference, false)?;
         let mut comparison = self.pool.install(|| limits.terms("").compare_dump(&dump));
         let computed =
             record.as_ref().and_then(|record| Precision::from_name(record.facts.get("precision")?));
@@ -140,7 +140,7 @@ impl Gate<'_> {
         let names = tap_names(&model, &image);
         // Known errors are of the profile's own precision.
         let own = self.profile.name == model.precision().name();
-        let limits = Limits::resolve(self.mapping, self.profile, reference, own)?;
+        let limits = JudgedBy::resolve(self.mapping, self.profile, reference, own)?;
         let conditions = conditions(model.isa(), self.encoder.strict_fma());
         let mut taps =
             ComparingTaps { session: limits.terms(&conditions).session(&names), comparing: Duration::ZERO };

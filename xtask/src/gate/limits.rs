@@ -29,7 +29,7 @@ pub(crate) enum Known {
 }
 
 /// What a comparison is judged by.
-pub(crate) struct Limits<'a> {
+pub(crate) struct JudgedBy<'a> {
     mapping: &'a Mapping,
     profile: &'a Profile,
     reference: &'a Reference,
@@ -39,7 +39,7 @@ pub(crate) struct Limits<'a> {
     known: Known,
 }
 
-impl<'a> Limits<'a> {
+impl<'a> JudgedBy<'a> {
     /// Reads what is kept for a reference under a profile; `known` where the candidate's errors are known, if they are of
     /// any.
     pub(crate) fn resolve(
@@ -47,7 +47,7 @@ impl<'a> Limits<'a> {
         profile: &'a Profile,
         reference: &'a Reference,
         known: bool,
-    ) -> Result<Limits<'a>, Failure> {
+    ) -> Result<JudgedBy<'a>, Failure> {
         let subject = files::subject(reference, &profile.name)?;
         let tolerances = tolerances(reference, &profile.name)?;
         let known = match known {
@@ -57,7 +57,7 @@ impl<'a> Limits<'a> {
                 Some(errors) => Known::Some(errors),
             },
         };
-        Ok(Limits { mapping, profile, reference, subject, tolerances, known })
+        Ok(JudgedBy { mapping, profile, reference, subject, tolerances, known })
     }
 
     /// The terms of a comparison under these conditions.

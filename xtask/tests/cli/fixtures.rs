@@ -7,7 +7,7 @@ use predicates::prelude::PredicateBooleanExt;
 use crate::checkout::{Checkout, LAYER, TOLERANCES};
 use crate::support::*;
 
-fn check(set: &Set) -> assert_cmd::Command {
+fn check(set: &DamagedSet) -> assert_cmd::Command {
     xtask(&["fixtures", "check", "--out", set.path()])
 }
 
@@ -59,7 +59,7 @@ fn an_input_that_cannot_show_what_was_moved_is_told() {
 
 #[test]
 fn files_that_nobody_recorded_are_found() {
-    let set = Set::of("ggml-small");
+    let set = DamagedSet::of("ggml-small");
     let candidate = set.folder.path().join("candidate/debug_ggml_output/debug_mm_input_proj.npy");
     edit(&candidate, |_, values| values[0] = values[0].next_up());
     let extra = set.reference("extra");

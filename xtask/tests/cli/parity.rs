@@ -104,7 +104,7 @@ fn the_real_dump_fails_as_what_it_is_not() {
 
 #[test]
 fn a_renamed_reference_is_a_matter_of_coverage() {
-    let set = Set::of("blocks");
+    let set = DamagedSet::of("blocks");
     let renamed = set.reference("timm_model_blocks_1_1");
     std::fs::rename(&renamed, set.reference("timm_model_blocks_1_1_old")).unwrap();
     set.parity()
@@ -117,17 +117,17 @@ fn a_renamed_reference_is_a_matter_of_coverage() {
 
 #[test]
 fn one_wrong_element_is_a_matter_of_numbers() {
-    let set = Set::of("blocks");
+    let set = DamagedSet::of("blocks");
     edit(&set.reference("timm_model_blocks_2_1"), |_, values| values[100] += 1e-2);
     set.parity().assert().code(1).stdout(contains("1 failed")).stdout(contains("worst element"));
 }
 
 #[test]
 fn trap_09_swapped_axes_are_a_matter_of_shapes_unless_the_map_is_square() {
-    let oblong = Set::of("blocks");
+    let oblong = DamagedSet::of("blocks");
     swap_h_and_w(&oblong.reference("timm_model_blocks_0_0"));
     oblong.parity().assert().code(4).stdout(contains("h and w look exchanged"));
-    let square = Set::of("ggml-small");
+    let square = DamagedSet::of("ggml-small");
     swap_h_and_w(&square.reference("timm_model_blocks_0_0"));
     square.parity().assert().code(1).stdout(contains("first failing layer: mobilenet_block_0_edge_residual"));
 }
@@ -156,7 +156,7 @@ fn a_typo_in_the_mapping_is_a_matter_of_usage() {
 
 #[test]
 fn a_truncated_file_is_a_matter_of_reading() {
-    let set = Set::of("blocks");
+    let set = DamagedSet::of("blocks");
     let path = set.reference("timm_model_blocks_0_1");
     let bytes = std::fs::read(&path).unwrap();
     std::fs::write(&path, &bytes[..bytes.len() / 2]).unwrap();
@@ -167,7 +167,7 @@ fn a_truncated_file_is_a_matter_of_reading() {
 
 #[test]
 fn the_most_fundamental_finding_decides() {
-    let set = Set::of("blocks");
+    let set = DamagedSet::of("blocks");
     edit(&set.reference("timm_model_blocks_2_1"), |_, values| values[100] += 1e-2);
     std::fs::rename(set.reference("timm_model_msfa"), set.reference("timm_model_msfo")).unwrap();
     set.parity().assert().code(3);
@@ -212,7 +212,7 @@ fn unusable_folders_and_options_say_what_to_do() {
 
 #[test]
 fn somebodys_own_dumps_are_judged_by_the_mappings_limits() {
-    let set = Set::of("blocks");
+    let set = DamagedSet::of("blocks");
     let dump = tempfile::tempdir().unwrap();
     let weights = format!("{}/model.safetensors", set.path());
     let input = format!("{}/input.png", set.path());

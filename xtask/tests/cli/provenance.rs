@@ -32,7 +32,7 @@ fn parity(candidate: &Path, set: &str) -> assert_cmd::Command {
 
 #[test]
 fn the_smallest_change_of_a_reference_is_not_green() {
-    let set = Set::of("blocks");
+    let set = DamagedSet::of("blocks");
     edit(&set.reference("timm_model_blocks_2_1"), |_, values| values[100] = values[100].next_up());
     set.parity()
         .assert()
@@ -152,7 +152,7 @@ fn the_input_is_layer_0() {
 
 #[test]
 fn a_set_whose_input_was_changed_or_lost_says_so() {
-    let set = Set::of("symmetric");
+    let set = DamagedSet::of("symmetric");
     let folder = dump("symmetric", &SYMMETRIC);
     let input = set.folder.path().join("input.png");
     let mut bytes = std::fs::read(&input).unwrap();

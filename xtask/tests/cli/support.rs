@@ -49,15 +49,15 @@ pub(crate) fn skipped(why: &str) {
 }
 
 /// A copy of a committed set, to be damaged.
-pub(crate) struct Set {
+pub(crate) struct DamagedSet {
     pub(crate) folder: TempDir,
 }
 
-impl Set {
-    pub(crate) fn of(name: &str) -> Set {
+impl DamagedSet {
+    pub(crate) fn of(name: &str) -> DamagedSet {
         let folder = tempfile::tempdir().unwrap();
         copy(&root().join("fixtures").join(name), folder.path());
-        Set { folder }
+        DamagedSet { folder }
     }
 
     pub(crate) fn path(&self) -> &str {

@@ -21,7 +21,7 @@ pub(crate) struct Region {
 #[derive(Default)]
 pub(crate) struct LhsPanels {
     lines: Vec<Line>,
-    scratch: Scratch,
+    scratch: LhsScratch,
     /// Words of a panel, and how many panels there are.
     panel: usize,
     count: usize,
@@ -113,7 +113,7 @@ impl PackedLhs {
 #[derive(Default)]
 pub(crate) struct RhsPanel {
     lines: Vec<Line>,
-    scratch: Scratch,
+    scratch: LhsScratch,
 }
 
 impl RhsPanel {
@@ -164,14 +164,14 @@ impl Form {
 
 /// Scratch memory for packing rows.
 #[derive(Default)]
-struct Scratch {
+struct LhsScratch {
     /// Some rows, as words.
     rows: Vec<u32>,
     /// One row before it is split into terms.
     values: Vec<f32>,
 }
 
-impl Scratch {
+impl LhsScratch {
     /// The rows as the columns of a panel of `width`, which is at most `S::LANES` or a multiple of it; columns without a row
     /// are zero. `out` has `S::LANES` words more than the panel; their content afterwards is unspecified.
     #[inline(always)]

@@ -15,7 +15,7 @@ use crate::simd::tile::TileOut;
 use crate::simd::{Kernel, Simd};
 use lhs::{LhsPanels, Region};
 use micro::{MicroKernel, OfF32, OfPairs};
-use rhs::{Block, PackedRhs};
+use rhs::{DepthBlock, PackedRhs};
 use source::{Lhs, Matrix};
 
 /// Most rows of a task: a panel of the right side is read from memory once for all of them, and the packed left block
@@ -48,12 +48,12 @@ pub(crate) fn gemm<L: Lhs>(lhs: &L, rhs: &PackedRhs, epilogue: &Epilogue<'_>, ou
         LhsPanels::default,
         |panels, (task, out)| {
             let first = task * rows;
-            rhs.isa().run(Task { lhs, rhs, epilogue, lhs_first: first, first, panels, out });
+            rhs.isa().run(GemmTask { lhs, rhs, epilogue, lhs_first: first, first, panels, out });
         },
     );
 }
 
-struct Task<'a, 'b, L> {
+struct GemmTask<'a, 'b, L> {
     lhs: &'a L,
     rhs: &'a PackedRhs,
     epilogue: &'a Epilogue<'b>,
@@ -65,7 +65,7 @@ struct Task<'a, 'b, L> {
     out: &'a mut [f32],
 }
 
-impl<L: Lhs> Kernel for Task<'_, '_, L> {
+impl<L: Lhs> Kernel for GemmTask<'_, '_, L> {
     type Output = ();
 
     #[inline(always)]
@@ -95,7 +95,7 @@ pub(crate) fn fused_gemm<L: Lhs>(
             middle.resize(out.len() / second.columns() * first.columns(), 0.0);
             let middle = middle.as_mut_slice();
             let start = task * rows;
-            first.isa().run(Task {
+            first.isa().run(GemmTask {
                 lhs,
                 rhs: first,
                 epilogue: first_epilogue,
@@ -107,7 +107,15 @@ pub(crate) fn fused_gemm<L: Lhs>(
             let lhs = &Matrix::new(middle, first.columns());
             // Its left side has just the task's rows.
             let epilogue = second_epilogue;
-            second.isa().run(Task { lhs, rhs: second, epilogue, lhs_first: 0, first: start, panels, out });
+            second.isa().run(GemmTask {
+                lhs,
+                rhs: second,
+                epilogue,
+                lhs_first: 0,
+                first: start,
+                panels,
+                out,
+            });
         },
     );
 }
@@ -149,7 +157,7 @@ fn macro_kernel<M: MicroKernel>(
     kernel: &M,
     left: std::slice::ChunksExact<'_, u32>,
     rhs: &PackedRhs,
-    block: Block,
+    block: DepthBlock,
     out: &mut [f32],
 ) {
     let stride = rhs.columns();

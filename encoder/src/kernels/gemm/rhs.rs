@@ -50,7 +50,7 @@ pub(in crate::kernels) struct Line([u32; CACHE_LINE]);
 
 /// A block of a packed right-hand side.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Block {
+pub(crate) struct DepthBlock {
     /// First depth index.
     pub(crate) start: usize,
     pub(crate) depth: usize,
@@ -60,7 +60,7 @@ pub(crate) struct Block {
     panel: usize,
 }
 
-impl Block {
+impl DepthBlock {
     /// The depth indices.
     pub(crate) fn range(&self) -> Range<usize> {
         self.start..self.start + self.depth
@@ -91,7 +91,7 @@ pub(crate) struct PackedRhs {
 
 /// A column before it is written to its panel.
 #[derive(Default)]
-struct Scratch {
+struct RhsScratch {
     values: Vec<f32>,
     words: Vec<u32>,
 }
@@ -125,7 +125,7 @@ impl PackedRhs {
         let mut packed = PackedRhs { isa, operands, depth, columns, nr, data: Vec::new() };
         let end = packed.blocks().last().map_or(0, |block| block.offset + packed.panels() * block.panel);
         packed.data = bytemuck::zeroed_vec(end.div_ceil(CACHE_LINE));
-        let blocks: Vec<Block> = packed.blocks().collect();
+        let blocks: Vec<DepthBlock> = packed.blocks().collect();
         let mut rest: &mut [u32] = bytemuck::cast_slice_mut(&mut packed.data);
         let mut panels = Vec::new();
         for block in blocks {
@@ -133,7 +133,7 @@ impl PackedRhs {
             panels.extend(data.chunks_mut(block.panel.max(1)).enumerate().map(|(i, data)| (block, i, data)));
             rest = behind;
         }
-        panels.into_par_iter().for_each_init(Scratch::default, |scratch, (block, panel, data)| {
+        panels.into_par_iter().for_each_init(RhsScratch::default, |scratch, (block, panel, data)| {
             scratch.values.resize(block.depth, 0.0);
             scratch.words.resize(packed_length(operands, block.depth), 0);
             for lane in 0..nr.min(columns - panel * nr) {
@@ -181,10 +181,10 @@ impl PackedRhs {
     }
 
     /// The blocks, in depth.
-    pub(crate) fn blocks(&self) -> impl Iterator<Item = Block> + use<> {
+    pub(crate) fn blocks(&self) -> impl Iterator<Item = DepthBlock> + use<> {
         let (operands, nr, panels) = (self.operands, self.nr, self.panels());
         let whole = packed_length(operands, block_depth(operands)) * nr * panels;
-        depth_blocks(operands, self.depth).enumerate().map(move |(index, depth)| Block {
+        depth_blocks(operands, self.depth).enumerate().map(move |(index, depth)| DepthBlock {
             offset: index * whole,
             panel: packed_length(operands, depth.len()) * nr,
             start: depth.start,
@@ -194,7 +194,7 @@ impl PackedRhs {
 
     /// The panels of a block.
     #[inline(always)]
-    pub(crate) fn panels_of(&self, block: Block) -> impl Iterator<Item = Panel<'_>> {
+    pub(crate) fn panels_of(&self, block: DepthBlock) -> impl Iterator<Item = Panel<'_>> {
         let words: &[u32] = bytemuck::cast_slice(&self.data);
         let words = &words[block.offset..][..block.panel * self.panels()];
         let (nr, columns) = (self.nr, self.columns);

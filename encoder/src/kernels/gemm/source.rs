@@ -42,12 +42,12 @@ impl Lhs for Matrix<'_> {
 }
 
 /// A dense matrix whose columns are read as rows.
-pub(crate) struct Transposed<'a> {
+pub(crate) struct TransposedValues<'a> {
     data: &'a [f32],
     columns: usize,
 }
 
-impl<'a> Transposed<'a> {
+impl<'a> TransposedValues<'a> {
     /// `data` is `[depth, columns]`.
     pub(crate) fn new(data: &'a [f32], columns: usize) -> Self {
         assert!(
@@ -55,11 +55,11 @@ impl<'a> Transposed<'a> {
             "{} elements do not make rows of {columns}",
             data.len()
         );
-        Transposed { data, columns }
+        TransposedValues { data, columns }
     }
 }
 
-impl Lhs for Transposed<'_> {
+impl Lhs for TransposedValues<'_> {
     fn rows(&self) -> usize {
         self.columns
     }
