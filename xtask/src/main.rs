@@ -5,6 +5,7 @@
 mod baseline;
 mod bench;
 mod command;
+mod committed;
 mod encode;
 mod fixtures;
 mod gate;
@@ -54,6 +55,6 @@ fn main() -> ExitCode {
     };
     match result {
         Ok(code) => code,
-        Err(failure) => shell::console::report(failure),
+        Err(failure) => shell::failure::report(failure),
     }
 }

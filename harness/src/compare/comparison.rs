@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::gap::Gap;
+use super::gap::{Gap, gaps};
 use super::metrics::Metrics;
 use super::remark::Remark;
 use super::verdict::Judgement;
 use crate::exit_code;
+use crate::limits::file::FigureKind;
 use crate::limits::known_errors::Trend;
 use crate::limits::tolerance::Basis;
 use crate::mapping::order::ExecutionOrder;
@@ -279,6 +280,19 @@ impl std::ops::Add for Summary {
 }
 
 impl Comparison {
+    /// Holds the pairs against the entries (candidate's name, reference's name) of a file of figures: each pair must have
+    /// an entry, and `both_ways` each entry a pair; one that has none is a matter of coverage.
+    pub fn expect_entries<'a>(
+        &mut self,
+        of: FigureKind,
+        entries: impl Iterator<Item = (&'a str, &'a str)>,
+        both_ways: bool,
+    ) {
+        let pairs: Vec<_> =
+            self.layers.iter().map(|layer| (layer.pair_name(), layer.reference.as_str())).collect();
+        self.gaps.extend(gaps(of, &pairs, entries, both_ways));
+    }
+
     /// Counts over all tensors.
     pub fn summary(&self) -> Summary {
         let count = |code| self.layers.iter().filter(|layer| layer.exit_code() == code).count();

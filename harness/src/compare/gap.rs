@@ -3,7 +3,6 @@
 
 use std::collections::BTreeSet;
 
-use super::comparison::{Comparison, Layer};
 use crate::limits::file::FigureKind;
 
 /// A pair without an entry, or an entry without a pair.
@@ -28,76 +27,50 @@ pub enum Counterpart {
     Pair,
 }
 
-impl Comparison {
-    /// Holds the pairs against the entries (candidate's name, reference's name) of a file of figures: each pair must have
-    /// an entry, and `both_ways` each entry a pair; one that has none is a matter of coverage.
-    pub fn expect_entries<'a>(
-        &mut self,
-        of: FigureKind,
-        entries: impl Iterator<Item = (&'a str, &'a str)>,
-        both_ways: bool,
-    ) {
-        let gap = |name: &str, reference: &str, missing| Gap {
-            of,
-            name: name.to_string(),
-            reference: reference.to_string(),
-            missing,
-        };
-        let entries: Vec<(&str, &str)> = entries.collect();
-        let known: BTreeSet<&(&str, &str)> = entries.iter().collect();
-        let pair = |layer: &Layer| (layer.pair_name().to_string(), layer.reference.clone());
-        let pairs: BTreeSet<(String, String)> = self.layers.iter().map(pair).collect();
-        for layer in &self.layers {
-            let (name, reference) = (layer.pair_name(), layer.reference.as_str());
-            if !known.contains(&(name, reference)) {
-                self.gaps.push(gap(name, reference, Counterpart::Entry));
-            }
-        }
-        for (name, reference) in entries.iter().filter(|_| both_ways) {
-            if !pairs.contains(&(name.to_string(), reference.to_string())) {
-                self.gaps.push(gap(name, reference, Counterpart::Pair));
-            }
-        }
-    }
+/// The gaps between pairs and the entries of a file of figures, both as (candidate's name, reference's name): each pair
+/// must have an entry, and `both_ways` each entry a pair.
+pub fn gaps<'a>(
+    of: FigureKind,
+    pairs: &[(&str, &str)],
+    entries: impl Iterator<Item = (&'a str, &'a str)>,
+    both_ways: bool,
+) -> Vec<Gap> {
+    let gap = |(name, reference): (&str, &str), missing| Gap {
+        of,
+        name: name.to_string(),
+        reference: reference.to_string(),
+        missing,
+    };
+    let entries: Vec<(&str, &str)> = entries.collect();
+    let has_entry: BTreeSet<_> = entries.iter().copied().collect();
+    let has_pair: BTreeSet<_> = pairs.iter().copied().collect();
+    let without_entry = pairs.iter().filter(|pair| !has_entry.contains(*pair));
+    let without_pair = entries.iter().filter(|entry| both_ways && !has_pair.contains(*entry));
+    without_entry
+        .map(|pair| gap(*pair, Counterpart::Entry))
+        .chain(without_pair.map(|entry| gap(*entry, Counterpart::Pair)))
+        .collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::compare::comparison::{Outcome, Unreadable};
-    use crate::side::Side;
+
+    fn found(entries: &[(&str, &str)], both_ways: bool) -> Vec<(String, Counterpart)> {
+        let pairs = [("a", "ref_a"), ("b", "ref_b")];
+        let gaps = gaps(FigureKind::KnownErrors, &pairs, entries.iter().copied(), both_ways);
+        gaps.into_iter().map(|gap| (gap.reference, gap.missing)).collect()
+    }
 
     #[test]
     fn entries_and_pairs_meet_one_to_one() {
-        let layer = |name: &str| Layer {
-            name: name.into(),
-            reference: format!("ref_{name}"),
-            rule: "r".into(),
-            stands_for: None,
-            alias_reason: None,
-            order: 0,
-            outcome: Outcome::Unreadable { side: Side::Candidate, cause: Unreadable::NeverComputed },
-        };
-        let mut comparison = Comparison { layers: vec![layer("a"), layer("b")], ..Comparison::default() };
-        comparison.expect_entries(
-            FigureKind::KnownErrors,
-            [("a", "ref_a"), ("b", "ref_b")].into_iter(),
-            true,
-        );
-        assert_eq!(comparison.gaps, []);
-        comparison.expect_entries(
-            FigureKind::KnownErrors,
-            [("a", "ref_a"), ("b", "ref_c")].into_iter(),
-            true,
-        );
-        let found: Vec<_> = comparison.gaps.iter().map(|gap| (gap.reference.as_str(), gap.missing)).collect();
-        assert_eq!(found, [("ref_b", Counterpart::Entry), ("ref_c", Counterpart::Pair)]);
-        assert_eq!(comparison.summary().gaps, 2);
-        comparison.expect_entries(
-            FigureKind::KnownErrors,
-            [("a", "ref_a"), ("b", "ref_b"), ("c", "")].into_iter(),
-            false,
-        );
-        assert_eq!(comparison.summary().gaps, 2);
+        assert_eq!(found(&[("a", "ref_a"), ("b", "ref_b")], true), []);
+        let expected = [("ref_b".to_string(), Counterpart::Entry), ("ref_c".to_string(), Counterpart::Pair)];
+        assert_eq!(found(&[("a", "ref_a"), ("b", "ref_c")], true), expected);
+    }
+
+    #[test]
+    fn entries_of_other_conditions_need_no_pair() {
+        assert_eq!(found(&[("a", "ref_a"), ("b", "ref_b"), ("c", "")], false), []);
     }
 }

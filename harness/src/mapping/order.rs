@@ -5,17 +5,8 @@
 //! by the reference's name: in `blocks.{stage}.{index}` it is the stage. Where two names of a rule contradict each other, or
 //! neighbours count different numbers of which they share some, nothing is known.
 
-use super::rule::Rule;
+use super::rule::{OrderPart, Rule};
 use super::template::{Bindings, Template};
-
-/// A part of what a rule's tensors are ordered by.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum OrderPart {
-    /// The value of a placeholder.
-    Placeholder(String),
-    /// The same for all tensors of the rule.
-    Number(u64),
-}
 
 /// Where the order of the pairs comes from.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

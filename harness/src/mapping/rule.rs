@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use super::order::OrderPart;
 use super::template::Template;
 use crate::limits::tolerance::Limits;
 use crate::side::Side;
@@ -43,6 +42,15 @@ impl Rule {
             Side::Reference => std::slice::from_ref(&self.reference),
         }
     }
+}
+
+/// A part of what a rule's tensors are ordered by.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum OrderPart {
+    /// The value of a placeholder.
+    Placeholder(String),
+    /// The same for all tensors of the rule.
+    Number(u64),
 }
 
 /// Another candidate tensor stands for a missing one, where the reference shows that both are the same.

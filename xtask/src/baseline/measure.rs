@@ -14,14 +14,14 @@ use harness::reference::Reference;
 use harness::reference::manifest::Manifest;
 use harness::tensor::Tensor;
 
-use super::conditions::conditions;
-use super::files;
+use crate::committed::conditions::conditions;
+use crate::committed::figures;
 use crate::encode::arguments::{EncoderArguments, as_candidate};
 use crate::encode::input::read_input;
 use crate::encode::settings;
 use crate::gate::compare::Gate;
-use crate::shell::console::Failure;
 use crate::shell::dates;
+use crate::shell::failure::Failure;
 
 /// Thread counts that are run; the result must not depend on them.
 pub(crate) const THREADS: [usize; 4] = [1, 2, 3, 8];
@@ -81,7 +81,7 @@ struct MeasuredSet<'a> {
 pub(crate) fn measure(compare: &Gate<'_>, precision: Precision, path: &Path) -> Result<SetMeasure, Failure> {
     let reference = &compare.reference(path)?;
     let (bench, manifest) = MeasuredSet::new(compare, precision, reference, path)?;
-    let Some(subject) = files::subject(reference, &compare.profile.name)? else {
+    let Some(subject) = figures::subject(reference, &compare.profile.name)? else {
         return Err(no_set(path));
     };
     let isas = Isa::ALL.into_iter().filter(|isa| isa.is_available());

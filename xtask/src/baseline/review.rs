@@ -10,9 +10,10 @@ use harness::limits::known_errors::{Difference, KnownError, KnownErrors, LayerEr
 use harness::provenance::sha256::hash_file;
 use harness::reference::Reference;
 
-use crate::baseline::files::{self, FigureFile};
+use crate::committed::figures::{self, FigureFile};
 use crate::gate::limits;
-use crate::shell::console::{Failure, say};
+use crate::shell::console::say;
+use crate::shell::failure::Failure;
 use crate::shell::{ci, dates, paths};
 
 /// What to do with a layer, with all that are left, or behind the last one.
@@ -63,10 +64,10 @@ pub(crate) struct Review {
 impl Review {
     /// What waits of a set under a profile.
     pub(crate) fn open(reference: &Reference, profile: &str) -> Result<Option<Review>, Failure> {
-        let Some(subject) = files::subject(reference, profile)? else { return Ok(None) };
+        let Some(subject) = figures::subject(reference, profile)? else { return Ok(None) };
         let (pending_path, accepted_path) =
             (FigureFile::Pending.path(&subject), FigureFile::Errors.path(&subject));
-        if !files::is_there(&pending_path)? {
+        if !figures::is_there(&pending_path)? {
             return Ok(None);
         }
         let pending = KnownErrors::read(&pending_path, &subject, &dates::days_until).map_err(|error| {
@@ -86,7 +87,7 @@ impl Review {
             ));
         }
         let none = KnownErrors { layers: Vec::new(), beside: None, ..pending.clone() };
-        let old = match files::is_there(&accepted_path)? {
+        let old = match figures::is_there(&accepted_path)? {
             false => None,
             true => Some(KnownErrors::parse(&accepted_path).map_err(|error| {
                 Failure::usage(
@@ -161,7 +162,7 @@ impl Review {
                 format!(
                     "look for the cause with cargo xtask parity, and leave that layer out: cargo xtask baseline review{} --reject \
                      {}/LAYER --accept-all; an instruction set that this machine lacks: git restore baselines",
-                    files::option(&subject.profile),
+                    figures::option(&subject.profile),
                     subject.set
                 ),
             )
@@ -207,7 +208,7 @@ impl ReviewedFiles {
 
 /// The SHA-256 of a file, where there is one.
 pub(crate) fn hash(path: &Path) -> Result<Option<String>, Failure> {
-    match files::is_there(path)? {
+    match figures::is_there(path)? {
         true => Ok(Some(hash_file(path).map_err(Failure::unreadable)?.sha256)),
         false => Ok(None),
     }

@@ -2,7 +2,7 @@
 
 use encoder::Isa;
 
-use crate::shell::console::Failure;
+use crate::shell::failure::Failure;
 
 /// An engine of `bench/peers/worker.py`, in one precision.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -8,8 +8,9 @@ use encoder::{NoTaps, TapSink, TapTensor};
 use super::workload::Workload;
 use crate::encode::arguments::EncoderArguments;
 use crate::encode::input::read_input;
-use crate::shell::console::{CommandResult, Failure, say};
+use crate::shell::console::say;
 use crate::shell::cost;
+use crate::shell::failure::{CommandResult, Failure};
 
 /// Wants everything and keeps nothing.
 struct EveryTap;

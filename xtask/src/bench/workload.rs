@@ -6,9 +6,9 @@ use encoder::Settings;
 use harness::provenance::sha256::is_as_recorded;
 use harness::reference::manifest::{self, Manifest};
 
+use crate::committed::set;
 use crate::encode::settings;
-use crate::fixtures::set;
-use crate::shell::console::Failure;
+use crate::shell::failure::Failure;
 
 /// A reference set with weights and input: what all engines run on.
 pub(crate) struct Workload {

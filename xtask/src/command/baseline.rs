@@ -11,14 +11,15 @@ use harness::limits::subject::Subject;
 use harness::mapping::Mapping;
 use harness::report::words;
 
-use crate::baseline::files::{self, FigureFile};
 use crate::baseline::measure::{SetMeasure, THREADS, measure};
 use crate::baseline::review::{self, Flags, Review};
+use crate::committed::figures::{self, FigureFile};
+use crate::committed::set;
 use crate::encode::arguments::EncoderArguments;
-use crate::fixtures::set;
 use crate::gate::compare::Gate;
 use crate::gate::limits;
-use crate::shell::console::{CommandResult, Failure, say};
+use crate::shell::console::say;
+use crate::shell::failure::{CommandResult, Failure};
 use crate::shell::{ci, dates, paths};
 
 /// Keep the encoder's errors from growing under their tolerances.
@@ -167,7 +168,7 @@ struct FigureFiles<'a> {
 
 impl FigureFiles<'_> {
     fn option(&self) -> String {
-        files::option(self.precision.name())
+        figures::option(self.precision.name())
     }
 
     fn measured(&self, chosen: &Chosen) -> Result<Vec<SetMeasure>, Failure> {
@@ -237,7 +238,7 @@ impl FigureFiles<'_> {
     /// What was accepted of a set, where it can be read and is of this reference.
     fn accepted(&self, subject: &Subject) -> Result<Option<KnownErrors>, Failure> {
         let path = FigureFile::Errors.path(subject);
-        Ok(match files::is_there(&path)? {
+        Ok(match figures::is_there(&path)? {
             true => KnownErrors::parse(&path).ok().filter(|errors| errors.subject == *subject),
             false => None,
         })
@@ -260,7 +261,7 @@ impl FigureFiles<'_> {
             };
             if differences > 0 {
                 errors.write(&pending).map_err(Failure::unwritable)?;
-            } else if files::is_there(&pending)? {
+            } else if figures::is_there(&pending)? {
                 // What an earlier measurement found is no more so.
                 std::fs::remove_file(&pending).map_err(|error| Failure::write(&pending, &error))?;
             }
@@ -354,7 +355,7 @@ impl FigureFiles<'_> {
             Err(_) if waiting.is_some() => None,
             errors => errors?.map(|errors| errors.layers.len()),
         };
-        let (option, set) = (files::option(profile), name(path));
+        let (option, set) = (figures::option(profile), name(path));
         let tolerances = tolerances.map(|tolerances| tolerances.layers.len());
         let todo = match (tolerances, errors, waiting) {
             (Some(tolerances), Some(errors), None) if tolerances != errors => {
@@ -372,7 +373,7 @@ impl FigureFiles<'_> {
 
 /// Carries waivers over from the file that is there; what became of each, and what it was measured on that this run was not.
 fn carry_over(tolerances: &mut DerivedTolerances, path: &Path) -> Result<Vec<String>, Failure> {
-    if !files::is_there(path)? {
+    if !figures::is_there(path)? {
         return Ok(Vec::new());
     }
     let old = match DerivedTolerances::parse(path) {

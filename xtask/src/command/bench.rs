@@ -11,7 +11,8 @@ use crate::bench::workload::Workload;
 use crate::bench::{profile, serve, table};
 use crate::encode::arguments::EncoderArguments;
 use crate::encode::input::read_input;
-use crate::shell::console::{CommandResult, Failure, say};
+use crate::shell::console::say;
+use crate::shell::failure::{CommandResult, Failure};
 use crate::shell::paths;
 use crate::shell::python::Environment;
 

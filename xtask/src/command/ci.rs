@@ -1,5 +1,5 @@
 use crate::command::{lint, test};
-use crate::shell::console::CommandResult;
+use crate::shell::failure::CommandResult;
 use crate::shell::process::{CargoStep, run_steps};
 
 /// Do what decides whether a change lands: lint, mapping, parity, fixtures, self-test, tests.

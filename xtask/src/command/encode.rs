@@ -14,7 +14,7 @@ use crate::encode::arguments::{EncoderArguments, tap_names};
 use crate::encode::input::read_input;
 use crate::encode::settings;
 use crate::encode::used_folder::UsedFolder;
-use crate::shell::console::{CommandResult, Failure};
+use crate::shell::failure::{CommandResult, Failure};
 use crate::shell::paths;
 
 /// Run the encoder: an image or .npy in, soft tokens out.

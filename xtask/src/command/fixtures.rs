@@ -5,7 +5,7 @@ use std::process::{Command, ExitCode, Stdio};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::fixtures::check;
-use crate::shell::console::{CommandResult, Failure};
+use crate::shell::failure::{CommandResult, Failure};
 use crate::shell::paths;
 use crate::shell::python::{self, Environment};
 

@@ -1,4 +1,4 @@
-use crate::shell::console::CommandResult;
+use crate::shell::failure::CommandResult;
 use crate::shell::process::{CargoStep, run_steps};
 
 /// Check formatting and clippy, warnings denied.

@@ -3,7 +3,8 @@ use std::process::ExitCode;
 
 use clap::Subcommand;
 
-use crate::shell::console::{CommandResult, say};
+use crate::shell::console::say;
+use crate::shell::failure::CommandResult;
 use crate::shell::paths;
 
 /// Work on a name mapping.

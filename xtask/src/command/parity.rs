@@ -1,18 +1,20 @@
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use harness::compare::comparison::{Comparison, Run};
+use harness::compare::comparison::{Comparison, Origin, Run};
 use harness::exit_code;
 use harness::mapping::{Mapping, Profile};
 use harness::report::Format;
 use harness::report::terminal::{self, Detail, Options};
 
+use crate::committed::set;
 use crate::encode::arguments::EncoderArguments;
-use crate::fixtures::set;
 use crate::gate::compare::Gate;
+use crate::gate::files_read::{FilesNamed, files_read};
 use crate::gate::next_steps::{Situation, next_steps};
-use crate::shell::console::{CommandResult, Failure, say};
+use crate::shell::console::say;
+use crate::shell::failure::{CommandResult, Failure};
 use crate::shell::{cost, paths};
 
 /// Compare a port with its reference, layer by layer.
@@ -84,6 +86,16 @@ fn report(text: &str) -> Result<RequestedReport, String> {
     }
 }
 
+/// What a report says of a reference with which nothing could be compared.
+fn without_comparison(reference: &Path, failure: &Failure) -> Comparison {
+    let title = paths::shown(reference);
+    Comparison {
+        reference: Origin { title, folder: Some(reference.to_path_buf()), ..Origin::default() },
+        obstacle: Some(failure.obstacle()),
+        ..Comparison::default()
+    }
+}
+
 impl Parity {
     pub(crate) fn run(self) -> CommandResult {
         let mapping = paths::mapping(self.mapping.as_deref())?;
@@ -91,7 +103,7 @@ impl Parity {
         self.compare(&mapping).inspect_err(|failure| {
             // A report of an earlier run must not be taken for one of this run.
             let fixtures = paths::fixtures().unwrap_or_default();
-            let instead = failure.instead_of(self.reference.as_deref().unwrap_or(&fixtures));
+            let instead = without_comparison(self.reference.as_deref().unwrap_or(&fixtures), failure);
             let run = Run { comparisons: vec![instead], resources: paths::resources(&mapping) };
             for RequestedReport { format, path } in &self.report {
                 // The failure itself is what there is to tell.
@@ -117,17 +129,15 @@ impl Parity {
         if self.report.iter().all(|report| !report.path.exists()) {
             return Ok(());
         }
-        let (Ok(profile), Ok(references)) = (self.profile(mapping), self.references()) else { return Ok(()) };
-        let pool = self.encoder.pool()?;
-        let gate = Gate { mapping, profile, pool: &pool, encoder: &self.encoder, strict: self.strict };
-        for reference in &references {
-            let (candidate, weights, input) = (&self.candidate, &self.weights, &self.input);
-            let read = gate.files_read(candidate.as_deref(), reference, weights.as_deref(), input.as_deref());
-            for RequestedReport { path, .. } in &self.report {
-                read.check(path).map_err(Failure::overwrites)?;
-            }
-        }
-        Ok(())
+        let named = FilesNamed {
+            mapping,
+            candidate: self.candidate.as_deref(),
+            weights: self.weights.as_deref(),
+            input: self.input.as_deref(),
+        };
+        // Where there are no references, nothing of them is read.
+        let read = files_read(named, &self.references().unwrap_or_default());
+        self.report.iter().try_for_each(|report| read.check(&report.path)).map_err(Failure::overwrites)
     }
 
     fn compare(&self, mapping: &Mapping) -> CommandResult {
@@ -164,7 +174,7 @@ impl Parity {
                 Err(failure) => {
                     let remedy = failure.remedy().map(String::from);
                     remedies.extend(remedy.filter(|remedy| !remedies.contains(remedy)));
-                    failure.instead_of(path)
+                    without_comparison(path, &failure)
                 }
             };
             self.say(&comparison, options);

@@ -1,7 +1,7 @@
 #[cfg(feature = "faults")]
-use crate::baseline::files;
+use crate::committed::figures;
 use crate::shell::ci;
-use crate::shell::console::{CommandResult, Failure};
+use crate::shell::failure::{CommandResult, Failure};
 
 /// Plant faults and report which ones the gate sees.
 ///
@@ -57,8 +57,8 @@ impl Selftest {
         use harness::compare::session::Terms;
         use harness::exit_code;
 
+        use crate::committed::set;
         use crate::encode::arguments::EncoderArguments;
-        use crate::fixtures::set;
         use crate::gate::compare::Gate;
         use crate::selftest;
         use crate::selftest::{Score, TestBed, Verdict};
@@ -126,7 +126,7 @@ impl Selftest {
         if shortfalls.is_empty() {
             return Ok(ExitCode::SUCCESS);
         }
-        let option = files::option(&self.profile);
+        let option = figures::option(&self.profile);
         say(&format!(
             "next: cargo xtask selftest{option} --verbose\n      if the loss is meant: cargo xtask selftest{option} --accept"
         ));
@@ -139,7 +139,7 @@ impl Selftest {
     /// The accepted score; there need not be one where today's is to be accepted.
     fn accepted(&self, path: &std::path::Path) -> Result<Option<crate::selftest::Score>, Failure> {
         let unusable = |error: String| {
-            let option = files::option(&self.profile);
+            let option = figures::option(&self.profile);
             Failure::usage(
                 format!("{}: {error}", crate::shell::paths::shown(path)),
                 format!(
@@ -147,7 +147,7 @@ impl Selftest {
                 ),
             )
         };
-        if !files::is_there(path)? {
+        if !figures::is_there(path)? {
             return match self.accept {
                 true => Ok(None),
                 false => Err(unusable("expected an accepted score, found no such file".to_string())),

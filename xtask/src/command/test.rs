@@ -1,6 +1,6 @@
 use encoder::Isa;
 
-use crate::shell::console::CommandResult;
+use crate::shell::failure::CommandResult;
 use crate::shell::process::{CargoStep, run_steps, succeeds};
 
 /// Run all tests: nextest where it is installed, else cargo test; documentation tests either way.

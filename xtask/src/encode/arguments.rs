@@ -7,7 +7,7 @@ use harness::provenance::settings;
 use harness::tensor::Tensor;
 
 use super::settings::by_name;
-use crate::shell::console::Failure;
+use crate::shell::failure::Failure;
 use crate::shell::paths;
 
 /// Arguments of every command that runs the encoder.

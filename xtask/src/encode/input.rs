@@ -6,7 +6,7 @@ use std::path::Path;
 use encoder::TapTensor;
 use harness::store::read_npy;
 
-use crate::shell::console::Failure;
+use crate::shell::failure::Failure;
 use crate::shell::paths;
 
 /// Reads an input: an image, or an `.npy` of `[batch, channels, height, width]`.

@@ -5,7 +5,7 @@ use harness::provenance::{SettingFacts, settings};
 use harness::reference::manifest::Manifest;
 use serde_json::{Value, json};
 
-use crate::shell::console::Failure;
+use crate::shell::failure::Failure;
 
 /// The names under which they are recorded.
 const PADDING: &str = "padding";

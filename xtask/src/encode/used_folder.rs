@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use harness::provenance::{self, DumpRecord};
 
-use crate::shell::console::Failure;
+use crate::shell::failure::Failure;
 use crate::shell::paths;
 
 /// What an earlier dump left in a folder, by its own record.

@@ -7,19 +7,18 @@ use encoder::{Precision, TapSink, TapTensor};
 use harness::compare::comparison::{Comparison, Origin};
 use harness::compare::remark::{Remark, RemarkKind};
 use harness::compare::session::Session;
-use harness::files::overwrite::FilesRead;
 use harness::mapping::{Mapping, Profile};
 use harness::provenance::sha256::{hash_file, hash_files};
-use harness::provenance::{self, Dump, DumpRecord, Identity, InputTensor};
+use harness::provenance::{Dump, DumpRecord, Identity, InputTensor};
 use harness::reference::Reference;
 
 use super::limits::JudgedBy;
 use super::origins::Origins;
-use crate::baseline::conditions::conditions;
+use crate::committed::conditions::conditions;
 use crate::encode::arguments::{EncoderArguments, as_candidate, tap_names};
 use crate::encode::input::read_input;
 use crate::encode::settings;
-use crate::shell::console::Failure;
+use crate::shell::failure::Failure;
 use crate::shell::paths;
 
 /// How comparisons are made.
@@ -50,31 +49,6 @@ impl Gate<'_> {
         let format = &self.mapping.candidate;
         Dump::open(path, &format.files, format.two_byte_integers)
             .map_err(|error| Failure::unreadable(error).help("is the path right? Or dump the port again"))
-    }
-
-    /// The files that a comparison reads.
-    pub(crate) fn files_read(
-        &self,
-        candidate: Option<&Path>,
-        reference: &Path,
-        weights: Option<&Path>,
-        input: Option<&Path>,
-    ) -> FilesRead {
-        let mut read = FilesRead::default();
-        read.note(&self.mapping.path);
-        read.extend([weights, input].into_iter().flatten());
-        if let Ok(reference) = self.reference(reference) {
-            read.extend(reference.manifest_path().map(|(_, path)| path));
-            read.extend([reference.weights(), reference.input()].into_iter().flatten());
-            read.extend(files_of(reference.dump()));
-            read.extend(super::limits::files_of(&reference, &self.profile.name));
-        }
-        if let Some(candidate) = candidate
-            && let Ok((dump, _)) = self.dump(candidate)
-        {
-            read.extend(files_of(&dump));
-        }
-        read
     }
 
     /// Compares a folder of dumps.
@@ -167,13 +141,6 @@ impl Gate<'_> {
         limits.note(&mut comparison);
         Ok((comparison, time))
     }
-}
-
-/// The files of a dump: its tensors, and its record.
-fn files_of(dump: &Dump) -> Vec<PathBuf> {
-    let store = dump.store();
-    let tensors = store.entries().iter().map(|entry| store.file(&entry.key));
-    tensors.chain([store.location().join(provenance::FILE_NAME)]).collect()
 }
 
 /// What to run the encoder on: what is given, else the reference's own.

@@ -12,10 +12,10 @@ use harness::limits::subject::Subject;
 use harness::mapping::{Mapping, Profile};
 use harness::reference::Reference;
 
-use crate::baseline::conditions::are_conditions;
-use crate::baseline::files::{self, FigureFile};
-use crate::fixtures::set;
-use crate::shell::console::Failure;
+use crate::committed::conditions::are_conditions;
+use crate::committed::figures::{self, FigureFile};
+use crate::committed::set;
+use crate::shell::failure::Failure;
 use crate::shell::{dates, paths};
 
 /// The errors that a candidate is known to have.
@@ -48,7 +48,7 @@ impl<'a> JudgedBy<'a> {
         reference: &'a Reference,
         known: bool,
     ) -> Result<JudgedBy<'a>, Failure> {
-        let subject = files::subject(reference, &profile.name)?;
+        let subject = figures::subject(reference, &profile.name)?;
         let tolerances = tolerances(reference, &profile.name)?;
         let known = match known {
             false => Known::NotAsked,
@@ -83,7 +83,7 @@ impl<'a> JudgedBy<'a> {
             return;
         }
         let set = subject.set.clone();
-        if files::is_another(self.reference, subject) {
+        if figures::is_another(self.reference, subject) {
             comparison.remarks.push(RemarkKind::AnotherSet { set }.into());
             return;
         }
@@ -133,7 +133,7 @@ impl<'a> JudgedBy<'a> {
 pub(crate) fn tolerances(reference: &Reference, profile: &str) -> Result<Option<DerivedTolerances>, Failure> {
     let Some(subject) = kept(reference, profile, FigureFile::Tolerances)? else { return Ok(None) };
     let path = FigureFile::Tolerances.path(&subject);
-    let fail = files::unusable(FigureFile::Tolerances, &subject);
+    let fail = figures::unusable(FigureFile::Tolerances, &subject);
     let tolerances = DerivedTolerances::read(&path, &subject, &dates::days_until)
         .map_err(|error| fail(error.to_string()))?;
     // Of f32 the manifest holds the floors; those of other precisions `fixtures check` computes anew.
@@ -162,7 +162,7 @@ pub(crate) fn errors(
 ) -> Result<Option<KnownErrors>, Failure> {
     let Some(subject) = kept(reference, profile, FigureFile::Errors)? else { return Ok(None) };
     let path = FigureFile::Errors.path(&subject);
-    let fail = files::unusable(FigureFile::Errors, &subject);
+    let fail = figures::unusable(FigureFile::Errors, &subject);
     let read = KnownErrors::read(&path, &subject, &dates::days_until);
     let errors = read.map_err(|error| fail(error.to_string()))?;
     check_errors(&errors, tolerances, &path).map_err(fail)?;
@@ -171,11 +171,11 @@ pub(crate) fn errors(
 
 /// What the figures of a reference are of, where such a file of them is kept.
 fn kept(reference: &Reference, profile: &str, file: FigureFile) -> Result<Option<Subject>, Failure> {
-    let Some(subject) = files::subject(reference, profile)? else { return Ok(None) };
-    if paths::baselines().is_none() || !files::is_there(&file.path(&subject))? {
+    let Some(subject) = figures::subject(reference, profile)? else { return Ok(None) };
+    if paths::baselines().is_none() || !figures::is_there(&file.path(&subject))? {
         return Ok(None);
     }
-    Ok((!files::is_another(reference, &subject)).then_some(subject))
+    Ok((!figures::is_another(reference, &subject)).then_some(subject))
 }
 
 /// Refuses known errors over their tolerances, and conditions that the encoder does not know.
@@ -198,10 +198,4 @@ pub(crate) fn check_errors(
         Some(tolerances) => errors.check_within(tolerances, path).map_err(|error| error.to_string()),
         None => Ok(()),
     }
-}
-
-/// The files that what a comparison is judged by is read from.
-pub(crate) fn files_of(reference: &Reference, profile: &str) -> Vec<std::path::PathBuf> {
-    let Ok(Some(subject)) = files::subject(reference, profile) else { return Vec::new() };
-    [FigureFile::Tolerances, FigureFile::Errors, FigureFile::Pending].map(|file| file.path(&subject)).into()
 }

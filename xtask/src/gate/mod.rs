@@ -1,6 +1,7 @@
 //! One comparison from its arguments to its verdict: what both sides are, what they are judged by, what to do next.
 
 pub(crate) mod compare;
+pub(crate) mod files_read;
 pub(crate) mod limits;
 pub(crate) mod next_steps;
 pub(crate) mod origins;

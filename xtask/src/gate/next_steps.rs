@@ -4,7 +4,7 @@ use harness::compare::cause::{Cause, causes};
 use harness::compare::comparison::Run;
 use harness::mapping::Mapping;
 
-use crate::baseline::files::{self, FigureFile};
+use crate::committed::figures::{self, FigureFile};
 use crate::shell::paths;
 
 /// What the advice depends on.
@@ -57,7 +57,7 @@ fn step(cause: Cause, situation: &Situation<'_>) -> String {
         Cause::Worse => format!(
             "next: where a layer is worse on purpose:\n      cargo xtask baseline measure{0}\n      \
              cargo xtask baseline review{0}",
-            files::option(profile)
+            figures::option(profile)
         ),
     }
 }

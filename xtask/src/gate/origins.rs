@@ -13,7 +13,7 @@ use harness::report::words;
 use harness::side::Side;
 
 use crate::encode::input::read_input;
-use crate::shell::console::Failure;
+use crate::shell::failure::Failure;
 use crate::shell::paths;
 
 /// What is known of the candidate.

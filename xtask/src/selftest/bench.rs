@@ -16,7 +16,7 @@ use harness::tensor::Tensor;
 use crate::encode::arguments::EncoderArguments;
 use crate::encode::input::read_input;
 use crate::encode::settings;
-use crate::shell::console::Failure;
+use crate::shell::failure::Failure;
 
 /// Strengths that are tried, strongest first.
 const STRENGTHS: [f64; 9] = [1.0, 1e-1, 1e-2, 1e-3, 1e-4, 1e-5, 1e-6, 1e-7, 1e-8];

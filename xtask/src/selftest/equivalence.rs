@@ -13,7 +13,7 @@ use harness::limits::metric::Figures;
 use harness::tensor::Tensor;
 
 use super::{Planted, TestBed, Verdict};
-use crate::shell::console::Failure;
+use crate::shell::failure::Failure;
 
 /// What a fault alone does to the layer that it takes closest to a limit, or furthest over it.
 #[derive(Clone, Debug, PartialEq)]

@@ -10,7 +10,7 @@ pub(crate) use bench::TestBed;
 pub(crate) use equivalence::{Effect, settle};
 pub(crate) use score::Score;
 
-use crate::shell::console::Failure;
+use crate::shell::failure::Failure;
 
 /// What became of one planted fault.
 pub(crate) struct Planted {

@@ -9,7 +9,7 @@ use rayon::prelude::*;
 use super::bench::Tensors;
 use super::equivalence::Exact;
 use super::{Planted, TestBed, Verdict};
-use crate::shell::console::Failure;
+use crate::shell::failure::Failure;
 
 /// Faults planted behind the encoder's seam, in each part of the model.
 const COMPUTED: [(&str, Fault); 11] = [

@@ -5,7 +5,7 @@ use harness::tensor::movement::Movement;
 use rayon::prelude::*;
 
 use super::{Planted, TestBed, Verdict};
-use crate::shell::console::Failure;
+use crate::shell::failure::Failure;
 
 /// f16 overflows beyond this.
 const F16_MAX: f32 = 65_504.0;

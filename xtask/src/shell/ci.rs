@@ -1,6 +1,6 @@
 //! Continuous integration, where nothing may be written.
 
-use super::console::Failure;
+use super::failure::Failure;
 
 /// Whether this is continuous integration.
 pub(crate) fn is_set() -> bool {

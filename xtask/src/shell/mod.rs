@@ -4,6 +4,7 @@ pub(crate) mod ci;
 pub(crate) mod console;
 pub(crate) mod cost;
 pub(crate) mod dates;
+pub(crate) mod failure;
 pub(crate) mod paths;
 pub(crate) mod process;
 pub(crate) mod python;

@@ -6,7 +6,7 @@ use std::sync::OnceLock;
 
 use harness::mapping::Mapping;
 
-use super::console::Failure;
+use super::failure::Failure;
 
 /// Names a root of fixtures, baselines and mappings, in the place of a checkout.
 const ROOT_VARIABLE: &str = "PARITY_ROOT";

@@ -2,7 +2,7 @@
 
 use std::process::{Command, ExitCode, Stdio};
 
-use crate::shell::console::{CommandResult, Failure};
+use crate::shell::failure::{CommandResult, Failure};
 use crate::shell::paths;
 
 /// One command line.

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::process::Command;
 
-use crate::shell::console::Failure;
+use crate::shell::failure::Failure;
 use crate::shell::paths;
 use crate::shell::process::succeeds;
 

@@ -77,6 +77,57 @@ fn a_report_does_not_replace_a_dump() {
     }
 }
 
+/// A run that fails writes its failure into the report, and over nothing that it should have read.
+#[test]
+fn a_failing_run_replaces_nothing_that_it_reads() {
+    let checkout = Checkout::of("symmetric");
+    let at = |name: &str| checkout.folder.path().join(name);
+    let set = at("fixtures/symmetric");
+    std::fs::create_dir_all(at("dump")).unwrap();
+    let tensor = "reference/debug_activation_timm_model_conv_stem.npy";
+    std::fs::copy(set.join(tensor), at("dump/debug_activation_conv_stem.npy")).unwrap();
+    std::fs::write(at("dump/dump.json"), "{\"schema_version\": ").unwrap();
+    std::fs::create_dir_all(at("weights")).unwrap();
+    std::fs::copy(set.join("model.safetensors"), at("weights/model.safetensors")).unwrap();
+    std::fs::write(at("weights/model.safetensors.index.json"), "{}").unwrap();
+
+    let unknown = ["--profile", "nosuch"];
+    for file in ["manifest.json", "model.safetensors", "input.png", tensor] {
+        refused(&checkout, &set.join(file), &unknown);
+    }
+    refused(&checkout, &at("mappings/gemma3n.toml"), &unknown);
+    refused(&checkout, &at("baselines/symmetric/f32.errors.json"), &unknown);
+
+    let set_path = set.to_str().unwrap().to_string();
+    let dump = at("dump");
+    let compare = ["--candidate", dump.to_str().unwrap(), "--reference", &set_path];
+    refused(&checkout, &dump.join("dump.json"), &compare);
+    refused(&checkout, &dump.join("debug_activation_conv_stem.npy"), &compare);
+
+    let weights = at("weights");
+    for file in ["model.safetensors", "model.safetensors.index.json"] {
+        let folder = ["--reference", &set_path, "--weights", weights.to_str().unwrap()];
+        refused(&checkout, &weights.join(file), &folder);
+    }
+    let index = weights.join("model.safetensors.index.json");
+    let by_index = ["--reference", &set_path, "--weights", index.to_str().unwrap()];
+    refused(&checkout, &weights.join("model.safetensors"), &by_index);
+
+    let manifest = std::fs::read_to_string(set.join("manifest.json")).unwrap();
+    std::fs::write(set.join("manifest.json"), manifest.replacen('{', "", 1)).unwrap();
+    for file in ["manifest.json", "model.safetensors", "input.png", tensor] {
+        refused(&checkout, &set.join(file), &["--reference", &set_path]);
+    }
+    let reference = set.join("reference");
+    refused(&checkout, &set.join("manifest.json"), &["--reference", reference.to_str().unwrap()]);
+
+    // An earlier report that lies among the dumps is replaced, by the failure.
+    std::fs::write(dump.join("parity.json"), "an earlier report").unwrap();
+    let report = format!("json={}", dump.join("parity.json").display());
+    checkout.run(&[&["parity", "--report", &report], &compare[..]].concat()).code(5);
+    assert!(std::fs::read_to_string(dump.join("parity.json")).unwrap().contains("\"obstacle\""));
+}
+
 #[test]
 fn a_dump_does_not_replace_its_own_input() {
     let folder = tempfile::tempdir().unwrap();

@@ -8,8 +8,8 @@ use harness::provenance::sha256;
 use harness::reference::Reference;
 use harness::reference::manifest;
 
-use crate::fixtures::set;
-use crate::shell::console::Failure;
+use crate::committed::set;
+use crate::shell::failure::Failure;
 use crate::shell::paths;
 
 /// What of a set's figures is kept in a file.

@@ -2,7 +2,7 @@
 
 use encoder::Isa;
 
-use crate::fixtures::set;
+use crate::committed::set;
 
 /// The kernels, and what the compiler made of portable ones.
 pub(crate) fn conditions(isa: Isa, strict_fma: bool) -> String {

@@ -1,0 +1,81 @@
+//! The files that a comparison reads, or would read were they as they should be.
+//!
+//! They are found by their places alone: a run that fails on a broken manifest still must not write its report over it.
+
+use std::path::{Path, PathBuf};
+
+use harness::files::overwrite::FilesRead;
+use harness::mapping::Mapping;
+use harness::provenance;
+use harness::reference::manifest;
+
+use crate::shell::paths;
+
+/// Records that lie beside tensors. Another `.json` file there may be an earlier report.
+const RECORDS: [&str; 2] = [manifest::FILE_NAME, provenance::FILE_NAME];
+
+/// What a comparison is asked to read.
+#[derive(Clone, Copy)]
+pub(crate) struct FilesNamed<'a> {
+    pub(crate) mapping: &'a Mapping,
+    pub(crate) candidate: Option<&'a Path>,
+    pub(crate) weights: Option<&'a Path>,
+    pub(crate) input: Option<&'a Path>,
+}
+
+/// The files that comparisons with these references read.
+pub(crate) fn files_read(named: FilesNamed<'_>, references: &[PathBuf]) -> FilesRead {
+    let mut read = FilesRead::default();
+    read.note(&named.mapping.path);
+    read.extend(named.candidate.into_iter().flat_map(tensors_and_records));
+    read.extend(named.input);
+    read.extend(named.weights.into_iter().flat_map(weights));
+    let sets = paths::baselines().into_iter().flat_map(|folder| entries(&folder));
+    read.extend(sets.flat_map(|set| entries(&set)));
+    references.iter().for_each(|reference| note_reference(&mut read, reference));
+    read
+}
+
+/// The tensors of a reference, and its set where it belongs to one.
+fn note_reference(read: &mut FilesRead, reference: &Path) {
+    read.extend(tensors_and_records(reference));
+    let above = std::path::absolute(reference).ok().and_then(|path| Some(path.parent()?.to_path_buf()));
+    for root in [Some(reference.to_path_buf()), above].into_iter().flatten() {
+        let record = root.join(manifest::FILE_NAME);
+        if !record.exists() {
+            continue;
+        }
+        read.extend(tensors_and_records(&root));
+        let folders = entries(&root).into_iter().filter(|entry| entry.is_dir());
+        read.extend(folders.flat_map(|folder| tensors_and_records(&folder)));
+        // A set may name weights, an input and a folder that lie elsewhere.
+        if let Ok(manifest) = manifest::Manifest::read(&record) {
+            read.extend(weights(&root.join(&manifest.weights.file)));
+            read.note(root.join(&manifest.input.file));
+            read.extend(tensors_and_records(&root.join(&manifest.reference.folder)));
+        }
+    }
+}
+
+/// A folder of tensors, or a file of them.
+fn tensors_and_records(path: &Path) -> Vec<PathBuf> {
+    let is_json =
+        |entry: &PathBuf| entry.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("json"));
+    let tensors = entries(path).into_iter().filter(|entry| !is_json(entry));
+    let records = RECORDS.iter().map(|name| path.join(name));
+    tensors.chain(records).chain([path.to_path_buf()]).collect()
+}
+
+/// A file of weights with what lies beside it, which an index may name, or a folder of them.
+fn weights(path: &Path) -> Vec<PathBuf> {
+    let folder = if path.is_dir() { path } else { path.parent().unwrap_or(path) };
+    let is_index = path.extension().is_some_and(|extension| extension == "json");
+    let beside = if path.is_dir() || is_index { entries(folder) } else { Vec::new() };
+    beside.into_iter().chain([path.to_path_buf()]).collect()
+}
+
+/// What lies in a folder; nothing where it cannot be read, since then nothing of it is read.
+fn entries(folder: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    entries.map(|entry| entry.path()).collect()
+}
