@@ -154,7 +154,7 @@ impl Metrics {
             non_finite_mismatches: s.mismatches,
             first_non_finite: s.first_non_finite,
             zero_reference: n > 0 && s.max_b == 0.0 && s.b_non_finite == 0,
-            zero_candidate: n > 0 && s.max_a == 0.0 && s.a_non_finite == 0,
+            zero_candidate: n > 0 && s.a_is_zero && s.a_non_finite == 0,
             outliers: rule.map(|_| s.outliers),
             worst: match (s.mismatches, s.finite) {
                 (0, 0) => None,

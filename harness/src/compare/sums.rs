@@ -12,15 +12,23 @@ use crate::tensor::Dtype;
 
 /// Sums that are taken side by side: one vector of AVX2, two of NEON.
 const LANES: usize = 4;
-/// Elements that are widened to f64 together: both sides stay in the first-level cache.
-const CHUNK: usize = 512;
+/// Elements that are taken together: one division serves those of two vectors.
+const PAIR: usize = 2 * LANES;
+/// Elements that are looked through together for small ones: one vector of f32.
+const GROUP: usize = 8;
 /// Added to |b| in `mean_rel`.
 const MEAN_REL_EPSILON: f64 = 1e-8;
 
 /// An element as it is held in memory.
-pub(super) trait Element: Copy + Send + Sync + Into<f64> {
+pub(super) trait Element: Copy + Default + PartialOrd + Send + Sync + Into<f64> {
     /// Whether products of two elements neither overflow nor vanish in f64.
     const PRODUCTS_ARE_SAFE: bool;
+
+    /// |x|.
+    fn magnitude(self) -> Self;
+
+    /// The largest element that is no larger than a limit, which is not negative.
+    fn at_most(limit: f64) -> Self;
 
     /// The elements as f32, where they are.
     fn as_f32(elements: &[Self]) -> Option<&[f32]>;
@@ -30,6 +38,16 @@ impl Element for f32 {
     const PRODUCTS_ARE_SAFE: bool = true;
 
     #[inline(always)]
+    fn magnitude(self) -> f32 {
+        self.abs()
+    }
+
+    fn at_most(limit: f64) -> f32 {
+        let nearest = limit as f32;
+        if f64::from(nearest) > limit { nearest.next_down() } else { nearest }
+    }
+
+    #[inline(always)]
     fn as_f32(elements: &[f32]) -> Option<&[f32]> {
         Some(elements)
     }
@@ -37,6 +55,15 @@ impl Element for f32 {
 
 impl Element for f64 {
     const PRODUCTS_ARE_SAFE: bool = false;
+
+    #[inline(always)]
+    fn magnitude(self) -> f64 {
+        self.abs()
+    }
+
+    fn at_most(limit: f64) -> f64 {
+        limit
+    }
 
     #[inline(always)]
     fn as_f32(_: &[f64]) -> Option<&[f32]> {
@@ -57,7 +84,8 @@ pub(super) struct Sums {
     /// Under 0 where no element is finite.
     pub(super) max_abs: f64,
     pub(super) max_abs_at: usize,
-    pub(super) max_a: f64,
+    /// Whether each finite element of a is 0.
+    pub(super) a_is_zero: bool,
     pub(super) max_b: f64,
     /// Of |d| / |b| over elements that are not small.
     pub(super) rel_floor: f64,
@@ -82,7 +110,7 @@ impl Sums {
         ab: 0.0,
         max_abs: -1.0,
         max_abs_at: 0,
-        max_a: 0.0,
+        a_is_zero: true,
         max_b: 0.0,
         rel_floor: 0.0,
         rel_floor_max: 0.0,
@@ -107,7 +135,7 @@ impl Sums {
             ab: self.ab + other.ab,
             max_abs: self.max_abs.max(other.max_abs),
             max_abs_at: if later { other.max_abs_at } else { self.max_abs_at },
-            max_a: self.max_a.max(other.max_a),
+            a_is_zero: self.a_is_zero && other.a_is_zero,
             max_b: self.max_b.max(other.max_b),
             rel_floor: self.rel_floor + other.rel_floor,
             rel_floor_max: self.rel_floor_max.max(other.rel_floor_max),
@@ -141,13 +169,15 @@ pub(super) fn of_block<A: Element, B: Element>(
 ) -> (Sums, SmallOfBlock) {
     let arch = pulp::Arch::new();
     let mut small = SmallOfBlock::default();
-    let mut sums = arch.dispatch(FiniteSums { bounds: terms.bounds, a, b, small: &mut small });
+    let mut sums = arch.dispatch(FiniteSums { high: terms.bounds.high, a, b });
     // Squares of f32 do not overflow: a sum that is not finite has an element that is not, or f64 beyond 1e154.
     if !(sums.aa.is_finite() && sums.bb.is_finite()) {
-        small = SmallOfBlock::default();
         return (any(terms, from, a, b, &mut small), small);
     }
-    (sums.max_a, sums.max_b) = arch.dispatch(|| (max_magnitude(a), max_magnitude(b)));
+    arch.dispatch(SmallSearch { bounds: terms.bounds, a, b, small: &mut small });
+    // Where squares do not vanish, their sum is zero only where all are.
+    sums.a_is_zero = sums.aa == 0.0 && (A::PRODUCTS_ARE_SAFE || a.iter().all(|a| (*a).into() == 0.0));
+    sums.max_b = arch.dispatch(|| max_magnitude(b));
     if sums.max_abs > terms.max_abs {
         let worst = a.iter().zip(b).position(|(a, b)| ((*a).into() - (*b).into()).abs() == sums.max_abs);
         sums.max_abs_at = from + worst.unwrap_or_default();
@@ -171,20 +201,11 @@ pub(super) fn of_block<A: Element, B: Element>(
     (sums, small)
 }
 
-/// The sums of elements that are all finite; the small ones are put aside.
+/// The sums of elements that are all finite; in `rel_floor`, of those with |b| above `high`.
 struct FiniteSums<'a, A, B> {
-    bounds: Bounds,
+    high: f64,
     a: &'a [A],
     b: &'a [B],
-    small: &'a mut SmallOfBlock,
-}
-
-/// Elements of both sides, widened.
-struct Chunk {
-    a: [f64; CHUNK],
-    b: [f64; CHUNK],
-    /// How many there are.
-    len: usize,
 }
 
 impl<A: Element, B: Element> WithSimd for FiniteSums<'_, A, B> {
@@ -192,23 +213,17 @@ impl<A: Element, B: Element> WithSimd for FiniteSums<'_, A, B> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) -> Sums {
-        let FiniteSums { bounds, a, b, small } = self;
-        let mut chunk = Chunk { a: [0.0; CHUNK], b: [0.0; CHUNK], len: 0 };
-        let (mut plain, mut relative) = (PlainLanes::<S>::new(simd), RelativeLanes::<S>::new(simd));
-        for (a, b) in a.chunks(CHUNK).zip(b.chunks(CHUNK)) {
-            if a.len() < CHUNK {
-                // What is left of the last vectors is zero: it adds nothing.
-                (chunk.a, chunk.b) = ([0.0; CHUNK], [0.0; CHUNK]);
-            }
-            chunk.a.iter_mut().zip(a).for_each(|(wide, x)| *wide = (*x).into());
-            chunk.b.iter_mut().zip(b).for_each(|(wide, x)| *wide = (*x).into());
-            chunk.len = a.len();
-            plain = plain.add(simd, &chunk);
-            relative = match const { A::PRODUCTS_ARE_SAFE && B::PRODUCTS_ARE_SAFE } {
-                true => relative.add::<true>(simd, &chunk, bounds, small),
-                false => relative.add::<false>(simd, &chunk, bounds, small),
-            };
-        }
+        let FiniteSums { high, a, b } = self;
+        let (pairs_a, rest_a) = a.as_chunks::<PAIR>();
+        let (pairs_b, rest_b) = b.as_chunks::<PAIR>();
+        // What fills up the last pair is zero: it adds nothing.
+        let (mut last_a, mut last_b) = ([[A::default(); PAIR]], [[B::default(); PAIR]]);
+        last_a[0][..rest_a.len()].copy_from_slice(rest_a);
+        last_b[0][..rest_b.len()].copy_from_slice(rest_b);
+        // One loop after the other: the sums of both do not fit in the registers together.
+        let plain = PlainLanes::<S>::new(simd).add(simd, pairs_a, pairs_b).add(simd, &last_a, &last_b);
+        let relative = RelativeLanes::<S>::new(simd);
+        let relative = relative.add(simd, high, pairs_a, pairs_b).add(simd, high, &last_a, &last_b);
         Sums {
             finite: a.len(),
             abs: sum::<S>(plain.abs),
@@ -238,6 +253,26 @@ const fn vectors<S: Simd>() -> usize {
 #[inline(always)]
 fn numbers<S: Simd>(wide: &Wide<S>) -> &[f64] {
     bytemuck::cast_slice(&wide[..const { vectors::<S>() }])
+}
+
+/// Both halves of a pair, widened.
+#[inline(always)]
+fn widened<S: Simd, T: Element>(simd: S, pair: &[T; PAIR]) -> [Wide<S>; 2] {
+    // Written out: a closure would not be compiled for the vectors, and an array that is filled by a loop lies in memory.
+    let [a, b, c, d, e, f, g, h] = *pair;
+    [
+        wide(simd, [a.into(), b.into(), c.into(), d.into()]),
+        wide(simd, [e.into(), f.into(), g.into(), h.into()]),
+    ]
+}
+
+/// The vectors that hold these numbers.
+#[inline(always)]
+fn wide<S: Simd>(simd: S, numbers: [f64; LANES]) -> Wide<S> {
+    let mut wide = [simd.splat_f64s(0.0); LANES];
+    let vectors = const { vectors::<S>() };
+    wide[..vectors].copy_from_slice(&S::as_simd_f64s(&numbers).0[..vectors]);
+    wide
 }
 
 #[inline(always)]
@@ -270,22 +305,22 @@ impl<S: Simd> PlainLanes<S> {
     }
 
     #[inline(always)]
-    fn add(self, simd: S, chunk: &Chunk) -> Self {
-        // Of its own: sums stay in registers.
+    fn add<A: Element, B: Element>(self, simd: S, a: &[[A; PAIR]], b: &[[B; PAIR]]) -> Self {
+        // Of its own: sums stay in registers. A call in the loop, even one that is hardly ever made, would drive them out.
         let PlainLanes { mut abs, mut squares, mut aa, mut bb, mut ab, mut max_abs } = self;
-        let used = chunk.len.next_multiple_of(LANES);
-        let (a, b) = (S::as_simd_f64s(&chunk.a[..used]).0, S::as_simd_f64s(&chunk.b[..used]).0);
-        let vectors = const { vectors::<S>() };
-        for (a, b) in a.chunks_exact(vectors).zip(b.chunks_exact(vectors)) {
-            for i in 0..vectors {
-                let (a, b) = (a[i], b[i]);
-                let d = simd.abs_f64s(simd.sub_f64s(a, b));
-                abs[i] = simd.add_f64s(abs[i], d);
-                squares[i] = simd.add_f64s(squares[i], simd.mul_f64s(d, d));
-                aa[i] = simd.add_f64s(aa[i], simd.mul_f64s(a, a));
-                bb[i] = simd.add_f64s(bb[i], simd.mul_f64s(b, b));
-                ab[i] = simd.add_f64s(ab[i], simd.mul_f64s(a, b));
-                max_abs[i] = simd.max_f64s(max_abs[i], d);
+        for (a, b) in a.iter().zip(b) {
+            let (a, b) = (widened(simd, a), widened(simd, b));
+            for half in 0..2 {
+                for i in 0..const { vectors::<S>() } {
+                    let (a, b) = (a[half][i], b[half][i]);
+                    let d = simd.abs_f64s(simd.sub_f64s(a, b));
+                    abs[i] = simd.add_f64s(abs[i], d);
+                    squares[i] = simd.add_f64s(squares[i], simd.mul_f64s(d, d));
+                    aa[i] = simd.add_f64s(aa[i], simd.mul_f64s(a, a));
+                    bb[i] = simd.add_f64s(bb[i], simd.mul_f64s(b, b));
+                    ab[i] = simd.add_f64s(ab[i], simd.mul_f64s(a, b));
+                    max_abs[i] = simd.max_f64s(max_abs[i], d);
+                }
             }
         }
         PlainLanes { abs, squares, aa, bb, ab, max_abs }
@@ -311,15 +346,23 @@ struct Quotients<S: Simd> {
 
 impl<S: Simd> Quotients<S> {
     #[inline(always)]
-    fn none(simd: S) -> Self {
+    fn of(simd: S, high: S::f64s, a: S::f64s, b: S::f64s) -> Self {
         let (zero, one) = (simd.splat_f64s(0.0), simd.splat_f64s(1.0));
-        Quotients { d: zero, by_rel: one, of_floor: zero, by_floor: one }
+        let (d, magnitude) = (simd.abs_f64s(simd.sub_f64s(a, b)), simd.abs_f64s(b));
+        let is_small = simd.less_than_or_equal_f64s(magnitude, high);
+        // 0 / 1 in the place of a small element.
+        Quotients {
+            d,
+            by_rel: simd.add_f64s(magnitude, simd.splat_f64s(MEAN_REL_EPSILON)),
+            of_floor: simd.select_f64s(is_small, zero, d),
+            by_floor: simd.select_f64s(is_small, one, magnitude),
+        }
     }
 
     /// Both quotients of two vectors.
     #[inline(always)]
-    fn divided<const PRODUCTS_ARE_SAFE: bool>(simd: S, [p, q]: [Self; 2]) -> [(S::f64s, S::f64s); 2] {
-        if !PRODUCTS_ARE_SAFE {
+    fn divided(simd: S, products_are_safe: bool, [p, q]: [Self; 2]) -> [(S::f64s, S::f64s); 2] {
+        if !products_are_safe {
             let of_p = (simd.div_f64s(p.d, p.by_rel), simd.div_f64s(p.of_floor, p.by_floor));
             return [of_p, (simd.div_f64s(q.d, q.by_rel), simd.div_f64s(q.of_floor, q.by_floor))];
         }
@@ -348,38 +391,18 @@ impl<S: Simd> RelativeLanes<S> {
 
     /// Where products are safe, one division serves the four quotients of two vectors.
     #[inline(always)]
-    fn add<const PRODUCTS_ARE_SAFE: bool>(
-        self,
-        simd: S,
-        chunk: &Chunk,
-        bounds: Bounds,
-        small: &mut SmallOfBlock,
-    ) -> Self {
+    fn add<A: Element, B: Element>(self, simd: S, high: f64, a: &[[A; PAIR]], b: &[[B; PAIR]]) -> Self {
         let RelativeLanes { mut rel, mut rel_floor, mut rel_floor_max } = self;
-        let (epsilon, high) = (simd.splat_f64s(MEAN_REL_EPSILON), simd.splat_f64s(bounds.high));
-        let (zero, one) = (simd.splat_f64s(0.0), simd.splat_f64s(1.0));
-        let vectors = const { vectors::<S>() };
-        let used = chunk.len.next_multiple_of(2 * LANES);
-        let (a, b) = (S::as_simd_f64s(&chunk.a[..used]).0, S::as_simd_f64s(&chunk.b[..used]).0);
-        for at in (0..a.len()).step_by(2 * vectors) {
-            for i in 0..vectors {
-                let mut pair = [Quotients::<S>::none(simd); 2];
-                for (half, q) in pair.iter_mut().enumerate() {
-                    let at = at + half * vectors + i;
-                    let is_small = simd.less_than_or_equal_f64s(simd.abs_f64s(b[at]), high);
-                    if simd.first_true_m64s(is_small) < S::F64_LANES {
-                        keep_small(chunk, at * S::F64_LANES, S::F64_LANES, bounds, small);
-                    }
-                    let (d, magnitude) = (simd.abs_f64s(simd.sub_f64s(a[at], b[at])), simd.abs_f64s(b[at]));
-                    // 0 / 1 in the place of a small element.
-                    *q = Quotients {
-                        d,
-                        by_rel: simd.add_f64s(magnitude, epsilon),
-                        of_floor: simd.select_f64s(is_small, zero, d),
-                        by_floor: simd.select_f64s(is_small, one, magnitude),
-                    };
-                }
-                for (of_rel, of_floor) in Quotients::divided::<PRODUCTS_ARE_SAFE>(simd, pair) {
+        let high = simd.splat_f64s(high);
+        let products_are_safe = const { A::PRODUCTS_ARE_SAFE && B::PRODUCTS_ARE_SAFE };
+        for (a, b) in a.iter().zip(b) {
+            let (a, b) = (widened(simd, a), widened(simd, b));
+            for i in 0..const { vectors::<S>() } {
+                let pair = [
+                    Quotients::of(simd, high, a[0][i], b[0][i]),
+                    Quotients::of(simd, high, a[1][i], b[1][i]),
+                ];
+                for (of_rel, of_floor) in Quotients::<S>::divided(simd, products_are_safe, pair) {
                     rel[i] = simd.add_f64s(rel[i], of_rel);
                     rel_floor[i] = simd.add_f64s(rel_floor[i], of_floor);
                     rel_floor_max[i] = simd.max_f64s(rel_floor_max[i], of_floor);
@@ -390,14 +413,44 @@ impl<S: Simd> RelativeLanes<S> {
     }
 }
 
-/// Puts the small elements of a vector aside; what lies beyond the chunk's elements is none.
+/// Puts the small elements of a block aside: a pass of its own, as a call in the loops above would cost them more.
+struct SmallSearch<'a, A, B> {
+    bounds: Bounds,
+    a: &'a [A],
+    b: &'a [B],
+    small: &'a mut SmallOfBlock,
+}
+
+impl<A: Element, B: Element> WithSimd for SmallSearch<'_, A, B> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        let SmallSearch { bounds, a, b, small } = self;
+        let high = B::at_most(bounds.high);
+        let ((groups_a, rest_a), (groups_b, rest_b)) = (a.as_chunks::<GROUP>(), b.as_chunks::<GROUP>());
+        for (a, b) in groups_a.iter().zip(groups_b) {
+            if holds_small(b, high) {
+                keep_small(a, b, bounds, small);
+            }
+        }
+        keep_small(rest_a, rest_b, bounds, small);
+    }
+}
+
+#[inline(always)]
+fn holds_small<T: Element>(group: &[T; GROUP], high: T) -> bool {
+    // All of them, whatever the first is: one comparison of a vector.
+    group.iter().fold(false, |any, x| any | (x.magnitude() <= high))
+}
+
 #[cold]
 #[inline(never)]
-fn keep_small(chunk: &Chunk, from: usize, lanes: usize, bounds: Bounds, small: &mut SmallOfBlock) {
-    for i in from..(from + lanes).min(chunk.len) {
-        let magnitude = chunk.b[i].abs();
-        if magnitude <= bounds.high {
-            small.add((chunk.a[i] - chunk.b[i]).abs(), magnitude, bounds);
+fn keep_small<A: Element, B: Element>(a: &[A], b: &[B], bounds: Bounds, small: &mut SmallOfBlock) {
+    for (a, b) in a.iter().zip(b) {
+        let (a, b): (f64, f64) = ((*a).into(), (*b).into());
+        if b.abs() <= bounds.high {
+            small.add((a - b).abs(), b.abs(), bounds);
         }
     }
 }
@@ -459,7 +512,7 @@ fn any<A: Element, B: Element>(
             ab: a * b,
             max_abs: d,
             max_abs_at: from + i,
-            max_a: a.abs(),
+            a_is_zero: a == 0.0,
             max_b: magnitude,
             rel_floor,
             rel_floor_max: rel_floor,
