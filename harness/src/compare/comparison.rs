@@ -86,7 +86,7 @@ pub struct Compared {
 }
 
 impl Compared {
-    /// Within the tolerance and no worse than the baseline.
+    /// Within the tolerance and no worse than known.
     pub fn passed(&self) -> bool {
         self.judgement.passed && !matches!(self.trend, Some(Trend::Worse(_)))
     }

@@ -12,7 +12,7 @@ use super::subject::{DaysUntil, Subject, duplicate};
 
 /// The version of the schema that this program reads and writes.
 pub const SCHEMA_VERSION: u32 = 2;
-/// How much worse than its baseline a layer may be under conditions that were measured. There a program gives the same
+/// How much worse than its known error a layer may be under conditions that were measured. There a program gives the same
 /// bits whatever the number of threads; the rest is for compilers, which may order a sum of squares in another way.
 const MEASURED_ALLOWED: f64 = 1.05;
 /// Under conditions that were not measured: the square of how far the measured ones are apart, within these bounds. The
@@ -87,12 +87,12 @@ pub struct KnownErrors {
     pub layers: Vec<LayerErrors>,
 }
 
-/// A figure beside its baseline.
+/// A figure beside its known error.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Change {
     /// The metric.
     pub metric: Metric,
-    /// The baseline; where it is less than the rounding of the stored reference, that.
+    /// The known error; where it is less than the rounding of the stored reference, that.
     pub old: f64,
     /// This run's.
     pub new: f64,
@@ -100,7 +100,7 @@ pub struct Change {
     pub allowed: f64,
 }
 
-/// What became of a layer since its baseline.
+/// What became of a layer since its errors became known.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Trend {
     /// In one metric or both, by more than is allowed; the metric that is worse by most.
@@ -112,7 +112,7 @@ pub enum Trend {
 }
 
 impl LayerErrors {
-    /// Holds a run's errors against the baseline, under the run's conditions or, where those were not measured, against
+    /// Holds a run's errors against the known ones, under the run's conditions or, where those were not measured, against
     /// the range of all that were.
     pub fn trend(&self, new: Figures, conditions: &str) -> Trend {
         // With each change by which factor it is worse than the largest known error, and better than the smallest.
@@ -185,9 +185,9 @@ impl KnownErrors {
         subject: &Subject,
         days_until: &DaysUntil<'_>,
     ) -> Result<KnownErrors, KnownErrorsError> {
-        let baseline: KnownErrors = file::read(path, subject)?;
-        baseline.check(path, days_until)?;
-        Ok(baseline)
+        let known: KnownErrors = file::read(path, subject)?;
+        known.check(path, days_until)?;
+        Ok(known)
     }
 
     /// Reads known errors as they are written, whatever they are of.
@@ -280,7 +280,7 @@ impl KnownErrors {
         self
     }
 
-    /// The layers of `measured` whose errors are not those of this baseline, and those of this baseline that it has no
+    /// The layers of `measured` whose errors are not those known here, and those known here that it has no
     /// more, in the order of execution. The day of a measurement is no difference, nor is the program.
     pub fn differences(&self, measured: &KnownErrors) -> Vec<Difference> {
         let difference = |name: &str, reference: &str| Difference {
@@ -298,7 +298,7 @@ impl KnownErrors {
         all.filter(|d| d.old.as_ref().map(figures) != d.new.as_ref().map(figures)).chain(gone).collect()
     }
 
-    /// Puts the layers of `other` in the place of this baseline's own, for the pairs of `differences`: changed, added where
+    /// Puts the layers of `other` in the place of its own, for the pairs of `differences`: changed, added where
     /// they stand in `other`, or taken out.
     pub fn take(&mut self, other: &KnownErrors, differences: &[&Difference]) {
         for Difference { name, reference, .. } in differences {
@@ -312,10 +312,10 @@ impl KnownErrors {
                 }
                 (None, Some(layer)) => {
                     let before = other.layers.iter().take_while(|before| *before != layer);
-                    let behind = before
+                    let after = before
                         .filter_map(|before| place(&self.layers, &before.name, &before.reference))
                         .max();
-                    self.layers.insert(behind.map_or(0, |behind| behind + 1), layer.clone());
+                    self.layers.insert(after.map_or(0, |after| after + 1), layer.clone());
                 }
                 (None, None) => {}
             }
@@ -343,7 +343,7 @@ mod tests {
         LayerErrors { name: name.into(), reference: name.into(), errors: errors(of) }
     }
 
-    fn baseline(layers: Vec<LayerErrors>) -> KnownErrors {
+    fn known(layers: Vec<LayerErrors>) -> KnownErrors {
         let subject = Subject { set: "s".into(), profile: "f32".into(), manifest_sha256: "12ab".into() };
         KnownErrors { schema_version: SCHEMA_VERSION, subject, beside: None, layers }
     }
@@ -406,8 +406,8 @@ mod tests {
     fn only_what_is_accepted_changes_and_the_rest_stays_pending() {
         let (one, two) = ([("x", 0.1, 0.1)], [("x", 0.2, 0.2)]);
         let at = |names: &[&str], of| names.iter().map(|name| layer(name, of)).collect::<Vec<_>>();
-        let mut accepted = baseline(at(&["a", "b", "c", "gone", "lost"], &one));
-        let mut pending = baseline(at(&["a", "new", "b", "newer"], &two));
+        let mut accepted = known(at(&["a", "b", "c", "gone", "lost"], &one));
+        let mut pending = known(at(&["a", "new", "b", "newer"], &two));
         pending.layers.push(layer("c", &one));
         let differences = accepted.differences(&pending);
         let names: Vec<&str> = differences.iter().map(|difference| difference.name.as_str()).collect();
@@ -418,9 +418,9 @@ mod tests {
         let old = accepted.clone();
         accepted.take(&pending, &of(&["a", "new", "gone"]));
         pending.take(&old, &of(&["b", "lost"]));
-        let names = |baseline: &KnownErrors| {
+        let names = |known: &KnownErrors| {
             let name = |layer: &LayerErrors| format!("{} {}", layer.name, layer.errors["x"].rel_l2);
-            baseline.layers.iter().map(name).collect::<Vec<_>>().join(", ")
+            known.layers.iter().map(name).collect::<Vec<_>>().join(", ")
         };
         assert_eq!(names(&accepted), "a 0.2, new 0.2, b 0.1, c 0.1, lost 0.1");
         let left = accepted.differences(&pending);
@@ -429,8 +429,8 @@ mod tests {
 
     #[test]
     fn what_was_not_measured_again_stays_known() {
-        let old = baseline(vec![layer("a", &[("one", 0.1, 0.1), ("two", 0.1, 0.1)])]);
-        let new = baseline(vec![layer("a", &[("one", 0.2, 0.2)])]).with_conditions_of(&old);
+        let old = known(vec![layer("a", &[("one", 0.1, 0.1), ("two", 0.1, 0.1)])]);
+        let new = known(vec![layer("a", &[("one", 0.2, 0.2)])]).with_conditions_of(&old);
         assert_eq!(new.layers, [layer("a", &[("one", 0.2, 0.2), ("two", 0.1, 0.1)])]);
         assert_eq!(old.differences(&new).len(), 1);
     }
@@ -439,29 +439,29 @@ mod tests {
     fn errors_that_cannot_have_been_measured_are_refused() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("e.json");
-        let sound = baseline(vec![layer("a", &[("one", 0.1, 0.1)])]);
+        let sound = known(vec![layer("a", &[("one", 0.1, 0.1)])]);
         let days_until =
             |date: &str| date.strip_prefix("2026-11-").map(|day| day.parse::<i64>().unwrap() - 24);
         let read = |change: &dyn Fn(&mut KnownErrors)| {
-            let mut baseline = sound.clone();
-            change(&mut baseline);
-            baseline.write(&path).unwrap();
+            let mut known = sound.clone();
+            change(&mut known);
+            known.write(&path).unwrap();
             let read = KnownErrors::read(&path, &sound.subject, &days_until);
             read.map_err(|error| error.to_string().replace(&path.display().to_string(), "e.json"))
         };
         assert_eq!(read(&|_| {}).unwrap(), sound);
-        let known = |baseline: &mut KnownErrors, change: fn(&mut KnownError)| {
-            change(baseline.layers[0].errors.get_mut("one").unwrap());
+        let of_one = |errors: &mut KnownErrors, change: fn(&mut KnownError)| {
+            change(errors.layers[0].errors.get_mut("one").unwrap());
         };
         let messages = [
-            read(&|baseline| known(baseline, |error| error.rel_l2 = 1e300)),
-            read(&|baseline| known(baseline, |error| error.rel_linf = -1.0)),
-            read(&|baseline| known(baseline, |error| error.date = "2026-11-26".into())),
-            read(&|baseline| known(baseline, |error| error.date = "today".into())),
-            read(&|baseline| baseline.layers[0].errors.clear()),
-            read(&|baseline| baseline.layers.push(baseline.layers[0].clone())),
-            read(&|baseline| baseline.subject.profile = "bf16".into()),
-            read(&|baseline| baseline.schema_version = 1),
+            read(&|errors| of_one(errors, |error| error.rel_l2 = 1e300)),
+            read(&|errors| of_one(errors, |error| error.rel_linf = -1.0)),
+            read(&|errors| of_one(errors, |error| error.date = "2026-11-26".into())),
+            read(&|errors| of_one(errors, |error| error.date = "today".into())),
+            read(&|errors| errors.layers[0].errors.clear()),
+            read(&|errors| errors.layers.push(errors.layers[0].clone())),
+            read(&|errors| errors.subject.profile = "bf16".into()),
+            read(&|errors| errors.schema_version = 1),
         ];
         insta::assert_snapshot!(messages.map(Result::unwrap_err).join("\n"));
         std::fs::write(&path, "").unwrap();

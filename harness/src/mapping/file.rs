@@ -9,6 +9,9 @@ use super::mistake::{MappingMistake, MappingMistakeKind};
 use crate::limits::tolerance::{FloorFactors, Limits};
 use crate::side::Side;
 
+/// The version of the schema that this program reads.
+pub const SCHEMA_VERSION: u32 = 1;
+
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct File {
@@ -221,7 +224,7 @@ const MAX_FACTOR: f64 = 100.0;
 pub(super) fn parse(text: &str) -> Result<File, MappingMistake> {
     toml::from_str(text).map_err(|error| {
         let message = error.message();
-        // serde lists what is known behind what was found, each between backticks.
+        // serde lists what is known after what was found, each between backticks.
         let mut quoted = message.split('`').skip(1).step_by(2).map(String::from);
         let first = quoted.next();
         let kind = match first {

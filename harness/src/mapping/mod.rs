@@ -17,7 +17,7 @@ mod rule;
 pub mod template;
 
 pub use definition::{Mapping, MinimumCoverage, Profile, SideFormat};
+pub use file::SCHEMA_VERSION;
 pub use mistake::{MappingError, MappingMistake, MappingMistakeKind, MappingWarning, RuleAndPlace, position};
 pub use placeholder::{Flattened, Lengths, LengthsSource, Placeholders};
-pub use read::SCHEMA_VERSION;
 pub use rule::{Alias, Ignore, Rule};

@@ -6,9 +6,6 @@ use super::definition::Mapping;
 use super::mistake::MappingError;
 use super::{check, file};
 
-/// The version of the schema that this program reads.
-pub const SCHEMA_VERSION: u32 = 1;
-
 impl Mapping {
     /// Reads a mapping.
     ///

@@ -66,13 +66,10 @@ impl Template {
                     let Some((name, offset)) = placeholder(&text[at + 1..at + length]) else {
                         return error(range, "expected a placeholder such as `{block}` or `{block + 1}`");
                     };
-                    let behind_a_digit = matches!(parts.last(), Some(TemplatePart::Text(text))
+                    let after_a_digit = matches!(parts.last(), Some(TemplatePart::Text(text))
                         if text.ends_with(|c: char| c.is_ascii_digit()));
-                    if beside_a_number || behind_a_digit {
-                        return error(
-                            range,
-                            "a number directly behind another; put a character between them",
-                        );
+                    if beside_a_number || after_a_digit {
+                        return error(range, "a number directly after another; put a character between them");
                     }
                     parts.push(TemplatePart::Number { name, offset });
                     at += length + 1;
@@ -92,7 +89,7 @@ impl Template {
                     if beside_a_number && c.is_ascii_digit() {
                         return error(
                             at..at + 1,
-                            "a digit directly behind a placeholder; put a character between them",
+                            "a digit directly after a placeholder; put a character between them",
                         );
                     }
                     let rest = &text[at..];
@@ -121,7 +118,7 @@ impl Template {
         take(&self.parts, name, Bindings::new(), &|rest| rest.is_empty())
     }
 
-    /// The numbers of a name that fits, or goes on with `_` behind what fits.
+    /// The numbers of a name that fits, or goes on with `_` after what fits.
     pub fn matches_start(&self, name: &str) -> Option<Bindings> {
         take(&self.parts, name, Bindings::new(), &|rest| rest.is_empty() || rest.starts_with('_'))
     }

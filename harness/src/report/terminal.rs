@@ -16,7 +16,7 @@ use crate::side::Side;
 const WIDTH: usize = 80;
 /// Columns of a layer's name; longer names get a line of their own.
 const NAME: usize = 38;
-/// Layers that are named with what became of them since their baseline.
+/// Layers that are named with what became of them since their errors became known.
 const NAMED: usize = 10;
 /// Layers that pass and follow each other, before they are counted instead of shown.
 const PASSING: usize = 3;
@@ -282,7 +282,7 @@ impl Report {
         }
     }
 
-    /// What the asterisk behind a name says.
+    /// What the asterisk after a name says.
     fn aliases(&mut self, comparison: &Comparison) {
         if !self.shows(Detail::Normal) || comparison.failures().next().is_none() {
             return;
@@ -420,7 +420,7 @@ impl Report {
         }
     }
 
-    /// What became of layers since their baseline, old and new; those that are worse first.
+    /// Known errors and new ones of layers; those that are worse first.
     fn trends(&mut self, run: &Run) {
         let layers = || run.comparisons.iter().flat_map(|c| c.layers.iter().map(move |layer| (c, layer)));
         let trend = |layer: &Layer| layer.compared().and_then(|compared| compared.trend);
@@ -436,7 +436,7 @@ impl Report {
             if count == 0 {
                 continue;
             }
-            self.line(format!("{word} than the baseline: {count} layers, old -> new"));
+            self.line(format!("{word} than their known errors: {count} layers, old -> new"));
             for (comparison, layer, Change { metric, old, new, .. }) in changed(worse).take(NAMED) {
                 let figures = format!("{metric} {old:.3e} -> {new:.3e}");
                 self.wrapped(2, &format!("{figures} {}", place(comparison, layer, run.comparisons.len())));

@@ -73,7 +73,7 @@ impl std::fmt::Debug for StoredTensor {
 }
 
 impl StoredTensor {
-    /// `None` when the shape has too many elements to count. The bytes behind the header are known to hold them all.
+    /// `None` when the shape has too many elements to count. The bytes after the header are known to hold them all.
     pub(super) fn new(
         path: &Path,
         shape: Vec<usize>,
@@ -235,7 +235,7 @@ pub struct Pieces<'a> {
 }
 
 impl Pieces<'_> {
-    /// The next piece of a tensor that is held as f32; `None` behind the last one.
+    /// The next piece of a tensor that is held as f32; `None` after the last one.
     ///
     /// # Errors
     /// Whatever the file system says.
@@ -247,7 +247,7 @@ impl Pieces<'_> {
         })
     }
 
-    /// The next piece of a tensor that is held as f64; `None` behind the last one.
+    /// The next piece of a tensor that is held as f64; `None` after the last one.
     ///
     /// # Errors
     /// Whatever the file system says.
@@ -259,7 +259,7 @@ impl Pieces<'_> {
         })
     }
 
-    /// Reads the next piece for its fingerprint alone; false behind the last one.
+    /// Reads the next piece for its fingerprint alone; false after the last one.
     ///
     /// # Errors
     /// Whatever the file system says.

@@ -200,9 +200,9 @@ pub fn check_shapes(
 struct Rearrangement {
     /// Extents with every product split into its axes.
     split: Vec<usize>,
-    /// For each axis behind, which one it was.
+    /// For each axis of the result, which one it was.
     order: Vec<usize>,
-    /// Extents behind.
+    /// Extents of the result.
     merged: Vec<usize>,
 }
 

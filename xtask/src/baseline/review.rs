@@ -313,7 +313,7 @@ pub(crate) fn run(reviews: Vec<Review>, flags: &Flags<'_>) -> Result<bool, Failu
 }
 
 /// Goes through `count` layers and past the last one, with a hint where the last key was unknown, until what is decided is
-/// to be written. Where the terminal fails nothing is: nobody has confirmed it.
+/// to be written. Nothing is written where the terminal fails, since no one has confirmed it.
 fn decide(
     count: usize,
     mut ask: impl FnMut(usize, &[Option<bool>], bool) -> std::io::Result<Key>,

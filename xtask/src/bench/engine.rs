@@ -44,13 +44,13 @@ pub(crate) struct Engine {
     process: Child,
     commands: ChildStdin,
     answers: BufReader<ChildStdout>,
-    /// The last line that it wrote to standard error, remedies aside, once whoever holds that open has ended.
+    /// The last line that it wrote to standard error, remedies aside, once every process that holds it open has ended.
     last_words: Receiver<String>,
 }
 
 impl Engine {
     /// Starts a process, waits until it has loaded the model and lets it run once, unrecorded: what is made ready on first
-    /// use is nobody's speed. `Err` says why it could not, for people.
+    /// use says nothing about speed. `Err` says why it could not, in words for people.
     pub(crate) fn start(
         name: &str,
         precision: &str,

@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn caps_are_named_whoever_set_them() {
+    fn caps_are_named_by_whichever_side_set_them() {
         let named = |name: &str| ALL.into_iter().find(|peer| peer.name() == name).unwrap();
         let [torch, openvino, onnxruntime] =
             ["torch-eager f32", "openvino f32", "onnxruntime f32"].map(named);

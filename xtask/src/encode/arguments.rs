@@ -90,7 +90,7 @@ impl EncoderArguments {
         }
         let help = "leave it out to use all cores";
         match self.threads {
-            Some(0) => return Err(Failure::usage("--threads 0 leaves nobody to work", help)),
+            Some(0) => return Err(Failure::usage("--threads 0 leaves no thread to run on", help)),
             Some(threads) if threads > 1024 => {
                 let message = format!("--threads {threads}: expected at most 1024");
                 return Err(Failure::usage(message, help));

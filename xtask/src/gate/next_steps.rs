@@ -1,8 +1,9 @@
 //! What to type or edit after a comparison that failed.
 
 use harness::compare::cause::{Cause, causes};
-use harness::compare::comparison::Run;
+use harness::compare::comparison::{Comparison, Run};
 use harness::mapping::Mapping;
+use harness::mapping::order::ExecutionOrder;
 
 use crate::committed::figures::{self, FigureFile};
 use crate::shell::paths;
@@ -19,10 +20,15 @@ pub(crate) struct Situation<'a> {
 
 /// The lines that end the report of a run; what kept a comparison from being made has its own remedy.
 pub(crate) fn next_steps(run: &Run, situation: &Situation<'_>) -> Vec<String> {
-    causes(run).into_iter().map(|cause| step(cause, situation)).collect()
+    let is_unknown = |comparison: &Comparison| matches!(comparison.order, ExecutionOrder::Unknown(_));
+    let ordered = !run
+        .comparisons
+        .iter()
+        .any(|comparison| comparison.failures().next().is_some() && is_unknown(comparison));
+    causes(run).into_iter().map(|cause| step(cause, ordered, situation)).collect()
 }
 
-fn step(cause: Cause, situation: &Situation<'_>) -> String {
+fn step(cause: Cause, ordered: bool, situation: &Situation<'_>) -> String {
     let Situation { profile, committed, encoder, .. } = situation;
     let mapping = paths::shown(&situation.mapping.path);
     match cause {
@@ -49,6 +55,11 @@ fn step(cause: Cause, situation: &Situation<'_>) -> String {
             "next: was the port given the same input as the reference? If it stores an axis\n      \
              elsewhere, say so in {mapping}: candidate_layout = \"b c w h\""
         ),
+        Cause::Numbers if !ordered => {
+            "next: which layer parts first is unknown: say in the mapping in which order they are\n      \
+             computed (`order`), or compare with a set, whose manifest lists them in order"
+                .to_string()
+        }
         Cause::Numbers => {
             "next: look at the first failing layer; what comes after it inherits its error\n      \
              --verbose shows every layer and the reference's names, --report json=FILE every\n      figure"
@@ -67,12 +78,20 @@ mod tests {
     use super::*;
 
     #[test]
+    fn no_layer_is_called_the_first_where_the_order_is_unknown() {
+        let mapping = paths::mapping(None).unwrap();
+        let situation = Situation { profile: "f32", mapping: &mapping, committed: false, encoder: false };
+        assert!(step(Cause::Numbers, true, &situation).contains("first failing layer"));
+        assert!(!step(Cause::Numbers, false, &situation).contains("first failing layer"));
+    }
+
+    #[test]
     fn no_step_sends_a_user_to_restore_files_of_their_own() {
         let mapping = paths::mapping(None).unwrap();
         let all = [Cause::Unreadable, Cause::NotAsRecorded, Cause::Coverage, Cause::Shape, Cause::Numbers];
         let situation = Situation { profile: "f32", mapping: &mapping, committed: false, encoder: false };
         for cause in all {
-            let step = step(cause, &situation);
+            let step = step(cause, true, &situation);
             assert!(step.starts_with("next: ") && !step.contains("git restore"), "{step}");
         }
     }

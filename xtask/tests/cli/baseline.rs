@@ -31,8 +31,8 @@ fn a_layer_that_worsens_under_its_tolerance_in_either_metric_fails() {
             .run(&PARITY)
             .code(1)
             .stdout(contains(&format!("first failing layer: {LAYER}")))
-            .stdout(contains("is 3.00 times its baseline"))
-            .stdout(contains("worse than the baseline: 2 layers, old -> new"));
+            .stdout(contains("is 3.00 times its known error"))
+            .stdout(contains("worse than their known errors: 2 layers, old -> new"));
         let mut quiet = PARITY.to_vec();
         quiet.push("--quiet");
         let output = checkout.run(&quiet).code(1).get_output().stdout.clone();
@@ -58,7 +58,7 @@ fn layers_that_improve_are_named_old_and_new() {
     checkout
         .run(&["parity", "--isa", "portable", "--quiet"])
         .code(0)
-        .stdout(contains("better than the baseline: 30 layers, old -> new"))
+        .stdout(contains("better than their known errors: 30 layers, old -> new"))
         .stdout(contains("and 20 more"));
 }
 

@@ -7,7 +7,7 @@ const SET: [&str; 2] = ["--reference", "fixtures/ggml-small"];
 fn what_cannot_be_measured_is_refused_before_anything_runs() {
     let nowhere = ["--reference", "nowhere"];
     let cases: [(&[&str], &str); 5] = [
-        (&["--threads", "0"], "--threads 0 leaves nobody to work"),
+        (&["--threads", "0"], "--threads 0 leaves no thread to run on"),
         (&["--strict-fma", "--precision", "bf16"], "--strict-fma is a way to reach f32"),
         (&["--peers", "--engines", "tensorrt"], "expected some of onnxruntime, openvino, torch-autocast"),
         (&["--engines", "openvino"], "--peers"),

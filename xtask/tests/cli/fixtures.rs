@@ -58,7 +58,7 @@ fn an_input_that_cannot_show_what_was_moved_is_told() {
 }
 
 #[test]
-fn files_that_nobody_recorded_are_found() {
+fn files_without_a_record_are_found() {
     let set = DamagedSet::of("ggml-small");
     let candidate = set.folder.path().join("candidate/debug_ggml_output/debug_mm_input_proj.npy");
     edit(&candidate, |_, values| values[0] = values[0].next_up());

@@ -12,7 +12,9 @@ use toml::Spanned;
 
 use super::conflict;
 use super::definition::{Mapping, MinimumCoverage, Profile, SideFormat};
-use super::file::{File, FileIgnore, FileOrderPart, FileRule, FileSide, Names, TwoByteIntegers, located};
+use super::file::{
+    File, FileIgnore, FileOrderPart, FileRule, FileSide, Names, SCHEMA_VERSION, TwoByteIntegers, located,
+};
 use super::mistake::{MappingMistake, MappingMistakeKind, position};
 use super::placeholder::Placeholders;
 use super::rule::{Alias, Ignore, OrderPart, Rule};
@@ -20,9 +22,6 @@ use super::template::{Template, Wildcards};
 use crate::side::Side;
 use crate::tensor::Dtype;
 use crate::tensor::layout::Layout;
-
-/// The version of the schema that a mapping must have.
-const SCHEMA_VERSION: u32 = 1;
 
 pub(super) fn check(path: &Path, text: &str, file: File) -> Result<Mapping, Vec<MappingMistake>> {
     let mut checker = Checker { text, mistakes: Vec::new() };

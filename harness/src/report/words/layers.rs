@@ -71,7 +71,9 @@ pub fn unreadable(name: &str, cause: &Unreadable) -> String {
 pub fn trend(change: &Change) -> String {
     let Change { metric, old, new, allowed } = change;
     let times = new / old;
-    format!("{metric} {new:.3e} is {times:.2} times its baseline {old:.3e}; {allowed:.2} times are allowed")
+    format!(
+        "{metric} {new:.3e} is {times:.2} times its known error {old:.3e}; {allowed:.2} times are allowed"
+    )
 }
 
 /// Too little was compared.
