@@ -5,7 +5,8 @@
 
 use rayon::prelude::*;
 
-use super::operand::{Operand, OperandPiece};
+use super::element_rule::ElementRule;
+use super::operand::{Operand, OperandPiece, of_side};
 use super::small::{Floored, SmallElements, SmallOfBlock};
 use super::sums::{BlockTerms, Element, Sums, of_block};
 use crate::side::Side;
@@ -14,15 +15,6 @@ use crate::tensor::Tensor;
 
 /// Elements whose sums are taken together, by one thread.
 const BLOCK: usize = 1 << 13;
-
-/// Which elements are outliers: those that break |d| <= atol + rtol |b|.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct ElementRule {
-    /// The absolute part.
-    pub atol: f64,
-    /// The part relative to |b|.
-    pub rtol: f64,
-}
 
 /// The figures of one pair. A figure that is undefined is `None`, never 0 and never NaN.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -106,7 +98,7 @@ impl Metrics {
         let (mut sums, mut small, mut from) = (Sums::NONE, SmallElements::new(n), 0);
         loop {
             let (piece_a, piece_b) = rayon::join(|| a.next(), || b.next());
-            let (piece_a, piece_b) = (of(Side::Candidate, piece_a)?, of(Side::Reference, piece_b)?);
+            let (piece_a, piece_b) = (of_side(Side::Candidate, piece_a)?, of_side(Side::Reference, piece_b)?);
             let (Some(piece_a), Some(piece_b)) = (piece_a, piece_b) else { break };
             let bounds = small.bounds(sums.bb, sums.finite, || mean_square(&piece_b));
             let terms = BlockTerms { dtype, rule, bounds, max_abs: sums.max_abs };
@@ -208,30 +200,6 @@ fn blocks(
     }
 }
 
-/// Calls `each` with every pair of elements.
-pub(super) fn for_each_pair(
-    a: &mut Operand<'_>,
-    b: &mut Operand<'_>,
-    mut each: impl FnMut(f64, f64),
-) -> Result<(), (Side, StoreError)> {
-    let values = |piece: OperandPiece<'_>| -> Vec<f64> {
-        match piece {
-            OperandPiece::F32(values) => values.iter().map(|x| f64::from(*x)).collect(),
-            OperandPiece::F64(values) => values.to_vec(),
-        }
-    };
-    loop {
-        let (a, b) = (of(Side::Candidate, a.next())?, of(Side::Reference, b.next())?);
-        let (Some(a), Some(b)) = (a.map(values), b.map(values)) else { return Ok(()) };
-        a.into_iter().zip(b).for_each(|(a, b)| each(a, b));
-    }
-}
-
-/// What was read of a side; the error with the side.
-fn of<T>(side: Side, read: Result<T, StoreError>) -> Result<T, (Side, StoreError)> {
-    read.map_err(|error| (side, error))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -320,6 +288,16 @@ mod tests {
         assert!(m.zero_reference && !m.zero_candidate);
         assert_eq!((m.rel_l2, m.rel_linf, m.cosine, m.scale), (None, None, None, None));
         close(m.max_abs, 1.0);
+    }
+
+    #[test]
+    fn a_candidate_whose_squares_vanish_is_not_zero() {
+        let wide = |values: &[f64]| Tensor::from_f64(vec![values.len()], values.to_vec()).unwrap();
+        let b = wide(&[1.0, 1.0]);
+        assert!(!Metrics::of(&wide(&[0.0, 1e-200]), &b).zero_candidate);
+        assert!(Metrics::of(&wide(&[0.0, -0.0]), &b).zero_candidate);
+        assert!(!of(&[0.0, f32::from_bits(1)], &[1.0, 1.0]).zero_candidate);
+        assert!(of(&[0.0, -0.0], &[1.0, 1.0]).zero_candidate);
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 pub mod cause;
 pub mod comparison;
+pub mod element_rule;
 pub mod gap;
 pub mod metrics;
 mod operand;

@@ -1,5 +1,6 @@
 //! One side of a pair, piece by piece: a tensor in memory, or one that is still on disk.
 
+use crate::side::Side;
 use crate::store::PIECE;
 use crate::store::{Algorithm, Fingerprint, Pieces, StoreError, StoredTensor};
 use crate::tensor::{Dtype, Tensor, Values};
@@ -56,7 +57,7 @@ impl<'a> Operand<'a> {
         }
     }
 
-    /// The next piece; those of two operands of one length are of one length. `None` behind the last one.
+    /// The next piece; those of two operands of one length are of one length. `None` after the last one.
     pub(super) fn next(&mut self) -> Result<Option<OperandPiece<'_>>, StoreError> {
         match &mut self.source {
             Source::Held { tensor, at } => {
@@ -104,4 +105,28 @@ impl<'a> Operand<'a> {
         };
         self.fingerprint.or(read)
     }
+}
+
+/// Calls `each` with every pair of elements.
+pub(super) fn for_each_pair(
+    a: &mut Operand<'_>,
+    b: &mut Operand<'_>,
+    mut each: impl FnMut(f64, f64),
+) -> Result<(), (Side, StoreError)> {
+    let values = |piece: OperandPiece<'_>| -> Vec<f64> {
+        match piece {
+            OperandPiece::F32(values) => values.iter().map(|x| f64::from(*x)).collect(),
+            OperandPiece::F64(values) => values.to_vec(),
+        }
+    };
+    loop {
+        let (a, b) = (of_side(Side::Candidate, a.next())?, of_side(Side::Reference, b.next())?);
+        let (Some(a), Some(b)) = (a.map(values), b.map(values)) else { return Ok(()) };
+        a.into_iter().zip(b).for_each(|(a, b)| each(a, b));
+    }
+}
+
+/// What was read of a side; the error with the side.
+pub(super) fn of_side<T>(side: Side, read: Result<T, StoreError>) -> Result<T, (Side, StoreError)> {
+    read.map_err(|error| (side, error))
 }

@@ -1,6 +1,7 @@
 //! Whether a layer keeps its tolerance, and what can be said with certainty about one that does not.
 
-use super::metrics::{ElementRule, Metrics};
+use super::element_rule::ElementRule;
+use super::metrics::Metrics;
 use crate::limits::metric::{Metric, PerMetric};
 use crate::limits::tolerance::{Basis, Limits, Resolved};
 use crate::limits::waiver::{Waiver, Waivers};
