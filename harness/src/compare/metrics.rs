@@ -323,6 +323,16 @@ mod tests {
     }
 
     #[test]
+    fn a_candidate_whose_squares_vanish_is_not_zero() {
+        let wide = |values: &[f64]| Tensor::from_f64(vec![values.len()], values.to_vec()).unwrap();
+        let b = wide(&[1.0, 1.0]);
+        assert!(!Metrics::of(&wide(&[0.0, 1e-200]), &b).zero_candidate);
+        assert!(Metrics::of(&wide(&[0.0, -0.0]), &b).zero_candidate);
+        assert!(!of(&[0.0, f32::from_bits(1)], &[1.0, 1.0]).zero_candidate);
+        assert!(of(&[0.0, -0.0], &[1.0, 1.0]).zero_candidate);
+    }
+
+    #[test]
     fn trap_05_a_matched_infinity_does_not_poison_the_rest() {
         let m = of(&[f32::INFINITY, 2.0], &[f32::INFINITY, 1.0]);
         assert_eq!((m.non_finite_mismatches, m.non_finite()), (0, 1));

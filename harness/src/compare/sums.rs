@@ -525,3 +525,19 @@ fn any<A: Element, B: Element>(
     }
     sums
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_limit_in_f32_parts_elements_as_the_limit_itself_does() {
+        for limit in [0.0, 1e-50, 1e-3, 0.1, 1.0, 1.0 + 1e-12, 1e38, 1e300, f64::INFINITY] {
+            let high = f32::at_most(limit);
+            for x in [high.next_down(), high, high.next_up()] {
+                let x = x.abs();
+                assert_eq!(x <= high, f64::from(x) <= limit, "{x:e} against {limit:e}");
+            }
+        }
+    }
+}
