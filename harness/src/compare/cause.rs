@@ -113,7 +113,7 @@ mod tests {
         let cases: [(Comparison, &[Cause]); 9] = [
             (passed(), &[]),
             (of_layer(unreadable), &[Cause::Unreadable]),
-            (of_layer(Outcome::ShapeMismatch(mismatch)), &[Cause::Shape]),
+            (of_layer(Outcome::ShapeMismatch(Box::new(mismatch))), &[Cause::Shape]),
             (of_layer(judged(false, false)), &[Cause::Numbers]),
             (of_layer(judged(false, true)), &[Cause::Numbers]),
             (of_layer(judged(true, true)), &[Cause::Worse]),

@@ -45,7 +45,7 @@ pub enum Outcome {
     /// Compared and judged.
     Compared(Box<Compared>),
     /// The extents do not fit each other.
-    ShapeMismatch(ShapeMismatch),
+    ShapeMismatch(Box<ShapeMismatch>),
     /// One of the two cannot be read.
     Unreadable {
         /// Which.

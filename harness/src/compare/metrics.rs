@@ -398,7 +398,8 @@ mod tests {
         let wave = |i: usize| (i as f32 * 0.37).sin();
         let at_edges = [1, 3, 4, 5, 31, 33, BLOCK - 1, BLOCK, BLOCK + 1, (1 << 16) + 7, 200_003];
         // Later elements far above the first, as channels of a map are; zeros as after a ReLU; elements around the floor.
-        let spreads: [(&str, fn(f32, usize) -> f32); 4] = [
+        type Spread = fn(f32, usize) -> f32;
+        let spreads: [(&str, Spread); 4] = [
             ("even", |x, _| x),
             ("growing", |x, i| x * (i as f32 / 100.0)),
             ("zeros", |x, i| if i % 2 == 0 { x.max(0.0) } else { x }),

@@ -40,7 +40,7 @@ pub struct Terms<'a> {
 
 /// Why a pair could not be compared.
 enum Failed {
-    Shape(ShapeMismatch),
+    Shape(Box<ShapeMismatch>),
     Read(Side, StoreError),
 }
 
@@ -115,7 +115,7 @@ impl<'a> Terms<'a> {
         pair: &Pair,
         candidate: Tensor,
         reference: &Tensor,
-    ) -> Result<Compared, ShapeMismatch> {
+    ) -> Result<Compared, Box<ShapeMismatch>> {
         let (shape, rule) = (candidate.shape().to_vec(), self.rule(pair));
         let candidate = align(candidate, &rule.candidate_layout, reference.shape(), &rule.reference_layout)?;
         let resolved = self.resolve(pair);

@@ -12,9 +12,7 @@ use crate::store::StoreError;
 /// f is this part of rms(b).
 const FLOOR: f64 = 1e-3;
 /// The upper bound is this many times what the squares so far say: later elements are often larger.
-const MARGIN: f64 = 16.0;
-/// As [`MARGIN`], once a quarter of the elements went by: fewer elements are put aside.
-const LATER_MARGIN: f64 = 8.0;
+const MARGIN: f64 = 8.0;
 /// Elements that are kept aside at the most: 16 MiB.
 const MAX_KEPT: usize = 1 << 20;
 
@@ -89,8 +87,7 @@ impl SmallElements {
     /// b².
     pub(super) fn bounds(&mut self, bb: f64, seen: usize, first: impl FnOnce() -> f64) -> Bounds {
         let mean = if seen == 0 { first() } else { bb / seen as f64 };
-        let margin = if seen > self.elements / 4 { LATER_MARGIN } else { MARGIN };
-        let high = margin * FLOOR * mean.sqrt();
+        let high = MARGIN * FLOOR * mean.sqrt();
         self.high = self.high.min(high);
         Bounds { low: FLOOR * (bb / self.elements as f64).sqrt(), high }
     }

@@ -171,7 +171,7 @@ pub fn align(
     from: &Layout,
     reference_shape: &[usize],
     to: &Layout,
-) -> Result<Tensor, ShapeMismatch> {
+) -> Result<Tensor, Box<ShapeMismatch>> {
     let shape = candidate.shape().to_vec();
     let mismatch = |cause| mismatch(from, &shape, to, reference_shape, cause);
     let Some(rearrangement) = plan(from, &shape, to, reference_shape)? else { return Ok(candidate) };
@@ -192,7 +192,7 @@ pub fn check_shapes(
     candidate_shape: &[usize],
     to: &Layout,
     reference_shape: &[usize],
-) -> Result<(), ShapeMismatch> {
+) -> Result<(), Box<ShapeMismatch>> {
     plan(from, candidate_shape, to, reference_shape).map(drop)
 }
 
@@ -220,12 +220,12 @@ fn mismatch(
     to: &Layout,
     reference_shape: &[usize],
     cause: MismatchCause,
-) -> ShapeMismatch {
-    ShapeMismatch {
+) -> Box<ShapeMismatch> {
+    Box::new(ShapeMismatch {
         candidate: LaidOut { layout: from.clone(), shape: candidate_shape.to_vec() },
         reference: LaidOut { layout: to.clone(), shape: reference_shape.to_vec() },
         cause,
-    }
+    })
 }
 
 /// How a candidate comes to the reference's layout; `None` where nothing moves.
@@ -234,7 +234,7 @@ fn plan(
     candidate_shape: &[usize],
     to: &Layout,
     reference_shape: &[usize],
-) -> Result<Option<Rearrangement>, ShapeMismatch> {
+) -> Result<Option<Rearrangement>, Box<ShapeMismatch>> {
     let mismatch = |cause| mismatch(from, candidate_shape, to, reference_shape, cause);
     if candidate_shape.len() != from.groups.len() || reference_shape.len() != to.groups.len() {
         return Err(mismatch(MismatchCause::Rank));

@@ -123,7 +123,7 @@ impl Encode {
             weights: hash_files(checkpoint.files()).map_err(Failure::unreadable)?,
             input: hash_file(&self.input).map_err(Failure::unreadable)?,
             input_tensor: Some(InputTensor::of(&input.shape, &input.data)),
-            tensors: files.par_iter().map(recorded).collect::<Result<_, _>>()?,
+            tensors: files.par_iter().map(|path| recorded(path)).collect::<Result<_, _>>()?,
         }
         .write(folder)
         .map_err(Failure::unreadable)
@@ -131,7 +131,7 @@ impl Encode {
 }
 
 /// A tensor file of the dump, as it is recorded.
-fn recorded(path: &PathBuf) -> Result<RecordedTensor, Failure> {
+fn recorded(path: &Path) -> Result<RecordedTensor, Failure> {
     let tensor = open_npy(path, None).map_err(Failure::unreadable)?;
     let fingerprint = tensor.fingerprint(Algorithm::ElementsXxh3).map_err(Failure::unreadable)?;
     let file = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
