@@ -228,6 +228,22 @@ fn no_modules_use_each_other_in_a_circle() {
     assert!(circles.is_empty(), "{}", circles.join("\n"));
 }
 
+/// `None` of an option of an option has two meanings, which an enum names.
+#[test]
+fn no_option_holds_an_option() {
+    let mut files = Vec::new();
+    for part in ["src", "tests", "benches"] {
+        CRATES.iter().for_each(|name| rust_files(&root().join(name).join(part), &mut files));
+    }
+    let nested = ["Option<", "Option<"].concat();
+    let holds = |file: &&PathBuf| {
+        let text = std::fs::read_to_string(file).unwrap();
+        text.split_whitespace().collect::<String>().contains(&nested)
+    };
+    let found: Vec<&PathBuf> = files.iter().filter(holds).collect();
+    assert!(found.is_empty(), "{found:?}");
+}
+
 #[test]
 fn a_circle_is_found() {
     let uses = |pairs: &[(&str, &str)]| {
