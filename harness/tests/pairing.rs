@@ -249,6 +249,18 @@ fn a_rule_can_say_its_order() {
 }
 
 #[test]
+fn numbers_that_an_order_leaves_out_come_after_it_as_the_name_has_them() {
+    for (outer, inner) in [("stage", "index"), ("b", "a")] {
+        for order in ["order = [1]".to_string(), format!("order = [\"{outer}\"]")] {
+            let mapping = two_numbers(outer, inner, &format!("blocks.{{{outer}}}.{{{inner}}}"), &order);
+            let pairing = paired_by(&mapping, &BLOCKS, &BLOCKS, false);
+            let found: Vec<&str> = pairing.pairs.iter().map(|pair| pair.reference.as_str()).collect();
+            assert_eq!((found, pairing.order), (BLOCKS.to_vec(), ExecutionOrder::Mapping), "{outer} {order}");
+        }
+    }
+}
+
+#[test]
 fn names_that_count_in_different_orders_leave_it_unknown() {
     let mapping = |order| two_numbers("stage", "index", "layer{index}_of_stage{stage}", order);
     let candidates = ["layer1_of_stage0", "layer0_of_stage1", "layer2_of_stage1", "layer0_of_stage2"];
@@ -276,6 +288,9 @@ fn neighbours_that_count_different_numbers_leave_it_unknown() {
     let pairing = paired_by(&mapping("", ""), &names, &names, false);
     let (rule, next) = ("block".to_string(), "downsampling".to_string());
     assert_eq!(pairing.order, ExecutionOrder::Unknown(UnknownOrder::Between { rule, next }));
+    // One that says its order does not speak for its neighbour.
+    let pairing = paired_by(&mapping("", r#"order = ["index"]"#), &names, &names, false);
+    assert!(matches!(pairing.order, ExecutionOrder::Unknown(UnknownOrder::Between { .. })));
     let told = mapping(r#"order = ["stage", 0]"#, r#"order = ["stage", 1, "index"]"#);
     let pairing = paired_by(&told, &names, &names, false);
     let order: Vec<&str> = pairing.pairs.iter().map(|pair| pair.reference.as_str()).collect();

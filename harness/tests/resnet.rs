@@ -132,6 +132,28 @@ fn a_reference_that_was_changed_is_not_green() {
     let same = read_npy(&copied.path().join("reference/ref_pool.npy"), None).unwrap();
     write_npy(&copied.path().join("reference/ref_pool.npy"), &same).unwrap();
     assert_eq!(compare(copied.path()).not_as_recorded[0].files.len(), 1);
+    // The same elements in another shape are not what was recorded.
+    let flat = Tensor::from_f32(vec![same.len()], same.iter().map(|x| x as f32).collect()).unwrap();
+    write_npy(&copied.path().join("reference/ref_pool.npy"), &flat).unwrap();
+    let changed = compare(copied.path()).not_as_recorded.remove(0).files;
+    assert_eq!(changed, ["ref_layers.0.1.npy", "ref_pool.npy"]);
+}
+
+/// The manifest's name of a tensor holds, whatever its file is called; the tensor is there once.
+#[test]
+fn a_manifest_may_name_a_tensor_otherwise_than_its_file() {
+    let copied = copied();
+    for (file, from, to) in [
+        ("manifest.json", "\"name\": \"pool\"", "\"name\": \"pooled\""),
+        ("mapping.toml", "reference = \"pool\"", "reference = \"pooled\""),
+    ] {
+        let path = copied.path().join(file);
+        let text = std::fs::read_to_string(&path).unwrap();
+        assert!(text.contains(from), "{file}");
+        std::fs::write(&path, text.replace(from, to)).unwrap();
+    }
+    let comparison = compare(copied.path());
+    assert_eq!(comparison.exit_code(), exit_code::PASSED, "{:?}", comparison.unmapped);
 }
 
 /// Without a manifest the mapping says the order, and a fault in a late stage is not blamed on an earlier one.

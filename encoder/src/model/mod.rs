@@ -86,7 +86,7 @@ impl ModelBlock {
         })
     }
 
-    /// ModelBlock `number` over all stages.
+    /// Runs the block; `number` counts over all stages, for taps.
     fn forward(&self, context: &mut Context<'_>, number: usize, x: &Activation) -> Result<Activation, Error> {
         match self {
             ModelBlock::EdgeResidual(block) => block.forward(context, number, x),

@@ -125,7 +125,7 @@ impl Metrics {
     fn from_sums(n: usize, s: &Sums, floored: Floored, rule: Option<ElementRule>) -> Metrics {
         let sound = n > 0 && s.mismatches == 0 && s.finite > 0;
         let count = s.finite as f64;
-        let relative = sound && s.bb > 0.0;
+        let relative = sound && s.bb > 0.0 && s.bb.is_finite();
         let defined = |when: bool, figure: f64| when.then_some(figure).filter(|figure| figure.is_finite());
         Metrics {
             n,
@@ -199,6 +199,9 @@ fn blocks(
         (OperandPiece::F64(a), OperandPiece::F64(b)) => pairs(terms, from, a, b),
     }
 }
+
+// Where blocks begin, and so every bit of the sums, must not depend on how a tensor is read.
+const _: () = assert!(crate::store::PIECE.is_multiple_of(BLOCK));
 
 #[cfg(test)]
 mod tests {

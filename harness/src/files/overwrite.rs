@@ -16,6 +16,18 @@ fn spelled(written: &Path, read: &Path) -> String {
     if written == read { String::new() } else { format!(" as {}", read.display()) }
 }
 
+/// What tells a file from every other one: its device and number, for which it need not be readable.
+#[cfg(unix)]
+fn identity(path: &Path) -> Option<(u64, u64)> {
+    use std::os::unix::fs::MetadataExt;
+    std::fs::metadata(path).ok().map(|metadata| (metadata.dev(), metadata.ino()))
+}
+
+#[cfg(not(unix))]
+fn identity(path: &Path) -> Option<same_file::Handle> {
+    same_file::Handle::from_path(path).ok()
+}
+
 /// The files that a command reads.
 #[derive(Clone, Debug, Default)]
 pub struct FilesRead {
@@ -33,12 +45,19 @@ impl FilesRead {
     /// # Errors
     /// The file, by both of its names.
     pub fn check(&self, written: &Path) -> Result<(), Overwrite> {
-        // A file that is not there yet is not read either.
-        let Ok(target) = same_file::Handle::from_path(written) else { return Ok(()) };
+        // Opening a pipe would wait for another program; a file that is not there yet is not read either.
+        if !std::fs::metadata(written).is_ok_and(|metadata| metadata.is_file()) {
+            return Ok(());
+        }
+        let Some(target) = identity(written) else { return Ok(()) };
+        let folder = std::fs::canonicalize(written).ok().and_then(|path| identity(path.parent()?));
         let is_target = |path: &&PathBuf| {
-            // Opening a pipe would wait for another program.
-            std::fs::metadata(path).is_ok_and(|metadata| metadata.is_file())
-                && same_file::Handle::from_path(path).is_ok_and(|handle| handle == target)
+            let Ok(metadata) = std::fs::metadata(path) else { return false };
+            match metadata.is_dir() {
+                // What lies in a folder that cannot be listed may be read or not.
+                true => std::fs::read_dir(path).is_err() && folder.is_some() && identity(path) == folder,
+                false => metadata.is_file() && identity(path).as_ref() == Some(&target),
+            }
         };
         match self.paths.iter().find(is_target) {
             Some(read) => Err(Overwrite { written: written.to_path_buf(), read: read.clone() }),
@@ -72,6 +91,9 @@ mod tests {
             let refused = read.check(&path(name)).unwrap_err();
             assert_eq!(refused.read, path("read"), "{name}");
         }
+        let made = std::process::Command::new("mkfifo").arg(path("pipe")).status().unwrap();
+        assert!(made.success());
+        assert_eq!(read.check(&path("pipe")), Ok(()));
         assert_eq!(read.check(&path("other")), Ok(()));
         assert_eq!(read.check(&path("new")), Ok(()));
         assert_eq!(read.check(&path("gone")), Ok(()));

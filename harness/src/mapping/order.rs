@@ -37,12 +37,16 @@ pub enum UnknownOrder {
     },
 }
 
-/// What a rule's tensors are ordered by.
+/// What a rule's tensors are ordered by: what it says, then the other numbers of its name.
 fn parts(rule: &Rule) -> Vec<OrderPart> {
-    match rule.order.as_slice() {
-        [] => sequence(&rule.reference).into_iter().map(|name| OrderPart::Placeholder(name.into())).collect(),
-        order => order.to_vec(),
+    let mut parts = rule.order.clone();
+    for name in sequence(&rule.reference) {
+        let part = OrderPart::Placeholder(name.into());
+        if !parts.contains(&part) {
+            parts.push(part);
+        }
     }
+    parts
 }
 
 /// The placeholders of a name in the order in which they first appear.
@@ -95,7 +99,7 @@ pub(super) fn unknown(rules: &[Rule], pairs: impl Fn(usize) -> usize) -> Option<
         }
         // The neighbour that has tensors too.
         let Some(next) = (i + 1..rules.len()).find(used).filter(|_| used(&i)) else { continue };
-        let told = !(rule.order.is_empty() && rules[next].order.is_empty());
+        let told = !rule.order.is_empty() && !rules[next].order.is_empty();
         if groups[next] == groups[i] && !told && parts(rule) != parts(&rules[next]) {
             let (rule, next) = (rule.name.clone(), rules[next].name.clone());
             return Some(UnknownOrder::Between { rule, next });

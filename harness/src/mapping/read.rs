@@ -5,6 +5,7 @@ use std::path::Path;
 use super::definition::Mapping;
 use super::mistake::MappingError;
 use super::{check, file};
+use crate::files::regular;
 
 impl Mapping {
     /// Reads a mapping.
@@ -12,7 +13,9 @@ impl Mapping {
     /// # Errors
     /// A file that cannot be read, or every mistake in it.
     pub fn read(path: &Path) -> Result<Mapping, MappingError> {
-        let text = std::fs::read_to_string(path)
+        let utf8 = |bytes| String::from_utf8(bytes).map_err(std::io::Error::other);
+        let text = regular::read(path)
+            .and_then(utf8)
             .map_err(|source| MappingError::Io { path: path.to_path_buf(), source })?;
         Mapping::parse(path, text)
     }

@@ -47,9 +47,11 @@ impl Dump {
     ) -> Result<(Dump, Option<DumpRecord>), DumpOpenError> {
         let folder = NpyFolder::open(path, pattern, two_byte_integers)?;
         let record = DumpRecord::read(path)?;
-        let recording = record
-            .as_ref()
-            .map(|record| Recording { file: record::FILE_NAME, tensors: record.tensors.clone() });
+        let recording = record.as_ref().map(|record| Recording {
+            file: record::FILE_NAME,
+            shapes: BTreeMap::new(),
+            tensors: record.tensors.clone(),
+        });
         Ok((Dump::new(Box::new(folder), recording), record))
     }
 
@@ -64,6 +66,7 @@ impl Dump {
 
     /// Gives a tensor of the store another name, or one that it has not by the mapping's pattern.
     pub fn name(&mut self, name: &str, key: &str) {
+        self.keys.retain(|_, known| known != key);
         self.keys.insert(name.to_string(), key.to_string());
     }
 
@@ -124,13 +127,17 @@ impl Dump {
     /// How the tensors differ from what was recorded of them; nothing where there is no record. Tensors that were not read
     /// yet are read for it, in parallel.
     pub fn differences(&self, side: Side) -> Vec<RecordDifference> {
-        let Some(Recording { file, tensors }) = &self.recording else { return Vec::new() };
+        let Some(Recording { file, shapes, tensors }) = &self.recording else { return Vec::new() };
         let as_recorded = |recorded: &RecordedTensor| {
             let there = self.store.file(&recorded.file).try_exists().unwrap_or(true);
             there.then(|| {
                 let algorithm = recorded.fingerprint.algorithm;
                 let found = self.fingerprints.of(self.store(), &recorded.file, algorithm);
-                found.is_ok_and(|found| found == recorded.fingerprint)
+                // The elements alone do not show another shape.
+                let reshaped = shapes.get(&recorded.file).is_some_and(|shape| {
+                    self.store.open(&recorded.file).is_ok_and(|tensor| tensor.shape() != shape)
+                });
+                !reshaped && found.is_ok_and(|found| found == recorded.fingerprint)
             })
         };
         let judged: Vec<Option<bool>> = tensors.par_iter().map(as_recorded).collect();

@@ -1,6 +1,6 @@
 //! How the tensors of a store differ from what was recorded of them.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -57,6 +57,8 @@ impl From<RecordedTensor> for WrittenTensor {
 pub struct Recording {
     /// The file, such as `dump.json`.
     pub file: &'static str,
+    /// Extents by key, where they are recorded.
+    pub shapes: BTreeMap<String, Vec<usize>>,
     /// Every tensor of the run.
     pub tensors: Vec<RecordedTensor>,
 }

@@ -65,7 +65,9 @@ impl Reference {
         let folder = set.root.join(&manifest.reference.folder);
         let folder = NpyFolder::open(&folder, pattern, two_byte_integers)?;
         let tensors = manifest.tensors.iter().map(|entry| entry.recorded.clone()).collect();
-        let recording = Recording { file: manifest::FILE_NAME, tensors };
+        let shapes =
+            manifest.tensors.iter().map(|entry| (entry.recorded.file.clone(), entry.shape.clone())).collect();
+        let recording = Recording { file: manifest::FILE_NAME, shapes, tensors };
         let mut names = ReferenceNames { in_order: true, ..ReferenceNames::default() };
         for entry in &manifest.tensors {
             let there = folder.file(&entry.recorded.file).is_file();
@@ -73,11 +75,11 @@ impl Reference {
             list.push(entry.name.clone());
         }
         let mut dump = Dump::new(Box::new(folder), Some(recording));
-        let listed = |name: &String| manifest.tensor(name).is_some();
-        names.present.extend(dump.names().into_iter().filter(|name| !listed(name)));
         for entry in &manifest.tensors {
             dump.name(&entry.name, &entry.recorded.file);
         }
+        let listed = |name: &String| manifest.tensor(name).is_some();
+        names.present.extend(dump.names().into_iter().filter(|name| !listed(name)));
         Ok(Reference { dump, set: Some(set), record: None, names })
     }
 

@@ -72,11 +72,22 @@ struct Report {
     options: Options,
 }
 
+/// Whether a text begins with the escape sequence of a colour or a weight: ESC, `[`, numbers, `m`.
+fn is_style(text: &str) -> bool {
+    let numbers = text
+        .strip_prefix("\u{1b}[")
+        .map(|rest| rest.trim_start_matches(|c: char| c.is_ascii_digit() || c == ';'));
+    numbers.is_some_and(|rest| rest.starts_with('m'))
+}
+
 impl Report {
     fn line(&mut self, text: impl AsRef<str>) {
-        // Names come from files: what would steer a terminal is shown, not sent.
-        let plain = |c: char| if c.is_control() && c != '\u{1b}' { '\u{fffd}' } else { c };
-        self.out.extend(text.as_ref().trim_end().chars().map(plain));
+        // Names come from files: what would steer a terminal is shown, not sent. Colours and weights are this report's own.
+        let text = text.as_ref().trim_end();
+        for (at, c) in text.char_indices() {
+            let steers = c.is_control() && !(c == '\u{1b}' && is_style(&text[at..]));
+            self.out.push(if steers { '\u{fffd}' } else { c });
+        }
         self.out.push('\n');
     }
 
@@ -544,5 +555,20 @@ fn share(used: f64) -> String {
         used if used < 10.0 => format!("{:.0} %", (used * 100.0).ceil()),
         used if used < 1e4 => format!("{used:.0}x"),
         used => format!("{used:.0e}x"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_steers_no_terminal() {
+        let mut report = Report { out: String::new(), options: Options::default() };
+        report.line("a\u{1b}[2Jb\u{1b}]0;title\u{7}c\rd\u{9b}2J");
+        assert_eq!(report.out, "a\u{fffd}[2Jb\u{fffd}]0;title\u{fffd}c\u{fffd}d\u{fffd}2J\n");
+        report.out.clear();
+        report.line("\u{1b}[1;31mFAIL\u{1b}[0m");
+        assert_eq!(report.out, "\u{1b}[1;31mFAIL\u{1b}[0m\n");
     }
 }

@@ -150,12 +150,18 @@ fn parse(
 
 /// Shape, type, endianness and order that a header declares.
 fn interpret(header: &[u8], two_byte_integers: Option<Dtype>) -> Result<(Vec<usize>, Encoding), NpyProblem> {
-    let mut nesting = 0usize;
+    // The parser takes a time that doubles with each level. A bracket in quotes closes nothing.
+    let (mut nesting, mut quote, mut escaped) = (0usize, None, false);
     for byte in header {
-        match byte {
-            b'(' | b'[' | b'{' => nesting += 1,
-            b')' | b']' | b'}' => nesting = nesting.saturating_sub(1),
-            _ => {}
+        match (quote, byte) {
+            (Some(_), _) if escaped => escaped = false,
+            (Some(_), b'\\') => escaped = true,
+            (Some(open), byte) if open == byte => quote = None,
+            (Some(_), _) => {}
+            (None, b'\'' | b'"') => quote = Some(byte),
+            (None, b'(' | b'[' | b'{') => nesting += 1,
+            (None, b')' | b']' | b'}') => nesting = nesting.saturating_sub(1),
+            (None, _) => {}
         }
         if nesting > MAX_NESTING {
             return Err(NpyProblem::Header("brackets nested too deep".into()));
@@ -178,7 +184,7 @@ fn interpret(header: &[u8], two_byte_integers: Option<Dtype>) -> Result<(Vec<usi
         Value::String(descr) => descr.as_str(),
         _ => return Err(NpyProblem::Dtype { found: "a record type".into() }),
     };
-    let dtype = match descr.trim_start_matches(['<', '>', '|', '=']) {
+    let dtype = match descr.strip_prefix(['<', '>', '|', '=']).unwrap_or(descr) {
         "f2" => Dtype::F16,
         "f4" => Dtype::F32,
         "f8" => Dtype::F64,
@@ -188,7 +194,7 @@ fn interpret(header: &[u8], two_byte_integers: Option<Dtype>) -> Result<(Vec<usi
         _ => return Err(NpyProblem::Dtype { found: format!("`{descr}`") }),
     };
     let Value::Tuple(extents) = entry("shape")? else {
-        return Err(malformed("`shape` is no tuple".into()));
+        return Err(malformed("`shape` is not a tuple".into()));
     };
     let extent = |value: &Value| match value {
         Value::Integer(extent) => usize::try_from(extent).ok(),
@@ -367,6 +373,19 @@ mod tests {
         })
         .collect();
         insta::assert_snapshot!(messages.join("\n"));
+    }
+
+    #[test]
+    fn brackets_in_quotes_do_not_hide_how_deep_others_are() {
+        let hidden = format!("{{'x': {}1", "(')',".repeat(500));
+        let nested = |depth: usize| format!("{{'x': {}1{}}}", "(".repeat(depth), ",)".repeat(depth));
+        for text in [hidden, nested(MAX_NESTING + 1), nested(500)] {
+            let problem = parsed(&file(1, &text, b"")).unwrap_err();
+            assert!(problem.to_string().contains("nested too deep"), "{problem}");
+        }
+        let problem =
+            parsed(&file(1, "{'descr': '((((', 'fortran_order': False, 'shape': (1,)}", b"")).unwrap_err();
+        assert!(matches!(problem, NpyProblem::Dtype { .. }), "{problem}");
     }
 
     #[test]

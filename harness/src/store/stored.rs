@@ -130,8 +130,9 @@ impl StoredTensor {
     pub fn read_fingerprinted(&self, algorithm: Algorithm) -> Result<(Tensor, Fingerprint), StoreError> {
         let mut pieces = self.pieces(Some(algorithm));
         let tensor = self.read_with(&mut pieces)?;
-        let empty = || Fingerprinter::new(algorithm).finish();
-        Ok((tensor, pieces.finish().unwrap_or_else(empty)))
+        let fingerprint =
+            pieces.finish().ok_or_else(|| self.error(std::io::ErrorKind::UnexpectedEof.into()))?;
+        Ok((tensor, fingerprint))
     }
 
     /// Reads element `flat` in row-major order.
@@ -169,8 +170,7 @@ impl StoredTensor {
     pub fn fingerprint(&self, algorithm: Algorithm) -> Result<Fingerprint, StoreError> {
         let mut pieces = self.pieces(Some(algorithm));
         while pieces.skip()? {}
-        // Every element went by.
-        Ok(pieces.finish().unwrap_or_else(|| Fingerprinter::new(algorithm).finish()))
+        pieces.finish().ok_or_else(|| self.error(std::io::ErrorKind::UnexpectedEof.into()))
     }
 
     fn read_with(&self, pieces: &mut Pieces<'_>) -> Result<Tensor, StoreError> {

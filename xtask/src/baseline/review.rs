@@ -16,7 +16,7 @@ use crate::shell::console::say;
 use crate::shell::failure::Failure;
 use crate::shell::{ci, dates, paths};
 
-/// What to do with a layer, with all that are left, or behind the last one.
+/// What to do with a layer, with all that are left, or after the last one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum ReviewStep {
     Accept,
@@ -349,7 +349,7 @@ fn decide(
     }
 }
 
-/// Shows a layer, or behind the last one what was decided, and waits for a key.
+/// Shows a layer, or after the last one what was decided, and waits for a key.
 fn ask(
     term: &Term,
     layers: &[Vec<String>],

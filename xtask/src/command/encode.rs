@@ -57,6 +57,17 @@ impl Encode {
         read.note(&self.input);
         if let Some(out) = &self.out {
             check_place(out, &read)?;
+            let of_dump = |name: &str| {
+                name == provenance::FILE_NAME || (name.starts_with("debug_") && name.ends_with(".npy"))
+            };
+            let name = out.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+            let beside = |folder: &PathBuf| std::path::absolute(folder).ok() == out_folder(out);
+            if of_dump(name) && folder.as_ref().is_some_and(beside) {
+                return Err(Failure::usage(
+                    format!("{}: the dump has a file of that name", out.display()),
+                    "name another file with --out, or another folder with --dump",
+                ));
+            }
         }
         let model = pool.install(|| self.encoder.load(&checkpoint, None))?;
         let input = read_input(&self.input)?;
@@ -128,6 +139,11 @@ impl Encode {
         .write(folder)
         .map_err(Failure::unreadable)
     }
+}
+
+/// The folder that a file is to be written to.
+fn out_folder(file: &Path) -> Option<PathBuf> {
+    std::path::absolute(file).ok()?.parent().map(Path::to_path_buf)
 }
 
 /// A tensor file of the dump, as it is recorded.

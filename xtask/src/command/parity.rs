@@ -11,7 +11,7 @@ use harness::report::terminal::{self, Detail, Options};
 use crate::committed::set;
 use crate::encode::arguments::EncoderArguments;
 use crate::gate::compare::Gate;
-use crate::gate::files_read::{FilesNamed, files_read};
+use crate::gate::files_read::{FilesNamed, RECORDS, files_read};
 use crate::gate::next_steps::{Situation, next_steps};
 use crate::shell::console::say;
 use crate::shell::failure::{CommandResult, Failure};
@@ -98,13 +98,15 @@ fn without_comparison(reference: &Path, failure: &Failure) -> Comparison {
 
 impl Parity {
     pub(crate) fn run(self) -> CommandResult {
-        let mapping = paths::mapping(self.mapping.as_deref())?;
-        self.check_reports(&mapping)?;
-        self.compare(&mapping).inspect_err(|failure| {
+        self.check_reports()?;
+        let mapping = paths::mapping(self.mapping.as_deref());
+        let resources = mapping.as_ref().map(paths::resources).unwrap_or_default();
+        let compared = mapping.and_then(|mapping| self.compare(&mapping));
+        compared.inspect_err(|failure| {
             // A report of an earlier run must not be taken for one of this run.
             let fixtures = paths::fixtures().unwrap_or_default();
             let instead = without_comparison(self.reference.as_deref().unwrap_or(&fixtures), failure);
-            let run = Run { comparisons: vec![instead], resources: paths::resources(&mapping) };
+            let run = Run { comparisons: vec![instead], resources };
             for RequestedReport { format, path } in &self.report {
                 // The failure itself is what there is to tell.
                 let _ = format.write(path, &run);
@@ -125,18 +127,25 @@ impl Parity {
     }
 
     /// Refuses to write a report over a file that this run reads, before anything is read for long.
-    fn check_reports(&self, mapping: &Mapping) -> Result<(), Failure> {
+    fn check_reports(&self) -> Result<(), Failure> {
+        let is_record = |report: &&RequestedReport| RECORDS.iter().any(|name| report.path.ends_with(name));
+        if let Some(report) = self.report.iter().filter(|report| !report.path.exists()).find(is_record) {
+            return Err(Failure::usage(
+                format!("{}: a file of that name is taken for the record of a folder", report.path.display()),
+                "name another file",
+            ));
+        }
         if self.report.iter().all(|report| !report.path.exists()) {
             return Ok(());
         }
+        let mapping = paths::mapping_file(self.mapping.as_deref());
         let named = FilesNamed {
-            mapping,
+            mapping: mapping.as_deref(),
             candidate: self.candidate.as_deref(),
             weights: self.weights.as_deref(),
             input: self.input.as_deref(),
         };
-        // Where there are no references, nothing of them is read.
-        let read = files_read(named, &self.references().unwrap_or_default());
+        let read = files_read(named, self.reference.as_deref());
         self.report.iter().try_for_each(|report| read.check(&report.path)).map_err(Failure::overwrites)
     }
 

@@ -5,34 +5,39 @@
 use std::path::{Path, PathBuf};
 
 use harness::files::overwrite::FilesRead;
-use harness::mapping::Mapping;
 use harness::provenance;
 use harness::reference::manifest;
 
 use crate::shell::paths;
 
 /// Records that lie beside tensors. Another `.json` file there may be an earlier report.
-const RECORDS: [&str; 2] = [manifest::FILE_NAME, provenance::FILE_NAME];
+pub(crate) const RECORDS: [&str; 2] = [manifest::FILE_NAME, provenance::FILE_NAME];
 
 /// What a comparison is asked to read.
 #[derive(Clone, Copy)]
 pub(crate) struct FilesNamed<'a> {
-    pub(crate) mapping: &'a Mapping,
+    pub(crate) mapping: Option<&'a Path>,
     pub(crate) candidate: Option<&'a Path>,
     pub(crate) weights: Option<&'a Path>,
     pub(crate) input: Option<&'a Path>,
 }
 
-/// The files that comparisons with these references read.
-pub(crate) fn files_read(named: FilesNamed<'_>, references: &[PathBuf]) -> FilesRead {
+/// The files that a comparison with that reference reads, or with all sets of the checkout where none is named.
+pub(crate) fn files_read(named: FilesNamed<'_>, reference: Option<&Path>) -> FilesRead {
     let mut read = FilesRead::default();
-    read.note(&named.mapping.path);
+    read.extend(named.mapping);
     read.extend(named.candidate.into_iter().flat_map(tensors_and_records));
     read.extend(named.input);
     read.extend(named.weights.into_iter().flat_map(weights));
     let sets = paths::baselines().into_iter().flat_map(|folder| entries(&folder));
     read.extend(sets.flat_map(|set| entries(&set)));
-    references.iter().for_each(|reference| note_reference(&mut read, reference));
+    match reference {
+        Some(reference) => note_reference(&mut read, reference),
+        None => {
+            let folders = paths::fixtures().into_iter().flat_map(|fixtures| entries(&fixtures));
+            folders.for_each(|folder| note_set(&mut read, &folder));
+        }
+    }
     read
 }
 
@@ -41,19 +46,22 @@ fn note_reference(read: &mut FilesRead, reference: &Path) {
     read.extend(tensors_and_records(reference));
     let above = std::path::absolute(reference).ok().and_then(|path| Some(path.parent()?.to_path_buf()));
     for root in [Some(reference.to_path_buf()), above].into_iter().flatten() {
-        let record = root.join(manifest::FILE_NAME);
-        if !record.exists() {
-            continue;
+        if root.join(manifest::FILE_NAME).exists() {
+            note_set(read, &root);
         }
-        read.extend(tensors_and_records(&root));
-        let folders = entries(&root).into_iter().filter(|entry| entry.is_dir());
-        read.extend(folders.flat_map(|folder| tensors_and_records(&folder)));
-        // A set may name weights, an input and a folder that lie elsewhere.
-        if let Ok(manifest) = manifest::Manifest::read(&record) {
-            read.extend(weights(&root.join(&manifest.weights.file)));
-            read.note(root.join(&manifest.input.file));
-            read.extend(tensors_and_records(&root.join(&manifest.reference.folder)));
-        }
+    }
+}
+
+/// The files of a set: its folder and those in it.
+fn note_set(read: &mut FilesRead, root: &Path) {
+    read.extend(tensors_and_records(root));
+    let folders = entries(root).into_iter().filter(|entry| entry.is_dir());
+    read.extend(folders.flat_map(|folder| tensors_and_records(&folder)));
+    // A set may name weights, an input and tensors that lie deeper.
+    if let Ok(manifest) = manifest::Manifest::read(&root.join(manifest::FILE_NAME)) {
+        read.extend(weights(&root.join(&manifest.weights.file)));
+        read.note(root.join(&manifest.input.file));
+        read.extend(tensors_and_records(&root.join(&manifest.reference.folder)));
     }
 }
 

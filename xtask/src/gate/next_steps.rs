@@ -30,7 +30,11 @@ pub(crate) fn next_steps(run: &Run, situation: &Situation<'_>) -> Vec<String> {
 
 fn step(cause: Cause, ordered: bool, situation: &Situation<'_>) -> String {
     let Situation { profile, committed, encoder, .. } = situation;
-    let mapping = paths::shown(&situation.mapping.path);
+    // What is built in is no file to edit.
+    let mapping = match situation.mapping.path.is_file() {
+        true => paths::shown(&situation.mapping.path),
+        false => "a mapping of your own (--mapping FILE)".to_string(),
+    };
     match cause {
         Cause::Unreadable if *committed && *encoder => "next: git restore fixtures".to_string(),
         Cause::Unreadable => "next: write the unreadable files again, into an empty folder".to_string(),
@@ -41,10 +45,13 @@ fn step(cause: Cause, ordered: bool, situation: &Situation<'_>) -> String {
             };
             format!("next: a dump: write it again with its program, into an empty folder\n      {set}")
         }
-        Cause::Coverage => format!(
-            "next: dump what is missing, or say in {mapping} what belongs together\n      \
-             cargo xtask mapping check {mapping}"
-        ),
+        Cause::Coverage => {
+            let check = match situation.mapping.path.is_file() {
+                true => format!("\n      cargo xtask mapping check {mapping}"),
+                false => String::new(),
+            };
+            format!("next: dump what is missing, or say in {mapping} what belongs together{check}")
+        }
         Cause::Gaps => format!(
             "next: where entries are missing: git restore baselines, or, for the set that lacks them\n      \
              {} --set NAME\n      {} --set NAME",
@@ -53,7 +60,7 @@ fn step(cause: Cause, ordered: bool, situation: &Situation<'_>) -> String {
         ),
         Cause::Shape => format!(
             "next: was the port given the same input as the reference? If it stores an axis\n      \
-             elsewhere, say so in {mapping}: candidate_layout = \"b c w h\""
+             elsewhere, say in {mapping} where: candidate_layout names the axes of its files"
         ),
         Cause::Numbers if !ordered => {
             "next: which layer parts first is unknown: say in the mapping in which order they are\n      \

@@ -191,7 +191,7 @@ mod tests {
         };
         let (fused, normed) = (find(&correct, "msfa_concat_norm"), find(&correct, "mm_soft_emb_norm"));
         let (channels, pixels) = (fused.shape[1], fused.shape[2] * fused.shape[3]);
-        // The norm stands behind a multiplication by sqrt(C); without it, eps is as if times C.
+        // The norm follows a multiplication by sqrt(C); without it, eps is as if times C.
         let cases = [(Fault::EpsilonTimes(10.0), 10.0), (Fault::NoFactor, channels as f64)];
         for (fault, times) in cases {
             let faulty = variants.faulty((Site::Embedder, fault));

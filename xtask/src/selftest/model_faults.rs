@@ -11,7 +11,7 @@ use super::equivalence::Exact;
 use super::{Planted, TestBed, Verdict};
 use crate::shell::failure::Failure;
 
-/// Faults planted behind the encoder's seam, in each part of the model.
+/// Faults planted at the encoder's seam, in each part of the model.
 const COMPUTED: [(&str, Fault); 11] = [
     ("eps times 10", Fault::EpsilonTimes(10.0)),
     ("eps divided by 10", Fault::EpsilonTimes(0.1)),

@@ -91,16 +91,20 @@ pub(crate) fn baselines() -> Option<PathBuf> {
     root().path().map(|root| root.join("baselines"))
 }
 
+/// The file of the mapping: the one that is named, else the checkout's; `None` where it is the program's own.
+pub(crate) fn mapping_file(named: Option<&Path>) -> Option<PathBuf> {
+    named.map(Path::to_path_buf).or_else(default_mapping)
+}
+
 /// The file of the mapping that is used when none is named, where it is not the program's own.
-fn mapping_file() -> Option<PathBuf> {
-    let path = root().path()?.join("mappings").join("gemma3n.toml");
+fn default_mapping() -> Option<PathBuf> {
+    let path = Some(root().path()?.join("mappings").join("gemma3n.toml")).filter(|path| path.is_file())?;
     Some(PathBuf::from(shown(&path)))
 }
 
 /// A mapping: the one that is named, else the checkout's, else the program's own.
 pub(crate) fn mapping(named: Option<&Path>) -> Result<Mapping, Failure> {
-    let file = named.map(Path::to_path_buf).or_else(mapping_file);
-    Ok(match file {
+    Ok(match mapping_file(named) {
         Some(file) => Mapping::read(&file)?,
         None => Mapping::parse(Path::new(BUILT_IN_NAME), BUILT_IN.to_string())?,
     })
@@ -108,7 +112,7 @@ pub(crate) fn mapping(named: Option<&Path>) -> Result<Mapping, Failure> {
 
 /// Whether a mapping is the one that is used when none is named, which tolerances and known errors are of.
 pub(crate) fn is_default(mapping: &Mapping) -> bool {
-    match mapping_file() {
+    match default_mapping() {
         None => mapping.path == Path::new(BUILT_IN_NAME),
         Some(default) => {
             let canonical = |path: &Path| std::fs::canonicalize(path).ok();
@@ -145,9 +149,13 @@ pub(crate) fn unreadable_help(path: &Path) -> String {
 
 /// Whether a path lies in the checkout's sets.
 pub(crate) fn is_of_a_set(path: &Path) -> bool {
-    let absolute = |path: &Path| std::path::absolute(path).ok();
+    // What is not there any more still lies where its folder does.
+    let place = |path: &Path| {
+        let absolute = std::path::absolute(path).ok()?;
+        absolute.ancestors().find_map(|part| std::fs::canonicalize(part).ok())
+    };
     fixtures()
-        .and_then(|fixtures| Some((absolute(path)?, absolute(&fixtures)?)))
+        .and_then(|fixtures| Some((place(path)?, std::fs::canonicalize(fixtures).ok()?)))
         .is_some_and(|(path, fixtures)| path.starts_with(fixtures))
 }
 

@@ -121,11 +121,56 @@ fn a_failing_run_replaces_nothing_that_it_reads() {
     let reference = set.join("reference");
     refused(&checkout, &set.join("manifest.json"), &["--reference", reference.to_str().unwrap()]);
 
+    // A set that cannot be found any more is one of the checkout all the same.
+    std::fs::remove_file(set.join("manifest.json")).unwrap();
+    for file in ["model.safetensors", "input.png", tensor] {
+        refused(&checkout, &set.join(file), &[]);
+    }
+
     // An earlier report that lies among the dumps is replaced, by the failure.
     std::fs::write(dump.join("parity.json"), "an earlier report").unwrap();
     let report = format!("json={}", dump.join("parity.json").display());
     checkout.run(&[&["parity", "--report", &report], &compare[..]].concat()).code(5);
     assert!(std::fs::read_to_string(dump.join("parity.json")).unwrap().contains("\"obstacle\""));
+}
+
+/// Whoever reads only the report must not find the pass of an earlier run.
+#[test]
+fn a_mistake_in_the_mapping_replaces_an_earlier_report() {
+    let checkout = Checkout::of("symmetric");
+    let at = |name: &str| checkout.folder.path().join(name);
+    let report = format!("json={}", at("parity.json").display());
+    checkout.run(&["parity", "--quiet", "--report", &report]).code(0);
+    std::fs::write(at("mappings/gemma3n.toml"), "schema_version = ").unwrap();
+    checkout.run(&["parity", "--quiet", "--report", &report]).code(2);
+    let text = std::fs::read_to_string(at("parity.json")).unwrap();
+    assert!(text.contains("\"obstacle\"") && !text.contains("\"pass\""), "{text}");
+    assert_eq!(std::fs::read_to_string(at("mappings/gemma3n.toml")).unwrap(), "schema_version = ");
+}
+
+#[test]
+fn a_report_is_not_called_what_a_record_is() {
+    let checkout = Checkout::of("symmetric");
+    for name in ["dump.json", "manifest.json"] {
+        let path = checkout.folder.path().join(name);
+        let report = format!("json={}", path.display());
+        checkout.run(&["parity", "--report", &report]).code(2).stderr(contains("name another file"));
+        assert!(!path.exists(), "{name}");
+    }
+}
+
+#[test]
+fn tokens_do_not_replace_a_tensor_of_the_dump() {
+    let folder = tempfile::tempdir().unwrap();
+    let dump = folder.path().join("dump");
+    for name in ["dump.json", "debug_mm_input_proj.npy"] {
+        let set = "fixtures/symmetric";
+        let (weights, input) = (format!("{set}/model.safetensors"), format!("{set}/input.png"));
+        let mut command = xtask(&["encode", "--weights", &weights, "--input", &input, "--out"]);
+        command.arg(dump.join(name)).arg("--dump").arg(&dump);
+        command.assert().code(2).stderr(contains("the dump has a file of that name"));
+        assert!(!dump.exists());
+    }
 }
 
 #[test]

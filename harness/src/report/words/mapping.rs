@@ -108,7 +108,7 @@ pub fn mapping_mistake(mistake: &MappingMistake, text: &str) -> InFile {
                  reference's names",
             )
         }
-        MappingMistakeKind::AbsurdLengths => error("absurd lengths", "expected numbers of blocks"),
+        MappingMistakeKind::AbsurdLengths => error("absurd lengths", "expected counts that add up to at most a billion"),
         MappingMistakeKind::OtherPlaceholders { outer, inner } => error(
             "not the placeholders of `flatten`",
             &format!("expected exactly `{{{outer}}}` and `{{{inner}}}`"),

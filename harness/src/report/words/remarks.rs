@@ -44,7 +44,7 @@ fn of_kind(kind: &RemarkKind) -> String {
             format!("this is not the committed set {set}: it has no derived tolerances and no known errors")
         }
         RemarkKind::NoFigures { of, set, profile } => {
-            format!("there are no {of} of set {set} under profile {profile}: that bound is gone")
+            format!("there are no {of} of set {set} under profile {profile}: its layers are not held to them")
         }
     }
 }
