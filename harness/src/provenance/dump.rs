@@ -5,12 +5,11 @@ use std::path::Path;
 
 use rayon::prelude::*;
 
+use super::fingerprints::Fingerprints;
 use super::record::{self, DumpRecord, DumpRecordError};
 use super::recorded::{RecordDifference, RecordedTensor, Recording, difference_kinds};
 use crate::side::Side;
-use crate::store::{
-    Algorithm, Fingerprint, Fingerprints, FolderError, NpyFolder, StoreError, StoredTensor, TensorStore,
-};
+use crate::store::{Algorithm, Fingerprint, FolderError, NpyFolder, StoreError, StoredTensor, TensorStore};
 use crate::tensor::{Dtype, Tensor};
 
 /// The tensors of one side, with what was recorded of them.

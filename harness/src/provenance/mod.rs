@@ -2,6 +2,7 @@
 //! whether they are still the tensors that were recorded.
 
 mod dump;
+mod fingerprints;
 mod identity;
 mod record;
 mod recorded;

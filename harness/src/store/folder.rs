@@ -2,7 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{StoreEntry, StoreError, StoredTensor, TensorStore, npy};
+use super::error::StoreError;
+use super::npy;
+use super::stored::StoredTensor;
+use super::tensor_store::{StoreEntry, TensorStore};
 use crate::tensor::Dtype;
 use crate::text::nearest::nearest;
 

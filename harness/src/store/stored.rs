@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 
 use half::slice::{HalfBitsSliceExt, HalfFloatSliceExt};
 
-use super::{Algorithm, Fingerprint, Fingerprinter, NpyProblem, StoreError};
+use super::error::{NpyProblem, StoreError};
+use super::fingerprint::{Algorithm, Fingerprint, Fingerprinter};
 use crate::tensor::{Dtype, Tensor, Values, column_major, element_count, row_major, unravel};
 
 /// Elements of a piece: small enough to stay in a cache, large enough that a read is worth its system call.

@@ -151,12 +151,35 @@ fn modules(name: &str) -> BTreeMap<Vec<String>, BTreeSet<Vec<String>>> {
         module
     };
     let known: BTreeSet<Vec<String>> = files.iter().map(|file| module_of(file)).collect();
+    // What a folder's own file re-exports is used where it is declared.
+    let mut exports: BTreeMap<Vec<String>, Vec<String>> = BTreeMap::new();
+    for file in &files {
+        let module = module_of(file);
+        for item in parsed(file).items {
+            let syn::Item::Use(item) = item else { continue };
+            let mut paths = UsedPaths { module: Vec::new(), used: BTreeSet::new() };
+            paths.add_tree(&["self".to_string()], &item.tree);
+            for path in paths.used {
+                let from = [module.as_slice(), &path[..path.len().min(1)]].concat();
+                if let (Some(name), true) = (path.last(), path.len() > 1 && known.contains(&from)) {
+                    exports.insert([module.as_slice(), std::slice::from_ref(name)].concat(), from);
+                }
+            }
+        }
+    }
     let of_file = |file: &PathBuf| {
         let module = module_of(file);
         let mut paths = UsedPaths { module: module.clone(), used: BTreeSet::new() };
         paths.visit_file(&parsed(file));
         let target = |path: &Vec<String>| {
-            (0..=path.len()).rev().map(|length| path[..length].to_vec()).find(|prefix| known.contains(prefix))
+            let exported = (0..=path.len()).rev().find_map(|length| exports.get(&path[..length]).cloned());
+            let exported = exported.filter(|_| !known.contains(path));
+            exported.or_else(|| {
+                (0..=path.len())
+                    .rev()
+                    .map(|length| path[..length].to_vec())
+                    .find(|prefix| known.contains(prefix))
+            })
         };
         let used = paths.used.iter().filter_map(target).filter(|used| *used != module).collect();
         (module, used)
@@ -198,7 +221,7 @@ fn circle(uses: &BTreeMap<String, BTreeSet<String>>) -> Option<Vec<String>> {
 }
 
 /// In each folder of a crate: which of its members uses which. A folder counts with all that is in it; what a folder's own
-/// `mod` file re-exports is no use of it by what lies inside.
+/// `mod` file re-exports counts as used where it is declared.
 #[test]
 fn no_modules_use_each_other_in_a_circle() {
     let mut circles = Vec::new();
