@@ -16,9 +16,6 @@ pub const FILE_NAME: &str = "dump.json";
 /// The version of its schema that this program writes; it reads version 1 too.
 pub const SCHEMA_VERSION: u32 = 2;
 
-/// In version 1 settings stood among the facts; these were the others.
-const FACTS_OF_VERSION_1: [&str; 4] = ["instruction set", "precision", "arithmetic", "threads"];
-
 /// A record that cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[expect(missing_docs, reason = "each variant's message says what its fields are")]
@@ -84,20 +81,7 @@ impl DumpRecord {
         if !(1..=SCHEMA_VERSION).contains(&schema_version) {
             return Err(DumpRecordError::Version { path, found: schema_version });
         }
-        let record: DumpRecord = serde_json::from_slice(&bytes).map_err(json)?;
-        Ok(Some(if schema_version == 1 { record.with_settings_apart() } else { record }))
-    }
-
-    /// Takes the settings out of the facts of version 1, under the names that they have had since.
-    fn with_settings_apart(mut self) -> DumpRecord {
-        let (facts, settings): (BTreeMap<_, _>, BTreeMap<_, _>) =
-            self.facts.into_iter().partition(|(name, _)| FACTS_OF_VERSION_1.contains(&name.as_str()));
-        self.facts = facts;
-        self.settings = settings
-            .into_iter()
-            .map(|(name, value)| (name.replace('/', "").replace(' ', "_"), value.into()))
-            .collect();
-        self
+        serde_json::from_slice(&bytes).map_err(json).map(Some)
     }
 
     /// Writes the provenance of a folder.
@@ -112,13 +96,23 @@ impl DumpRecord {
             .map_err(|source| DumpRecordError::Write { path, source })
     }
 
-    /// What the tensors were computed from.
-    pub fn identity(&self) -> Identity {
+    /// What the tensors were computed from. In version 1 settings are among the facts: `settings_of_version_1` says under
+    /// which names, each with the one that it has had since; no other fact is a setting.
+    pub fn identity(&self, settings_of_version_1: &[(&str, &str)]) -> Identity {
+        let mut settings = self.settings.clone();
+        if self.schema_version == 1 {
+            let known = settings_of_version_1.iter();
+            settings.extend(
+                known.filter_map(|(fact, name)| {
+                    Some((name.to_string(), self.facts.get(*fact)?.clone().into()))
+                }),
+            );
+        }
         Identity {
             weights: self.weights.clone(),
             input: self.input.clone(),
             input_tensor: self.input_tensor.clone(),
-            settings: self.settings.clone(),
+            settings,
         }
     }
 }
@@ -166,14 +160,17 @@ mod tests {
     fn version_1_is_read() {
         let folder = tempfile::tempdir().unwrap();
         let text = r#"{"schema_version": 1, "program": "p 1",
-            "facts": {"output size": "16x16", "step/stride": "2", "precision": "f32"},
+            "facts": {"output size": "16x16", "host": "a", "precision": "f32"},
             "weights": {"file": "w", "sha256": "1"}, "input": {"file": "i", "sha256": "2"},
             "tensors": [{"file": "a.npy", "sha256": "3"}]}"#;
         std::fs::write(folder.path().join(FILE_NAME), text).unwrap();
         let record = DumpRecord::read(folder.path()).unwrap().unwrap();
-        assert_eq!(record.facts.keys().collect::<Vec<_>>(), ["precision"]);
-        let settings = serde_json::json!({"output_size": "16x16", "stepstride": "2"});
-        assert_eq!(serde_json::to_value(&record.settings).unwrap(), settings);
+        let of = |names: &[(&str, &str)]| serde_json::to_value(record.identity(names).settings).unwrap();
+        assert_eq!(
+            of(&[("output size", "size"), ("padding", "padding")]),
+            serde_json::json!({"size": "16x16"})
+        );
+        assert_eq!(of(&[]), serde_json::json!({}));
         assert_eq!(record.tensors[0].fingerprint.algorithm, Algorithm::FileSha256);
     }
 }

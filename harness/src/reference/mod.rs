@@ -113,10 +113,11 @@ impl Reference {
         self.set.as_ref().map(|set| set.root.join(&set.manifest.input.file))
     }
 
-    /// What the tensors were computed from, where that is recorded.
-    pub fn identity(&self) -> Option<Identity> {
+    /// What the tensors were computed from, where that is recorded; [`DumpRecord::identity`] says what
+    /// `settings_of_version_1` are.
+    pub fn identity(&self, settings_of_version_1: &[(&str, &str)]) -> Option<Identity> {
         let Some(manifest) = self.manifest() else {
-            return self.record.as_ref().map(DumpRecord::identity);
+            return self.record.as_ref().map(|record| record.identity(settings_of_version_1));
         };
         Some(Identity {
             weights: manifest.weights.clone(),

@@ -12,6 +12,10 @@ const PADDING: &str = "padding";
 const OUTPUT_RESOLUTION: &str = "output_resolution";
 const KV_STRIDE: &str = "kv_stride";
 
+/// Their names among the facts of a dump.json of version 1, each with the one that it has had since.
+pub(crate) const OF_VERSION_1: [(&str, &str); 3] =
+    [("padding", PADDING), ("output resolution", OUTPUT_RESOLUTION), ("k/v stride", KV_STRIDE)];
+
 /// Settings as they are recorded.
 pub(crate) fn by_name(settings: &Settings) -> SettingFacts {
     let (height, width) = settings.output_resolution;

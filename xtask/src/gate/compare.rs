@@ -56,7 +56,7 @@ impl Gate<'_> {
         let reference = &self.reference(reference)?;
         let (dump, record) = self.dump(candidate)?;
         let origins = Origins {
-            candidate: record.as_ref().map(DumpRecord::identity),
+            candidate: record.as_ref().map(|record| record.identity(&settings::OF_VERSION_1)),
             dump: Some(&dump),
             strict: self.strict,
         };

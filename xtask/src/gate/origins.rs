@@ -13,6 +13,7 @@ use harness::report::words;
 use harness::side::Side;
 
 use crate::encode::input::read_input;
+use crate::encode::settings::OF_VERSION_1;
 use crate::shell::failure::Failure;
 use crate::shell::paths;
 
@@ -37,7 +38,7 @@ pub(crate) struct Sides {
 impl Origins<'_> {
     /// Refuses sides that do not belong together, before any number is judged.
     pub(crate) fn settle(self, reference: &Reference, pool: &rayon::ThreadPool) -> Result<Sides, Failure> {
-        let mut known = reference.identity();
+        let mut known = reference.identity(&OF_VERSION_1);
         let remarks = self.unknown_origins(reference, known.is_some())?;
         let mut changed = Vec::new();
         if let Some(identity) = &mut known
