@@ -1,0 +1,139 @@
+//! What findings are about, beside their sentences.
+
+use serde_json::{Value, json};
+
+use crate::compare::comparison::Comparison;
+use crate::compare::remark::{Remark, RemarkKind};
+use crate::compare::verdict::Diagnosis;
+use crate::limits::file::FigureKind;
+use crate::mapping::order::{ExecutionOrder, UnknownOrder};
+use crate::mapping::pairing::{AmbiguityCause, CountedLengths, UnmappedHint};
+use crate::mapping::{MappingWarning, position};
+use crate::report::words;
+use crate::tensor::layout::{LaidOut, MismatchCause, ShapeMismatch};
+
+/// Every sentence about a comparison as a whole, with what it is about.
+pub(super) fn findings(comparison: &Comparison) -> Vec<Value> {
+    let with_text = |text: String, mut about: Value| {
+        about["text"] = text.into();
+        about
+    };
+    let obstacle = comparison.obstacle.iter().map(|obstacle| {
+        with_text(obstacle.message.clone(), json!({"kind": "obstacle", "of": obstacle.kind}))
+    });
+    let order = match &comparison.order {
+        ExecutionOrder::Unknown(unknown) => {
+            let rules = match unknown {
+                UnknownOrder::Within { rule } => vec![rule],
+                UnknownOrder::Between { rule, next } => vec![rule, next],
+            };
+            Some(with_text(words::unknown_order(unknown), json!({"kind": "order_unknown", "rules": rules})))
+        }
+        _ => None,
+    };
+    let changed = comparison.not_as_recorded.iter().map(|difference| {
+        let about = json!({
+            "kind": "not_as_recorded", "side": difference.side, "how": difference.kind,
+            "files": difference.files, "record": difference.record,
+        });
+        with_text(words::record_difference(difference), about)
+    });
+    let remarks =
+        comparison.remarks.iter().map(|remark| with_text(words::remark(remark), about_remark(remark)));
+    let warnings = comparison.warnings.iter().map(|warning| {
+        let finding = words::mapping_warning(warning);
+        with_text(finding.message, about_warning(warning, &comparison.mapping_text))
+    });
+    obstacle.chain(order).chain(changed).chain(remarks).chain(warnings).collect()
+}
+
+pub(super) fn about_diagnosis(diagnosis: Diagnosis) -> Value {
+    match diagnosis {
+        Diagnosis::NoElements => json!({"kind": "no_elements"}),
+        Diagnosis::NonFinite(elements) => json!({"kind": "non_finite", "elements": elements}),
+        Diagnosis::ZeroCandidate => json!({"kind": "zero_candidate"}),
+        Diagnosis::ZeroReference => json!({"kind": "zero_reference"}),
+        Diagnosis::Factor(factor) => json!({"kind": "factor", "factor": factor}),
+    }
+}
+
+pub(super) fn about_mismatch(mismatch: &ShapeMismatch) -> Value {
+    let ShapeMismatch { candidate, reference, cause } = mismatch;
+    let side = |LaidOut { layout, shape }: &LaidOut| json!({"layout": layout.to_string(), "shape": shape});
+    let cause = match cause {
+        MismatchCause::Rank => json!({"kind": "rank"}),
+        MismatchCause::Extents => json!({"kind": "extents"}),
+        MismatchCause::Exchanged(a, b) => json!({"kind": "exchanged", "axes": [a, b]}),
+        MismatchCause::Axis { name, extents } => json!({"kind": "axis", "axis": name, "extents": extents}),
+        MismatchCause::Product { axes, extent } => json!({"kind": "product", "axes": axes, "extent": extent}),
+        MismatchCause::DifferentAxes => json!({"kind": "different_axes"}),
+    };
+    json!({"kind": "shape", "candidate": side(candidate), "reference": side(reference), "cause": cause})
+}
+
+fn about_lengths(counted: &CountedLengths) -> Value {
+    let CountedLengths { placeholder, lengths, given } = counted;
+    json!({"placeholder": placeholder, "lengths": lengths, "given": given})
+}
+
+pub(super) fn about_unmapped(hint: &UnmappedHint) -> Value {
+    match hint {
+        UnmappedHint::BeyondLengths(counted) => {
+            let lengths: Vec<Value> = counted.iter().map(about_lengths).collect();
+            json!({"kind": "beyond_lengths", "lengths": lengths})
+        }
+        UnmappedHint::NearMissing(name) => json!({"kind": "near_missing", "name": name}),
+        UnmappedHint::NotNamedLike(pattern) => json!({"kind": "not_named_like", "pattern": pattern}),
+    }
+}
+
+pub(super) fn about_ambiguity(cause: &AmbiguityCause) -> Value {
+    match cause {
+        AmbiguityCause::TakenTwice { rules, ignore } => {
+            json!({"kind": "taken_twice", "rules": rules, "ignore_line": ignore})
+        }
+        AmbiguityCause::SeveralFit { rule } => json!({"kind": "several_fit", "rule": rule}),
+        AmbiguityCause::Partner => json!({"kind": "partner"}),
+    }
+}
+
+fn about_remark(remark: &Remark) -> Value {
+    let mut about = match &remark.kind {
+        RemarkKind::NoManifest => json!({"kind": "no_manifest"}),
+        RemarkKind::LengthsFromNames(counted) => {
+            json!({"kind": "lengths_from_names", "lengths": about_lengths(counted)})
+        }
+        RemarkKind::Waived { layer, metric, waiver } => {
+            json!({"kind": "waived", "layer": layer, "metric": metric, "waiver": waiver})
+        }
+        RemarkKind::UnmeasuredConditions { layers, conditions } => {
+            json!({"kind": "unmeasured_conditions", "layers": layers, "conditions": conditions})
+        }
+        RemarkKind::OriginUnknown { side } => json!({"kind": "origin_unknown", "side": side}),
+        RemarkKind::CoarserThanJudged { computed, judged } => {
+            json!({"kind": "coarser_than_judged", "computed": computed, "judged": judged})
+        }
+        RemarkKind::NotDerived { layers } => json!({"kind": "not_derived", "layers": layers}),
+        RemarkKind::AnotherSet { set } => json!({"kind": "another_set", "set": set}),
+        RemarkKind::NoFigures { of, set, profile } => {
+            json!({"kind": "no_figures", "of": FigureKind::to_string(of), "set": set, "profile": profile})
+        }
+    };
+    if let Some(advice) = &remark.advice {
+        about["advice"] = advice.as_str().into();
+    }
+    about
+}
+
+fn about_warning(warning: &MappingWarning, text: &str) -> Value {
+    match warning {
+        MappingWarning::CountsOverNothing { placeholder, place } => {
+            let (line, column) = position(text, place.start);
+            json!({"kind": "counts_over_nothing", "placeholder": placeholder, "line": line, "column": column})
+        }
+        MappingWarning::RuleTakesNothing { rule, place, near } => {
+            let (line, column) = position(text, place.start);
+            json!({"kind": "rule_takes_nothing", "rule": rule, "near": near, "line": line, "column": column})
+        }
+    }
+}
