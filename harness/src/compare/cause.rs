@@ -56,9 +56,10 @@ fn of_comparison(comparison: &Comparison) -> Vec<Cause> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::compare::comparison::{Compared, Obstacle, ObstacleKind, Outcome, Unreadable};
+    use crate::compare::comparison::{Compared, Outcome, Unreadable};
     use crate::compare::gap::{Counterpart, Gap};
     use crate::compare::metrics::Metrics;
+    use crate::compare::obstacle::{Obstacle, ObstacleKind};
     use crate::compare::verdict::Judgement;
     use crate::limits::file::FigureKind;
     use crate::limits::known_errors::Change;
@@ -109,7 +110,7 @@ mod tests {
         let mismatch = ShapeMismatch { candidate, reference, cause: MismatchCause::Extents };
         let unreadable = Outcome::Unreadable { side: Side::Candidate, cause: Unreadable::NeverComputed };
         let passed = || of_layer(judged(true, false));
-        let obstacle = Obstacle { kind: ObstacleKind::Unreadable, message: "m".into() };
+        let obstacle = Obstacle { kind: ObstacleKind::Unreadable, message: "m".into(), mistakes: Vec::new() };
         let cases: [(Comparison, &[Cause]); 9] = [
             (passed(), &[]),
             (of_layer(unreadable), &[Cause::Unreadable]),

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::gap::{Gap, gaps};
 use super::metrics::Metrics;
+use super::obstacle::Obstacle;
 use super::remark::Remark;
 use super::verdict::Judgement;
 use crate::exit_code;
@@ -188,38 +189,6 @@ pub struct Comparison {
     pub remarks: Vec<Remark>,
     /// What the mapping's rules lack.
     pub warnings: Vec<MappingWarning>,
-}
-
-/// Why nothing could be compared.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Obstacle {
-    /// What kind of thing it is.
-    pub kind: ObstacleKind,
-    /// Which file, what was expected, what was found.
-    pub message: String,
-}
-
-/// What kept a comparison from being made.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum ObstacleKind {
-    /// Wrong usage, or a mistake in a mapping or a file of figures.
-    Usage,
-    /// Something that cannot be read, or sides that do not belong together.
-    Unreadable,
-    /// Something that should be compared is not there.
-    Coverage,
-}
-
-impl ObstacleKind {
-    /// The exit code that it asks for.
-    pub fn exit_code(self) -> u8 {
-        match self {
-            ObstacleKind::Usage => exit_code::USAGE,
-            ObstacleKind::Unreadable => exit_code::UNREADABLE,
-            ObstacleKind::Coverage => exit_code::COVERAGE,
-        }
-    }
 }
 
 /// How much less was compared than the mapping asks for.
@@ -410,6 +379,7 @@ impl Run {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::compare::obstacle::ObstacleKind;
 
     #[test]
     fn trap_01_nothing_compared_is_no_pass() {
@@ -458,7 +428,8 @@ mod tests {
 
     #[test]
     fn an_obstacle_decides() {
-        let obstacle = Some(Obstacle { kind: ObstacleKind::Unreadable, message: "gone".into() });
+        let (kind, message) = (ObstacleKind::Unreadable, "gone".into());
+        let obstacle = Some(Obstacle { kind, message, mistakes: Vec::new() });
         let comparison = Comparison { obstacle, ..Comparison::default() };
         assert_eq!(
             Run { comparisons: vec![comparison], ..Run::default() }.exit_code(),

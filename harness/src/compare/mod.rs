@@ -5,6 +5,7 @@ pub mod comparison;
 pub mod element_rule;
 pub mod gap;
 pub mod metrics;
+pub mod obstacle;
 mod operand;
 pub mod remark;
 pub mod session;

@@ -1,8 +1,10 @@
 //! Files that cannot be used, as people read it: every mistake underlined.
 
+use std::path::Path;
+
 use super::{boxes, words};
-use crate::mapping::MappingError;
-use crate::reference::ReferenceError;
+use crate::compare::obstacle::LocatedMistake;
+use crate::mapping::{MappingError, position};
 use crate::reference::manifest::ManifestError;
 
 /// A mapping that cannot be used.
@@ -33,17 +35,25 @@ pub fn manifest(error: &ManifestError, colours: bool) -> String {
     }
 }
 
-/// The error with every mistake of a manifest on a line of its own, for where no text can be underlined.
-pub fn reference_in_lines(error: &ReferenceError) -> String {
-    let ReferenceError::Manifest(ManifestError::Invalid { path, text, mistakes }) = error else {
-        return error.to_string();
-    };
-    let line = |mistake: &crate::text::document::DocumentMistake| {
-        let (line, column) = crate::mapping::position(text, mistake.place.start);
-        let words::InFile { message, labels, help, .. } = words::document_mistake(mistake);
-        let label = labels.first().map(|(_, label)| format!(": {label}")).unwrap_or_default();
-        let help = help.map(|help| format!("; {help}")).unwrap_or_default();
-        format!("{}:{line}:{column}: {message}{label}{help}", path.display())
-    };
-    mistakes.iter().map(line).collect::<Vec<_>>().join("\n")
+/// The mistakes of a mapping, each where it is; none where the file as a whole is at fault.
+pub fn in_mapping(error: &MappingError) -> Vec<LocatedMistake> {
+    let MappingError::Invalid { path, text, mistakes } = error else { return Vec::new() };
+    mistakes.iter().map(|mistake| located(path, text, words::mapping_mistake(mistake, text))).collect()
+}
+
+/// The mistakes of a manifest, each where it is; none where the file as a whole is at fault.
+pub fn in_manifest(error: &ManifestError) -> Vec<LocatedMistake> {
+    let ManifestError::Invalid { path, text, mistakes } = error else { return Vec::new() };
+    mistakes.iter().map(|mistake| located(path, text, words::document_mistake(mistake))).collect()
+}
+
+/// A mistake for where no text can be underlined.
+fn located(path: &Path, text: &str, found: words::InFile) -> LocatedMistake {
+    let words::InFile { message, labels, help, .. } = found;
+    let start = labels.first().map_or(0, |(place, _)| place.start);
+    let (line, column) = position(text, start);
+    let label = labels.first().map(|(_, label)| format!(": {label}")).unwrap_or_default();
+    let help = help.map(|help| format!("; {help}")).unwrap_or_default();
+    let message = format!("{message}{label}{help}");
+    LocatedMistake { file: path.display().to_string(), line, column, message }
 }

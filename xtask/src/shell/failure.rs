@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::ExitCode;
 
-use harness::compare::comparison::{Obstacle, ObstacleKind};
+use harness::compare::obstacle::{LocatedMistake, Obstacle, ObstacleKind};
 use harness::files::overwrite::Overwrite;
 use harness::mapping::MappingError;
 use harness::reference::ReferenceError;
@@ -19,14 +19,27 @@ pub(crate) struct Failure {
     kind: ObstacleKind,
     message: String,
     help: Option<String>,
-    /// The message has its own frame.
-    framed: bool,
+    /// The mistakes of a file that cannot be used.
+    mistakes: Vec<LocatedMistake>,
+    /// They as they are printed, each underlined in its text; says what to do too.
+    drawn: Option<String>,
 }
 
 impl Failure {
+    fn new(kind: ObstacleKind, message: impl Into<String>) -> Failure {
+        Failure { kind, message: message.into(), help: None, mistakes: Vec::new(), drawn: None }
+    }
+
+    /// Mistakes in a file, with the file's text around them.
+    fn of_mistakes(kind: ObstacleKind, mistakes: Vec<LocatedMistake>, drawn: &str) -> Failure {
+        let lines: Vec<String> = mistakes.iter().map(LocatedMistake::to_string).collect();
+        let drawn = Some(drawn.trim_end().to_string());
+        Failure { mistakes, drawn, ..Failure::new(kind, lines.join("\n")) }
+    }
+
     /// Wrong usage, configuration or mapping.
     pub(crate) fn usage(message: impl Into<String>, help: impl Into<String>) -> Failure {
-        Failure { kind: ObstacleKind::Usage, message: message.into(), help: Some(help.into()), framed: false }
+        Failure::new(ObstacleKind::Usage, message).help(help)
     }
 
     /// Something from outside that cannot be used; the error says which file, what was expected, what was found.
@@ -45,17 +58,12 @@ impl Failure {
 
     /// Something from outside that cannot be used.
     pub(crate) fn unusable(message: impl Into<String>) -> Failure {
-        Failure { kind: ObstacleKind::Unreadable, message: message.into(), help: None, framed: false }
+        Failure::new(ObstacleKind::Unreadable, message)
     }
 
     /// Something that should be compared and cannot be, since it is not there.
     pub(crate) fn uncovered(message: impl Into<String>, help: impl Into<String>) -> Failure {
-        Failure {
-            kind: ObstacleKind::Coverage,
-            message: message.into(),
-            help: Some(help.into()),
-            framed: false,
-        }
+        Failure::new(ObstacleKind::Coverage, message).help(help)
     }
 
     /// Something that could not be written.
@@ -81,7 +89,7 @@ impl Failure {
 
     /// What stands in a report in the place of a comparison.
     pub(crate) fn obstacle(&self) -> Obstacle {
-        Obstacle { kind: self.kind, message: self.plain_message() }
+        Obstacle { kind: self.kind, message: self.message.clone(), mistakes: self.mistakes.clone() }
     }
 
     /// What to do.
@@ -89,16 +97,11 @@ impl Failure {
         self.help.as_deref()
     }
 
-    /// The message without the escapes of its frame.
-    fn plain_message(&self) -> String {
-        anstream::adapter::strip_str(&self.message).to_string()
-    }
-
-    /// With something to do, unless the message has its own frame, which says it.
+    /// With something to do, unless each mistake says it.
     pub(crate) fn or_help(self, help: impl FnOnce() -> String) -> Failure {
-        match self.framed {
-            true => self,
-            false => self.help(help()),
+        match self.drawn {
+            Some(_) => self,
+            None => self.help(help()),
         }
     }
 
@@ -110,18 +113,21 @@ impl Failure {
 
 impl From<MappingError> for Failure {
     fn from(error: MappingError) -> Failure {
-        let framed = matches!(error, MappingError::Invalid { .. });
-        let message = mistakes::mapping(&error, true).trim_end().to_string();
-        let help = (!framed).then(|| "--mapping names the file, --profile one of its profiles".to_string());
-        Failure { kind: ObstacleKind::Usage, message, help, framed }
+        let (found, drawn) = (mistakes::in_mapping(&error), mistakes::mapping(&error, true));
+        match found.as_slice() {
+            [] => Failure::usage(drawn.trim_end(), "--mapping names the file, --profile one of its profiles"),
+            _ => Failure::of_mistakes(ObstacleKind::Usage, found, &drawn),
+        }
     }
 }
 
 impl From<ManifestError> for Failure {
     fn from(error: ManifestError) -> Failure {
-        let framed = matches!(error, ManifestError::Invalid { .. });
-        let message = mistakes::manifest(&error, true).trim_end().to_string();
-        Failure { kind: ObstacleKind::Unreadable, message, help: None, framed }
+        let (found, drawn) = (mistakes::in_manifest(&error), mistakes::manifest(&error, true));
+        match found.as_slice() {
+            [] => Failure::unusable(drawn.trim_end()),
+            _ => Failure::of_mistakes(ObstacleKind::Unreadable, found, &drawn),
+        }
     }
 }
 
@@ -136,9 +142,9 @@ impl From<ReferenceError> for Failure {
 
 /// Prints a failure and gives its exit code.
 pub(crate) fn report(failure: Failure) -> ExitCode {
-    match failure.framed {
-        true => anstream::eprintln!("{}", failure.message),
-        false => anstream::eprintln!("\x1b[1;31merror\x1b[0m: {}", failure.message),
+    match failure.drawn {
+        Some(drawn) => anstream::eprintln!("{drawn}"),
+        None => anstream::eprintln!("\x1b[1;31merror\x1b[0m: {}", failure.message),
     }
     if let Some(help) = failure.help {
         anstream::eprintln!("help: {help}");

@@ -19,7 +19,10 @@ pub(super) fn findings(comparison: &Comparison) -> Vec<Value> {
         about
     };
     let obstacle = comparison.obstacle.iter().map(|obstacle| {
-        with_text(obstacle.message.clone(), json!({"kind": "obstacle", "of": obstacle.kind}))
+        with_text(
+            obstacle.message.clone(),
+            json!({"kind": "obstacle", "of": obstacle.kind, "mistakes": obstacle.mistakes}),
+        )
     });
     let order = match &comparison.order {
         ExecutionOrder::Unknown(unknown) => {
