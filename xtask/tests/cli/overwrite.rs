@@ -145,6 +145,14 @@ fn a_mistake_in_the_mapping_replaces_an_earlier_report() {
     checkout.run(&["parity", "--quiet", "--report", &report]).code(2);
     let text = std::fs::read_to_string(at("parity.json")).unwrap();
     assert!(text.contains("\"obstacle\"") && !text.contains("\"pass\""), "{text}");
+    let report: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let obstacle = &report["provenance"][0]["findings"][0];
+    assert_eq!(
+        (&obstacle["kind"], &obstacle["mistakes"][0]["line"]),
+        (&"obstacle".into(), &1.into()),
+        "{text}"
+    );
+    assert!(!text.contains('─'), "no drawing belongs in data: {text}");
     assert_eq!(std::fs::read_to_string(at("mappings/gemma3n.toml")).unwrap(), "schema_version = ");
 }
 
