@@ -9,7 +9,7 @@ use super::fingerprints::Fingerprints;
 use super::record::{self, DumpRecord, DumpRecordError};
 use super::recorded::{RecordDifference, RecordedTensor, Recording, difference_kinds};
 use crate::side::Side;
-use crate::store::{Algorithm, Fingerprint, FolderError, NpyFolder, StoreError, StoredTensor, TensorStore};
+use crate::store::{self, Algorithm, Fingerprint, FolderError, StoreError, StoredTensor, TensorStore};
 use crate::tensor::{Dtype, Tensor};
 
 /// The tensors of one side, with what was recorded of them.
@@ -44,14 +44,14 @@ impl Dump {
         pattern: &str,
         two_byte_integers: Option<Dtype>,
     ) -> Result<(Dump, Option<DumpRecord>), DumpOpenError> {
-        let folder = NpyFolder::open(path, pattern, two_byte_integers)?;
+        let store = store::open(path, pattern, two_byte_integers)?;
         let record = DumpRecord::read(path)?;
         let recording = record.as_ref().map(|record| Recording {
             file: record::FILE_NAME,
             shapes: BTreeMap::new(),
             tensors: record.tensors.clone(),
         });
-        Ok((Dump::new(Box::new(folder), recording), record))
+        Ok((Dump::new(store, recording), record))
     }
 
     /// The tensors of a store, with what was recorded of them.
@@ -59,7 +59,7 @@ impl Dump {
         let entries = store.entries().iter();
         let keys = entries.filter_map(|entry| Some((entry.name.clone()?, entry.key.clone()))).collect();
         let tensors = recording.iter().flat_map(|recording| &recording.tensors);
-        let recorded = tensors.map(|tensor| (tensor.file.clone(), tensor.fingerprint.clone())).collect();
+        let recorded = tensors.map(|tensor| (tensor.key.clone(), tensor.fingerprint.clone())).collect();
         Dump { store, keys, recording, recorded, fingerprints: Fingerprints::default() }
     }
 
@@ -128,19 +128,18 @@ impl Dump {
     pub fn differences(&self, side: Side) -> Vec<RecordDifference> {
         let Some(Recording { file, shapes, tensors }) = &self.recording else { return Vec::new() };
         let as_recorded = |recorded: &RecordedTensor| {
-            let there = self.store.file(&recorded.file).try_exists().unwrap_or(true);
-            there.then(|| {
+            self.store.contains(&recorded.key).then(|| {
                 let algorithm = recorded.fingerprint.algorithm;
-                let found = self.fingerprints.of(self.store(), &recorded.file, algorithm);
+                let found = self.fingerprints.of(self.store(), &recorded.key, algorithm);
                 // The elements alone do not show another shape.
-                let reshaped = shapes.get(&recorded.file).is_some_and(|shape| {
-                    self.store.open(&recorded.file).is_ok_and(|tensor| tensor.shape() != shape)
+                let reshaped = shapes.get(&recorded.key).is_some_and(|shape| {
+                    self.store.open(&recorded.key).is_ok_and(|tensor| tensor.shape() != shape)
                 });
                 !reshaped && found.is_ok_and(|found| found == recorded.fingerprint)
             })
         };
         let judged: Vec<Option<bool>> = tensors.par_iter().map(as_recorded).collect();
-        let recorded = tensors.iter().map(|tensor| tensor.file.as_str()).zip(judged);
+        let recorded = tensors.iter().map(|tensor| tensor.key.as_str()).zip(judged);
         let present = self.store.entries().iter().map(|entry| entry.key.as_str());
         difference_kinds(side, file, recorded, present)
     }

@@ -146,7 +146,7 @@ mod tests {
             weights: hashed.clone(),
             input: hashed,
             input_tensor: Some(InputTensor::of(&[1, 1, 1, 1], &[0.5])),
-            tensors: vec![RecordedTensor { file: "a.npy".into(), fingerprint }],
+            tensors: vec![RecordedTensor { key: "a.npy".into(), fingerprint }],
         };
         record.write(folder.path()).unwrap();
         assert_eq!(DumpRecord::read(folder.path()).unwrap(), Some(record));

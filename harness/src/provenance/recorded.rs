@@ -12,7 +12,7 @@ use crate::store::{Algorithm, Fingerprint};
 #[serde(try_from = "WrittenTensor", into = "WrittenTensor")]
 pub struct RecordedTensor {
     /// What the store calls it, such as its file's name.
-    pub file: String,
+    pub key: String,
     /// Its fingerprint.
     pub fingerprint: Fingerprint,
 }
@@ -38,13 +38,13 @@ impl TryFrom<WrittenTensor> for RecordedTensor {
             (None, Some(hex)) => (Algorithm::ElementsXxh3, hex),
             _ => return Err(format!("`{file}` with one of sha256 and xxh3_128 expected")),
         };
-        Ok(RecordedTensor { file, fingerprint: Fingerprint { algorithm, hex } })
+        Ok(RecordedTensor { key: file, fingerprint: Fingerprint { algorithm, hex } })
     }
 }
 
 impl From<RecordedTensor> for WrittenTensor {
     fn from(recorded: RecordedTensor) -> WrittenTensor {
-        let RecordedTensor { file, fingerprint: Fingerprint { algorithm, hex } } = recorded;
+        let RecordedTensor { key: file, fingerprint: Fingerprint { algorithm, hex } } = recorded;
         match algorithm {
             Algorithm::FileSha256 => WrittenTensor { file, sha256: Some(hex), xxh3_128: None },
             Algorithm::ElementsXxh3 => WrittenTensor { file, sha256: None, xxh3_128: Some(hex) },

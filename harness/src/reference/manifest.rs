@@ -274,7 +274,7 @@ fn tensors(document: &mut Document<'_>, fields: &Fields<'_, '_>) -> Option<Vec<T
         if let (Some(name), Some(file), Some(shape), Some(fingerprint), Some(noise_floor)) =
             (name, file, shape, fingerprint, noise_floor)
         {
-            let recorded = RecordedTensor { file, fingerprint };
+            let recorded = RecordedTensor { key: file, fingerprint };
             entries.push(TensorEntry { name, recorded, shape, noise_floor });
         }
     }

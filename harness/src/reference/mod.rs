@@ -10,7 +10,7 @@ pub use names::ReferenceNames;
 use self::manifest::{Manifest, ManifestError};
 use crate::limits::tolerance::NoiseFloor;
 use crate::provenance::{Dump, DumpOpenError, DumpRecord, Identity, Recording};
-use crate::store::{FolderError, NpyFolder, TensorStore};
+use crate::store::{self, FolderError};
 use crate::tensor::Dtype;
 
 /// Why a reference cannot be used.
@@ -63,20 +63,20 @@ impl Reference {
         };
         let manifest = &set.manifest;
         let folder = set.root.join(&manifest.reference.folder);
-        let folder = NpyFolder::open(&folder, pattern, two_byte_integers)?;
+        let store = store::open(&folder, pattern, two_byte_integers)?;
         let tensors = manifest.tensors.iter().map(|entry| entry.recorded.clone()).collect();
         let shapes =
-            manifest.tensors.iter().map(|entry| (entry.recorded.file.clone(), entry.shape.clone())).collect();
+            manifest.tensors.iter().map(|entry| (entry.recorded.key.clone(), entry.shape.clone())).collect();
         let recording = Recording { file: manifest::FILE_NAME, shapes, tensors };
         let mut names = ReferenceNames { in_order: true, ..ReferenceNames::default() };
         for entry in &manifest.tensors {
-            let there = folder.file(&entry.recorded.file).is_file();
+            let there = store.contains(&entry.recorded.key);
             let list = if there { &mut names.present } else { &mut names.gone };
             list.push(entry.name.clone());
         }
-        let mut dump = Dump::new(Box::new(folder), Some(recording));
+        let mut dump = Dump::new(store, Some(recording));
         for entry in &manifest.tensors {
-            dump.name(&entry.name, &entry.recorded.file);
+            dump.name(&entry.name, &entry.recorded.key);
         }
         let listed = |name: &String| manifest.tensor(name).is_some();
         names.present.extend(dump.names().into_iter().filter(|name| !listed(name)));

@@ -12,13 +12,13 @@ pub struct StoreError {
     pub path: PathBuf,
     /// What is wrong with it.
     #[source]
-    pub problem: NpyProblem,
+    pub problem: TensorProblem,
 }
 
-/// What is wrong with an `.npy` file.
+/// Why a tensor cannot be read.
 #[derive(Debug, thiserror::Error)]
 #[expect(missing_docs, reason = "each variant's message says what its fields are")]
-pub enum NpyProblem {
+pub enum TensorProblem {
     #[error("cannot be read: {0}")]
     Io(#[from] std::io::Error),
     #[error("expected an .npy file, found a folder; name one of the files in it")]

@@ -90,13 +90,28 @@ impl TensorStore for NpyFolder {
         &self.entries
     }
 
-    fn file(&self, key: &str) -> PathBuf {
-        self.path.join(key)
+    fn contains(&self, key: &str) -> bool {
+        match std::fs::metadata(self.path.join(key)) {
+            Ok(metadata) => metadata.is_file(),
+            Err(error) => error.kind() != std::io::ErrorKind::NotFound,
+        }
     }
 
     fn open(&self, key: &str) -> Result<StoredTensor, StoreError> {
-        npy::open(&self.file(key), self.two_byte_integers)
+        npy::open(&self.path.join(key), self.two_byte_integers)
     }
+}
+
+/// Opens the tensors at a path: today, a folder of `.npy` files. [`NpyFolder::open`] says what the arguments are.
+///
+/// # Errors
+/// As [`NpyFolder::open`].
+pub fn open(
+    path: &Path,
+    pattern: &str,
+    two_byte_integers: Option<Dtype>,
+) -> Result<Box<dyn TensorStore>, FolderError> {
+    Ok(Box::new(NpyFolder::open(path, pattern, two_byte_integers)?))
 }
 
 /// What a folder holds.

@@ -11,9 +11,9 @@ mod npy;
 mod stored;
 mod tensor_store;
 
-pub use error::{NpyProblem, StoreError};
+pub use error::{StoreError, TensorProblem};
 pub use fingerprint::{Algorithm, Fingerprint};
-pub use folder::{FolderError, NpyFolder};
+pub use folder::{FolderError, NpyFolder, open};
 pub use npy::{open as open_npy, read as read_npy, write as write_npy};
 pub(crate) use stored::PIECE;
 pub use stored::{Pieces, StoredTensor};

@@ -8,7 +8,7 @@ use std::path::Path;
 use npyz::WriterBuilder;
 use py_literal::Value;
 
-use super::error::{NpyProblem, StoreError};
+use super::error::{StoreError, TensorProblem};
 use super::stored::{Encoding, ReadAt, StoredTensor};
 use crate::tensor::{Dtype, Tensor, Values, element_count};
 
@@ -37,14 +37,14 @@ pub fn read(path: &Path, two_byte_integers: Option<Dtype>) -> Result<Tensor, Sto
     open(path, two_byte_integers)?.read()
 }
 
-fn open_file(path: &Path, two_byte_integers: Option<Dtype>) -> Result<StoredTensor, NpyProblem> {
+fn open_file(path: &Path, two_byte_integers: Option<Dtype>) -> Result<StoredTensor, TensorProblem> {
     // Opening a pipe would wait for another program to write to it.
     let metadata = std::fs::metadata(path)?;
     if metadata.is_dir() {
-        return Err(NpyProblem::Folder);
+        return Err(TensorProblem::Folder);
     }
     if !metadata.is_file() {
-        return Err(NpyProblem::NotNpy { found: "a pipe or device".to_string() });
+        return Err(TensorProblem::NotNpy { found: "a pipe or device".to_string() });
     }
     let mut file = std::fs::File::open(path)?;
     let length = file.metadata()?.len();
@@ -58,8 +58,8 @@ fn stored(
     encoding: Encoding,
     header: Vec<u8>,
     bytes: Box<dyn ReadAt>,
-) -> Result<StoredTensor, NpyProblem> {
-    let too_many = NpyProblem::Shape { found: format!("{shape:?}") };
+) -> Result<StoredTensor, TensorProblem> {
+    let too_many = TensorProblem::Shape { found: format!("{shape:?}") };
     StoredTensor::new(path, shape, encoding, header, bytes).ok_or(too_many)
 }
 
@@ -68,7 +68,7 @@ fn parse(
     mut reader: impl Read,
     length: u64,
     two_byte_integers: Option<Dtype>,
-) -> Result<(Vec<usize>, Encoding, Vec<u8>), NpyProblem> {
+) -> Result<(Vec<usize>, Encoding, Vec<u8>), TensorProblem> {
     let mut front = Vec::new();
     reader.by_ref().take(10).read_to_end(&mut front)?;
     if front.len() < 10 || !front.starts_with(b"\x93NUMPY") {
@@ -76,11 +76,11 @@ fn parse(
             [] => "an empty file".to_string(),
             bytes => format!("{} bytes that start with {:02x?}", length, &bytes[..bytes.len().min(6)]),
         };
-        return Err(NpyProblem::NotNpy { found });
+        return Err(TensorProblem::NotNpy { found });
     }
     let (major, minor) = (front[6], front[7]);
     if !(1..=3).contains(&major) || minor != 0 {
-        return Err(NpyProblem::Version { major, minor });
+        return Err(TensorProblem::Version { major, minor });
     }
     let header = if major == 1 {
         u64::from(u16::from_le_bytes([front[8], front[9]]))
@@ -92,7 +92,7 @@ fn parse(
     };
     let start = front.len() as u64;
     if header > MAX_HEADER || start + header > length {
-        return Err(NpyProblem::HeaderLength { header, length });
+        return Err(TensorProblem::HeaderLength { header, length });
     }
     let mut declaration = Vec::new();
     reader.by_ref().take(header).read_to_end(&mut declaration)?;
@@ -101,21 +101,24 @@ fn parse(
     let count = element_count(&shape).and_then(|count| u64::try_from(count).ok());
     let expected = count.and_then(|count| count.checked_mul(dtype.size() as u64));
     let Some(expected) = expected else {
-        return Err(NpyProblem::Shape { found: format!("{shape:?}") });
+        return Err(TensorProblem::Shape { found: format!("{shape:?}") });
     };
     let found = length - start - header;
     if found < expected {
-        return Err(NpyProblem::Truncated { shape, dtype, expected, found });
+        return Err(TensorProblem::Truncated { shape, dtype, expected, found });
     }
     if found > expected {
-        return Err(NpyProblem::Oversized { shape, dtype, expected, found });
+        return Err(TensorProblem::Oversized { shape, dtype, expected, found });
     }
     front.extend(declaration);
     Ok((shape, encoding, front))
 }
 
 /// Shape, type, endianness and order that a header declares.
-fn interpret(header: &[u8], two_byte_integers: Option<Dtype>) -> Result<(Vec<usize>, Encoding), NpyProblem> {
+fn interpret(
+    header: &[u8],
+    two_byte_integers: Option<Dtype>,
+) -> Result<(Vec<usize>, Encoding), TensorProblem> {
     // The parser takes a time that doubles with each level. A bracket in quotes closes nothing.
     let (mut nesting, mut quote, mut escaped) = (0usize, None, false);
     for byte in header {
@@ -130,10 +133,10 @@ fn interpret(header: &[u8], two_byte_integers: Option<Dtype>) -> Result<(Vec<usi
             (None, _) => {}
         }
         if nesting > MAX_NESTING {
-            return Err(NpyProblem::Header("brackets nested too deep".into()));
+            return Err(TensorProblem::Header("brackets nested too deep".into()));
         }
     }
-    let malformed = |message: String| NpyProblem::Header(message);
+    let malformed = |message: String| TensorProblem::Header(message);
     let text = std::str::from_utf8(header).map_err(|error| malformed(error.to_string()))?;
     let Ok(Value::Dict(entries)) = text.trim().parse::<Value>() else {
         return Err(malformed("expected a Python dictionary with descr, fortran_order and shape".into()));
@@ -148,7 +151,7 @@ fn interpret(header: &[u8], two_byte_integers: Option<Dtype>) -> Result<(Vec<usi
     };
     let descr = match entry("descr")? {
         Value::String(descr) => descr.as_str(),
-        _ => return Err(NpyProblem::Dtype { found: "a record type".into() }),
+        _ => return Err(TensorProblem::Dtype { found: "a record type".into() }),
     };
     let dtype = match descr.strip_prefix(['<', '>', '|', '=']).unwrap_or(descr) {
         "f2" => Dtype::F16,
@@ -157,7 +160,7 @@ fn interpret(header: &[u8], two_byte_integers: Option<Dtype>) -> Result<(Vec<usi
         "V2" => Dtype::Bf16,
         "u2" if two_byte_integers == Some(Dtype::Bf16) => Dtype::Bf16,
         "u2" if two_byte_integers == Some(Dtype::F16) => Dtype::F16,
-        _ => return Err(NpyProblem::Dtype { found: format!("`{descr}`") }),
+        _ => return Err(TensorProblem::Dtype { found: format!("`{descr}`") }),
     };
     let Value::Tuple(extents) = entry("shape")? else {
         return Err(malformed("`shape` is not a tuple".into()));
@@ -173,7 +176,7 @@ fn interpret(header: &[u8], two_byte_integers: Option<Dtype>) -> Result<(Vec<usi
         }
         _ => {
             let first = extents.iter().take(4).map(ToString::to_string).collect::<Vec<_>>().join(", ");
-            Err(NpyProblem::Shape { found: format!("{} axes, ({first}, …)", extents.len()) })
+            Err(TensorProblem::Shape { found: format!("{} axes, ({first}, …)", extents.len()) })
         }
     }
 }
@@ -225,12 +228,12 @@ mod tests {
         format!("{{'descr': '{descr}', 'fortran_order': {fortran}, 'shape': {shape}, }}\n")
     }
 
-    fn opened(bytes: &[u8], two_byte_integers: Option<Dtype>) -> Result<StoredTensor, NpyProblem> {
+    fn opened(bytes: &[u8], two_byte_integers: Option<Dtype>) -> Result<StoredTensor, TensorProblem> {
         let (shape, encoding, header) = parse(bytes, bytes.len() as u64, two_byte_integers)?;
         stored(Path::new("memory"), shape, encoding, header, Box::new(bytes.to_vec()))
     }
 
-    fn parsed(bytes: &[u8]) -> Result<Tensor, NpyProblem> {
+    fn parsed(bytes: &[u8]) -> Result<Tensor, TensorProblem> {
         opened(bytes, None)?.read().map_err(|error| error.problem)
     }
 
@@ -306,7 +309,7 @@ mod tests {
     #[test]
     fn two_byte_integers_are_read_only_as_what_they_are_declared_to_be() {
         let bytes = file(1, &header("<u2", false, "(1,)"), &half::bf16::from_f32(1.5).to_le_bytes());
-        assert!(matches!(parsed(&bytes), Err(NpyProblem::Dtype { .. })));
+        assert!(matches!(parsed(&bytes), Err(TensorProblem::Dtype { .. })));
         let tensor = opened(&bytes, Some(Dtype::Bf16)).unwrap().read().unwrap();
         assert_eq!((tensor.dtype(), tensor.get(0)), (Dtype::Bf16, 1.5));
     }
@@ -351,7 +354,7 @@ mod tests {
         }
         let problem =
             parsed(&file(1, "{'descr': '((((', 'fortran_order': False, 'shape': (1,)}", b"")).unwrap_err();
-        assert!(matches!(problem, NpyProblem::Dtype { .. }), "{problem}");
+        assert!(matches!(problem, TensorProblem::Dtype { .. }), "{problem}");
     }
 
     #[test]
@@ -359,7 +362,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         assert!(matches!(
             read(folder.path(), None).unwrap_err().problem,
-            NpyProblem::Folder | NpyProblem::Io(_)
+            TensorProblem::Folder | TensorProblem::Io(_)
         ));
         let missing = read(&folder.path().join("none.npy"), None).unwrap_err();
         assert!(missing.to_string().contains("none.npy: cannot be read"), "{missing}");

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use half::slice::{HalfBitsSliceExt, HalfFloatSliceExt};
 
-use super::error::{NpyProblem, StoreError};
+use super::error::{StoreError, TensorProblem};
 use super::fingerprint::{Algorithm, Fingerprint, Fingerprinter};
 use crate::tensor::{Dtype, Tensor, Values, column_major, element_count, row_major, unravel};
 
@@ -113,7 +113,7 @@ impl StoredTensor {
             }
             _ => source,
         };
-        StoreError { path: self.path.clone(), problem: NpyProblem::Io(source) }
+        StoreError { path: self.path.clone(), problem: TensorProblem::Io(source) }
     }
 
     /// Reads all elements.

@@ -1,6 +1,6 @@
 //! Named tensors.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::error::StoreError;
 use super::stored::StoredTensor;
@@ -22,8 +22,8 @@ pub trait TensorStore: std::fmt::Debug + Send + Sync {
     /// All its tensors, sorted by key.
     fn entries(&self) -> &[StoreEntry];
 
-    /// The file that a tensor is in.
-    fn file(&self, key: &str) -> PathBuf;
+    /// Whether there is a tensor with that key; true where that cannot be found out.
+    fn contains(&self, key: &str) -> bool;
 
     /// Opens the tensor with that key.
     ///

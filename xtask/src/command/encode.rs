@@ -151,7 +151,7 @@ fn recorded(path: &Path) -> Result<RecordedTensor, Failure> {
     let tensor = open_npy(path, None).map_err(Failure::unreadable)?;
     let fingerprint = tensor.fingerprint(Algorithm::ElementsXxh3).map_err(Failure::unreadable)?;
     let file = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
-    Ok(RecordedTensor { file, fingerprint })
+    Ok(RecordedTensor { key: file, fingerprint })
 }
 
 /// Refuses to write to `out` where that cannot be done, or would be over one of the files that are read.

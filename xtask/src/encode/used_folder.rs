@@ -39,7 +39,7 @@ impl UsedFolder {
         let Some(earlier) = earlier else { return Ok(UsedFolder { files: Vec::new() }) };
         // A record names files of its own folder; whatever else it says is not followed.
         let own = |file: &&String| Path::new(file).file_name().is_some_and(|name| name == file.as_str());
-        let tensors = earlier.tensors.iter().map(|tensor| &tensor.file).filter(own);
+        let tensors = earlier.tensors.iter().map(|tensor| &tensor.key).filter(own);
         let tensors = tensors.filter(|file| file.ends_with(".npy")).map(|file| folder.join(file));
         Ok(UsedFolder { files: std::iter::once(folder.join(provenance::FILE_NAME)).chain(tensors).collect() })
     }
@@ -80,7 +80,7 @@ mod tests {
         files.iter().for_each(|file| std::fs::write(root.path().join(file), b"").unwrap());
         let hashed = |file: &str| Hashed { file: file.into(), sha256: String::new() };
         let recorded = |file: &str| RecordedTensor {
-            file: file.into(),
+            key: file.into(),
             fingerprint: Fingerprint { algorithm: Algorithm::ElementsXxh3, hex: String::new() },
         };
         let outside = root.path().join("outside.npy");
