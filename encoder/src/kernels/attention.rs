@@ -15,6 +15,7 @@ use super::gemm::task_rows;
 use super::softmax::{MAX_VECTORS, exponentials};
 use crate::poison::FILL_WITH_NAN;
 use crate::precision::Operands;
+use crate::simd::aligned::AlignedBuffer;
 use crate::simd::summation::SummationBlock;
 use crate::simd::tile::TileOut;
 use crate::simd::{Isa, Kernel, MAX_LANES, Simd};
@@ -74,11 +75,11 @@ impl<L: Lhs> Kernel for Pack<'_, L> {
 struct AttentionScratch {
     queries: RhsPanel,
     /// `[positions, NR]`
-    scores: Vec<f32>,
+    scores: AlignedBuffer,
     /// The scores of a block of positions in pairs, `[terms, pairs, NR]`.
     pairs: Vec<u32>,
     /// `[value_dim, NR]`
-    result: Vec<f32>,
+    result: AlignedBuffer,
 }
 
 struct AttentionTask<'a> {
@@ -128,8 +129,8 @@ impl AttentionTask<'_> {
         let operands = keys.operands();
         assert_eq!(operands, values.operands(), "keys and values are packed alike");
         let (positions, value_dim) = (keys.rows(), values.rows());
-        scratch.scores.resize(positions * nr, 0.0);
-        scratch.result.resize(value_dim * nr, 0.0);
+        scratch.scores.resize(positions * nr);
+        scratch.result.resize(value_dim * nr);
         for (panel, out) in out.chunks_mut(nr * value_dim).enumerate() {
             let start = first + panel * nr;
             let rows = start..start + out.len() / value_dim;

@@ -6,6 +6,7 @@ use rayon::prelude::*;
 
 use super::epilogue::Epilogue;
 use crate::geometry::Axis;
+use crate::simd::aligned::AlignedBuffer;
 use crate::simd::{Isa, Kernel, MAX_LANES, Simd};
 
 /// `out = epilogue(depthwise(image, weights))`, parallel over output rows.
@@ -61,9 +62,9 @@ const TOGETHER: usize = 4;
 #[derive(Default)]
 struct DepthwiseScratch {
     /// `[lines, pixels, width]`, with the zeros of the padding before and after a line.
-    inputs: Vec<f32>,
+    inputs: AlignedBuffer,
     /// `[y.kernel, x.kernel, width]`.
-    weights: Vec<f32>,
+    weights: AlignedBuffer,
 }
 
 /// Neighbouring output lines of an image.
@@ -125,12 +126,12 @@ impl Lines<'_, '_> {
         let (lines, length) = (self.y.sources(self.outputs()), self.copied_line());
         let DepthwiseScratch { inputs, weights } = &mut *self.scratch;
         let width = width(self.x.kernel);
-        inputs.resize(lines.len() * length, 0.0);
+        inputs.resize(lines.len() * length);
         let image = self.image.chunks_exact(self.x.input * self.channels);
         for (line, copy) in image.skip(lines.start).zip(inputs.chunks_exact_mut(length)) {
             copy_columns(line, self.channels, channels.clone(), &mut copy[self.x.before * width..], width);
         }
-        weights.resize(self.weights.len() / self.channels * width, 0.0);
+        weights.resize(self.weights.len() / self.channels * width);
         copy_columns(self.weights, self.channels, channels, weights, width);
     }
 

@@ -16,6 +16,7 @@ use super::gemm::source::{Lhs, Matrix};
 use super::im2col::Im2col;
 use crate::poison::FILL_WITH_NAN;
 use crate::precision::Operands;
+use crate::simd::aligned::AlignedBuffer;
 use crate::simd::tile::CACHE_LINE;
 use crate::simd::{Isa, Kernel, Simd};
 
@@ -105,9 +106,9 @@ fn transformed(kernel: &[f32; TAPS]) -> [f32; PLACES] {
 }
 
 /// A slice of scratch memory of unspecified content; the caller must write all that it reads.
-fn take(scratch: &mut Vec<f32>, length: usize) -> &mut [f32] {
+fn take(scratch: &mut AlignedBuffer, length: usize) -> &mut [f32] {
     if scratch.len() < length {
-        scratch.resize(length, 0.0);
+        scratch.resize(length);
     }
     let taken = &mut scratch[..length];
     if FILL_WITH_NAN {
@@ -158,11 +159,11 @@ pub(crate) fn convolve_into(
 #[derive(Default)]
 struct WinogradScratch {
     /// `[places, tiles, input]`, with gaps between the places.
-    inputs: Vec<f32>,
+    inputs: AlignedBuffer,
     /// `[places, tiles, output]`, with gaps between the places.
-    products: Vec<f32>,
+    products: AlignedBuffer,
     /// A line of finished outputs of some tiles, `[pixels, output]`.
-    middle: Vec<f32>,
+    middle: AlignedBuffer,
     /// A pixel of the padding.
     zeros: Vec<f32>,
     panels: LhsPanels,

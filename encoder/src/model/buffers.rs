@@ -5,21 +5,25 @@ use std::ops::{Deref, DerefMut};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::poison::FILL_WITH_NAN;
+use crate::simd::aligned::AlignedBuffer;
 
 /// Buffers that are not in use.
 #[derive(Clone, Default)]
-pub(super) struct Buffers(Arc<Mutex<Vec<Vec<f32>>>>);
+pub(super) struct Buffers(Arc<Mutex<Vec<AlignedBuffer>>>);
 
 impl Buffers {
     /// `length` elements of unspecified content; the caller must write all of them.
     pub(super) fn take(&self, length: usize) -> Buffer {
         let mut free = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         // Much larger buffers are left for larger requests.
-        let fits = |(_, data): &(usize, &Vec<f32>)| (length..=2 * length).contains(&data.len());
+        let fits = |(_, data): &(usize, &AlignedBuffer)| (length..=2 * length).contains(&data.len());
         let smallest = free.iter().enumerate().filter(fits).min_by_key(|(_, data)| data.len());
         let found = smallest.map(|(index, _)| index).map(|index| free.swap_remove(index));
-        let mut buffer =
-            Buffer { data: found.unwrap_or_else(|| vec![0.0; length]), length, free: self.clone() };
+        let mut buffer = Buffer {
+            data: found.unwrap_or_else(|| AlignedBuffer::zeroed(length)),
+            length,
+            free: self.clone(),
+        };
         if FILL_WITH_NAN {
             buffer.fill(f32::NAN);
         }
@@ -48,7 +52,7 @@ impl IdleBuffers {
 
 /// Elements that return to the free buffers when they are dropped.
 pub(super) struct Buffer {
-    data: Vec<f32>,
+    data: AlignedBuffer,
     /// Elements in use, from the first on.
     length: usize,
     free: Buffers,

@@ -22,6 +22,7 @@ macro_rules! token_methods {
     )*};
 }
 
+pub(crate) mod aligned;
 #[cfg(target_arch = "x86_64")]
 mod amx;
 #[cfg(target_arch = "x86_64")]

@@ -4,9 +4,10 @@ use std::ops::Range;
 use std::slice::ChunksExact;
 
 use super::bf16::{pairs_of_row, terms_of_row};
-use super::rhs::{Line, depth_blocks, packed_length, pairs};
+use super::rhs::{depth_blocks, packed_length, pairs};
 use super::source::Lhs;
 use crate::precision::{Operands, SplitTerms};
+use crate::simd::aligned::Line;
 use crate::simd::tile::CACHE_LINE;
 use crate::simd::{MAX_LANES, PairLayout, Simd};
 

@@ -10,6 +10,7 @@ use rayon::prelude::*;
 
 use super::epilogue::Epilogue;
 use crate::precision::Operands;
+use crate::simd::aligned::AlignedBuffer;
 use crate::simd::summation::SummationBlock;
 use crate::simd::tile::TileOut;
 use crate::simd::{Kernel, Simd};
@@ -90,10 +91,9 @@ pub(crate) fn fused_gemm<L: Lhs>(
     assert_eq!(out.len(), lhs.rows() * second.columns(), "output elements");
     let rows = rows_in_cache(first, lhs.rows());
     out.par_chunks_mut(rows * second.columns()).enumerate().for_each_init(
-        || (LhsPanels::default(), Vec::new()),
+        <(LhsPanels, AlignedBuffer)>::default,
         |(panels, middle), (task, out)| {
-            middle.resize(out.len() / second.columns() * first.columns(), 0.0);
-            let middle = middle.as_mut_slice();
+            middle.resize(out.len() / second.columns() * first.columns());
             let start = task * rows;
             first.isa().run(GemmTask {
                 lhs,

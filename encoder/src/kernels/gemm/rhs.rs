@@ -2,11 +2,11 @@
 
 use std::ops::Range;
 
-use bytemuck::{Pod, Zeroable};
 use rayon::prelude::*;
 
 use super::bf16::pairs_of_row;
 use crate::precision::{Operands, SplitTerms};
+use crate::simd::aligned::Line;
 use crate::simd::tile::{CACHE_LINE, PAIR_DEPTH};
 use crate::simd::{Isa, Kernel, Simd};
 
@@ -42,11 +42,6 @@ pub(in crate::kernels) fn packed_length(operands: Operands, depth: usize) -> usi
 pub(crate) fn pairs(depth: usize) -> usize {
     depth.next_multiple_of(PAIR_DEPTH) / 2
 }
-
-/// A line of the cache: what panels are aligned to, and the unit in which they are allocated.
-#[derive(Clone, Copy, Default, Pod, Zeroable)]
-#[repr(C, align(64))]
-pub(in crate::kernels) struct Line([u32; CACHE_LINE]);
 
 /// A block of a packed right-hand side.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
