@@ -18,6 +18,7 @@ use crate::precision::Operands;
 use crate::simd::aligned::AlignedBuffer;
 use crate::simd::summation::SummationBlock;
 use crate::simd::tile::TileOut;
+use crate::simd::tuning::Tuning;
 use crate::simd::{Isa, Kernel, MAX_LANES, Simd};
 
 /// The heads of a query are contiguous in its row, so queries are a matrix `[pixels * heads, key_dim]`,
@@ -41,7 +42,8 @@ pub(crate) fn attention(
     );
     let queries = Matrix::new(queries, key_dim);
     let scale = (1.0 / (key_dim as f64).sqrt()) as f32;
-    let rows = task_rows(isa.tile_columns(operands), queries.rows(), rayon::current_num_threads());
+    let most = Tuning::COMMON.task_rows;
+    let rows = task_rows(isa.tile_columns(operands), queries.rows(), most, rayon::current_num_threads());
     out.par_chunks_mut(rows * value_dim).enumerate().for_each_init(
         AttentionScratch::default,
         |scratch, (task, out)| {

@@ -160,9 +160,9 @@ impl Simd for Avx2 {
     }
 
     #[inline(always)]
-    fn prefetch(self, x: &[f32]) {
+    fn prefetch(self, x: *const f32) {
         // SAFETY: a hint, which reads nothing.
-        unsafe { _mm_prefetch::<_MM_HINT_T0>(x.as_ptr().cast()) }
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(x.cast()) }
     }
 
     #[inline(always)]
@@ -178,7 +178,7 @@ impl Simd for Avx2 {
 
     #[inline(always)]
     fn tiles(self, tiles: Tiles<'_>) {
-        self.run_apart(TileKernel::<6, 2>(tiles));
+        self.run_apart(TileKernel::<6, 2, false>(tiles));
     }
 
     type P = __m256i;

@@ -238,9 +238,15 @@ impl<X: Extension> Simd for Avx512<X> {
     }
 
     #[inline(always)]
-    fn prefetch(self, x: &[f32]) {
+    fn prefetch(self, x: *const f32) {
         // SAFETY: a hint, which reads nothing.
-        unsafe { _mm_prefetch::<_MM_HINT_T0>(x.as_ptr().cast()) }
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(x.cast()) }
+    }
+
+    #[inline(always)]
+    fn prefetch_to_second_level(self, x: *const f32) {
+        // SAFETY: a hint, which reads nothing.
+        unsafe { _mm_prefetch::<_MM_HINT_T1>(x.cast()) }
     }
 
     #[inline(always)]
@@ -250,7 +256,10 @@ impl<X: Extension> Simd for Avx512<X> {
 
     #[inline(always)]
     fn tiles(self, tiles: Tiles<'_>) {
-        self.run_apart(TileKernel::<12, 2>(tiles));
+        match tiles.prefetches {
+            true => self.run_apart(TileKernel::<12, 2, true>(tiles)),
+            false => self.run_apart(TileKernel::<12, 2, false>(tiles)),
+        }
     }
 
     #[inline(always)]

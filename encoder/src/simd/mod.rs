@@ -35,6 +35,7 @@ mod isa;
 mod portable;
 pub(crate) mod summation;
 pub(crate) mod tile;
+pub(crate) mod tuning;
 
 pub use isa::Isa;
 
@@ -90,9 +91,13 @@ pub(crate) trait Simd: Copy + Send + Sync + 'static {
     }
     /// Rows to columns of a square of `LANES` vectors, the first ones of `rows`; the others are ignored.
     fn transpose(self, rows: [Self::V; MAX_LANES]) -> [Self::V; MAX_LANES];
-    /// Brings the line of the first element into the first-level cache, where the instruction set can.
+    /// Brings the line at an address into the first-level cache, where the instruction set can. A hint: the address need not be
+    /// one of memory.
     #[inline(always)]
-    fn prefetch(self, _: &[f32]) {}
+    fn prefetch(self, _: *const f32) {}
+    /// The same into the second-level cache.
+    #[inline(always)]
+    fn prefetch_to_second_level(self, _: *const f32) {}
     /// Runs a kernel in a function of its own, so that a micro-kernel does not share its registers with the code around it.
     fn run_apart<K: Kernel>(self, kernel: K) -> K::Output;
     /// The GEMM micro-kernel on f32, see [`tile`].

@@ -125,7 +125,7 @@ impl Simd for Portable {
 
     #[inline(always)]
     fn tiles(self, tiles: Tiles<'_>) {
-        self.run_apart(TileKernel::<6, 1>(tiles));
+        self.run_apart(TileKernel::<6, 1, false>(tiles));
     }
 
     type P = [u32; LANES];

@@ -19,19 +19,27 @@ pub(in crate::kernels) trait MicroKernel {
 pub(in crate::kernels) struct OfF32<S> {
     simd: S,
     summation: SummationBlock,
+    prefetches: bool,
 }
 
 impl<S: Simd> OfF32<S> {
     #[inline(always)]
     pub(in crate::kernels) fn new(simd: S, summation: SummationBlock) -> Self {
-        OfF32 { simd, summation }
+        OfF32 { simd, summation, prefetches: false }
+    }
+
+    /// For right panels that lie one behind the other in memory.
+    #[inline(always)]
+    pub(in crate::kernels) fn with_prefetching(self, prefetches: bool) -> Self {
+        OfF32 { prefetches, ..self }
     }
 }
 
 impl<S: Simd> MicroKernel for OfF32<S> {
     #[inline(always)]
     fn multiply(&self, _: usize, left: ChunksExact<'_, u32>, right: &[u32], out: TileOut<'_>) {
-        self.simd.tiles(Tiles { left, b: bytemuck::cast_slice(right), summation: self.summation, out });
+        let OfF32 { simd, summation, prefetches } = *self;
+        simd.tiles(Tiles { left, b: bytemuck::cast_slice(right), summation, prefetches, out });
     }
 }
 

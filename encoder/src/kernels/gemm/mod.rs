@@ -19,24 +19,21 @@ use micro::{MicroKernel, OfF32, OfPairs};
 use rhs::{DepthBlock, PackedRhs};
 use source::{Lhs, Matrix};
 
-/// Most rows of a task: a panel of the right side is read from memory once for all of them, and the packed left block
-/// still fits the second-level cache: 144 KiB of f32, 288 KiB of bf16 that is widened.
-const TASK_ROWS: usize = 144;
 /// The least number of tasks for each thread, if there are enough rows: the wait for the last task should be short.
 const TASKS_PER_THREAD: usize = 2;
-/// How much of the caches the intermediate result of two fused products may take.
-const MIDDLE_BYTES: usize = 1 << 20;
 
 /// Rows that one task of an operation on `rows` rows computes with `rhs`: whole tiles, shared evenly among whole rounds of
 /// tasks, so that the threads end together. No bit of the result depends on it.
 pub(crate) fn rows_per_task(rhs: &PackedRhs, rows: usize) -> usize {
-    task_rows(rhs.isa().tile_rows(rhs.operands()), rows, rayon::current_num_threads())
+    let tile = rhs.isa().tile_rows(rhs.operands());
+    task_rows(tile, rows, rhs.tuning().task_rows, rayon::current_num_threads())
 }
 
-/// The same for tiles of `tile` rows, or columns where a product is computed transposed, on `threads` threads.
-pub(super) fn task_rows(tile: usize, rows: usize, threads: usize) -> usize {
+/// The same for tiles of `tile` rows, or columns where a product is computed transposed, at most `most` in a task, on `threads`
+/// threads.
+pub(super) fn task_rows(tile: usize, rows: usize, most: usize, threads: usize) -> usize {
     let tiles = rows.div_ceil(tile);
-    let rounds = tiles.div_ceil(TASK_ROWS / tile * threads).max(TASKS_PER_THREAD);
+    let rounds = tiles.div_ceil(most / tile * threads).max(TASKS_PER_THREAD);
     tiles.div_ceil(rounds * threads).max(1) * tile
 }
 
@@ -123,7 +120,7 @@ pub(crate) fn fused_gemm<L: Lhs>(
 /// Rows of a task whose product with `rhs` stays in the cache.
 fn rows_in_cache(rhs: &PackedRhs, rows: usize) -> usize {
     let tile = rhs.isa().tile_rows(rhs.operands());
-    let fitting = MIDDLE_BYTES / (rhs.columns() * size_of::<f32>()) / tile * tile;
+    let fitting = rhs.tuning().middle_bytes / (rhs.columns() * size_of::<f32>()) / tile * tile;
     fitting.max(tile).min(rows_per_task(rhs, rows))
 }
 
@@ -144,7 +141,9 @@ pub(crate) fn gemm_block<S: Simd, L: Lhs>(
         let left = panels.panels();
         match rhs.operands() {
             Operands::F32 => {
-                macro_kernel(&OfF32::new(simd, SummationBlock::of(rhs.depth())), left, rhs, block, out)
+                let kernel = OfF32::new(simd, SummationBlock::of(rhs.depth()));
+                let kernel = kernel.with_prefetching(rhs.tuning().prefetches);
+                macro_kernel(&kernel, left, rhs, block, out)
             }
             Operands::Bf16(terms) => macro_kernel(&OfPairs::new(simd, terms), left, rhs, block, out),
         }
@@ -176,13 +175,17 @@ mod tests {
     use crate::kernels::epilogue::Norm;
     use crate::simd::Isa;
     use crate::simd::tile::PAIR_DEPTH;
+    use crate::simd::tuning::Tuning;
     use crate::testing::{Failures, around, on_each_isa, values};
+
+    const TASK_ROWS: usize = Tuning::COMMON.task_rows;
 
     on_each_isa!(
         gemm_agrees_with_f64_around_every_tile_edge,
         the_epilogue_keeps_its_order,
         fused_products_have_the_bits_of_two_products,
-        errors_are_those_of_the_summation_blocks
+        errors_are_those_of_the_summation_blocks,
+        no_bit_depends_on_the_tuning
     );
 
     /// Packs `b`, `[depth, columns]`.
@@ -200,7 +203,7 @@ mod tests {
         for tile in [4, 6, 12, 14, 32] {
             for threads in [1, 2, 3, 8, 64] {
                 for rows in (1..200).chain([256, 575, 576, 2304, 9216, 147_456]) {
-                    let task = task_rows(tile, rows, threads);
+                    let task = task_rows(tile, rows, TASK_ROWS, threads);
                     let case = format!("{rows} rows in tiles of {tile} on {threads} threads: {task}");
                     assert!(task > 0 && task.is_multiple_of(tile), "{case}");
                     assert!(task <= TASK_ROWS.max(tile), "{case}");
@@ -309,6 +312,24 @@ mod tests {
                     format!("{operands:?} {rows}x{depth}x{middle}x{columns}")
                 });
             }
+        }
+    }
+
+    fn no_bit_depends_on_the_tuning(isa: Isa, failures: &mut Failures) {
+        // More rows than a task has, several panels and blocks of depth, tiles and panels that are not full.
+        let (rows, depth, middle, columns) = (601, 2 * DEPTH + 71, 1300, 77);
+        let (a, b, c) = (values(rows * depth, 1), values(depth * middle, 2), values(middle * columns, 3));
+        let run = |tuning: Tuning| {
+            let tuned = |b: &[f32], columns| pack(isa, Operands::F32, b, columns).tuned(tuning);
+            let mut out = vec![f32::NAN; rows * columns];
+            let ops = Epilogue::default();
+            let sides = ((&tuned(&b, middle), &ops), (&tuned(&c, columns), &ops));
+            fused_gemm(&Matrix::new(&a, depth), sides.0, sides.1, &mut out);
+            out.iter().map(|x| x.to_bits()).collect::<Vec<_>>()
+        };
+        let expected = run(Tuning::COMMON);
+        for tuning in Tuning::ALL {
+            failures.check(run(tuning) == expected, || format!("{tuning:?}"));
         }
     }
 

@@ -8,6 +8,7 @@ use super::bf16::pairs_of_row;
 use crate::precision::{Operands, SplitTerms};
 use crate::simd::aligned::Line;
 use crate::simd::tile::{CACHE_LINE, PAIR_DEPTH};
+use crate::simd::tuning::Tuning;
 use crate::simd::{Isa, Kernel, Simd};
 
 /// Depth of a block of f32 operands: a `[DEPTH, NR]` panel of the right side stays in the first-level cache.
@@ -81,6 +82,7 @@ pub(crate) struct PackedRhs {
     depth: usize,
     columns: usize,
     nr: usize,
+    tuning: Tuning,
     data: Vec<Line>,
 }
 
@@ -117,7 +119,8 @@ impl PackedRhs {
         read: impl Fn(usize, usize, &mut [f32]) + Sync,
     ) -> Self {
         let nr = isa.tile_columns(operands);
-        let mut packed = PackedRhs { isa, operands, depth, columns, nr, data: Vec::new() };
+        let tuning = Tuning::of(isa, operands);
+        let mut packed = PackedRhs { isa, operands, depth, columns, nr, tuning, data: Vec::new() };
         let end = packed.blocks().last().map_or(0, |block| block.offset + packed.panels() * block.panel);
         packed.data = bytemuck::zeroed_vec(end.div_ceil(CACHE_LINE));
         let blocks: Vec<DepthBlock> = packed.blocks().collect();
@@ -156,6 +159,17 @@ impl PackedRhs {
     /// The operands that it is packed as.
     pub(crate) fn operands(&self) -> Operands {
         self.operands
+    }
+
+    /// How products with it are fed.
+    pub(crate) fn tuning(&self) -> Tuning {
+        self.tuning
+    }
+
+    /// The same, fed otherwise.
+    #[cfg(test)]
+    pub(crate) fn tuned(self, tuning: Tuning) -> Self {
+        PackedRhs { tuning, ..self }
     }
 
     pub(crate) fn depth(&self) -> usize {
