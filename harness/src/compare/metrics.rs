@@ -5,10 +5,12 @@
 
 use rayon::prelude::*;
 
+use super::block::{BlockTerms, of_block};
+use super::element::Element;
 use super::element_rule::ElementRule;
 use super::operand::{Operand, OperandPiece, of_side};
-use super::small::{Floored, SmallElements, SmallOfBlock};
-use super::sums::{BlockTerms, Element, Sums, of_block};
+use super::small::{FLOOR, Floored, SmallElements, SmallOfBlock};
+use super::sums::Sums;
 use crate::side::Side;
 use crate::store::StoreError;
 use crate::tensor::Tensor;
@@ -108,7 +110,7 @@ impl Metrics {
             }
             from += piece_b.len();
         }
-        let floor = 1e-3 * (sums.bb / sums.finite as f64).sqrt();
+        let floor = FLOOR * (sums.bb / sums.finite as f64).sqrt();
         let floored = match small.resolve(floor) {
             Some(Floored { sum, max, under }) => {
                 Floored { sum: sums.rel_floor + sum, max: sums.rel_floor_max.max(max), under }

@@ -1,9 +1,12 @@
 //! Comparing two sides: figures of every pair, verdicts, and what became of every tensor.
 
+mod block;
 pub mod cause;
 pub mod comparison;
+mod element;
 pub mod element_rule;
 pub mod gap;
+mod lanes;
 pub mod metrics;
 pub mod obstacle;
 mod operand;

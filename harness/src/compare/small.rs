@@ -10,7 +10,7 @@ use crate::side::Side;
 use crate::store::StoreError;
 
 /// f is this part of rms(b).
-const FLOOR: f64 = 1e-3;
+pub(super) const FLOOR: f64 = 1e-3;
 /// The upper bound is this many times what the squares so far say: later elements are often larger.
 const MARGIN: f64 = 8.0;
 /// Elements that are kept aside at the most: 16 MiB.
