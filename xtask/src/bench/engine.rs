@@ -22,6 +22,9 @@ pub(crate) struct EngineRun {
     pub(crate) cpu_seconds: f64,
     /// Peak resident memory of the process so far.
     pub(crate) peak_bytes: Option<f64>,
+    /// Floating-point operations of the model, as this project's own engines count them.
+    #[serde(default)]
+    pub(crate) flop: Option<f64>,
 }
 
 /// How long a process that has closed its side may take to end, and its last line to arrive.

@@ -1,6 +1,6 @@
 //! The engines of others that the encoder is measured beside.
 
-use encoder::Isa;
+use encoder::{Isa, Precision};
 
 use crate::shell::failure::Failure;
 
@@ -31,8 +31,9 @@ const ATEN: &str = "ATEN_CPU_CAPABILITY";
 const MKL: &str = "MKL_ENABLE_INSTRUCTIONS";
 
 impl Peer {
-    /// Those whose names begin with one of `names`; all, if there are none.
-    pub(crate) fn chosen(names: &[String]) -> Result<Vec<Peer>, Failure> {
+    /// Those whose names begin with one of `names`, all, if there are none; of these, those that compute in what a precision of
+    /// the encoder is compared with: bf16 with bf16, the others with f32.
+    pub(crate) fn chosen(names: &[String], precision: Option<Precision>) -> Result<Vec<Peer>, Failure> {
         let is_named = |peer: &Peer, name: &str| !name.is_empty() && peer.engine.starts_with(name);
         if let Some(unknown) = names.iter().find(|name| !ALL.iter().any(|peer| is_named(peer, name))) {
             let mut known: Vec<&str> = ALL.map(|peer| peer.engine).to_vec();
@@ -43,7 +44,18 @@ impl Peer {
         }
         let is_chosen =
             |peer: &Peer| names.is_empty() || names.iter().any(|name| is_named(peer, name.as_str()));
-        Ok(ALL.into_iter().filter(is_chosen).collect())
+        let named: Vec<Peer> = ALL.into_iter().filter(is_chosen).collect();
+        let Some(precision) = precision else { return Ok(named) };
+        let wanted = if precision == Precision::Bf16 { "bf16" } else { "f32" };
+        let comparable: Vec<Peer> = named.into_iter().filter(|peer| peer.precision == wanted).collect();
+        if comparable.is_empty() {
+            let message = format!(
+                "--engines {} with --precision {precision}: none computes in {wanted}",
+                names.join(",")
+            );
+            return Err(Failure::usage(message, "leave one of them out"));
+        }
+        Ok(comparable)
     }
 
     /// Such as `openvino f32`.
@@ -113,18 +125,35 @@ mod tests {
 
     #[test]
     fn peers_are_chosen_by_the_beginnings_of_their_names() {
-        assert_eq!(Peer::chosen(&[]).unwrap(), ALL);
-        let chosen = Peer::chosen(&names(&["openvino", "torch-a"])).unwrap();
+        assert_eq!(Peer::chosen(&[], None).unwrap(), ALL);
+        let chosen = Peer::chosen(&names(&["openvino", "torch-a"]), None).unwrap();
         let chosen: Vec<String> = chosen.into_iter().map(Peer::name).collect();
         assert_eq!(chosen, ["openvino f32", "openvino bf16", "torch-autocast bf16"]);
         for unknown in ["tensorrt", ""] {
-            let refused = Peer::chosen(&names(&["openvino", unknown])).unwrap_err();
+            let refused = Peer::chosen(&names(&["openvino", unknown]), None).unwrap_err();
             let expected = format!(
                 "--engines: expected some of onnxruntime, openvino, torch-autocast, torch-compile, \
                  torch-eager, found `{unknown}`"
             );
             assert_eq!(refused.message(), expected);
         }
+    }
+
+    #[test]
+    fn a_precision_is_compared_with_peers_that_compute_in_it() {
+        let of = |given: &[&str], precision| {
+            let chosen = Peer::chosen(&names(given), Some(precision));
+            chosen.map(|peers| peers.into_iter().map(Peer::name).collect::<Vec<_>>())
+        };
+        let f32 = ["openvino f32", "onnxruntime f32", "torch-compile f32", "torch-eager f32"];
+        assert_eq!(of(&[], Precision::F32).unwrap(), f32);
+        assert_eq!(of(&[], Precision::Bf16x3).unwrap(), f32);
+        assert_eq!(
+            of(&["openvino", "torch-a"], Precision::Bf16).unwrap(),
+            ["openvino bf16", "torch-autocast bf16"]
+        );
+        let refused = of(&["torch-autocast"], Precision::F32).unwrap_err();
+        assert_eq!(refused.message(), "--engines torch-autocast with --precision f32: none computes in f32");
     }
 
     #[test]

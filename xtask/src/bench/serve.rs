@@ -34,20 +34,27 @@ pub(crate) fn serve(encoder: &EncoderArguments, taps: bool, workload: &Workload)
     let input = read_input(&workload.input)?;
     let version = format!("{} ({}, {})", env!("CARGO_PKG_VERSION"), model.isa(), model.arithmetic());
     say(&serde_json::json!({ "ready": true, "version": version }).to_string());
-    let mut last = None;
+    let (mut last, mut flop) = (None, None);
     for line in std::io::stdin().lock().lines().map_while(Result::ok) {
         let answer = match line.trim().split_once(' ').unwrap_or((line.trim(), "")) {
             ("run", _) => {
                 let (started, cpu) = (Instant::now(), cost::cpu_seconds());
-                let encoded = pool.install(|| match taps {
-                    true => model.encode(&input.shape, &input.data, &mut EveryTap),
-                    false => model.encode(&input.shape, &input.data, &mut NoTaps),
+                let encoded = pool.install(|| match (flop, taps) {
+                    // The first run, which is not recorded, counts the operations.
+                    (None, _) => model.profile(&input.shape, &input.data).map(|(encoded, steps)| {
+                        flop = Some(steps.iter().map(|step| step.flop).sum::<f64>());
+                        encoded
+                    }),
+                    (_, true) => model.encode(&input.shape, &input.data, &mut EveryTap),
+                    (_, false) => model.encode(&input.shape, &input.data, &mut NoTaps),
                 });
                 let seconds = started.elapsed().as_secs_f64();
                 last = Some(encoded.map_err(Failure::unreadable)?);
                 let cpu_seconds = cost::cpu_seconds().zip(cpu).map_or(seconds, |(now, then)| now - then);
                 let peak_bytes = cost::peak_memory();
-                serde_json::json!({ "seconds": seconds, "cpu_seconds": cpu_seconds, "peak_bytes": peak_bytes })
+                serde_json::json!({
+                    "seconds": seconds, "cpu_seconds": cpu_seconds, "peak_bytes": peak_bytes, "flop": flop
+                })
             }
             ("save", file) => match &last {
                 Some(encoded) => {

@@ -1,10 +1,11 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
-use encoder::Isa;
+use encoder::{Isa, Precision};
 use harness::compare::metrics::Metrics;
 use harness::tensor::Tensor;
 
+use crate::bench::ceiling::Ceiling;
 use crate::bench::engine::Engine;
 use crate::bench::peer::Peer;
 use crate::bench::workload::Workload;
@@ -24,14 +25,15 @@ use crate::shell::python::Environment;
 ///   cargo xtask bench --taps                what looking at every layer costs
 ///   cargo xtask bench --install-peers       once: OpenVINO, ONNX Runtime and PyTorch, from PyPI
 ///   cargo xtask bench --peers               all precisions and all peers, in turn, ratios first
-///   cargo xtask bench --peers --engines openvino --isa avx2
+///   cargo xtask bench --peers --engines openvino --precision f32 --isa avx2
 ///
 /// Needs the full-size set: cargo xtask fixtures --preset 300m
 #[derive(clap::Args)]
 #[command(verbatim_doc_comment)]
 pub(crate) struct BenchCommand {
-    /// Run the peers beside the encoder, in turn, each in a process of its own.
-    #[arg(long, conflicts_with_all = ["precision", "strict_fma"])]
+    /// Run the peers beside the encoder, in turn, each in a process of its own; with --precision, only what is comparable with
+    /// it.
+    #[arg(long, conflicts_with = "strict_fma")]
     peers: bool,
     /// Make the environment that the peers run in (bench/.venv), from PyPI.
     #[arg(long, exclusive = true)]
@@ -85,9 +87,12 @@ impl BenchCommand {
         self.encoder.check_agreement(workload.settings)?;
         workload.check_files()?;
         let shape = read_input(&workload.input)?.shape;
+        let (pool, isa) = (self.encoder.pool()?, Isa::best(self.encoder.cap()?));
+        let mut ceilings = Vec::new();
         let mut engines = self.start_ours(&workload)?;
         engines.extend(self.start_peers(&peers, &workload));
         for round in 0..self.rounds {
+            ceilings.push(pool.install(|| Ceiling::measure(isa)));
             let mut index = 0;
             while let Some(engine) = engines.get_mut(index) {
                 match engine.run() {
@@ -103,7 +108,7 @@ impl BenchCommand {
             }
         }
         measure_errors(&mut engines, &workload.output)?;
-        say(&table::text(&engines));
+        say(&table::text(&engines, &ceilings));
         say(&format!("input {shape:?}"));
         Ok(ExitCode::SUCCESS)
     }
@@ -128,7 +133,7 @@ impl BenchCommand {
         if !self.peers {
             return Ok(Vec::new());
         }
-        let chosen = Peer::chosen(&self.engines)?;
+        let chosen = Peer::chosen(&self.engines, self.encoder.chosen_precision())?;
         if !environment()?.is_current()? {
             return Err(Failure::usage(
                 "the peers are not installed, or not as bench/peers/requirements.txt names them",
@@ -154,7 +159,11 @@ impl BenchCommand {
             (false, true) => vec![chosen, (chosen.0, chosen.1, true)],
             (false, false) => vec![chosen],
         };
+        let wanted = self.encoder.chosen_precision().map(Precision::name);
         for (precision, strict_fma, taps) in ours {
+            if wanted.is_some_and(|wanted| wanted != precision) {
+                continue;
+            }
             let strict = if strict_fma { " strict-fma" } else { "" };
             let name = format!("encoder {precision}{strict}{}", if taps { " with taps" } else { "" });
             let command = self.ourselves(precision, strict_fma, taps, workload)?;

@@ -62,6 +62,11 @@ impl EncoderArguments {
         self.precision.unwrap_or_default()
     }
 
+    /// The precision, where one is given.
+    pub(crate) fn chosen_precision(&self) -> Option<Precision> {
+        self.precision
+    }
+
     /// Whether f32 is reached by fused multiply-adds alone.
     pub(crate) fn strict_fma(&self) -> bool {
         self.strict_fma
