@@ -1,0 +1,324 @@
+//! One run of the graph: its parts one after another, with the weights read as they are needed and every tap kept. An
+//! operand of a dense product is rounded here, just before the product.
+
+use super::image::{Image, average, convolve, interpolate};
+use super::{ReferenceModel, Tensor64, gelu};
+use crate::architecture::names::{self, Module};
+use crate::architecture::{
+    AttentionSpec, BlockSpec, DepthwiseSpec, EdgeResidualSpec, InvertedResidualSpec, StemSpec,
+};
+use crate::error::Error;
+use crate::faults::Seam;
+use crate::part::Site;
+use crate::precision::Precision;
+use crate::tap::{self, BlockTap};
+
+/// What an operand keeps of `x`, and the smaller of its two terms if it has two. The product of two smaller terms
+/// is the one that [`Precision::Bf16x3`] leaves out.
+fn held(precision: Precision, x: f64) -> (f64, f64) {
+    let nearest = |x: f64| half::bf16::from_f32(x as f32).to_f64();
+    match precision {
+        Precision::F32 => (x, 0.0),
+        Precision::Bf16 => (nearest(x), 0.0),
+        Precision::Bf16x3 => {
+            let small = nearest(x - nearest(x));
+            (nearest(x) + small, small)
+        }
+    }
+}
+
+/// The feature maps between two parts.
+pub(super) struct ReferenceFlow {
+    /// What the next part takes.
+    pub(super) x: Image,
+    /// What the last stage took, for the fusion.
+    pub(super) into_last_stage: Option<Image>,
+}
+
+pub(super) struct ReferenceRun<'a> {
+    pub(super) model: &'a ReferenceModel<'a>,
+    pub(super) seam: Seam,
+    pub(super) taps: Vec<(String, Tensor64)>,
+}
+
+impl ReferenceRun<'_> {
+    fn weights(&self, name: &str, shape: &[usize]) -> Result<Vec<f64>, Error> {
+        Ok(self.model.checkpoint.load(name, shape)?.into_iter().map(f64::from).collect())
+    }
+
+    fn tap(&mut self, name: &str, x: &Image) {
+        self.taps.push((name.to_string(), Tensor64 { shape: x.shape.to_vec(), data: x.data.clone() }));
+    }
+
+    /// `x` is `[1, T, C]` per image in `[B, 1, T, C]`.
+    fn tap_tokens(&mut self, name: &str, x: &Image) {
+        let shape = vec![x.shape[0], x.shape[2], x.shape[3]];
+        self.taps.push((name.to_string(), Tensor64 { shape, data: x.data.clone() }));
+    }
+
+    fn dense(&self, x: &Image, name: &str, out: usize, kernel: usize, stride: usize) -> Result<Image, Error> {
+        let weights = self.weights(name, &[out, x.shape[1], kernel, kernel])?;
+        Ok(self.multiply(x, &weights, out, kernel, stride))
+    }
+
+    /// A dense convolution of what the precision holds of both operands.
+    fn multiply(&self, x: &Image, weights: &[f64], out: usize, kernel: usize, stride: usize) -> Image {
+        let product = |part: fn((f64, f64)) -> f64| {
+            let weights: Vec<f64> = weights.iter().map(|w| part(held(self.model.precision, *w))).collect();
+            let x = x.clone().map(|x| part(held(self.model.precision, x)));
+            convolve(&x, &weights, out, kernel, stride, self.model.settings.padding, false)
+        };
+        let sum = product(|held| held.0);
+        if self.model.precision != Precision::Bf16x3 {
+            return sum;
+        }
+        sum.plus(&product(|held| held.1).map(|x| -x))
+    }
+
+    fn depthwise(&self, x: &Image, name: &str, spec: DepthwiseSpec) -> Result<Image, Error> {
+        let weights = self.weights(name, &[x.shape[1], 1, spec.kernel, spec.kernel])?;
+        Ok(convolve(x, &weights, x.shape[1], spec.kernel, spec.stride, self.model.settings.padding, true))
+    }
+
+    fn norm(&self, x: &Image, name: &str) -> Result<Image, Error> {
+        let weights = self.weights(name, &[x.shape[1]])?;
+        Ok(self.norm_by(x, &weights))
+    }
+
+    fn norm_by(&self, x: &Image, weights: &[f64]) -> Image {
+        x.normed(1e-6 * self.seam.epsilon_times(), weights)
+    }
+
+    /// Runs the part at `site`. A part alone and the whole model both run through here, hence with the same bits.
+    pub(super) fn forward(&mut self, site: Site, flow: ReferenceFlow) -> Result<ReferenceFlow, Error> {
+        self.seam.enter(site);
+        let architecture = &self.model.architecture;
+        let ReferenceFlow { x, into_last_stage } = flow;
+        match site {
+            Site::Stem => Ok(ReferenceFlow { x: self.stem(architecture.stem, &x)?, into_last_stage: None }),
+            Site::Block(number) => {
+                let (stage, index, block) =
+                    architecture.blocks().nth(number).expect("a block, since it has a site");
+                let out = self.block(&Module::block(stage, index), block, number, &x)?;
+                let is_kept = index == 0 && stage + 1 == architecture.stages.len();
+                Ok(ReferenceFlow { x: out, into_last_stage: if is_kept { Some(x) } else { into_last_stage } })
+            }
+            Site::Fusion => {
+                let spec = architecture.fusion.as_ref().expect("a fusion, since it has a site");
+                let high = into_last_stage.expect("a last stage before the fusion");
+                Ok(ReferenceFlow { x: self.fusion(spec, &high, &x)?, into_last_stage: None })
+            }
+            Site::Embedder => {
+                let spec = architecture.embedder.expect("an embedder, since it has a site");
+                Ok(ReferenceFlow { x: self.embedder(spec.channels, spec.hidden, &x)?, into_last_stage: None })
+            }
+        }
+    }
+
+    fn stem(&mut self, spec: StemSpec, x: &Image) -> Result<Image, Error> {
+        let mut x = self.dense(x, names::stem::CONVOLUTION, spec.channels, spec.kernel, 2)?;
+        if spec.bias {
+            let bias = self.weights(names::stem::BIAS, &[spec.channels])?;
+            x = Image::from_fn(x.shape, |i| x.at(i) + bias[i[1]]);
+        }
+        x = self.norm(&x, names::stem::NORM)?.map(gelu);
+        self.tap(tap::STEM, &x);
+        Ok(x)
+    }
+
+    fn block(
+        &mut self,
+        module: &Module,
+        block: &BlockSpec,
+        number: usize,
+        x: &Image,
+    ) -> Result<Image, Error> {
+        let (y, tap) = match block {
+            BlockSpec::EdgeResidual(spec) => (self.edge_residual(module, spec, x)?, BlockTap::EdgeResidual),
+            BlockSpec::InvertedResidual(spec) => {
+                let y = self.inverted_residual(module, spec, x)?;
+                let y = self.scale_and_skip(module, spec.layer_scale, spec.skip, number, y, x)?;
+                (y, BlockTap::InvertedResidual)
+            }
+            BlockSpec::Attention(spec) => {
+                let y = self.attention(module, spec, number, x)?;
+                let y = self.scale_and_skip(module, spec.layer_scale, spec.skip, number, y, x)?;
+                (y, BlockTap::AttnOutput)
+            }
+        };
+        self.tap(&tap.name(number), &y);
+        Ok(y)
+    }
+
+    fn edge_residual(&self, module: &Module, spec: &EdgeResidualSpec, x: &Image) -> Result<Image, Error> {
+        use names::edge_residual::*;
+        let y = self.dense(x, &module.name_of(EXPANSION), spec.expanded, spec.kernel, spec.stride)?;
+        let y = self.norm(&y, &module.name_of(EXPANSION_NORM))?.map(gelu);
+        let y = self.dense(&y, &module.name_of(PROJECTION), spec.output, 1, 1)?;
+        let y = self.norm(&y, &module.name_of(PROJECTION_NORM))?;
+        Ok(if spec.stride == 1 && spec.input == spec.output { y.plus(x) } else { y })
+    }
+
+    fn scale_and_skip(
+        &mut self,
+        module: &Module,
+        layer_scale: bool,
+        skip: bool,
+        number: usize,
+        mut y: Image,
+        x: &Image,
+    ) -> Result<Image, Error> {
+        if layer_scale {
+            y = y.scaled(&self.weights(&module.name_of(names::LAYER_SCALE), &[y.shape[1]])?);
+            if skip {
+                self.tap(&BlockTap::LayerScale.name(number), &y);
+            }
+        }
+        Ok(if skip { y.plus(x) } else { y })
+    }
+
+    fn inverted_residual(
+        &mut self,
+        module: &Module,
+        spec: &InvertedResidualSpec,
+        x: &Image,
+    ) -> Result<Image, Error> {
+        use names::inverted_residual::*;
+        let mut y = x.clone();
+        if let Some(spec) = spec.dw_start {
+            y = self.normed_depthwise(module, START, spec, &y)?;
+        }
+        y = self.dense(&y, &module.name_of(EXPANSION), spec.expanded, 1, 1)?;
+        y = self.norm(&y, &module.name_of(EXPANSION_NORM))?.map(gelu);
+        if *module == Module::feed_forward() {
+            self.tap(tap::MSFA_FFN_EXPAND, &y);
+        }
+        if let Some(spec) = spec.dw_mid {
+            y = self.normed_depthwise(module, MIDDLE, spec, &y)?.map(gelu);
+        }
+        y = self.dense(&y, &module.name_of(PROJECTION), spec.output, 1, 1)?;
+        y = self.norm(&y, &module.name_of(PROJECTION_NORM))?;
+        if let Some(spec) = spec.dw_end {
+            y = self.normed_depthwise(module, END, spec, &y)?;
+        }
+        Ok(y)
+    }
+
+    fn normed_depthwise(
+        &self,
+        module: &Module,
+        names: names::Depthwise,
+        spec: DepthwiseSpec,
+        x: &Image,
+    ) -> Result<Image, Error> {
+        let y = self.depthwise(x, &module.name_of(names.convolution), spec)?;
+        self.norm(&y, &module.name_of(names.norm))
+    }
+
+    fn attention(
+        &mut self,
+        module: &Module,
+        spec: &AttentionSpec,
+        number: usize,
+        x: &Image,
+    ) -> Result<Image, Error> {
+        use names::attention::*;
+        let x = self.norm(x, &module.name_of(NORM))?;
+        self.tap(&BlockTap::AttnNorm.name(number), &x);
+        let q = self.dense(&x, &module.name_of(QUERY), spec.heads * spec.key_dim, 1, 1)?;
+        let mut sides = Vec::new();
+        for (side, dim, tap) in
+            [(KEY, spec.key_dim, BlockTap::AttnKeyNorm), (VALUE, spec.value_dim, BlockTap::AttnValueNorm)]
+        {
+            let mut y = x.clone();
+            if let Some(spec) = spec.downsample {
+                y = self.normed_depthwise(module, side.downsample, spec, &y)?;
+                self.tap(&tap.name(number), &y);
+            }
+            sides.push(self.dense(&y, &module.name_of(side.projection), dim, 1, 1)?);
+        }
+        let heads = self.attend(spec, &q, &sides[0], &sides[1]);
+        self.dense(&heads, &module.name_of(OUTPUT), spec.output, 1, 1)
+    }
+
+    /// `softmax(q k^T / sqrt(d_k)) v` for every head, with the one set of keys and values.
+    fn attend(&self, spec: &AttentionSpec, q: &Image, k: &Image, v: &Image) -> Image {
+        let times = |a: f64, b: f64| {
+            let (a, b) = (held(self.model.precision, a), held(self.model.precision, b));
+            a.0 * b.0 - a.1 * b.1
+        };
+        let positions: Vec<(usize, usize)> =
+            (0..k.shape[2]).flat_map(|y| (0..k.shape[3]).map(move |x| (y, x))).collect();
+        let weights_of = |b: usize, head: usize, y: usize, x: usize| -> Vec<f64> {
+            let score = |&(ky, kx): &(usize, usize)| {
+                let product = |d| times(q.at([b, head * spec.key_dim + d, y, x]), k.at([b, d, ky, kx]));
+                (0..spec.key_dim).map(product).sum::<f64>() / (spec.key_dim as f64).sqrt()
+            };
+            let scores: Vec<f64> = positions.iter().map(score).collect();
+            let largest = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+            scores.iter().map(|s| (s - largest).exp()).collect()
+        };
+        let [batch, _, height, width] = q.shape;
+        let mut heads = Image::zeros([batch, spec.heads * spec.value_dim, height, width]);
+        for b in 0..batch {
+            for head in 0..spec.heads {
+                for pixel in 0..height * width {
+                    let (y, x) = (pixel / width, pixel % width);
+                    let weights = weights_of(b, head, y, x);
+                    let total: f64 = weights.iter().sum();
+                    for d in 0..spec.value_dim {
+                        let weighted = positions.iter().zip(&weights);
+                        let sum: f64 = weighted.map(|(&(ky, kx), w)| times(*w, v.at([b, d, ky, kx]))).sum();
+                        *heads.at_mut([b, head * spec.value_dim + d, y, x]) = sum / total;
+                    }
+                }
+            }
+        }
+        heads
+    }
+
+    fn fusion(&mut self, spec: &InvertedResidualSpec, high: &Image, low: &Image) -> Result<Image, Error> {
+        let [batch, channels, height, width] = high.shape;
+        let upsample = low.shape[2] < height || low.shape[3] < width;
+        let joined = Image::from_fn([batch, channels + low.shape[1], height, width], |[b, c, y, x]| {
+            if c < channels {
+                high.at([b, c, y, x])
+            } else if upsample {
+                low.at([b, c - channels, y * low.shape[2] / height, x * low.shape[3] / width])
+            } else {
+                low.at([b, c - channels, y, x])
+            }
+        });
+        self.tap(tap::MSFA_CONCAT, &joined);
+        let mut y = self.inverted_residual(&Module::feed_forward(), spec, &joined)?;
+        self.tap(tap::MSFA_FFN_PROJECT, &y);
+        let (oh, ow) = self.model.settings.output_resolution;
+        if (height, width) != (oh, ow) {
+            let pooled = height.is_multiple_of(oh) && width.is_multiple_of(ow);
+            y = if pooled { average(&y, oh, ow) } else { interpolate(&y, oh, ow) };
+            self.tap(tap::MSFA_DOWNSAMPLE, &y);
+        }
+        let y = self.norm(&y, names::fusion::NORM)?;
+        self.tap(tap::MSFA_CONCAT_NORM, &y);
+        Ok(y)
+    }
+
+    fn embedder(&mut self, channels: usize, hidden: usize, x: &Image) -> Result<Image, Error> {
+        let [batch, _, height, width] = x.shape;
+        let tokens = |x: &Image| {
+            Image::from_fn([batch, 1, height * width, x.shape[1]], |[b, _, t, c]| {
+                x.at([b, c, t / width, t % width])
+            })
+        };
+        let factor = if self.seam.lacks_factor() { 1.0 } else { (channels as f64).sqrt() };
+        let scaled = x.clone().map(|x| x * factor);
+        let soft = self.norm(&scaled, names::embedder::SOFT_NORM)?;
+        self.tap_tokens(tap::MM_SOFT_EMB_NORM, &tokens(&soft));
+        let weights = self.weights(names::embedder::PROJECTION, &[hidden, channels])?;
+        let projected = self.multiply(&soft, &weights, hidden, 1, 1);
+        self.tap_tokens(tap::MM_INPUT_PROJ, &tokens(&projected));
+        let normed = self.norm_by(&projected, &[]);
+        self.tap_tokens(tap::MM_POST_PROJ_NORM, &tokens(&normed));
+        Ok(normed)
+    }
+}
