@@ -15,7 +15,7 @@ use super::gemm::task_rows;
 use super::softmax::{MAX_VECTORS, exponentials};
 use crate::poison::FILL_WITH_NAN;
 use crate::precision::Operands;
-use crate::simd::aligned::AlignedBuffer;
+use crate::simd::aligned_buffer::AlignedBuffer;
 use crate::simd::summation::SummationBlock;
 use crate::simd::tile::TileOut;
 use crate::simd::tuning::Tuning;
@@ -42,8 +42,8 @@ pub(crate) fn attention(
     );
     let queries = Matrix::new(queries, key_dim);
     let scale = (1.0 / (key_dim as f64).sqrt()) as f32;
-    let most = Tuning::COMMON.task_rows;
-    let rows = task_rows(isa.tile_columns(operands), queries.rows(), most, rayon::current_num_threads());
+    let max_rows = Tuning::COMMON.task_rows;
+    let rows = task_rows(isa.tile_columns(operands), queries.rows(), max_rows, rayon::current_num_threads());
     out.par_chunks_mut(rows * value_dim).enumerate().for_each_init(
         AttentionScratch::default,
         |scratch, (task, out)| {

@@ -6,7 +6,7 @@ use rayon::prelude::*;
 
 use super::epilogue::Epilogue;
 use crate::geometry::Axis;
-use crate::simd::aligned::AlignedBuffer;
+use crate::simd::aligned_buffer::AlignedBuffer;
 use crate::simd::{Isa, Kernel, MAX_LANES, Simd};
 
 /// `out = epilogue(depthwise(image, weights))`, parallel over output rows.

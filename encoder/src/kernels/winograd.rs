@@ -16,7 +16,7 @@ use super::gemm::source::{Lhs, Matrix};
 use super::im2col::Im2col;
 use crate::poison::FILL_WITH_NAN;
 use crate::precision::Operands;
-use crate::simd::aligned::AlignedBuffer;
+use crate::simd::aligned_buffer::AlignedBuffer;
 use crate::simd::tile::CACHE_LINE;
 use crate::simd::{Isa, Kernel, Simd};
 

@@ -5,7 +5,7 @@ use std::ops::{Deref, DerefMut};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::poison::FILL_WITH_NAN;
-use crate::simd::aligned::AlignedBuffer;
+use crate::simd::aligned_buffer::AlignedBuffer;
 
 /// Buffers that are not in use.
 #[derive(Clone, Default)]

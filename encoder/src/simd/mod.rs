@@ -22,7 +22,7 @@ macro_rules! token_methods {
     )*};
 }
 
-pub(crate) mod aligned;
+pub(crate) mod aligned_buffer;
 #[cfg(target_arch = "x86_64")]
 mod amx;
 #[cfg(target_arch = "x86_64")]
@@ -31,6 +31,7 @@ mod avx2;
 mod avx512;
 #[cfg(target_arch = "x86_64")]
 mod avx512bf16;
+pub(crate) mod cpu;
 mod isa;
 mod portable;
 pub(crate) mod summation;
@@ -92,7 +93,7 @@ pub(crate) trait Simd: Copy + Send + Sync + 'static {
     /// Rows to columns of a square of `LANES` vectors, the first ones of `rows`; the others are ignored.
     fn transpose(self, rows: [Self::V; MAX_LANES]) -> [Self::V; MAX_LANES];
     /// Brings the line at an address into the first-level cache, where the instruction set can. A hint: the address need not be
-    /// one of memory.
+    /// valid.
     #[inline(always)]
     fn prefetch(self, _: *const f32) {}
     /// The same into the second-level cache.

@@ -39,8 +39,8 @@ pub(crate) struct Tiles<'a> {
     pub(crate) b: &'a [f32],
     /// How many products are summed before their sum is added to the output.
     pub(crate) summation: SummationBlock,
-    /// Whether `b` is asked for before it is needed, and so is the panel that lies behind it, where the instruction set was
-    /// measured to gain by it.
+    /// Whether what is read next of `b`, and the panel after it, are prefetched; only where the instruction set's micro-kernel
+    /// can.
     pub(crate) prefetches: bool,
     pub(crate) out: TileOut<'a>,
 }
@@ -74,7 +74,7 @@ impl PairTile<'_> {
     }
 }
 
-/// Depths that the prefetched products are ahead: 8 and 20 were as good on a CPU whose panels come from the second-level cache.
+/// How many depths ahead products are prefetched. On Cascade Lake 20 were as good.
 const AHEAD: usize = 8;
 
 /// The micro-kernel on f32 for tiles of `MR` rows and `NV` vectors of columns.
@@ -108,7 +108,7 @@ fn multiply_all<S: Simd, const MR: usize, const NV: usize, const BLOCK: usize, c
     tiles: Tiles<'_>,
 ) {
     let Tiles { left, b, mut out, .. } = tiles;
-    let mut next = NextPanel::behind(b, left.len());
+    let mut next = NextPanel::after(b, left.len());
     for (index, a) in left.enumerate() {
         let (a, rest) = bytemuck::cast_slice(a).as_chunks();
         assert!(rest.is_empty(), "a panel of other rows than {MR}");
@@ -116,29 +116,34 @@ fn multiply_all<S: Simd, const MR: usize, const NV: usize, const BLOCK: usize, c
     }
 }
 
-/// The panel of the right side that comes next, of which each tile fetches its share.
+/// The panel of the right side that comes next, of which each tile prefetches its share.
 struct NextPanel {
-    /// The first line that was not asked for yet.
+    /// The first line that is not prefetched yet.
     line: *const f32,
-    /// Lines for a tile.
+    /// Lines that are left.
+    left: usize,
+    /// Lines for each of the tiles.
     share: usize,
 }
 
 impl NextPanel {
-    /// The one that lies behind `b`, as long, for so many tiles. Where there is none, what lies there is asked for in vain.
+    /// The panel after `b`, of the same length, split among `tiles`. After the last panel the prefetches are wasted.
     #[inline(always)]
-    fn behind(b: &[f32], tiles: usize) -> NextPanel {
-        let share = b.len().div_ceil(CACHE_LINE).div_ceil(tiles.max(1));
-        NextPanel { line: b.as_ptr().wrapping_add(b.len()), share }
+    fn after(b: &[f32], tiles: usize) -> NextPanel {
+        let lines = b.len().div_ceil(CACHE_LINE);
+        let line = b.as_ptr().wrapping_add(b.len());
+        NextPanel { line, left: lines, share: lines.div_ceil(tiles.max(1)) }
     }
 
-    /// Asks for so many lines.
+    /// Prefetches `lines` lines, or what is left.
     #[inline(always)]
-    fn fetch<S: Simd>(&mut self, simd: S, lines: usize) {
+    fn prefetch<S: Simd>(&mut self, simd: S, lines: usize) {
+        let lines = lines.min(self.left);
         for _ in 0..lines {
             simd.prefetch_to_second_level(self.line);
             self.line = self.line.wrapping_add(CACHE_LINE);
         }
+        self.left -= lines;
     }
 }
 
@@ -160,11 +165,11 @@ fn multiply<S: Simd, const MR: usize, const NV: usize, const BLOCK: usize, const
     }
     let mut b = &b[..a.len() * nr];
     let (blocks, rest) = a.as_chunks::<BLOCK>();
-    let share = next.share.div_ceil(a.len().div_ceil(BLOCK));
+    let share = if PREFETCHES { next.share.div_ceil(a.len().div_ceil(BLOCK)) } else { 0 };
     for a in blocks {
         let (now, later) = b.split_at(BLOCK * nr);
         if PREFETCHES {
-            next.fetch(simd, share);
+            next.prefetch(simd, share);
         }
         let mut sums = [[simd.splat(0.0); NV]; MR];
         const { assert!(BLOCK.is_multiple_of(S::TURN), "a summation block is a whole number of turns") };
@@ -183,6 +188,9 @@ fn multiply<S: Simd, const MR: usize, const NV: usize, const BLOCK: usize, const
         b = later;
     }
     if !rest.is_empty() {
+        if PREFETCHES {
+            next.prefetch(simd, share);
+        }
         let mut sums = [[simd.splat(0.0); NV]; MR];
         for d in 0..rest.len() {
             add_product(simd, &rest[d], load(simd, &b[d * nr..(d + 1) * nr]), &mut sums);

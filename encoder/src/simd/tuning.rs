@@ -1,14 +1,15 @@
 //! How products of f32 are fed on the CPU at hand. What is chosen costs or saves time; no bit of a result depends on it.
 
 use super::Isa;
+use super::cpu::Cpu;
 use crate::precision::Operands;
 
-/// What a product of packed weights takes from the CPU.
+/// What a product with packed weights takes from the CPU.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Tuning {
-    /// Whether the micro-kernel asks for the right-hand side before it needs it: the products that come next, for the
-    /// first-level cache, and of the next panel each tile its share, for the second-level one. Two multiply-adds a cycle read a
-    /// panel faster than some CPUs fetch it unasked.
+    /// Whether the micro-kernel prefetches the right-hand side: the next products into the first-level cache, and of the next
+    /// panel each tile its share into the second-level one. Two multiply-adds a cycle read a panel faster than some CPUs fetch
+    /// it on their own.
     pub(crate) prefetches: bool,
     /// Most rows of a task. A panel of the right side is read from memory once for all of them, and the packed left block still
     /// fits the second-level cache: of 144 rows 144 KiB of f32, 288 KiB of bf16 that is widened.
@@ -17,70 +18,37 @@ pub(crate) struct Tuning {
     pub(crate) middle_bytes: usize,
 }
 
-/// What a row of the table is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Cpu {
-    intel: bool,
-    /// Bytes of the second-level cache; 0 where it is not known.
-    second_level: usize,
-}
-
 impl Tuning {
-    /// Measured on Zen 3 and Zen 4, where prefetching, larger tasks and a larger intermediate result gain nothing; and on AMX.
+    /// For all that is not measured to gain by another. On Zen 3 and Zen 4 prefetching the next panel and another intermediate
+    /// result made no difference; with AMX more rows made none (docs/performance.md).
     pub(crate) const COMMON: Tuning = Tuning { prefetches: false, task_rows: 144, middle_bytes: 1 << 20 };
-    /// Cascade Lake, two 512-bit FMA units (2026-11-28, one thread): the query projection of stage 2 from 90 to 102 GFLOP/s,
-    /// the fusion from 74 to 92.
+    /// Intel. Measured on Cascade Lake, with two 512-bit units (2026-11-28, one thread), for the next products alone: the query
+    /// projection of stage 2 from 90 to 102 GFLOP/s, the fusion from 74 to 92. That the next panel helps too is measured on the
+    /// Xeon below and taken to hold here.
     pub(crate) const INTEL: Tuning = Tuning { prefetches: true, ..Tuning::COMMON };
-    /// A Xeon with AMX, two 512-bit FMA units and 2 MiB (2026-11-30, two threads, in turn): prefetching takes 6 % off the time of
-    /// the 300M model, the rows and the bytes 8 % more. Rows up to 576 and bytes up to 8 MiB are no better.
+    /// Intel with 2 MiB of second-level cache. Measured on a Xeon with AMX, with two 512-bit units (2026-11-30, two threads, in
+    /// turn): prefetching the next panel takes 6 % off the time of the 300M model, rows and bytes together 8 % more. Up to 576
+    /// rows and 8 MiB are no better.
     pub(crate) const INTEL_2_MIB: Tuning = Tuning { prefetches: true, task_rows: 288, middle_bytes: 3 << 19 };
 
     /// All that can be chosen.
     #[cfg(test)]
     pub(crate) const ALL: [Tuning; 3] = [Tuning::COMMON, Tuning::INTEL, Tuning::INTEL_2_MIB];
 
-    /// That of this CPU.
+    /// For the CPU at hand.
     pub(crate) fn of(isa: Isa, operands: Operands) -> Tuning {
-        // Other products were not measured with it, or gain nothing (AMX).
-        let is_f32_in_512_bits = operands == Operands::F32 && isa >= Isa::Avx512;
-        if is_f32_in_512_bits { Tuning::of_cpu(Cpu::this()) } else { Tuning::COMMON }
+        Tuning::on(Cpu::this(), isa, operands)
     }
 
-    fn of_cpu(cpu: Cpu) -> Tuning {
+    fn on(cpu: Cpu, isa: Isa, operands: Operands) -> Tuning {
+        // Nothing else was measured with another, or it gains nothing (AMX).
+        let is_f32_in_512_bits = operands == Operands::F32 && isa >= Isa::Avx512;
         match cpu {
-            Cpu { intel: false, .. } => Tuning::COMMON,
-            Cpu { second_level, .. } if second_level < 2 << 20 => Tuning::INTEL,
+            _ if !is_f32_in_512_bits => Tuning::COMMON,
+            Cpu { is_intel: false, .. } => Tuning::COMMON,
+            Cpu { second_level_cache, .. } if second_level_cache < 2 << 20 => Tuning::INTEL,
             Cpu { .. } => Tuning::INTEL_2_MIB,
         }
-    }
-}
-
-impl Cpu {
-    #[cfg(target_arch = "x86_64")]
-    fn this() -> Cpu {
-        use raw_cpuid::{CacheType, CpuId};
-
-        static THIS: std::sync::OnceLock<Cpu> = std::sync::OnceLock::new();
-        *THIS.get_or_init(|| {
-            let id = CpuId::new();
-            let intel = id.get_vendor_info().is_some_and(|vendor| vendor.as_str() == "GenuineIntel");
-            let caches = id.get_cache_parameters().into_iter().flatten();
-            let second_level = caches
-                .filter(|cache| cache.level() == 2 && cache.cache_type() != CacheType::Instruction)
-                .map(|cache| {
-                    cache.associativity()
-                        * cache.physical_line_partitions()
-                        * cache.coherency_line_size()
-                        * cache.sets()
-                })
-                .max();
-            Cpu { intel, second_level: second_level.unwrap_or(0) }
-        })
-    }
-
-    #[cfg(not(target_arch = "x86_64"))]
-    fn this() -> Cpu {
-        Cpu { intel: false, second_level: 0 }
     }
 }
 
@@ -89,19 +57,24 @@ mod tests {
     use super::*;
 
     #[test]
-    fn tuning_goes_by_the_maker_and_the_second_level_cache() {
-        let of = |intel, second_level| Tuning::of_cpu(Cpu { intel, second_level });
-        assert_eq!(of(false, 4 << 20), Tuning::COMMON);
-        assert_eq!(of(true, 1 << 20), Tuning::INTEL);
-        assert_eq!(of(true, 0), Tuning::INTEL);
-        assert_eq!(of(true, 2 << 20), Tuning::INTEL_2_MIB);
+    fn f32_in_vectors_of_512_bits_is_tuned_by_the_maker_and_the_second_level_cache() {
+        let of = |is_intel, second_level_cache, isa| {
+            Tuning::on(Cpu { is_intel, second_level_cache }, isa, Operands::F32)
+        };
+        for isa in [Isa::Avx512, Isa::Avx512Bf16, Isa::Amx] {
+            assert_eq!(of(false, 4 << 20, isa), Tuning::COMMON);
+            assert_eq!(of(true, 1 << 20, isa), Tuning::INTEL);
+            assert_eq!(of(true, 0, isa), Tuning::INTEL);
+            assert_eq!(of(true, 2 << 20, isa), Tuning::INTEL_2_MIB);
+        }
     }
 
     #[test]
-    fn only_f32_in_vectors_of_512_bits_is_tuned() {
+    fn nothing_else_is_tuned() {
+        let intel = Cpu { is_intel: true, second_level_cache: 2 << 20 };
         for (isa, operands) in Isa::ALL.into_iter().flat_map(|isa| Operands::ALL.map(|o| (isa, o))) {
             if isa < Isa::Avx512 || operands != Operands::F32 {
-                assert_eq!(Tuning::of(isa, operands), Tuning::COMMON, "{isa} {operands:?}");
+                assert_eq!(Tuning::on(intel, isa, operands), Tuning::COMMON, "{isa} {operands:?}");
             }
         }
     }

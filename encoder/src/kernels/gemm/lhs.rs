@@ -7,7 +7,7 @@ use super::bf16::{pairs_of_row, terms_of_row};
 use super::rhs::{depth_blocks, packed_length, pairs};
 use super::source::Lhs;
 use crate::precision::{Operands, SplitTerms};
-use crate::simd::aligned::Line;
+use crate::simd::aligned_buffer::Line;
 use crate::simd::tile::CACHE_LINE;
 use crate::simd::{MAX_LANES, PairLayout, Simd};
 

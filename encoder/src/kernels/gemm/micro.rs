@@ -28,7 +28,7 @@ impl<S: Simd> OfF32<S> {
         OfF32 { simd, summation, prefetches: false }
     }
 
-    /// For right panels that lie one behind the other in memory.
+    /// For right panels that are contiguous in memory.
     #[inline(always)]
     pub(in crate::kernels) fn with_prefetching(self, prefetches: bool) -> Self {
         OfF32 { prefetches, ..self }

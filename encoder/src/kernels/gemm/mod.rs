@@ -10,7 +10,7 @@ use rayon::prelude::*;
 
 use super::epilogue::Epilogue;
 use crate::precision::Operands;
-use crate::simd::aligned::AlignedBuffer;
+use crate::simd::aligned_buffer::AlignedBuffer;
 use crate::simd::summation::SummationBlock;
 use crate::simd::tile::TileOut;
 use crate::simd::{Kernel, Simd};
@@ -29,11 +29,11 @@ pub(crate) fn rows_per_task(rhs: &PackedRhs, rows: usize) -> usize {
     task_rows(tile, rows, rhs.tuning().task_rows, rayon::current_num_threads())
 }
 
-/// The same for tiles of `tile` rows, or columns where a product is computed transposed, at most `most` in a task, on `threads`
+/// The same for tiles of `tile` rows, or columns where a product is computed transposed, at most `max_rows` in a task, on `threads`
 /// threads.
-pub(super) fn task_rows(tile: usize, rows: usize, most: usize, threads: usize) -> usize {
+pub(super) fn task_rows(tile: usize, rows: usize, max_rows: usize, threads: usize) -> usize {
     let tiles = rows.div_ceil(tile);
-    let rounds = tiles.div_ceil(most / tile * threads).max(TASKS_PER_THREAD);
+    let rounds = tiles.div_ceil(max_rows / tile * threads).max(TASKS_PER_THREAD);
     tiles.div_ceil(rounds * threads).max(1) * tile
 }
 
@@ -178,8 +178,6 @@ mod tests {
     use crate::simd::tuning::Tuning;
     use crate::testing::{Failures, around, on_each_isa, values};
 
-    const TASK_ROWS: usize = Tuning::COMMON.task_rows;
-
     on_each_isa!(
         gemm_agrees_with_f64_around_every_tile_edge,
         the_epilogue_keeps_its_order,
@@ -200,17 +198,21 @@ mod tests {
     /// Sizes below, at and above an edge.
     #[test]
     fn tasks_are_whole_tiles_of_equal_number_for_each_thread() {
-        for tile in [4, 6, 12, 14, 32] {
+        for (tile, max_rows) in
+            [4, 6, 12, 14, 32].into_iter().flat_map(|tile| Tuning::ALL.map(|tuning| (tile, tuning.task_rows)))
+        {
             for threads in [1, 2, 3, 8, 64] {
                 for rows in (1..200).chain([256, 575, 576, 2304, 9216, 147_456]) {
-                    let task = task_rows(tile, rows, TASK_ROWS, threads);
-                    let case = format!("{rows} rows in tiles of {tile} on {threads} threads: {task}");
+                    let task = task_rows(tile, rows, max_rows, threads);
+                    let case = format!(
+                        "{rows} rows in tiles of {tile}, at most {max_rows}, on {threads} threads: {task}"
+                    );
                     assert!(task > 0 && task.is_multiple_of(tile), "{case}");
-                    assert!(task <= TASK_ROWS.max(tile), "{case}");
+                    assert!(task <= max_rows.max(tile), "{case}");
                     let (tiles, tasks) = (rows.div_ceil(tile), rows.div_ceil(task));
                     assert!(tasks >= (TASKS_PER_THREAD * threads).min(tiles).div_ceil(2), "{case}");
                     // No smaller than necessary: each packs its left side and reads all of the right one.
-                    let whole = TASK_ROWS / tile * tile;
+                    let whole = max_rows / tile * tile;
                     assert!(tasks <= TASKS_PER_THREAD * threads || 3 * task >= 2 * whole, "{case}");
                     // No thread does a whole round more than its share.
                     let (most, share) = (tasks.div_ceil(threads) * (task / tile), tiles.div_ceil(threads));
@@ -226,7 +228,8 @@ mod tests {
     fn gemm_agrees_with_f64_around_every_tile_edge(isa: Isa, failures: &mut Failures) {
         for operands in Operands::ALL {
             let (mr, nr) = (isa.tile_rows(operands), isa.tile_columns(operands));
-            let rows = [1, 2].into_iter().chain(around(mr)).chain(around(TASK_ROWS.next_multiple_of(mr)));
+            let task_edge = Tuning::of(isa, operands).task_rows;
+            let rows = [1, 2].into_iter().chain(around(mr)).chain(around(task_edge.next_multiple_of(mr)));
             for (rows, columns) in rows.flat_map(|rows| {
                 let columns = [1, 7].into_iter().chain(around(nr)).chain(around(2 * nr));
                 columns.map(move |columns| (rows, columns))
@@ -316,20 +319,26 @@ mod tests {
     }
 
     fn no_bit_depends_on_the_tuning(isa: Isa, failures: &mut Failures) {
-        // More rows than a task has, several panels and blocks of depth, tiles and panels that are not full.
-        let (rows, depth, middle, columns) = (601, 2 * DEPTH + 71, 1300, 77);
+        // Several panels and blocks of depth; tiles and panels that are not full; more rows than a task has, both of the first
+        // product and of what fits the intermediate result.
+        let (rows, depth, middle, columns) = (601, DEPTH + 7, 2 * DEPTH + 71, 77);
         let (a, b, c) = (values(rows * depth, 1), values(depth * middle, 2), values(middle * columns, 3));
-        let run = |tuning: Tuning| {
+        let ops = Epilogue::default();
+        let run = |tuning: Tuning, threads: usize| {
             let tuned = |b: &[f32], columns| pack(isa, Operands::F32, b, columns).tuned(tuning);
+            let (first, second) = (tuned(&b, middle), tuned(&c, columns));
             let mut out = vec![f32::NAN; rows * columns];
-            let ops = Epilogue::default();
-            let sides = ((&tuned(&b, middle), &ops), (&tuned(&c, columns), &ops));
-            fused_gemm(&Matrix::new(&a, depth), sides.0, sides.1, &mut out);
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            pool.install(|| fused_gemm(&Matrix::new(&a, depth), (&first, &ops), (&second, &ops), &mut out));
             out.iter().map(|x| x.to_bits()).collect::<Vec<_>>()
         };
-        let expected = run(Tuning::COMMON);
-        for tuning in Tuning::ALL {
-            failures.check(run(tuning) == expected, || format!("{tuning:?}"));
+        let expected = run(Tuning::COMMON, 1);
+        // The last one cuts the intermediate result into tasks of a few tiles.
+        let small = Tuning { middle_bytes: 1 << 16, ..Tuning::INTEL_2_MIB };
+        for (tuning, threads) in
+            Tuning::ALL.into_iter().chain([small]).flat_map(|tuning| [1, 2].map(|threads| (tuning, threads)))
+        {
+            failures.check(run(tuning, threads) == expected, || format!("{tuning:?} on {threads} threads"));
         }
     }
 

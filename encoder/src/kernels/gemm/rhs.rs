@@ -6,7 +6,7 @@ use rayon::prelude::*;
 
 use super::bf16::pairs_of_row;
 use crate::precision::{Operands, SplitTerms};
-use crate::simd::aligned::Line;
+use crate::simd::aligned_buffer::Line;
 use crate::simd::tile::{CACHE_LINE, PAIR_DEPTH};
 use crate::simd::tuning::Tuning;
 use crate::simd::{Isa, Kernel, Simd};
@@ -161,12 +161,12 @@ impl PackedRhs {
         self.operands
     }
 
-    /// How products with it are fed.
+    /// How it is read.
     pub(crate) fn tuning(&self) -> Tuning {
         self.tuning
     }
 
-    /// The same, fed otherwise.
+    /// The same with another tuning.
     #[cfg(test)]
     pub(crate) fn tuned(self, tuning: Tuning) -> Self {
         PackedRhs { tuning, ..self }

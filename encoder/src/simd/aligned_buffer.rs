@@ -23,7 +23,7 @@ impl AlignedBuffer {
         AlignedBuffer { lines: bytemuck::zeroed_vec(length.div_ceil(CACHE_LINE)), length }
     }
 
-    /// As of a vector: elements that are added are zero.
+    /// Like `Vec::resize`: elements that are added are zero.
     pub(crate) fn resize(&mut self, length: usize) {
         let before = std::mem::replace(&mut self.length, length);
         self.lines.resize(length.div_ceil(CACHE_LINE), Line::default());
