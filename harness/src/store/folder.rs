@@ -71,14 +71,19 @@ impl NpyFolder {
                     folders.sort();
                     let inside = holds_tensors(&folders, pattern)
                         .map(|folder| format!("; name one that holds them, such as `{}`", folder.display()));
-                    let (count, inside) = (folders.len(), inside.unwrap_or_default());
-                    format!("no .npy file, {others} other files and {count} folders{inside}")
+                    let (files, folders) = (counted(others, "other file"), counted(folders.len(), "folder"));
+                    format!("no .npy file, {files} and {folders}{}", inside.unwrap_or_default())
                 }
             };
             return Err(FolderError::Empty { path: path.to_path_buf(), pattern: pattern.to_string(), found });
         }
         Ok(NpyFolder { path: path.to_path_buf(), two_byte_integers, entries })
     }
+}
+
+/// So many things of a kind.
+fn counted(count: usize, kind: &str) -> String {
+    format!("{count} {kind}{}", if count == 1 { "" } else { "s" })
 }
 
 impl TensorStore for NpyFolder {
