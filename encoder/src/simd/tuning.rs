@@ -19,16 +19,16 @@ pub(crate) struct Tuning {
 }
 
 impl Tuning {
-    /// For all that is not measured to gain by another. On Zen 3 and Zen 4 prefetching the next panel and another intermediate
-    /// result made no difference; with AMX more rows made none (docs/performance.md).
+    /// For all that is not measured to gain by another. On AMD's CPUs prefetching the next panel and another size of the
+    /// intermediate result made no difference; with AMX more rows made none (docs/performance.md).
     pub(crate) const COMMON: Tuning = Tuning { prefetches: false, task_rows: 144, middle_bytes: 1 << 20 };
     /// Intel. Measured on Cascade Lake, with two 512-bit units (2026-11-28, one thread), for the next products alone: the query
     /// projection of stage 2 from 90 to 102 GFLOP/s, the fusion from 74 to 92. That the next panel helps too is measured on the
     /// Xeon below and taken to hold here.
     pub(crate) const INTEL: Tuning = Tuning { prefetches: true, ..Tuning::COMMON };
     /// Intel with 2 MiB of second-level cache. Measured on a Xeon with AMX, with two 512-bit units (2026-11-30, two threads, in
-    /// turn): prefetching the next panel takes 6 % off the time of the 300M model, rows and bytes together 8 % more. Up to 576
-    /// rows and 8 MiB are no better.
+    /// turn): prefetching the next panel takes 6 % off the time of the 300M model, rows and bytes together 8 % more. With up
+    /// to 576 rows and 8 MiB nothing more shows.
     pub(crate) const INTEL_2_MIB: Tuning = Tuning { prefetches: true, task_rows: 288, middle_bytes: 3 << 19 };
 
     /// All that can be chosen.
