@@ -28,3 +28,18 @@ impl std::fmt::Display for Side {
         })
     }
 }
+
+/// One of something for each side.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[expect(missing_docs, reason = "each is the side's")]
+pub struct PerSide<T> {
+    pub candidate: T,
+    pub reference: T,
+}
+
+impl<T> PerSide<T> {
+    /// Each side with its own.
+    pub fn each(self) -> [(Side, T); 2] {
+        [(Side::Candidate, self.candidate), (Side::Reference, self.reference)]
+    }
+}

@@ -5,14 +5,14 @@ use std::path::Path;
 use std::sync::Arc;
 
 use harness::compare::comparison::{Comparison, Origin, Outcome, Run, Unreadable};
-use harness::compare::session::Terms;
+use harness::compare::terms::Terms;
 use harness::exit_code;
 use harness::mapping::Mapping;
 use harness::provenance::Dump;
 use harness::reference::Reference;
 use harness::report::terminal::{self, Detail, Options};
 use harness::report::{Format, json};
-use harness::store::{StoreError, write_npy};
+use harness::store::{Place, StoreError, write_npy};
 use harness::tensor::Tensor;
 use tempfile::TempDir;
 
@@ -99,8 +99,8 @@ fn folders() -> TempDir {
 
 fn compare(root: &TempDir) -> Comparison {
     let mapping = Mapping::parse(Path::new("small.toml"), MAPPING.to_string()).unwrap();
-    let reference = Reference::open(&root.path().join("reference"), &mapping.reference.files, None).unwrap();
-    let (candidate, _) = Dump::open(&root.path().join("candidate"), &mapping.candidate.files, None).unwrap();
+    let reference = Reference::open(&root.path().join("reference"), &mapping.reference.naming, None).unwrap();
+    let (candidate, _) = Dump::open(&root.path().join("candidate"), &mapping.candidate.naming, None).unwrap();
     Terms {
         mapping: &mapping,
         profile: mapping.profile("f32").unwrap(),
@@ -138,7 +138,7 @@ fn on_a_terminal() {
     comparison.reference.title = "reference".to_string();
     for layer in &mut comparison.layers {
         if let Outcome::Unreadable { cause: Unreadable::Store(error), .. } = &mut layer.outcome
-            && let Some(StoreError { path, .. }) = Arc::get_mut(error)
+            && let Some(StoreError { place: Place { path, .. }, .. }) = Arc::get_mut(error)
         {
             *path = anonymous(&path.display().to_string(), &root).into();
         }
@@ -202,7 +202,7 @@ fn json_says_in_which_comparison_the_first_failure_is() {
 fn a_tensor_that_never_arrives_is_no_pass() {
     let root = folders();
     let mapping = Mapping::parse(Path::new("small.toml"), MAPPING.to_string()).unwrap();
-    let reference = Reference::open(&root.path().join("reference"), &mapping.reference.files, None).unwrap();
+    let reference = Reference::open(&root.path().join("reference"), &mapping.reference.naming, None).unwrap();
     let profile = mapping.profile("f32").unwrap();
     let terms = Terms { mapping: &mapping, profile, reference: &reference, tolerances: None, known: None };
     let names: Vec<String> = (0..8).map(|i| format!("layer_{i}")).chain(["tokens".to_string()]).collect();

@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use harness::compare::comparison::{Comparison, Run};
-use harness::compare::session::Terms;
+use harness::compare::terms::Terms;
 use harness::compare::verdict::Diagnosis;
 use harness::exit_code;
 use harness::mapping::Mapping;
@@ -49,8 +49,8 @@ fn compare(set: &Path) -> Comparison {
 fn compare_with(set: &Path, reference: &Path) -> Comparison {
     let mapping = Mapping::read(&set.join("mapping.toml"))
         .unwrap_or_else(|error| panic!("{}", mistakes::mapping(&error, false)));
-    let reference = Reference::open(reference, &mapping.reference.files, None).unwrap();
-    let (port, _) = Dump::open(&set.join("port"), &mapping.candidate.files, None).unwrap();
+    let reference = Reference::open(reference, &mapping.reference.naming, None).unwrap();
+    let (port, _) = Dump::open(&set.join("port"), &mapping.candidate.naming, None).unwrap();
     let profile = mapping.profile("f32").unwrap();
     let terms = Terms { mapping: &mapping, profile, reference: &reference, tolerances: None, known: None };
     let mut comparison = terms.compare_dump(&port);

@@ -65,7 +65,8 @@ mod tests {
     use crate::limits::known_errors::Change;
     use crate::limits::metric::Metric;
     use crate::provenance::{RecordDifference, RecordDifferenceKind};
-    use crate::side::Side;
+    use crate::side::{PerSide, Side};
+    use crate::tensor::Dtype;
     use crate::tensor::layout::{LaidOut, Layout, MismatchCause, ShapeMismatch};
 
     fn of_layer(outcome: Outcome) -> Comparison {
@@ -86,9 +87,11 @@ mod tests {
         let change = Change { metric: Metric::RelL2, old: 1.0, new: 3.0, allowed: 1.05 };
         Outcome::Compared(Box::new(Compared {
             shape: vec![3],
+            dtypes: PerSide { candidate: Dtype::F32, reference: Dtype::F32 },
+            without_batch: Vec::new(),
             metrics: Metrics::default(),
             worst: None,
-            judgement: Judgement { passed, criteria: Vec::new(), diagnosis: None },
+            judgement: Judgement { passed, criteria: Vec::new(), rounded: Vec::new(), diagnosis: None },
             trend: worse.then_some(Trend::Worse(change)),
         }))
     }

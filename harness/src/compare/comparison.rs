@@ -17,8 +17,9 @@ use crate::mapping::order::ExecutionOrder;
 use crate::mapping::pairing::{Absent, Ambiguous, Ignored, Missing, Unmapped};
 use crate::mapping::{MappingWarning, MinimumCoverage};
 use crate::provenance::RecordDifference;
-use crate::side::Side;
+use crate::side::{PerSide, Side};
 use crate::store::StoreError;
+use crate::tensor::Dtype;
 use crate::tensor::layout::ShapeMismatch;
 
 /// One pair and what became of it.
@@ -76,6 +77,10 @@ impl From<StoreError> for Unreadable {
 pub struct Compared {
     /// Extents of the reference.
     pub shape: Vec<usize>,
+    /// The types that both sides are stored in.
+    pub dtypes: PerSide<Dtype>,
+    /// The sides whose files lack the batch axis.
+    pub without_batch: Vec<Side>,
     /// The figures.
     pub metrics: Metrics,
     /// The element with the largest error.
@@ -400,9 +405,11 @@ mod tests {
         };
         let compared = Compared {
             shape: vec![3],
+            dtypes: PerSide { candidate: Dtype::F32, reference: Dtype::F32 },
+            without_batch: Vec::new(),
             metrics: Metrics { n: 3, ..Metrics::default() },
             worst: None,
-            judgement: Judgement { passed: true, criteria: Vec::new(), diagnosis: None },
+            judgement: Judgement { passed: true, criteria: Vec::new(), rounded: Vec::new(), diagnosis: None },
             trend: None,
         };
         let with = |layers, elements| Comparison {

@@ -5,6 +5,7 @@ use crate::limits::metric::Metric;
 use crate::limits::waiver::Waiver;
 use crate::mapping::pairing::CountedLengths;
 use crate::side::Side;
+use crate::tensor::Dtype;
 
 /// Something that a reader should know.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,6 +22,10 @@ pub struct Remark {
 pub enum RemarkKind {
     /// The reference has no manifest, so no noise floor is known.
     NoManifest,
+    /// Files of a side lack the batch axis that the mapping declares; its extent is 1.
+    WithoutBatch { side: Side, layers: usize },
+    /// Values of a side were rounded when they were stored, and limits have room for it.
+    RoundedByStorage { side: Side, dtype: Dtype, layers: usize },
     /// How many values a placeholder has, where the reference's names show it.
     LengthsFromNames(CountedLengths),
     /// A layer is judged by a waiver.

@@ -5,6 +5,8 @@ use super::metrics::Metrics;
 use crate::limits::metric::{Metric, PerMetric};
 use crate::limits::tolerance::{Basis, Limits, Resolved};
 use crate::limits::waiver::{Waiver, Waivers};
+use crate::side::{PerSide, Side};
+use crate::tensor::Dtype;
 
 /// What is held against a limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -87,6 +89,8 @@ pub struct Judgement {
     pub passed: bool,
     /// All that were asked for.
     pub criteria: Vec<Criterion>,
+    /// The sides whose values were rounded when they were stored, as the types of their files prove; limits include it.
+    pub rounded: Vec<(Side, Dtype)>,
     /// A cause that the figures prove.
     pub diagnosis: Option<Diagnosis>,
 }
@@ -112,9 +116,13 @@ impl Resolved {
     }
 }
 
-/// Judges a compared pair. Every test is written so that NaN and undefined figures fail.
-pub fn judge(metrics: &Metrics, resolved: &Resolved) -> Judgement {
+/// Judges a compared pair. Every test is written so that NaN and undefined figures fail. A side that is stored in f16 or
+/// bf16 was rounded to it: limits have room for that, half a unit in the last place.
+pub fn judge(metrics: &Metrics, resolved: &Resolved, dtypes: PerSide<Dtype>) -> Judgement {
     let Resolved { limits, basis, waivers } = resolved;
+    let is_rounded = |(_, dtype): &(Side, Dtype)| *dtype < Dtype::F32;
+    let rounded: Vec<(Side, Dtype)> = dtypes.each().into_iter().filter(is_rounded).collect();
+    let limits = &rounded.iter().fold(*limits, |limits, (_, dtype)| with_rounding(limits, metrics, *dtype));
     let mut criteria = Vec::new();
     let count = |kind, measured: usize| at_most(kind, Some(measured as f64), 0.0, Basis::Mapping);
     if metrics.n == 0 {
@@ -142,7 +150,27 @@ pub fn judge(metrics: &Metrics, resolved: &Resolved) -> Judgement {
     }
     let passed = criteria.iter().all(|criterion| criterion.passed);
     let diagnosis = if passed { None } else { diagnose(metrics) };
-    Judgement { passed, criteria, diagnosis }
+    Judgement { passed, criteria, rounded, diagnosis }
+}
+
+/// Limits with room for values that were rounded to a type when they were stored.
+fn with_rounding(limits: Limits, metrics: &Metrics, dtype: Dtype) -> Limits {
+    let half_ulp = dtype.half_ulp();
+    // Values too small for the type's own range lose up to this, whatever they are.
+    let least = dtype.least() / 2.0;
+    let share = |size: Option<f64>, relative: Option<f64>| match (size, relative) {
+        (Some(size), Some(relative)) if relative > 0.0 => least / (size / relative),
+        _ => 0.0,
+    };
+    let room = |limit: Option<f64>, share: f64| limit.map(|limit| limit + half_ulp + share);
+    Limits {
+        rel_l2: room(limits.rel_l2, share(metrics.rms, metrics.rel_l2)),
+        rel_linf: room(limits.rel_linf, share(metrics.max_abs, metrics.rel_linf)),
+        cosine: limits.cosine.map(|cosine| cosine - half_ulp * half_ulp),
+        rtol: room(limits.rtol, 0.0),
+        atol: limits.atol.map(|atol| atol + least),
+        ..limits
+    }
 }
 
 /// Figures that may be at most their limit, for each limit that there is.
@@ -222,7 +250,26 @@ mod tests {
     fn verdict(a: &[f32], b: &[f32], limits: Limits) -> Judgement {
         let tensor = |values: &[f32]| Tensor::from_f32(vec![values.len()], values.to_vec()).unwrap();
         let resolved = Tolerance { rule: limits, ..Tolerance::default() }.resolve(None);
-        judge(&Metrics::with_rule(&tensor(a), &tensor(b), resolved.element_rule()), &resolved)
+        let dtypes = PerSide { candidate: Dtype::F32, reference: Dtype::F32 };
+        judge(&Metrics::with_rule(&tensor(a), &tensor(b), resolved.element_rule()), &resolved, dtypes)
+    }
+
+    #[test]
+    fn a_limit_has_room_for_values_that_were_rounded_when_they_were_stored() {
+        let tensor = |values: &[f32]| Tensor::from_f32(vec![values.len()], values.to_vec()).unwrap();
+        let judged = |rounded: &dyn Fn(f32) -> f32, dtype| {
+            for scale in [1.0, 1e-6, 1e3] {
+                let b: Vec<f32> = (1..=100).map(|i| scale * (i as f32).sqrt()).collect();
+                let a: Vec<f32> = b.iter().map(|x| rounded(*x)).collect();
+                let resolved = Tolerance { rule: rel_l2(1e-6), ..Tolerance::default() }.resolve(None);
+                let metrics = Metrics::of(&tensor(&a), &tensor(&b));
+                let of = |candidate| judge(&metrics, &resolved, PerSide { candidate, reference: Dtype::F32 });
+                assert!(of(dtype).passed && !of(Dtype::F32).passed, "{dtype} {scale}");
+                assert_eq!(of(dtype).rounded, [(Side::Candidate, dtype)]);
+            }
+        };
+        judged(&|x| half::f16::from_f32(x).to_f32(), Dtype::F16);
+        judged(&|x| half::bf16::from_f32(x).to_f32(), Dtype::Bf16);
     }
 
     fn rel_l2(limit: f64) -> Limits {

@@ -8,16 +8,19 @@ use super::placeholder::Placeholders;
 use super::rule::{Ignore, Rule};
 use crate::limits::tolerance::{FloorFactors, Limits, Tolerance};
 use crate::side::Side;
+use crate::store::Naming;
 use crate::tensor::Dtype;
 
-/// How one side's dump folders look.
+/// How one side's dumps look.
 #[derive(Clone, Debug)]
 pub struct SideFormat {
     /// The program that writes them, where the mapping says.
     pub tool: Option<String>,
-    /// File names, with `{name}` for the tensor's.
-    pub files: String,
-    /// What `<u2` stands for, if these dumps use it.
+    /// How its tensors are named.
+    pub naming: Naming,
+    /// The length in bytes at which its program cuts names off.
+    pub names_cut_at: Option<usize>,
+    /// What integers of two bytes stand for, if these dumps use them.
     pub two_byte_integers: Option<Dtype>,
 }
 
@@ -52,9 +55,9 @@ pub struct Mapping {
     pub text: String,
     /// Its name.
     pub name: String,
-    /// How the candidate's folders look.
+    /// How the candidate's dumps look.
     pub candidate: SideFormat,
-    /// How the reference's folders look.
+    /// How the reference's dumps look.
     pub reference: SideFormat,
     /// What must be compared at the least.
     pub coverage: MinimumCoverage,
@@ -91,7 +94,7 @@ impl Mapping {
         }
     }
 
-    /// The side's folders.
+    /// How the side's dumps look.
     pub fn format(&self, side: Side) -> &SideFormat {
         match side {
             Side::Candidate => &self.candidate,

@@ -35,9 +35,28 @@ pub(super) struct File {
 #[serde(deny_unknown_fields)]
 pub(super) struct FileSide {
     pub(super) tool: Option<String>,
-    pub(super) files: Spanned<String>,
+    pub(super) files: Names,
+    pub(super) prefix: Option<Names>,
+    pub(super) separators: Option<Spanned<String>>,
+    pub(super) names_cut_at: Option<usize>,
+    pub(super) call: Option<Spanned<FileCall>>,
     pub(super) layout: Spanned<String>,
+    pub(super) memory: Option<Spanned<String>>,
     pub(super) two_byte_integers: Option<TwoByteIntegers>,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged, expecting = "expected the number of a run, \"last\" or \"must_agree\"")]
+pub(super) enum FileCall {
+    Number(u64),
+    Rule(FileCallRule),
+}
+
+#[derive(Clone, Copy, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum FileCallRule {
+    Last,
+    MustAgree,
 }
 
 #[derive(Clone, Copy, Default, Deserialize)]
@@ -72,6 +91,7 @@ pub(super) struct FileRule {
     pub(super) reference: Spanned<String>,
     pub(super) layout: Option<Spanned<String>>,
     pub(super) candidate_layout: Option<Spanned<String>>,
+    pub(super) candidate_memory: Option<Spanned<String>>,
     pub(super) reference_layout: Option<Spanned<String>>,
     #[serde(default)]
     pub(super) may_be_unused: bool,

@@ -43,6 +43,10 @@ pub enum MappingMistakeKind {
     Version { found: u32 },
     /// `files` is not a pattern of file names.
     FilePattern,
+    /// `call` where no pattern of `files` has a `{call}`.
+    CallWithoutPattern,
+    /// `separators` that are not several characters that separate.
+    Separators,
     /// A layout that cannot be read.
     Layout { message: String },
     /// A name that cannot be read.
@@ -51,6 +55,8 @@ pub enum MappingMistakeKind {
     NoNames,
     /// `layout` beside a layout of one side.
     TwoLayouts { other: Range<usize> },
+    /// `memory` on the reference's side.
+    MemoryOfReference,
     /// Layouts of different axes.
     DifferentAxes { candidate: Layout, reference: Layout },
     /// A profile that is not in the file.

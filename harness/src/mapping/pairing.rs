@@ -127,6 +127,18 @@ pub enum AmbiguityCause {
     },
     /// The tensor on the other side is ambiguous.
     Partner,
+    /// Several tensors have one name.
+    OneName {
+        /// The name.
+        name: String,
+        /// They are numbered runs, of which none was chosen.
+        runs: bool,
+    },
+    /// Runs of one tensor, which must agree and do not.
+    RunsDiffer {
+        /// The name.
+        name: String,
+    },
 }
 
 /// A candidate whose reference is optional and not there.
@@ -257,7 +269,14 @@ impl PairingWork<'_> {
                 }
             }
         }
-        let ignore = self.ignore(side, name, |ignore| ignore.when_identical_to.is_empty());
+        let mut ignore = self.ignore(side, name, |ignore| ignore.when_identical_to.is_empty());
+        if found.is_empty() && ignore.is_none() && self.is_cut(side, name) {
+            found = self.taken_cut(side, name);
+            ignore = self.ignore_of(side, |ignore| {
+                ignore.when_identical_to.is_empty()
+                    && ignore.names.iter().any(|template| template.matches_cut(name).is_some())
+            });
+        }
         match (found.as_slice(), ignore) {
             ([(rule, bindings)], None) => {
                 let key = Key {
@@ -293,13 +312,33 @@ impl PairingWork<'_> {
         }
     }
 
+    /// Whether a name is as long as its program lets names be, so that its end may be lost.
+    fn is_cut(&self, side: Side, name: &str) -> bool {
+        self.mapping.format(side).names_cut_at == Some(name.len())
+    }
+
+    /// The rules that take the beginning of a name whose end is lost.
+    fn taken_cut(&self, side: Side, name: &str) -> Vec<(usize, Bindings)> {
+        let rules = self.mapping.rules.iter().enumerate();
+        let taken = rules.flat_map(|(i, rule)| {
+            let bound = rule.names(side).iter().filter_map(move |template| template.matches_cut(name));
+            bound.filter_map(move |bindings| {
+                Some((i, expand(bindings, &self.mapping.placeholders, &self.lengths)?))
+            })
+        });
+        taken.collect()
+    }
+
     /// Line and reason of the ignore that lists a name.
     fn ignore(&self, side: Side, name: &str, which: impl Fn(&Ignore) -> bool) -> Option<(usize, String)> {
-        let lists = |ignore: &&Ignore| {
-            let named = || ignore.names.iter().any(|template| template.matches(name).is_some());
-            ignore.side == side && named() && which(ignore)
-        };
-        self.mapping.ignores.iter().find(lists).map(|ignore| (ignore.line, ignore.reason.clone()))
+        let named = |ignore: &Ignore| ignore.names.iter().any(|template| template.matches(name).is_some());
+        self.ignore_of(side, |ignore| named(ignore) && which(ignore))
+    }
+
+    /// Line and reason of the first ignore of a side that `lists` says lists a name.
+    fn ignore_of(&self, side: Side, lists: impl Fn(&Ignore) -> bool) -> Option<(usize, String)> {
+        let found = self.mapping.ignores.iter().find(|ignore| ignore.side == side && lists(ignore));
+        found.map(|ignore| (ignore.line, ignore.reason.clone()))
     }
 
     /// Whether a tensor of the reference has the values of one that the ignore names.

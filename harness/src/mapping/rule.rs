@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::template::Template;
 use crate::limits::tolerance::Limits;
 use crate::side::Side;
+use crate::tensor::fit::DeclaredLayouts;
 use crate::tensor::layout::Layout;
 
 /// One kind of pair.
@@ -18,6 +19,8 @@ pub struct Rule {
     pub reference: Template,
     /// The candidate's layout.
     pub candidate_layout: Layout,
+    /// In which order the candidate's elements lie in memory, where its files' headers do not say it.
+    pub candidate_memory: Option<Layout>,
     /// The reference's layout.
     pub reference_layout: Layout,
     /// No warning when it takes nothing.
@@ -35,6 +38,15 @@ pub struct Rule {
 }
 
 impl Rule {
+    /// How the tensors of its pairs should be laid out.
+    pub fn layouts(&self) -> DeclaredLayouts<'_> {
+        DeclaredLayouts {
+            candidate: &self.candidate_layout,
+            memory: self.candidate_memory.as_ref(),
+            reference: &self.reference_layout,
+        }
+    }
+
     /// The names that it takes of a side.
     pub fn names(&self, side: Side) -> &[Template] {
         match side {

@@ -105,6 +105,32 @@ impl Template {
         }
     }
 
+    /// The template with one separator for all, as names of its side have it: each of `separators` becomes the first.
+    #[must_use]
+    pub fn with_one_separator(mut self, separators: &[char]) -> Template {
+        let Some((first, _)) = separators.split_first() else { return self };
+        for part in &mut self.parts {
+            if let TemplatePart::Text(text) = part {
+                *text = text.chars().map(|c| if separators.contains(&c) { *first } else { c }).collect();
+            }
+        }
+        self
+    }
+
+    /// The numbers of a name that fits as far as it goes: the end of the template, text alone, is cut off. A number at the
+    /// very end of such a name may have lost digits, so that it is not taken.
+    pub fn matches_cut(&self, name: &str) -> Option<Bindings> {
+        (1..=self.parts.len()).find_map(|kept| {
+            let (kept, lost) = self.parts.split_at(kept);
+            if lost.iter().any(|part| matches!(part, TemplatePart::Number { .. })) {
+                return None;
+            }
+            let (TemplatePart::Text(text), before) = kept.split_last()? else { return None };
+            let begins = |rest: &str| !rest.is_empty() && text.starts_with(rest);
+            take(before, name, Bindings::new(), &begins)
+        })
+    }
+
     /// The placeholders, in order of appearance.
     pub fn placeholders(&self) -> impl Iterator<Item = &str> {
         self.parts.iter().filter_map(|part| match part {

@@ -9,7 +9,10 @@ use super::fingerprints::Fingerprints;
 use super::record::{self, DumpRecord, DumpRecordError};
 use super::recorded::{RecordDifference, RecordedTensor, Recording, difference_kinds};
 use crate::side::Side;
-use crate::store::{self, Algorithm, Fingerprint, FolderError, StoreError, StoredTensor, TensorStore};
+use crate::store::{
+    self, Algorithm, CallChoice, Fingerprint, Naming, OpenError, StoreEntry, StoreError, StoredTensor,
+    TensorStore,
+};
 use crate::tensor::{Dtype, Tensor};
 
 /// The tensors of one side, with what was recorded of them.
@@ -18,49 +21,98 @@ pub struct Dump {
     store: Box<dyn TensorStore>,
     /// Keys by name.
     keys: BTreeMap<String, String>,
+    several: Vec<Several>,
     recording: Option<Recording>,
     /// Recorded fingerprints by key.
     recorded: BTreeMap<String, Fingerprint>,
     fingerprints: Fingerprints,
 }
 
-/// A folder of dumps that cannot be used.
+/// A name that several tensors have.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Several {
+    /// The name.
+    pub name: String,
+    /// Their keys, by run where runs are numbered.
+    pub keys: Vec<String>,
+    /// Whether they are numbered runs.
+    pub runs: bool,
+    /// Whether they are allowed where all hold the same values.
+    pub must_agree: bool,
+}
+
+/// Which tensor has which name.
+struct Called {
+    keys: BTreeMap<String, String>,
+    several: Vec<Several>,
+}
+
+/// The tensors by name, of several runs the one that is chosen.
+fn called(entries: &[StoreEntry], choice: CallChoice) -> Called {
+    let mut by_name: BTreeMap<&str, Vec<&StoreEntry>> = BTreeMap::new();
+    for entry in entries {
+        if let Some(name) = &entry.name {
+            by_name.entry(name).or_default().push(entry);
+        }
+    }
+    let mut called = Called { keys: BTreeMap::new(), several: Vec::new() };
+    for (name, mut entries) in by_name {
+        entries.sort_by_key(|entry| entry.call);
+        let runs = entries.iter().all(|entry| entry.call.is_some());
+        if runs {
+            match choice {
+                CallChoice::Number(number) => entries.retain(|entry| entry.call == Some(number)),
+                CallChoice::Last => entries.drain(..entries.len() - 1).for_each(drop),
+                CallChoice::Unchosen | CallChoice::MustAgree => {}
+            }
+        }
+        let Some(first) = entries.first() else { continue };
+        called.keys.insert(name.to_string(), first.key.clone());
+        if entries.len() > 1 {
+            let keys = entries.iter().map(|entry| entry.key.clone()).collect();
+            let must_agree = runs && choice == CallChoice::MustAgree;
+            called.several.push(Several { name: name.to_string(), keys, runs, must_agree });
+        }
+    }
+    called
+}
+
+/// A dump that cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[expect(missing_docs, reason = "each variant hands on its source's message")]
 pub enum DumpOpenError {
     #[error(transparent)]
-    Folder(#[from] FolderError),
+    Store(#[from] OpenError),
     #[error(transparent)]
     Record(#[from] DumpRecordError),
 }
 
 impl Dump {
-    /// Opens a folder of dumps, and gives with it what its `dump.json` says, where there is one.
+    /// Opens a dump, and gives with it what the `dump.json` of its folder says, where there is one.
     ///
     /// # Errors
-    /// Folders that are not there or hold no tensor, and records that cannot be used.
+    /// What is not there or holds no tensor, and records that cannot be used.
     pub fn open(
         path: &Path,
-        pattern: &str,
+        naming: &Naming,
         two_byte_integers: Option<Dtype>,
     ) -> Result<(Dump, Option<DumpRecord>), DumpOpenError> {
-        let store = store::open(path, pattern, two_byte_integers)?;
-        let record = DumpRecord::read(path)?;
+        let store = store::open(path, naming, two_byte_integers)?;
+        let record = if path.is_dir() { DumpRecord::read(path)? } else { None };
         let recording = record.as_ref().map(|record| Recording {
             file: record::FILE_NAME,
             shapes: BTreeMap::new(),
             tensors: record.tensors.clone(),
         });
-        Ok((Dump::new(store, recording), record))
+        Ok((Dump::new(store, naming.call, recording), record))
     }
 
     /// The tensors of a store, with what was recorded of them.
-    pub fn new(store: Box<dyn TensorStore>, recording: Option<Recording>) -> Dump {
-        let entries = store.entries().iter();
-        let keys = entries.filter_map(|entry| Some((entry.name.clone()?, entry.key.clone()))).collect();
+    pub fn new(store: Box<dyn TensorStore>, call: CallChoice, recording: Option<Recording>) -> Dump {
+        let Called { keys, several } = called(store.entries(), call);
         let tensors = recording.iter().flat_map(|recording| &recording.tensors);
         let recorded = tensors.map(|tensor| (tensor.key.clone(), tensor.fingerprint.clone())).collect();
-        Dump { store, keys, recording, recorded, fingerprints: Fingerprints::default() }
+        Dump { store, keys, several, recording, recorded, fingerprints: Fingerprints::default() }
     }
 
     /// Gives a tensor of the store another name, or one that it has not by the mapping's pattern.
@@ -77,6 +129,16 @@ impl Dump {
     /// The tensors' names, sorted.
     pub fn names(&self) -> Vec<String> {
         self.keys.keys().cloned().collect()
+    }
+
+    /// Names that several tensors have, of which the first is compared.
+    pub fn several(&self) -> &[Several] {
+        &self.several
+    }
+
+    /// Whether tensors, by key, hold the same.
+    pub fn keys_agree(&self, keys: &[String]) -> bool {
+        keys.windows(2).all(|pair| self.fingerprints.identical(self.store(), &pair[0], &pair[1]))
     }
 
     /// Tensors without a name: their keys do not fit the mapping's pattern.

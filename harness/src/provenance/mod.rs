@@ -9,7 +9,7 @@ mod recorded;
 pub mod settings;
 pub mod sha256;
 
-pub use dump::{Dump, DumpOpenError};
+pub use dump::{Dump, DumpOpenError, Several};
 pub use identity::{Identity, InputTensor, ProvenanceError, check};
 pub use record::{DumpRecord, DumpRecordError, FILE_NAME, SCHEMA_VERSION};
 pub use recorded::{RecordDifference, RecordDifferenceKind, RecordedTensor, Recording, difference_kinds};

@@ -10,7 +10,7 @@ pub use names::ReferenceNames;
 use self::manifest::{Manifest, ManifestError};
 use crate::limits::tolerance::NoiseFloor;
 use crate::provenance::{Dump, DumpOpenError, DumpRecord, Identity, Recording};
-use crate::store::{self, FolderError};
+use crate::store::{self, Naming, OpenError};
 use crate::tensor::Dtype;
 
 /// Why a reference cannot be used.
@@ -23,8 +23,8 @@ pub enum ReferenceError {
     Manifest(#[from] ManifestError),
 }
 
-impl From<FolderError> for ReferenceError {
-    fn from(error: FolderError) -> ReferenceError {
+impl From<OpenError> for ReferenceError {
+    fn from(error: OpenError) -> ReferenceError {
         ReferenceError::Dump(error.into())
     }
 }
@@ -43,27 +43,27 @@ pub struct Reference {
     set: Option<SetFolder>,
     record: Option<DumpRecord>,
     names: ReferenceNames,
+    naming: Naming,
 }
 
 impl Reference {
-    /// Opens a set (a folder with a manifest), the folder of a set's tensors, or a bare folder of dumps whose files are
-    /// named by `pattern`.
+    /// Opens a set (a folder with a manifest), the folder of a set's tensors, or a bare dump.
     ///
     /// # Errors
-    /// Folders that are not there or hold no tensor, and manifests that cannot be used.
+    /// What is not there or holds no tensor, and manifests that cannot be used.
     pub fn open(
         path: &Path,
-        pattern: &str,
+        naming: &Naming,
         two_byte_integers: Option<Dtype>,
     ) -> Result<Reference, ReferenceError> {
         let Some(set) = SetFolder::of(path)? else {
-            let (dump, record) = Dump::open(path, pattern, two_byte_integers)?;
+            let (dump, record) = Dump::open(path, naming, two_byte_integers)?;
             let names = ReferenceNames { present: dump.names(), ..ReferenceNames::default() };
-            return Ok(Reference { dump, set: None, record, names });
+            return Ok(Reference { dump, set: None, record, names, naming: naming.clone() });
         };
         let manifest = &set.manifest;
         let folder = set.root.join(&manifest.reference.folder);
-        let store = store::open(&folder, pattern, two_byte_integers)?;
+        let store = store::open(&folder, naming, two_byte_integers)?;
         let tensors = manifest.tensors.iter().map(|entry| entry.recorded.clone()).collect();
         let shapes =
             manifest.tensors.iter().map(|entry| (entry.recorded.key.clone(), entry.shape.clone())).collect();
@@ -72,15 +72,16 @@ impl Reference {
         for entry in &manifest.tensors {
             let there = store.contains(&entry.recorded.key);
             let list = if there { &mut names.present } else { &mut names.gone };
-            list.push(entry.name.clone());
+            list.push(naming.canonical(&entry.name));
         }
-        let mut dump = Dump::new(store, Some(recording));
+        let mut dump = Dump::new(store, naming.call, Some(recording));
         for entry in &manifest.tensors {
-            dump.name(&entry.name, &entry.recorded.key);
+            dump.name(&naming.canonical(&entry.name), &entry.recorded.key);
         }
-        let listed = |name: &String| manifest.tensor(name).is_some();
-        names.present.extend(dump.names().into_iter().filter(|name| !listed(name)));
-        Ok(Reference { dump, set: Some(set), record: None, names })
+        let listed = |name: &String| names.present.contains(name) || names.gone.contains(name);
+        let unlisted: Vec<String> = dump.names().into_iter().filter(|name| !listed(name)).collect();
+        names.present.extend(unlisted);
+        Ok(Reference { dump, set: Some(set), record: None, names, naming: naming.clone() })
     }
 
     /// The tensors.
@@ -134,14 +135,19 @@ impl Reference {
 
     /// The recorded noise floor of a tensor.
     pub fn noise_floor(&self, name: &str) -> Option<&NoiseFloor> {
-        self.manifest()?.tensor(name).map(|entry| &entry.noise_floor)
+        let manifest = self.manifest()?;
+        let canonical = || manifest.tensors.iter().find(|entry| self.naming.canonical(&entry.name) == name);
+        manifest.tensor(name).or_else(canonical).map(|entry| &entry.noise_floor)
     }
 }
 
 impl SetFolder {
     /// The set that a path is: its folder, or that of its tensors.
     fn of(path: &Path) -> Result<Option<SetFolder>, ReferenceError> {
-        let io = |source| FolderError::Io { path: path.to_path_buf(), source };
+        let io = |source| OpenError::Io { path: path.to_path_buf(), source };
+        if path.is_file() {
+            return Ok(None);
+        }
         let own = path.join(manifest::FILE_NAME);
         if own.try_exists().map_err(io)? {
             return Ok(Some(SetFolder { root: path.to_path_buf(), manifest: Manifest::read(&own)? }));

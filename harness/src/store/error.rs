@@ -1,15 +1,50 @@
 //! Tensors that cannot be read, and why.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::tensor::Dtype;
 
-/// A tensor that cannot be read.
-#[derive(Debug, thiserror::Error)]
-#[error("{}: {problem}", path.display())]
-pub struct StoreError {
+/// Where a tensor is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
     /// The file.
     pub path: PathBuf,
+    /// What it is called in there; `None` where the file holds one tensor.
+    pub tensor: Option<String>,
+}
+
+impl Place {
+    /// A file of one tensor, or a file as a whole.
+    pub(super) fn file(path: &Path) -> Place {
+        Place { path: path.to_path_buf(), tensor: None }
+    }
+
+    /// A tensor in a file of several.
+    pub(super) fn inside(path: &Path, tensor: &str) -> Place {
+        Place { path: path.to_path_buf(), tensor: Some(tensor.to_string()) }
+    }
+
+    /// What is wrong there.
+    pub(super) fn error(&self, problem: TensorProblem) -> StoreError {
+        StoreError { place: self.clone(), problem }
+    }
+}
+
+impl std::fmt::Display for Place {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match &self.tensor {
+            Some(tensor) => write!(f, "{}: `{tensor}`", self.path.display()),
+            None => write!(f, "{}", self.path.display()),
+        }
+    }
+}
+
+/// A tensor, or a file of tensors, that cannot be read.
+#[derive(Debug, thiserror::Error)]
+#[error("{place}: {problem}")]
+pub struct StoreError {
+    /// Where it is.
+    pub place: Place,
     /// What is wrong with it.
     #[source]
     pub problem: TensorProblem,
@@ -21,25 +56,24 @@ pub struct StoreError {
 pub enum TensorProblem {
     #[error("cannot be read: {0}")]
     Io(#[from] std::io::Error),
-    #[error("expected an .npy file, found a folder; name one of the files in it")]
+    #[error("expected a file, found a folder; name one of the files in it")]
     Folder,
-    #[error("expected an .npy file (it starts with \\x93NUMPY), found {found}")]
-    NotNpy { found: String },
+    #[error("expected {expected}, found {found}")]
+    Kind { expected: &'static str, found: String },
     #[error("expected .npy format version 1, 2 or 3, found {major}.{minor}")]
-    Version { major: u8, minor: u8 },
+    NpyVersion { major: u8, minor: u8 },
     #[error(
-        "expected a header that fits in the file ({length} bytes) and in 8 KiB, found one of {header} bytes"
+        "expected a header that fits in the file ({length} bytes) and in {most} bytes, found one of {header} bytes"
     )]
-    HeaderLength { header: u64, length: u64 },
+    HeaderLength { header: u64, length: u64, most: u64 },
     #[error("malformed header: {0}")]
     Header(String),
-    #[error(
-        "expected a floating-point dtype (<f2, <f4, <f8, or bf16 as V2), found {found}; save it as float32, \
-         or say in the mapping what `two_byte_integers` are"
-    )]
-    Dtype { found: String },
+    #[error("expected floating-point numbers (f16, bf16, f32 or f64), found {found}{}", remedy(*two_byte_integers))]
+    Dtype { found: String, two_byte_integers: bool },
     #[error("expected a shape that can exist, found {found}")]
     Shape { found: String },
+    #[error("expected the shape of its elements beside it ({expected}), found {found}")]
+    NoShape { expected: String, found: String },
     #[error(
         "truncated: shape {shape:?} of {dtype} takes {expected} bytes, found {found}; \
          was the dump cut short, or the disk full?"
@@ -47,4 +81,15 @@ pub enum TensorProblem {
     Truncated { shape: Vec<usize>, dtype: Dtype, expected: u64, found: u64 },
     #[error("oversized: shape {shape:?} of {dtype} takes {expected} bytes, found {found}")]
     Oversized { shape: Vec<usize>, dtype: Dtype, expected: u64, found: u64 },
+    #[error("expected {expected}, found a damaged one: {found}; write it again")]
+    Damaged { expected: &'static str, found: String },
+}
+
+fn remedy(two_byte_integers: bool) -> &'static str {
+    match two_byte_integers {
+        true => {
+            "; if they are the bits of bf16 or f16, say so in the mapping: `two_byte_integers = \"bf16\"` under the side"
+        }
+        false => "; save it as float32",
+    }
 }

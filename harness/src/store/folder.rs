@@ -1,211 +1,133 @@
-//! Folders of dumped tensors, one `.npy` file each.
+//! Folders of dumped tensors: files of one tensor each, or containers of several.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::error::StoreError;
-use super::npy;
+use super::file_kind::FileKind;
+use super::item::{Item, TensorSource};
 use super::stored::StoredTensor;
-use super::tensor_store::{StoreEntry, TensorStore};
+use super::{container, npy, raw};
 use crate::tensor::Dtype;
-use crate::text::nearest::nearest;
 
-/// A folder that cannot be used.
-#[derive(Debug, thiserror::Error)]
-#[expect(missing_docs, reason = "each variant's message says what its fields are")]
-pub enum FolderError {
-    #[error("{}: no such folder{}", path.display(), hint(nearest, pattern))]
-    Missing { path: PathBuf, nearest: Option<String>, pattern: String },
-    #[error("{}: expected a folder of .npy files, found a file; name the folder it is in", path.display())]
-    NotAFolder { path: PathBuf },
-    #[error("{}: cannot be read: {source}", path.display())]
-    Io { path: PathBuf, source: std::io::Error },
-    #[error("{}: expected files named `{pattern}`, found {found}", path.display())]
-    Empty { path: PathBuf, pattern: String, found: String },
-}
-
-fn hint(nearest: &Option<String>, pattern: &str) -> String {
-    match nearest {
-        Some(name) => format!("; did you mean `{name}`?"),
-        None => format!("; name the one that holds the files `{pattern}`"),
-    }
-}
-
-/// A folder of `.npy` files; a tensor's key is its file's name.
-#[derive(Clone, Debug)]
-pub struct NpyFolder {
-    path: PathBuf,
-    two_byte_integers: Option<Dtype>,
-    entries: Vec<StoreEntry>,
-}
-
-impl NpyFolder {
-    /// Lists the `.npy` files of `path`; those that fit `pattern`, such as `debug_{name}.npy`, have a name.
-    /// `two_byte_integers` says what `<u2` stands for.
-    ///
-    /// # Errors
-    /// Folders that are not there, cannot be read, or hold no file that fits.
-    pub fn open(
-        path: &Path,
-        pattern: &str,
-        two_byte_integers: Option<Dtype>,
-    ) -> Result<NpyFolder, FolderError> {
-        let io = |source| FolderError::Io { path: path.to_path_buf(), source };
-        match std::fs::metadata(path) {
-            Ok(metadata) if metadata.is_dir() => {}
-            Ok(_) => return Err(FolderError::NotAFolder { path: path.to_path_buf() }),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                return Err(FolderError::Missing {
-                    path: path.to_path_buf(),
-                    nearest: nearest_sibling(path),
-                    pattern: pattern.to_string(),
-                });
-            }
-            Err(source) => return Err(io(source)),
-        }
-        let Listing { entries, others, mut folders } = Listing::of(path, pattern).map_err(io)?;
-        if entries.iter().all(|entry| entry.name.is_none()) {
-            let found = match (entries.first(), others) {
-                (Some(first), _) => format!("{} other .npy files, such as `{}`", entries.len(), first.key),
-                (None, 0) if folders.is_empty() => "nothing: the folder is empty".to_string(),
-                (None, others) => {
-                    folders.sort();
-                    let inside = holds_tensors(&folders, pattern)
-                        .map(|folder| format!("; name one that holds them, such as `{}`", folder.display()));
-                    let (files, folders) = (counted(others, "other file"), counted(folders.len(), "folder"));
-                    format!("no .npy file, {files} and {folders}{}", inside.unwrap_or_default())
-                }
-            };
-            return Err(FolderError::Empty { path: path.to_path_buf(), pattern: pattern.to_string(), found });
-        }
-        Ok(NpyFolder { path: path.to_path_buf(), two_byte_integers, entries })
-    }
-}
-
-/// So many things of a kind.
-fn counted(count: usize, kind: &str) -> String {
-    format!("{count} {kind}{}", if count == 1 { "" } else { "s" })
-}
-
-impl TensorStore for NpyFolder {
-    fn location(&self) -> &Path {
-        &self.path
-    }
-
-    fn entries(&self) -> &[StoreEntry] {
-        &self.entries
-    }
-
-    fn contains(&self, key: &str) -> bool {
-        match std::fs::metadata(self.path.join(key)) {
-            Ok(metadata) => metadata.is_file(),
-            Err(error) => error.kind() != std::io::ErrorKind::NotFound,
-        }
-    }
-
-    fn open(&self, key: &str) -> Result<StoredTensor, StoreError> {
-        npy::open(&self.path.join(key), self.two_byte_integers)
-    }
-}
-
-/// Opens the tensors at a path: today, a folder of `.npy` files. [`NpyFolder::open`] says what the arguments are.
-///
-/// # Errors
-/// As [`NpyFolder::open`].
-pub fn open(
-    path: &Path,
-    pattern: &str,
-    two_byte_integers: Option<Dtype>,
-) -> Result<Box<dyn TensorStore>, FolderError> {
-    Ok(Box::new(NpyFolder::open(path, pattern, two_byte_integers)?))
-}
+/// Names of the one tensor of a file that mean no more than "the tensor": the file's name says which.
+const NAMELESS: [&str; 4] = ["data", "value", "tensor", "output"];
 
 /// What a folder holds.
-struct Listing {
-    /// Its `.npy` files, sorted.
-    entries: Vec<StoreEntry>,
+#[derive(Debug, Default)]
+pub(super) struct Listing {
+    /// Its tensors, sorted by key.
+    pub(super) items: Vec<Item>,
     /// Files of other kinds.
-    others: usize,
-    folders: Vec<PathBuf>,
+    pub(super) others: usize,
+    pub(super) folders: Vec<PathBuf>,
+}
+
+/// An `.npy` file.
+#[derive(Debug)]
+struct NpyFile {
+    path: PathBuf,
+    two_byte_integers: Option<Dtype>,
+}
+
+impl TensorSource for NpyFile {
+    fn open(&self) -> Result<StoredTensor, StoreError> {
+        npy::open(&self.path, self.two_byte_integers)
+    }
 }
 
 impl Listing {
-    fn of(path: &Path, pattern: &str) -> std::io::Result<Listing> {
-        let (before, after) = pattern.split_once("{name}").unwrap_or((pattern, ""));
-        let mut listing = Listing { entries: Vec::new(), others: 0, folders: Vec::new() };
+    /// The tensors of a folder. Where there are `.npy` files, those are its tensors; else files of raw elements; else those
+    /// of all containers: weights or a picture beside a dump are no part of it.
+    ///
+    /// # Errors
+    /// A folder that cannot be listed, and a container that cannot be read.
+    pub(super) fn of(path: &Path, two_byte_integers: Option<Dtype>) -> Result<Listing, ListingError> {
+        let mut listing = Listing::default();
+        let mut files: Vec<PathBuf> = Vec::new();
         for entry in std::fs::read_dir(path)? {
-            let entry = entry?;
-            let key = entry.file_name().to_string_lossy().into_owned();
-            if !key.ends_with(".npy") {
-                match entry.path().is_dir() {
-                    true => listing.folders.push(entry.path()),
-                    false => listing.others += 1,
-                }
-                continue;
+            let entry = entry?.path();
+            match entry.is_dir() {
+                true => listing.folders.push(entry),
+                false => files.push(entry),
             }
-            let name = key.strip_prefix(before).and_then(|rest| rest.strip_suffix(after));
-            let name = name.filter(|name| !name.is_empty()).map(String::from);
-            listing.entries.push(StoreEntry { key, name });
         }
-        listing.entries.sort();
+        files.sort();
+        listing.folders.sort();
+        let kinds: [fn(&Path, Option<Dtype>) -> Option<Item>; 2] = [npy_item, |path, _| raw::item(path)];
+        for kind in kinds {
+            listing.items = files.iter().filter_map(|file| kind(file, two_byte_integers)).collect();
+            if !listing.items.is_empty() {
+                break;
+            }
+        }
+        if listing.items.is_empty() {
+            listing.items = contained(&files, two_byte_integers)?;
+        }
+        listing.items.sort_by(|a, b| a.key.cmp(&b.key));
+        listing.others = files.len().saturating_sub(listing.items.len());
         Ok(listing)
     }
 }
 
-/// The first folder that holds tensors named like `pattern`.
-fn holds_tensors<'a>(folders: &'a [PathBuf], pattern: &str) -> Option<&'a PathBuf> {
-    let fits = |listing: Listing| listing.entries.iter().any(|entry| entry.name.is_some());
-    folders.iter().find(|folder| Listing::of(folder, pattern).is_ok_and(fits))
+/// Why a folder cannot be listed.
+#[derive(Debug)]
+pub(super) enum ListingError {
+    Io(std::io::Error),
+    Store(StoreError),
 }
 
-fn nearest_sibling(path: &Path) -> Option<String> {
-    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let names: Vec<String> = std::fs::read_dir(parent)
-        .ok()?
-        .filter_map(|entry| Some(entry.ok()?.file_name().to_string_lossy().into_owned()))
-        .collect();
-    let wanted = path.file_name()?.to_string_lossy();
-    let found = nearest(&wanted, names.iter().map(String::as_str))?;
-    Some(parent.join(found).display().to_string())
+impl From<std::io::Error> for ListingError {
+    fn from(error: std::io::Error) -> ListingError {
+        ListingError::Io(error)
+    }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+impl From<StoreError> for ListingError {
+    fn from(error: StoreError) -> ListingError {
+        ListingError::Store(error)
+    }
+}
 
-    #[test]
-    fn names_come_from_the_pattern() {
-        let folder = tempfile::tempdir().unwrap();
-        for file in ["debug_a.npy", "debug_b (reshaped).npy", "b.npy", "manifest.json"] {
-            std::fs::write(folder.path().join(file), b"").unwrap();
+fn npy_item(path: &Path, two_byte_integers: Option<Dtype>) -> Option<Item> {
+    let is_npy = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("npy"));
+    let source = NpyFile { path: path.to_path_buf(), two_byte_integers };
+    is_npy.then(|| of_file(path, Arc::new(source))).flatten()
+}
+
+/// A tensor that is called as its file is.
+fn of_file(path: &Path, source: Arc<dyn TensorSource>) -> Option<Item> {
+    let key = path.file_name()?.to_string_lossy().into_owned();
+    let stem = path.file_stem()?.to_string_lossy().into_owned();
+    Some(Item { key, stem, call: None, source })
+}
+
+/// The tensors of all containers among files. One that stands alone under a name such as `data` is called as its file is; so
+/// is each, before its own name, where two files have tensors of one name.
+fn contained(files: &[PathBuf], two_byte_integers: Option<Dtype>) -> Result<Vec<Item>, StoreError> {
+    let mut items: Vec<(&PathBuf, Item)> = Vec::new();
+    for file in files.iter().filter(|file| file.is_file()) {
+        let inside = match FileKind::of(file).is_container() {
+            true => container::items(file, two_byte_integers)?,
+            false => continue,
+        };
+        match inside.as_slice() {
+            [Item { key, source, .. }] if NAMELESS.contains(&key.as_str()) => {
+                items.extend(of_file(file, Arc::clone(source)).map(|item| (file, item)));
+            }
+            _ => items.extend(inside.into_iter().map(|item| (file, item))),
         }
-        let dump = NpyFolder::open(folder.path(), "debug_{name}.npy", None).unwrap();
-        let entries: Vec<_> =
-            dump.entries().iter().map(|entry| (entry.key.as_str(), entry.name.as_deref())).collect();
-        assert_eq!(
-            entries,
-            [("b.npy", None), ("debug_a.npy", Some("a")), ("debug_b (reshaped).npy", Some("b (reshaped)")),]
-        );
     }
-
-    #[test]
-    fn unusable_folders_say_what_was_found() {
-        let root = tempfile::tempdir().unwrap();
-        let path = |name: &str| root.path().join(name);
-        std::fs::create_dir(path("debug_output")).unwrap();
-        std::fs::create_dir_all(path("nested/dump")).unwrap();
-        std::fs::write(path("nested/README.md"), b"").unwrap();
-        std::fs::create_dir(path("nested/.venv")).unwrap();
-        std::fs::write(path("nested/dump/debug_a.npy"), b"").unwrap();
-        std::fs::create_dir_all(path("folders/.venv")).unwrap();
-        std::fs::create_dir(path("other")).unwrap();
-        std::fs::write(path("other/a.npy"), b"").unwrap();
-        std::fs::write(path("file"), b"").unwrap();
-        let messages: Vec<String> =
-            ["debug_outpt", "debug_output", "other", "file", "nested", "folders", "somewhere else"]
-                .iter()
-                .map(|name| NpyFolder::open(&path(name), "debug_{name}.npy", None).unwrap_err().to_string())
-                .map(|message| message.replace(&root.path().display().to_string(), "ROOT").replace('\\', "/"))
-                .collect();
-        insta::assert_snapshot!(messages.join("\n"));
-    }
+    let mut keys: Vec<&str> = items.iter().map(|(_, item)| item.key.as_str()).collect();
+    keys.sort_unstable();
+    let twice: Vec<String> =
+        keys.windows(2).filter(|pair| pair[0] == pair[1]).map(|pair| pair[0].to_string()).collect();
+    let keyed = |(file, mut item): (&PathBuf, Item)| {
+        if twice.binary_search(&item.key).is_ok() {
+            let file = file.file_name().unwrap_or_default().to_string_lossy();
+            item.key = format!("{file}/{}", item.key);
+        }
+        item
+    };
+    Ok(items.into_iter().map(keyed).collect())
 }

@@ -1,20 +1,34 @@
 //! Where tensors are kept: named tensors that are read one at a time, whatever the files behind them.
 //!
-//! A [`TensorStore`] lists its tensors by key, which is what the store itself calls them, and by name, which is what the
-//! mapping calls them. A [`StoredTensor`] is one of them with its shape known and its elements still on disk: it is read
-//! whole, or piece by piece so that tensors larger than memory can be compared.
+//! [`open`] tells by content what is at a path: a folder of `.npy` files, of raw elements with their shapes beside them, or of
+//! containers; or one container, such as `.npz`, safetensors or what `torch.save` writes. A [`TensorStore`] lists its tensors
+//! by key, which is what the store itself calls them, and by name, which is what the mapping calls them ([`Naming`]). A
+//! [`StoredTensor`] is one of them with its shape known and its elements still on disk: it is read whole, or piece by piece
+//! so that tensors larger than memory can be compared.
 
+mod container;
 mod error;
+mod file_kind;
 mod fingerprint;
 mod folder;
+mod item;
+mod lazy;
+mod naming;
 mod npy;
+mod npz;
+mod open_error;
+mod raw;
+mod regular;
+mod safetensors;
 mod stored;
 mod tensor_store;
+mod torch;
 
-pub use error::{StoreError, TensorProblem};
+pub use error::{Place, StoreError, TensorProblem};
 pub use fingerprint::{Algorithm, Fingerprint};
-pub use folder::{FolderError, NpyFolder, open};
+pub use naming::{CallChoice, Naming};
 pub use npy::{open as open_npy, read as read_npy, write as write_npy};
+pub use open_error::OpenError;
 pub(crate) use stored::PIECE;
 pub use stored::{Pieces, StoredTensor};
-pub use tensor_store::{StoreEntry, TensorStore};
+pub use tensor_store::{StoreEntry, TensorStore, open};

@@ -4,29 +4,57 @@
 
 use std::io::{Read, Write};
 use std::path::Path;
+use std::sync::Arc;
 
 use npyz::WriterBuilder;
 use py_literal::Value;
 
-use super::error::{StoreError, TensorProblem};
-use super::stored::{Encoding, ReadAt, StoredTensor};
+use super::error::{Place, StoreError, TensorProblem};
+use super::file_kind::FileKind;
+use super::regular;
+use super::stored::{ElementBytes, Encoding, StoredTensor};
 use crate::tensor::{Dtype, Tensor, Values, element_count};
 
-/// A header longer than this is no tensor's.
-const MAX_HEADER: u64 = 1 << 13;
+/// What a file begins with.
+pub(super) const MAGIC: &[u8] = b"\x93NUMPY";
+/// A header longer than this is no tensor's, padding included.
+const MAX_HEADER: u64 = 1 << 16;
+/// A header that says more than this is no tensor's.
+const MAX_DECLARATION: usize = 1 << 13;
 /// A header nested deeper than this is no tensor's; its parser takes time exponential in the depth.
 const MAX_NESTING: usize = 3;
 /// More axes than any tensor has.
 const MAX_RANK: usize = 32;
 
+/// What precedes the elements of an `.npy` file.
+pub(super) struct NpyHeader {
+    pub(super) shape: Vec<usize>,
+    pub(super) encoding: Encoding,
+    /// As it stands in the file.
+    pub(super) bytes: Vec<u8>,
+}
+
 /// Opens a tensor: its header is read, its elements are not.
 ///
-/// `two_byte_integers` says what `<u2` stands for; NumPy has no bf16, so dumps of it are often stored that way.
+/// `two_byte_integers` says what `<u2` and `<i2` stand for; NumPy has no bf16, so dumps of it are often stored that way.
 ///
 /// # Errors
 /// Whatever is not exactly one tensor of floating-point numbers.
 pub fn open(path: &Path, two_byte_integers: Option<Dtype>) -> Result<StoredTensor, StoreError> {
-    open_file(path, two_byte_integers).map_err(|problem| StoreError { path: path.to_path_buf(), problem })
+    let place = Place::file(path);
+    let (mut file, length) = regular::open(path).map_err(|problem| place.error(problem))?;
+    let header = parse(&mut file, length, two_byte_integers).map_err(|problem| {
+        place.error(match problem {
+            // Only the file as a whole shows what else it is.
+            TensorProblem::Kind { expected, .. } => {
+                TensorProblem::Kind { expected, found: FileKind::describe(path) }
+            }
+            other => other,
+        })
+    })?;
+    let NpyHeader { shape, encoding, bytes: header } = header;
+    let elements = ElementBytes { offset: header.len() as u64, header, bytes: Arc::new(file) };
+    StoredTensor::new(place, shape, encoding, elements)
 }
 
 /// Reads a tensor.
@@ -37,50 +65,27 @@ pub fn read(path: &Path, two_byte_integers: Option<Dtype>) -> Result<Tensor, Sto
     open(path, two_byte_integers)?.read()
 }
 
-fn open_file(path: &Path, two_byte_integers: Option<Dtype>) -> Result<StoredTensor, TensorProblem> {
-    // Opening a pipe would wait for another program to write to it.
-    let metadata = std::fs::metadata(path)?;
-    if metadata.is_dir() {
-        return Err(TensorProblem::Folder);
-    }
-    if !metadata.is_file() {
-        return Err(TensorProblem::NotNpy { found: "a pipe or device".to_string() });
-    }
-    let mut file = std::fs::File::open(path)?;
-    let length = file.metadata()?.len();
-    let (shape, encoding, header) = parse(&mut file, length, two_byte_integers)?;
-    stored(path, shape, encoding, header, Box::new(file))
-}
-
-fn stored(
-    path: &Path,
-    shape: Vec<usize>,
-    encoding: Encoding,
-    header: Vec<u8>,
-    bytes: Box<dyn ReadAt>,
-) -> Result<StoredTensor, TensorProblem> {
-    let too_many = TensorProblem::Shape { found: format!("{shape:?}") };
-    StoredTensor::new(path, shape, encoding, header, bytes).ok_or(too_many)
-}
-
-/// Reads what stands before the elements in a file of `length` bytes, and holds the length against it.
-fn parse(
+/// Reads what precedes the elements in a file of `length` bytes, and holds the length against it.
+pub(super) fn parse(
     mut reader: impl Read,
     length: u64,
     two_byte_integers: Option<Dtype>,
-) -> Result<(Vec<usize>, Encoding, Vec<u8>), TensorProblem> {
+) -> Result<NpyHeader, TensorProblem> {
     let mut front = Vec::new();
     reader.by_ref().take(10).read_to_end(&mut front)?;
-    if front.len() < 10 || !front.starts_with(b"\x93NUMPY") {
+    if front.starts_with(MAGIC) && front.len() < 10 {
+        return Err(TensorProblem::Header(format!("cut short after {length} bytes")));
+    }
+    if front.len() < 10 || !front.starts_with(MAGIC) {
         let found = match front.as_slice() {
             [] => "an empty file".to_string(),
             bytes => format!("{} bytes that start with {:02x?}", length, &bytes[..bytes.len().min(6)]),
         };
-        return Err(TensorProblem::NotNpy { found });
+        return Err(TensorProblem::Kind { expected: "an .npy file (it starts with \\x93NUMPY)", found });
     }
     let (major, minor) = (front[6], front[7]);
     if !(1..=3).contains(&major) || minor != 0 {
-        return Err(TensorProblem::Version { major, minor });
+        return Err(TensorProblem::NpyVersion { major, minor });
     }
     let header = if major == 1 {
         u64::from(u16::from_le_bytes([front[8], front[9]]))
@@ -92,11 +97,16 @@ fn parse(
     };
     let start = front.len() as u64;
     if header > MAX_HEADER || start + header > length {
-        return Err(TensorProblem::HeaderLength { header, length });
+        return Err(TensorProblem::HeaderLength { header, length, most: MAX_HEADER });
     }
     let mut declaration = Vec::new();
     reader.by_ref().take(header).read_to_end(&mut declaration)?;
-    let (shape, encoding) = interpret(&declaration, two_byte_integers)?;
+    // A header may be padded, so that it can grow where it is.
+    let text = declaration.trim_ascii();
+    if text.len() > MAX_DECLARATION {
+        return Err(TensorProblem::Header(format!("{} bytes of it are more than any tensor's", text.len())));
+    }
+    let (shape, encoding) = interpret(text, two_byte_integers)?;
     let dtype = encoding.dtype;
     let count = element_count(&shape).and_then(|count| u64::try_from(count).ok());
     let expected = count.and_then(|count| count.checked_mul(dtype.size() as u64));
@@ -111,7 +121,23 @@ fn parse(
         return Err(TensorProblem::Oversized { shape, dtype, expected, found });
     }
     front.extend(declaration);
-    Ok((shape, encoding, front))
+    Ok(NpyHeader { shape, encoding, bytes: front })
+}
+
+/// The header without the `L` that Python 2 puts after large integers, for its parser does not know it.
+fn without_python_2(header: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(header.len());
+    let mut quote = None;
+    for byte in header {
+        match (quote, byte) {
+            (Some(open), byte) if open == byte => quote = None,
+            (None, b'\'' | b'"') => quote = Some(byte),
+            (None, b'L') if out.last().is_some_and(u8::is_ascii_digit) => continue,
+            _ => {}
+        }
+        out.push(*byte);
+    }
+    out
 }
 
 /// Shape, type, endianness and order that a header declares.
@@ -137,30 +163,26 @@ fn interpret(
         }
     }
     let malformed = |message: String| TensorProblem::Header(message);
-    let text = std::str::from_utf8(header).map_err(|error| malformed(error.to_string()))?;
-    let Ok(Value::Dict(entries)) = text.trim().parse::<Value>() else {
+    let header = without_python_2(header);
+    let text = std::str::from_utf8(&header).map_err(|error| malformed(error.to_string()))?;
+    let Ok(Value::Dict(entries)) = text.parse::<Value>() else {
         return Err(malformed("expected a Python dictionary with descr, fortran_order and shape".into()));
     };
     let entry = |name: &str| {
-        let found = entries.iter().find(|(key, _)| matches!(key, Value::String(key) if key == name));
+        // As in Python, the last one counts.
+        let found = entries.iter().rfind(|(key, _)| matches!(key, Value::String(key) if key == name));
         found.map(|(_, value)| value).ok_or_else(|| malformed(format!("no entry `{name}`")))
     };
     let column_major = match entry("fortran_order")? {
         Value::Boolean(column_major) => *column_major,
         _ => return Err(malformed("`fortran_order` is neither True nor False".into())),
     };
-    let descr = match entry("descr")? {
-        Value::String(descr) => descr.as_str(),
-        _ => return Err(TensorProblem::Dtype { found: "a record type".into() }),
-    };
-    let dtype = match descr.strip_prefix(['<', '>', '|', '=']).unwrap_or(descr) {
-        "f2" => Dtype::F16,
-        "f4" => Dtype::F32,
-        "f8" => Dtype::F64,
-        "V2" => Dtype::Bf16,
-        "u2" if two_byte_integers == Some(Dtype::Bf16) => Dtype::Bf16,
-        "u2" if two_byte_integers == Some(Dtype::F16) => Dtype::F16,
-        _ => return Err(TensorProblem::Dtype { found: format!("`{descr}`") }),
+    let (dtype, big_endian) = match entry("descr")? {
+        Value::String(descr) => number_type(descr, two_byte_integers)?,
+        _ => {
+            let found = "a record of several fields".into();
+            return Err(TensorProblem::Dtype { found, two_byte_integers: false });
+        }
     };
     let Value::Tuple(extents) = entry("shape")? else {
         return Err(malformed("`shape` is not a tuple".into()));
@@ -171,14 +193,42 @@ fn interpret(
     };
     let shape: Option<Vec<usize>> = extents.iter().map(extent).collect();
     match shape {
-        Some(shape) if shape.len() <= MAX_RANK => {
-            Ok((shape, Encoding { dtype, big_endian: descr.starts_with('>'), column_major }))
-        }
+        Some(shape) if shape.len() <= MAX_RANK => Ok((shape, Encoding { dtype, big_endian, column_major })),
         _ => {
             let first = extents.iter().take(4).map(ToString::to_string).collect::<Vec<_>>().join(", ");
             Err(TensorProblem::Shape { found: format!("{} axes, ({first}, …)", extents.len()) })
         }
     }
+}
+
+/// The type that a `descr` names, and whether its bytes are the highest first.
+fn number_type(descr: &str, two_byte_integers: Option<Dtype>) -> Result<(Dtype, bool), TensorProblem> {
+    let (order, code) = match descr.strip_prefix(['<', '>', '|', '=']) {
+        Some(code) => (descr.chars().next(), code),
+        None => (None, descr),
+    };
+    let other = |found: String, two_byte_integers| Err(TensorProblem::Dtype { found, two_byte_integers });
+    let dtype = match (code, two_byte_integers) {
+        ("f2" | "float16" | "half", _) => Dtype::F16,
+        ("f4" | "float32" | "single", _) => Dtype::F32,
+        ("f8" | "float64" | "double", _) => Dtype::F64,
+        // By ml_dtypes' own name, and as NumPy writes it without that package.
+        ("V2" | "bfloat16", _) => Dtype::Bf16,
+        ("u2" | "i2" | "uint16" | "int16", Some(dtype)) => dtype,
+        ("u2" | "i2" | "uint16" | "int16", None) => {
+            return other(format!("whole numbers of two bytes (`{descr}`)"), true);
+        }
+        ("O" | "object", _) => {
+            return other(
+                "Python objects (`|O`): a tuple or list of tensors was saved, or a nested one".into(),
+                false,
+            );
+        }
+        ("f1" | "V1", _) => return other(format!("numbers of one byte (`{descr}`), fp8 perhaps"), false),
+        ("c8" | "c16", _) => return other(format!("complex numbers (`{descr}`)"), false),
+        _ => return other(format!("`{descr}`"), false),
+    };
+    Ok((dtype, order == Some('>')))
 }
 
 /// Writes a tensor as little-endian f32 or f64 in C order, aside and then renamed: no half file is left behind.
@@ -191,7 +241,7 @@ pub fn write(path: &Path, tensor: &Tensor) -> Result<(), StoreError> {
         Values::F32(values) => write_values(out, &shape, values.iter().copied()),
         Values::F64(values) => write_values(out, &shape, values.iter().copied()),
     });
-    written.map_err(|error| StoreError { path: path.to_path_buf(), problem: error.into() })
+    written.map_err(|error| Place::file(path).error(error.into()))
 }
 
 fn write_values<T: npyz::AutoSerialize + Copy>(
@@ -229,8 +279,11 @@ mod tests {
     }
 
     fn opened(bytes: &[u8], two_byte_integers: Option<Dtype>) -> Result<StoredTensor, TensorProblem> {
-        let (shape, encoding, header) = parse(bytes, bytes.len() as u64, two_byte_integers)?;
-        stored(Path::new("memory"), shape, encoding, header, Box::new(bytes.to_vec()))
+        let NpyHeader { shape, encoding, bytes: header } =
+            parse(bytes, bytes.len() as u64, two_byte_integers)?;
+        let elements = ElementBytes { offset: header.len() as u64, header, bytes: Arc::new(bytes.to_vec()) };
+        StoredTensor::new(Place::file(Path::new("memory")), shape, encoding, elements)
+            .map_err(|error| error.problem)
     }
 
     fn parsed(bytes: &[u8]) -> Result<Tensor, TensorProblem> {

@@ -1,11 +1,11 @@
 //! A tensor whose elements are still on disk.
 
 use std::fs::File;
-use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use half::slice::{HalfBitsSliceExt, HalfFloatSliceExt};
 
-use super::error::{StoreError, TensorProblem};
+use super::error::{Place, StoreError, TensorProblem};
 use super::fingerprint::{Algorithm, Fingerprint, Fingerprinter};
 use crate::tensor::{Dtype, Tensor, Values, column_major, element_count, row_major, unravel};
 
@@ -44,7 +44,6 @@ impl ReadAt for File {
     }
 }
 
-#[cfg(test)]
 impl ReadAt for Vec<u8> {
     fn read_exact_at(&self, out: &mut [u8], offset: u64) -> std::io::Result<()> {
         let end = || std::io::Error::from(std::io::ErrorKind::UnexpectedEof);
@@ -57,33 +56,59 @@ impl ReadAt for Vec<u8> {
 
 /// A tensor of a store: its shape is known, its elements are still to be read.
 pub struct StoredTensor {
-    path: PathBuf,
+    place: Place,
     shape: Vec<usize>,
     len: usize,
     encoding: Encoding,
-    /// The bytes of the file that stand before the elements.
-    header: Vec<u8>,
-    bytes: Box<dyn ReadAt>,
+    elements: ElementBytes,
+}
+
+/// The bytes that hold a tensor's elements.
+pub(super) struct ElementBytes {
+    pub(super) bytes: Arc<dyn ReadAt>,
+    /// Where the elements begin.
+    pub(super) offset: u64,
+    /// The bytes of the tensor's own file that stand before the elements; empty in a file of several tensors.
+    pub(super) header: Vec<u8>,
+}
+
+impl ElementBytes {
+    /// Elements that begin at a place of a file of several tensors.
+    pub(super) fn at(offset: u64, bytes: Arc<dyn ReadAt>) -> ElementBytes {
+        ElementBytes { bytes, offset, header: Vec::new() }
+    }
 }
 
 impl std::fmt::Debug for StoredTensor {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let StoredTensor { path, shape, encoding, .. } = self;
-        write!(f, "StoredTensor({}, {shape:?}, {encoding:?})", path.display())
+        let StoredTensor { place, shape, encoding, .. } = self;
+        write!(f, "StoredTensor({place}, {shape:?}, {encoding:?})")
     }
 }
 
 impl StoredTensor {
-    /// `None` when the shape has too many elements to count. The bytes after the header are known to hold them all.
+    /// The bytes are known to hold all elements.
+    ///
+    /// # Errors
+    /// A shape of too many elements to count.
     pub(super) fn new(
-        path: &Path,
+        place: Place,
         shape: Vec<usize>,
         encoding: Encoding,
-        header: Vec<u8>,
-        bytes: Box<dyn ReadAt>,
-    ) -> Option<StoredTensor> {
-        let len = element_count(&shape)?;
-        Some(StoredTensor { path: path.to_path_buf(), shape, len, encoding, header, bytes })
+        elements: ElementBytes,
+    ) -> Result<StoredTensor, StoreError> {
+        match element_count(&shape) {
+            Some(len) => Ok(StoredTensor { place, shape, len, encoding, elements }),
+            None => Err(place.error(TensorProblem::Shape { found: format!("{shape:?}") })),
+        }
+    }
+
+    /// The same elements under another shape; `None` where it holds another number of them.
+    pub fn reshaped(mut self, shape: Vec<usize>) -> Option<StoredTensor> {
+        (element_count(&shape)? == self.len).then(|| {
+            self.shape = shape;
+            self
+        })
     }
 
     /// Extents, slowest first.
@@ -113,7 +138,7 @@ impl StoredTensor {
             }
             _ => source,
         };
-        StoreError { path: self.path.clone(), problem: TensorProblem::Io(source) }
+        self.place.error(TensorProblem::Io(source))
     }
 
     /// Reads all elements.
@@ -150,8 +175,8 @@ impl StoredTensor {
         };
         let mut bytes = [0; 8];
         let bytes = &mut bytes[..self.dtype().size()];
-        let offset = (self.header.len() + position * bytes.len()) as u64;
-        self.bytes.read_exact_at(bytes, offset).map_err(|error| self.error(error))?;
+        let offset = self.elements.offset + (position * bytes.len()) as u64;
+        self.elements.bytes.read_exact_at(bytes, offset).map_err(|error| self.error(error))?;
         if self.encoding.big_endian {
             bytes.reverse();
         }
@@ -210,7 +235,7 @@ impl StoredTensor {
     pub fn pieces(&self, fingerprint: Option<Algorithm>) -> Pieces<'_> {
         let mut fingerprinter = fingerprint.map(Fingerprinter::new);
         if let Some(fingerprinter) = &mut fingerprinter {
-            fingerprinter.header(&self.header);
+            fingerprinter.header(&self.elements.header);
         }
         Pieces { tensor: self, at: 0, fingerprinter, buffers: PieceBuffers::default(), transposed: None }
     }
@@ -294,9 +319,9 @@ impl Pieces<'_> {
     fn load(&mut self, from: usize, count: usize) -> Result<(), StoreError> {
         let Pieces { tensor, buffers: PieceBuffers { halves, f32, f64 }, fingerprinter, .. } = self;
         let encoding = tensor.encoding;
-        let offset = (tensor.header.len() as u64) + (from as u64) * (encoding.dtype.size() as u64);
+        let offset = tensor.elements.offset + (from as u64) * (encoding.dtype.size() as u64);
         let mut read = |bytes: &mut [u8]| -> Result<(), StoreError> {
-            tensor.bytes.read_exact_at(bytes, offset).map_err(|error| tensor.error(error))?;
+            tensor.elements.bytes.read_exact_at(bytes, offset).map_err(|error| tensor.error(error))?;
             if let Some(fingerprinter) = fingerprinter {
                 fingerprinter.stored(bytes);
             }

@@ -1,17 +1,27 @@
 //! Named tensors.
 
-use std::path::Path;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 
+use super::container;
 use super::error::StoreError;
+use super::folder::{Listing, ListingError};
+use super::item::Item;
+use super::naming::{CalledName, Naming};
+use super::npy;
+use super::open_error::OpenError;
 use super::stored::StoredTensor;
+use crate::tensor::Dtype;
 
 /// A tensor of a store.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct StoreEntry {
     /// What the store calls it, such as its file's name. Keys are unique.
     pub key: String,
-    /// What the mapping calls it; `None` where the key does not fit the mapping's pattern.
+    /// What the mapping calls it; `None` where the key does not fit the mapping's pattern. Several tensors may have one name.
     pub name: Option<String>,
+    /// Which run of the module gave it, where that is known.
+    pub call: Option<u64>,
 }
 
 /// Named tensors that are read one at a time.
@@ -30,4 +40,75 @@ pub trait TensorStore: std::fmt::Debug + Send + Sync {
     /// # Errors
     /// What is not there, or is not exactly one tensor of floating-point numbers.
     fn open(&self, key: &str) -> Result<StoredTensor, StoreError>;
+}
+
+/// Tensors on disk: a folder of files, or a file of tensors.
+#[derive(Debug)]
+struct DiskStore {
+    path: PathBuf,
+    two_byte_integers: Option<Dtype>,
+    items: BTreeMap<String, Item>,
+    entries: Vec<StoreEntry>,
+}
+
+/// Opens the tensors at a path, whatever holds them: its kind is told by content. `two_byte_integers` says what integers of
+/// two bytes stand for.
+///
+/// # Errors
+/// What is not there, cannot be read, or holds no tensor.
+pub fn open(
+    path: &Path,
+    naming: &Naming,
+    two_byte_integers: Option<Dtype>,
+) -> Result<Box<dyn TensorStore>, OpenError> {
+    let metadata = std::fs::metadata(path).map_err(|error| OpenError::access(path, naming, error))?;
+    let items = match metadata.is_dir() {
+        true => {
+            let listing = Listing::of(path, two_byte_integers).map_err(|error| match error {
+                ListingError::Io(source) => OpenError::Io { path: path.to_path_buf(), source },
+                ListingError::Store(error) => error.into(),
+            })?;
+            match listing.items.is_empty() {
+                true => return Err(OpenError::no_tensors(path, naming, &listing)),
+                false => listing.items,
+            }
+        }
+        false => match container::items(path, two_byte_integers)? {
+            items if items.is_empty() => return Err(OpenError::Hollow { path: path.to_path_buf() }),
+            items => items,
+        },
+    };
+    let names = naming.names(items.iter().map(|item| item.stem.as_str()));
+    let entry = |(item, name): (&Item, Option<CalledName>)| {
+        let call = item.call.or(name.as_ref().and_then(|name| name.call));
+        StoreEntry { key: item.key.clone(), name: name.map(|name| name.name), call }
+    };
+    let entries = items.iter().zip(names).map(entry).collect();
+    let items = items.into_iter().map(|item| (item.key.clone(), item)).collect();
+    Ok(Box::new(DiskStore { path: path.to_path_buf(), two_byte_integers, items, entries }))
+}
+
+impl TensorStore for DiskStore {
+    fn location(&self) -> &Path {
+        &self.path
+    }
+
+    fn entries(&self) -> &[StoreEntry] {
+        &self.entries
+    }
+
+    fn contains(&self, key: &str) -> bool {
+        match std::fs::metadata(self.path.join(key)) {
+            Ok(metadata) => metadata.is_file(),
+            Err(error) => self.items.contains_key(key) || error.kind() != std::io::ErrorKind::NotFound,
+        }
+    }
+
+    fn open(&self, key: &str) -> Result<StoredTensor, StoreError> {
+        match self.items.get(key) {
+            Some(item) => item.source.open(),
+            // A manifest may list what is not there.
+            None => npy::open(&self.path.join(key), self.two_byte_integers),
+        }
+    }
 }

@@ -23,6 +23,26 @@ impl Dtype {
         }
     }
 
+    /// Half a unit in the last place of 1: the most that rounding to the type changes a number, relative to it.
+    pub fn half_ulp(self) -> f64 {
+        match self {
+            Dtype::Bf16 => 2f64.powi(-8),
+            Dtype::F16 => 2f64.powi(-11),
+            Dtype::F32 => 2f64.powi(-24),
+            Dtype::F64 => 2f64.powi(-53),
+        }
+    }
+
+    /// The smallest number above 0.
+    pub fn least(self) -> f64 {
+        match self {
+            Dtype::Bf16 => 2f64.powi(-133),
+            Dtype::F16 => 2f64.powi(-24),
+            Dtype::F32 => 2f64.powi(-149),
+            Dtype::F64 => f64::from_bits(1),
+        }
+    }
+
     /// The type with fewer bits of precision.
     pub fn narrower(self, other: Dtype) -> Dtype {
         self.min(other)

@@ -120,6 +120,37 @@ impl Layout {
         }
     }
 
+    /// The axes of each extent, slowest first.
+    pub(super) fn groups(&self) -> &[Vec<String>] {
+        &self.groups
+    }
+
+    /// A layout of single axes.
+    pub fn of_axes<'a>(axes: impl Iterator<Item = &'a str>) -> Layout {
+        Layout { groups: axes.map(|axis| vec![axis.to_string()]).collect() }
+    }
+
+    /// The layout with an axis of its own before all others.
+    #[must_use]
+    pub fn behind(&self, axis: &str) -> Layout {
+        let mut groups = self.groups.clone();
+        groups.insert(0, vec![axis.to_string()]);
+        Layout { groups }
+    }
+
+    /// The extents that a tensor of another layout has in this one; `None` where the layouts or the shape do not fit.
+    pub fn shape_of(&self, other: &Layout, shape: &[usize]) -> Option<Vec<usize>> {
+        if other.groups.len() != shape.len() {
+            return None;
+        }
+        let extents = extents([(other, shape), (other, shape)]).ok()?;
+        let extent = |group: &Vec<String>| {
+            let of_axes: Option<Vec<usize>> = group.iter().map(|name| extent_of(&extents, name)).collect();
+            element_count(&of_axes?)
+        };
+        self.groups.iter().map(extent).collect()
+    }
+
     /// The names of all axes, slowest first.
     pub fn axes(&self) -> impl Iterator<Item = &str> {
         self.groups.iter().flatten().map(String::as_str)

@@ -1,6 +1,7 @@
 //! A tensor in memory: a shape, elements in row-major order, and the type that they were stored in.
 
 mod dtype;
+pub mod fit;
 pub mod layout;
 pub mod movement;
 
@@ -111,6 +112,23 @@ impl Tensor {
         match &self.values {
             Values::F32(values) => f64::from(values[index]),
             Values::F64(values) => values[index],
+        }
+    }
+
+    /// The same elements under another shape, where it holds their number; else the tensor as it is.
+    #[must_use]
+    pub(crate) fn reshaped(self, shape: &[usize]) -> Tensor {
+        if self.shape() == shape || element_count(shape) != Some(self.len()) {
+            return self;
+        }
+        let dtype = self.dtype;
+        let values = match self.values {
+            Values::F32(values) => values.into_shape_with_order(IxDyn(shape)).map(Values::F32),
+            Values::F64(values) => values.into_shape_with_order(IxDyn(shape)).map(Values::F64),
+        };
+        match values {
+            Ok(values) => Tensor { dtype, values },
+            Err(_) => unreachable!("row-major elements take any shape of their number"),
         }
     }
 

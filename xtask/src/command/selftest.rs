@@ -54,7 +54,7 @@ impl Selftest {
         use std::process::ExitCode;
         use std::time::Instant;
 
-        use harness::compare::session::Terms;
+        use harness::compare::terms::Terms;
         use harness::exit_code;
 
         use crate::committed::set;

@@ -41,13 +41,13 @@ impl Gate<'_> {
     /// Opens a reference as the mapping describes it.
     pub(crate) fn reference(&self, path: &Path) -> Result<Reference, Failure> {
         let format = &self.mapping.reference;
-        Reference::open(path, &format.files, format.two_byte_integers)
+        Reference::open(path, &format.naming, format.two_byte_integers)
             .map_err(|error| Failure::from(error).or_help(|| paths::unreadable_help(path)))
     }
 
     fn dump(&self, path: &Path) -> Result<(Dump, Option<DumpRecord>), Failure> {
         let format = &self.mapping.candidate;
-        Dump::open(path, &format.files, format.two_byte_integers)
+        Dump::open(path, &format.naming, format.two_byte_integers)
             .map_err(|error| Failure::unreadable(error).help("is the path right? Or dump the port again"))
     }
 

@@ -5,7 +5,7 @@ use std::path::Path;
 use encoder::{Isa, Precision};
 use harness::compare::comparison::{Comparison, Layer};
 use harness::compare::remark::{Remark, RemarkKind};
-use harness::compare::session::Terms;
+use harness::compare::terms::Terms;
 use harness::limits::derived::DerivedTolerances;
 use harness::limits::known_errors::KnownErrors;
 use harness::limits::subject::Subject;

@@ -6,7 +6,7 @@ use std::path::Path;
 use encoder::faults::{Fault, Site};
 use encoder::{AllTaps, Checkpoint, Isa, LoadOptions, Model, Settings, TapTensor};
 use harness::compare::metrics::Metrics;
-use harness::compare::session::Terms;
+use harness::compare::terms::Terms;
 use harness::compare::verdict::CriterionKind;
 use harness::limits::metric::{Figures, Metric};
 use harness::mapping::pairing::Pair;

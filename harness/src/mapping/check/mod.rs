@@ -13,35 +13,37 @@ use toml::Spanned;
 use super::conflict;
 use super::definition::{Mapping, MinimumCoverage, Profile, SideFormat};
 use super::file::{
-    File, FileIgnore, FileOrderPart, FileRule, FileSide, Names, SCHEMA_VERSION, TwoByteIntegers, located,
+    File, FileCall, FileCallRule, FileIgnore, FileOrderPart, FileRule, FileSide, Names, SCHEMA_VERSION,
+    TwoByteIntegers, located,
 };
 use super::mistake::{MappingMistake, MappingMistakeKind, position};
 use super::placeholder::Placeholders;
 use super::rule::{Alias, Ignore, OrderPart, Rule};
 use super::template::{Template, Wildcards};
 use crate::side::Side;
+use crate::store::{CallChoice, Naming};
 use crate::tensor::Dtype;
 use crate::tensor::layout::Layout;
 
 pub(super) fn check(path: &Path, text: &str, file: File) -> Result<Mapping, Vec<MappingMistake>> {
-    let mut checker = Checker { text, mistakes: Vec::new() };
+    let mut checker = Checker { text, mistakes: Vec::new(), separators: Default::default() };
     checker.version(&file.schema_version);
     let candidate = checker.side(&file.candidate);
     let reference = checker.side(&file.reference);
+    checker.separators = [candidate.naming.separators.clone(), reference.naming.separators.clone()];
     let placeholders = checker.placeholders(&file);
     if !checker.mistakes.is_empty() {
         // What stands on these would only repeat them.
         return Err(checker.mistakes);
     }
     let profiles = checker.profiles(&file.profiles);
-    let layouts = [checker.layout(&file.candidate.layout), checker.layout(&file.reference.layout)];
-    let rules: Vec<Rule> = match layouts {
-        [Some(candidate), Some(reference)] => file
+    let rules: Vec<Rule> = match checker.side_layouts(&file) {
+        Some(layouts) => file
             .rules
             .iter()
-            .filter_map(|rule| checker.rule(rule, [&candidate, &reference], &placeholders, &profiles))
+            .filter_map(|rule| checker.rule(rule, &layouts, &placeholders, &profiles))
             .collect(),
-        _ => Vec::new(),
+        None => Vec::new(),
     };
     let ignores: Vec<Ignore> =
         file.ignores.iter().filter_map(|ignore| checker.ignore(ignore, &placeholders, &rules)).collect();
@@ -72,9 +74,35 @@ pub(super) fn check(path: &Path, text: &str, file: File) -> Result<Mapping, Vec<
     })
 }
 
+/// The layouts of both sides, for rules without their own.
+struct SideLayouts {
+    candidate: Layout,
+    memory: Option<Layout>,
+    reference: Layout,
+    /// Whether they have the same axes.
+    agree: bool,
+}
+
+/// Two layouts, of which one may leave out the batch axis that the other has.
+fn with_batches(candidate: Layout, reference: Layout) -> [Layout; 2] {
+    let batch = |layout: &Layout| layout.batch().and_then(|at| layout.axes().nth(at).map(String::from));
+    match (batch(&candidate), batch(&reference)) {
+        (None, Some(batch)) if candidate.behind(&batch).same_axes(&reference) => {
+            [candidate.behind(&batch), reference]
+        }
+        (Some(batch), None) if reference.behind(&batch).same_axes(&candidate) => {
+            let reference = reference.behind(&batch);
+            [candidate, reference]
+        }
+        _ => [candidate, reference],
+    }
+}
+
 struct Checker<'a> {
     text: &'a str,
     mistakes: Vec<MappingMistake>,
+    /// Those that count as one, of the candidate and of the reference.
+    separators: [Vec<char>; 2],
 }
 
 impl Checker<'_> {
@@ -89,19 +117,47 @@ impl Checker<'_> {
     }
 
     fn side(&mut self, side: &FileSide) -> SideFormat {
-        let files = side.files.get_ref();
-        let one_file = files.matches("{name}").count() == 1
-            && files.ends_with(".npy")
-            && !files.contains(['/', '\\'])
-            && !files.replacen("{name}", "", 1).contains(['{', '}']);
-        if !one_file {
+        let mut patterns = Vec::new();
+        for pattern in located(&side.files, self.text) {
+            if !is_file_pattern(pattern.get_ref()) {
+                self.mistake(pattern.span(), MappingMistakeKind::FilePattern);
+            }
+            patterns.push(pattern.into_inner());
+        }
+        if patterns.is_empty() {
             self.mistake(side.files.span(), MappingMistakeKind::FilePattern);
         }
+        let prefixes = side.prefix.as_ref().map(|prefix| located(prefix, self.text)).unwrap_or_default();
+        let call = match side.call.as_ref().map(Spanned::get_ref) {
+            None => CallChoice::Unchosen,
+            Some(FileCall::Number(number)) => CallChoice::Number(*number),
+            Some(FileCall::Rule(FileCallRule::Last)) => CallChoice::Last,
+            Some(FileCall::Rule(FileCallRule::MustAgree)) => CallChoice::MustAgree,
+        };
+        if let Some(call) = side.call.as_ref().filter(|_| !patterns.iter().any(|p| p.contains("{call}"))) {
+            self.mistake(call.span(), MappingMistakeKind::CallWithoutPattern);
+        }
+        let naming = Naming {
+            patterns,
+            prefixes: prefixes.into_iter().map(Spanned::into_inner).collect(),
+            separators: self.separators(side.separators.as_ref()),
+            call,
+        };
         let two_byte_integers = side.two_byte_integers.map(|dtype| match dtype {
             TwoByteIntegers::Bf16 => Dtype::Bf16,
             TwoByteIntegers::F16 => Dtype::F16,
         });
-        SideFormat { tool: side.tool.clone(), files: files.clone(), two_byte_integers }
+        SideFormat { tool: side.tool.clone(), naming, names_cut_at: side.names_cut_at, two_byte_integers }
+    }
+
+    fn separators(&mut self, written: Option<&Spanned<String>>) -> Vec<char> {
+        let Some(written) = written else { return Vec::new() };
+        let separators: Vec<char> = written.get_ref().chars().collect();
+        let separates = |c: &char| c.is_ascii_punctuation() && !"{}*+".contains(*c);
+        if separators.len() < 2 || !separators.iter().all(separates) {
+            self.mistake(written.span(), MappingMistakeKind::Separators);
+        }
+        separators
     }
 
     /// The range of the file that `inner` of a string's value stands at.
@@ -125,8 +181,34 @@ impl Checker<'_> {
             .ok()
     }
 
-    fn template(&mut self, value: &Spanned<String>, wildcards: Wildcards) -> Option<Template> {
+    /// The layouts that rules without their own have. Where their axes differ, that is one mistake, at the layout's line.
+    fn side_layouts(&mut self, file: &File) -> Option<SideLayouts> {
+        let (candidate, reference) =
+            (self.layout(&file.candidate.layout), self.layout(&file.reference.layout));
+        if let Some(memory) = &file.reference.memory {
+            self.mistake(memory.span(), MappingMistakeKind::MemoryOfReference);
+        }
+        let memory = match &file.candidate.memory {
+            Some(memory) => Some(self.layout(memory)?),
+            None => None,
+        };
+        let [candidate, reference] = with_batches(candidate?, reference?);
+        let agree = memory.as_ref().unwrap_or(&candidate).same_axes(&reference);
+        if !agree {
+            let place = file.candidate.memory.as_ref().unwrap_or(&file.candidate.layout).span();
+            let (candidate, reference) = (memory.clone().unwrap_or(candidate.clone()), reference.clone());
+            self.mistake(place, MappingMistakeKind::DifferentAxes { candidate, reference });
+        }
+        Some(SideLayouts { candidate, memory, reference, agree })
+    }
+
+    fn template(&mut self, side: Side, value: &Spanned<String>, wildcards: Wildcards) -> Option<Template> {
+        let separators = match side {
+            Side::Candidate => self.separators[0].clone(),
+            Side::Reference => self.separators[1].clone(),
+        };
         Template::parse(value.get_ref(), wildcards)
+            .map(|template| template.with_one_separator(&separators))
             .map_err(|error| {
                 let range = self.inside(value, error.range);
                 self.mistake(range, MappingMistakeKind::Name { message: error.message });
@@ -135,13 +217,19 @@ impl Checker<'_> {
     }
 
     /// Names with their templates.
-    fn templates(&mut self, names: &Names, wildcards: Wildcards) -> Option<Vec<(Spanned<String>, Template)>> {
+    fn templates(
+        &mut self,
+        side: Side,
+        names: &Names,
+        wildcards: Wildcards,
+    ) -> Option<Vec<(Spanned<String>, Template)>> {
         let located = located(names, self.text);
         if located.is_empty() {
             self.mistake(names.span(), MappingMistakeKind::NoNames);
             return None;
         }
-        let parse = |name: Spanned<String>| self.template(&name, wildcards).map(|template| (name, template));
+        let parse =
+            |name: Spanned<String>| self.template(side, &name, wildcards).map(|template| (name, template));
         let parsed: Vec<Option<_>> = located.into_iter().map(parse).collect();
         parsed.into_iter().collect()
     }
@@ -149,13 +237,13 @@ impl Checker<'_> {
     fn rule(
         &mut self,
         written: &FileRule,
-        [candidate_layout, reference_layout]: [&Layout; 2],
+        sides: &SideLayouts,
         placeholders: &Placeholders,
         profiles: &BTreeMap<String, Profile>,
     ) -> Option<Rule> {
         let span = written.name.span();
-        let candidates = self.templates(&written.candidate, Wildcards::Refused);
-        let reference = self.template(&written.reference, Wildcards::Refused);
+        let candidates = self.templates(Side::Candidate, &written.candidate, Wildcards::Refused);
+        let reference = self.template(Side::Reference, &written.reference, Wildcards::Refused);
         let (candidates, reference) = (candidates?, reference?);
         for (name, template) in &candidates {
             self.both_determined((name, template), (&written.reference, &reference), placeholders);
@@ -163,8 +251,8 @@ impl Checker<'_> {
         let alias = match &written.alias {
             None => None,
             Some(alias) => {
-                let names = self.templates(&alias.candidate, Wildcards::Refused)?;
-                let same = self.template(&alias.when_identical_to, Wildcards::Refused)?;
+                let names = self.templates(Side::Candidate, &alias.candidate, Wildcards::Refused)?;
+                let same = self.template(Side::Reference, &alias.when_identical_to, Wildcards::Refused)?;
                 for (name, template) in &names {
                     self.determined(name, template, &reference, placeholders);
                 }
@@ -185,11 +273,24 @@ impl Checker<'_> {
             Some(value) => self.layout(value),
             None => Some(default.clone()),
         };
-        let candidate_layout = side(&written.candidate_layout, candidate_layout)?;
-        let reference_layout = side(&written.reference_layout, reference_layout)?;
-        if !candidate_layout.same_axes(&reference_layout) {
-            let (candidate, reference) = (candidate_layout.clone(), reference_layout.clone());
-            self.mistake(span.clone(), MappingMistakeKind::DifferentAxes { candidate, reference });
+        let candidate_layout = side(&written.candidate_layout, &sides.candidate)?;
+        let reference_layout = side(&written.reference_layout, &sides.reference)?;
+        let candidate_memory = match &written.candidate_memory {
+            Some(memory) => Some(self.layout(memory)?),
+            // The side's is of the side's own layout.
+            None => sides.memory.clone().filter(|memory| memory.same_axes(&reference_layout)),
+        };
+        let [candidate_layout, reference_layout] = with_batches(candidate_layout, reference_layout);
+        let own = written.layout.is_some()
+            || written.candidate_layout.is_some()
+            || written.reference_layout.is_some()
+            || written.candidate_memory.is_some();
+        let read_as = candidate_memory.as_ref().unwrap_or(&candidate_layout);
+        if (own || sides.agree) && !read_as.same_axes(&reference_layout) {
+            let place = written.candidate_memory.as_ref().or(written.candidate_layout.as_ref());
+            let place = place.or(written.layout.as_ref()).map_or(span.clone(), Spanned::span);
+            let (candidate, reference) = (read_as.clone(), reference_layout.clone());
+            self.mistake(place, MappingMistakeKind::DifferentAxes { candidate, reference });
         }
         let mut limits = BTreeMap::new();
         for (profile, own) in &written.limits {
@@ -205,6 +306,7 @@ impl Checker<'_> {
             candidates: without_places(candidates),
             reference,
             candidate_layout,
+            candidate_memory,
             reference_layout,
             may_be_unused: written.may_be_unused,
             reference_optional: written.reference_optional,
@@ -250,7 +352,7 @@ impl Checker<'_> {
         if reason.get_ref().trim().is_empty() {
             self.mistake(reason.span(), MappingMistakeKind::EmptyReason);
         }
-        let names = self.templates(&written.names, Wildcards::Allowed)?;
+        let names = self.templates(written.side, &written.names, Wildcards::Allowed)?;
         let used = rules.iter().flat_map(|rule| rule.candidates.iter().chain([&rule.reference]));
         let known = follow(used.flat_map(Template::placeholders), placeholders);
         for (value, template) in &names {
@@ -265,7 +367,7 @@ impl Checker<'_> {
             if written.side == Side::Candidate {
                 self.mistake(same.span(), MappingMistakeKind::IdentityOfCandidate);
             }
-            when_identical_to = self.templates(same, Wildcards::Refused)?;
+            when_identical_to = self.templates(Side::Reference, same, Wildcards::Refused)?;
             for (value, template) in &when_identical_to {
                 for (_, name) in &names {
                     self.determined(value, template, name, placeholders);
@@ -278,6 +380,15 @@ impl Checker<'_> {
         let (names, when_identical_to) = (without_places(names), without_places(when_identical_to));
         Some(Ignore { side: written.side, names, when_identical_to, reason, line, span })
     }
+}
+
+/// Whether a text is a pattern of file names: `{name}` once, and at most once a `{call}` that does not touch it.
+fn is_file_pattern(text: &str) -> bool {
+    let rest = text.replacen("{name}", "\0", 1).replacen("{call}", "\u{1}", 1);
+    text.contains("{name}")
+        && !rest.contains(['{', '}', '\\'])
+        && !rest.contains("\0\u{1}")
+        && !rest.contains("\u{1}\0")
 }
 
 fn without_places(names: Vec<(Spanned<String>, Template)>) -> Vec<Template> {

@@ -10,6 +10,7 @@ use crate::mapping::file::File;
 use crate::mapping::mistake::{MappingMistake, MappingMistakeKind};
 use crate::mapping::placeholder::{Flattened, LengthsSource, Placeholders};
 use crate::mapping::template::{Template, Wildcards};
+use crate::side::Side;
 
 /// More blocks than any model has; keeps sums of lengths small.
 const MAX_LENGTH: u64 = 1_000_000_000;
@@ -54,7 +55,7 @@ impl Checker<'_> {
     }
 
     fn lengths_from(&mut self, from: &Spanned<String>, outer: &str, inner: &str) -> Option<LengthsSource> {
-        let template = self.template(from, Wildcards::Refused)?;
+        let template = self.template(Side::Reference, from, Wildcards::Refused)?;
         let used: BTreeSet<&str> = template.placeholders().collect();
         if used != BTreeSet::from([outer, inner]) {
             let (outer, inner) = (outer.to_string(), inner.to_string());

@@ -97,12 +97,20 @@ pub(super) fn about_ambiguity(cause: &AmbiguityCause) -> Value {
         }
         AmbiguityCause::SeveralFit { rule } => json!({"kind": "several_fit", "rule": rule}),
         AmbiguityCause::Partner => json!({"kind": "partner"}),
+        AmbiguityCause::OneName { name, runs } => json!({"kind": "one_name", "name": name, "runs": runs}),
+        AmbiguityCause::RunsDiffer { name } => json!({"kind": "runs_differ", "name": name}),
     }
 }
 
 fn about_remark(remark: &Remark) -> Value {
     let mut about = match &remark.kind {
         RemarkKind::NoManifest => json!({"kind": "no_manifest"}),
+        RemarkKind::WithoutBatch { side, layers } => {
+            json!({"kind": "without_batch", "side": side, "layers": layers})
+        }
+        RemarkKind::RoundedByStorage { side, dtype, layers } => {
+            json!({"kind": "rounded_by_storage", "side": side, "dtype": dtype.to_string(), "layers": layers})
+        }
         RemarkKind::LengthsFromNames(counted) => {
             json!({"kind": "lengths_from_names", "lengths": about_lengths(counted)})
         }

@@ -46,8 +46,15 @@ pub fn mapping_mistake(mistake: &MappingMistake, text: &str) -> InFile {
             error("another version of the schema", &format!("expected 1, found {found}"))
         }
         MappingMistakeKind::FilePattern => {
-            error("not a pattern of file names", "expected `{name}` once, and `.npy`")
-                .help("such as `debug_{name}.npy`")
+            error("not a pattern of file names", "expected `{name}` once")
+                .help("such as `debug_{name}.npy`, or `{name}_{call}.npy` where files are numbered by run")
+        }
+        MappingMistakeKind::CallWithoutPattern => {
+            error("a run is chosen, but no file name says which run it is of", "chooses among runs")
+                .help("give `files` a pattern with `{call}`, such as `debug_{name}_{call}.npy`")
+        }
+        MappingMistakeKind::Separators => {
+            error("not a list of separators", "expected two characters or more, such as `_./`")
         }
         MappingMistakeKind::Layout { message } => {
             error("not a layout", message).help("names of axes, slowest first: `b c h w`, `b (h w) c`")
@@ -58,9 +65,17 @@ pub fn mapping_mistake(mistake: &MappingMistake, text: &str) -> InFile {
             let finding = error("two layouts for one side", "stands for both sides");
             beside(finding, text, other, "and so does this for one")
         }
+        MappingMistakeKind::MemoryOfReference => {
+            error("`memory` of a reference", "can be said of the candidate alone")
+                .help("save the reference with its axes in the header, or exchange the two sides")
+        }
         MappingMistakeKind::DifferentAxes { candidate, reference } => error(
             "layouts that do not fit each other",
             &format!("`{candidate}` and `{reference}` name different axes"),
+        )
+        .help(
+            "both name the same axes, in their own orders; only a batch axis may be left out. Files that are flat, or whose \
+             headers say something else than how elements lie in memory: `memory = \"b c h w\"`",
         ),
         MappingMistakeKind::UnknownProfile { found, known } => {
             error(&format!("no profile `{found}`"), "limits of a profile").help(suggested(found, known))

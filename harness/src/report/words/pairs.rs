@@ -17,7 +17,7 @@ pub fn unmapped(hint: Option<&UnmappedHint>) -> String {
     match hint {
         None => "no rule takes it and no ignore lists it".to_string(),
         Some(UnmappedHint::NearMissing(name)) => format!("`{name}` is missing: is this it?"),
-        Some(UnmappedHint::NotNamedLike(pattern)) => format!("a file that is not named like `{pattern}`"),
+        Some(UnmappedHint::NotNamedLike(pattern)) => format!("not named like {pattern}"),
         Some(UnmappedHint::BeyondLengths(counted)) => {
             let lengths = |CountedLengths { placeholder, lengths, .. }: &CountedLengths| {
                 format!("`{placeholder}` has lengths {lengths:?}")
@@ -47,6 +47,16 @@ pub fn ambiguity(cause: &AmbiguityCause) -> String {
             format!("each is what rule `{rule}` asks for; one may be a file of an earlier run")
         }
         AmbiguityCause::Partner => "its partner is ambiguous".to_string(),
+        AmbiguityCause::OneName { name, runs: false } => {
+            format!("both are `{name}` to the mapping; the first is compared")
+        }
+        AmbiguityCause::OneName { name, runs: true } => format!(
+            "runs of `{name}`; say in the mapping which one is compared: `call = 0`, `call = \"last\"` or, where all must \
+             hold the same, `call = \"must_agree\"`"
+        ),
+        AmbiguityCause::RunsDiffer { name } => {
+            format!("runs of `{name}`, which must agree, hold different values; the first is compared")
+        }
     }
 }
 

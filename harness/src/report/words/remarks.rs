@@ -20,6 +20,14 @@ fn of_kind(kind: &RemarkKind) -> String {
         RemarkKind::NoManifest => {
             "the reference has no manifest: judged by the mapping's limits, not by a noise floor".to_string()
         }
+        RemarkKind::WithoutBatch { side, layers } => {
+            format!("the {side} leaves out the batch axis of {}: taken as 1", count(*layers, "layer"))
+        }
+        RemarkKind::RoundedByStorage { side, dtype, layers } => format!(
+            "{} of the {side} are stored as {dtype}: their limits have room for half a unit in its last place, {:.1e}",
+            count(*layers, "layer"),
+            dtype.half_ulp()
+        ),
         RemarkKind::LengthsFromNames(counted) => format!(
             "`{}` counts over {:?}, as the reference's names show",
             counted.placeholder, counted.lengths

@@ -1,0 +1,185 @@
+//! One pair: opened, laid out alike, measured and judged.
+
+use super::comparison::{Compared, Worst};
+use super::metrics::Metrics;
+use super::operand::Operand;
+use super::terms::Terms;
+use super::verdict::judge;
+use crate::limits::tolerance::Resolved;
+use crate::mapping::pairing::Pair;
+use crate::provenance::Dump;
+use crate::side::{PerSide, Side};
+use crate::store::{StoreError, StoredTensor};
+use crate::tensor::fit::{DeclaredLayouts, Fit};
+use crate::tensor::layout::{Layout, ShapeMismatch, align, candidate_index};
+use crate::tensor::{Dtype, Tensor, unravel};
+
+/// Why a pair could not be compared.
+pub(super) enum Failed {
+    Shape(Box<ShapeMismatch>),
+    Read(Side, StoreError),
+}
+
+/// What is known of a pair before its elements are read.
+struct PairFacts {
+    fit: Fit,
+    /// The number of axes that the candidate's and the reference's files have.
+    ranks: [usize; 2],
+    dtypes: PerSide<Dtype>,
+}
+
+impl PairFacts {
+    /// The candidate in the reference's layout.
+    fn aligned(&self, candidate: Tensor, to: &Layout) -> Result<Tensor, Box<ShapeMismatch>> {
+        let Fit { candidate: shape, from, reference, .. } = &self.fit;
+        align(candidate.reshaped(shape), from, reference, to)
+    }
+
+    /// The index in the candidate's file and in the reference's of element `flat` of the reference.
+    fn indices(&self, flat: usize, layouts: DeclaredLayouts<'_>) -> [Vec<usize>; 2] {
+        let Fit { candidate: shape, from, reference, .. } = &self.fit;
+        let index = unravel(flat, reference);
+        let moved = candidate_index(&index, from, shape, layouts.reference, reference);
+        let moved = moved.unwrap_or_else(|| index.clone());
+        let in_file = |side, layout, index, rank| self.fit.index_in_file(side, layout, index, rank);
+        [
+            in_file(Side::Candidate, from, moved, self.ranks[0]),
+            in_file(Side::Reference, layouts.reference, index, self.ranks[1]),
+        ]
+    }
+}
+
+impl Terms<'_> {
+    /// Compares and judges a pair of tensors in memory.
+    ///
+    /// # Errors
+    /// Extents that do not fit each other.
+    pub fn compare(
+        &self,
+        pair: &Pair,
+        candidate: Tensor,
+        reference: &Tensor,
+    ) -> Result<Compared, Box<ShapeMismatch>> {
+        let layouts = self.rule(pair).layouts();
+        let facts = PairFacts {
+            fit: Fit::of(layouts, candidate.shape(), reference.shape())?,
+            ranks: [candidate.shape().len(), reference.shape().len()],
+            dtypes: PerSide { candidate: candidate.dtype(), reference: reference.dtype() },
+        };
+        let candidate = facts.aligned(candidate, layouts.reference)?;
+        let resolved = self.resolve(pair);
+        let metrics = Metrics::with_rule(&candidate, reference, resolved.element_rule());
+        let values = |flat: usize| (candidate.get(flat), reference.get(flat));
+        Ok(self.judged(pair, facts, metrics, &resolved, values))
+    }
+
+    /// Compares a tensor in memory with the reference's.
+    pub(super) fn compare_held(&self, pair: &Pair, candidate: Tensor) -> Result<Compared, Failed> {
+        let read = |error| Failed::Read(Side::Reference, error);
+        let reference = self.reference.dump().open_tensor(&pair.reference).map_err(read)?;
+        let layouts = self.rule(pair).layouts();
+        let facts = PairFacts {
+            fit: Fit::of(layouts, candidate.shape(), reference.shape()).map_err(Failed::Shape)?,
+            ranks: [candidate.shape().len(), reference.shape().len()],
+            dtypes: PerSide { candidate: candidate.dtype(), reference: reference.dtype() },
+        };
+        let candidate = facts.aligned(candidate, layouts.reference).map_err(Failed::Shape)?;
+        self.against_stored(pair, facts, &mut Operand::held(&candidate), &reference)
+    }
+
+    /// Compares a tensor on disk with the reference's.
+    pub(super) fn compare_stored(
+        &self,
+        pair: &Pair,
+        dump: &Dump,
+        candidate: &StoredTensor,
+    ) -> Result<Compared, Failed> {
+        let reference = self.reference.dump().open_tensor(&pair.reference);
+        let reference = reference.map_err(|error| Failed::Read(Side::Reference, error))?;
+        let layouts = self.rule(pair).layouts();
+        let facts = PairFacts {
+            fit: Fit::of(layouts, candidate.shape(), reference.shape()).map_err(Failed::Shape)?,
+            ranks: [candidate.shape().len(), reference.shape().len()],
+            dtypes: PerSide { candidate: candidate.dtype(), reference: reference.dtype() },
+        };
+        let read = |error| Failed::Read(Side::Candidate, error);
+        let wanted = dump.wanted_fingerprint(&pair.candidate);
+        if facts.fit.from == *layouts.reference {
+            let mut a = Operand::stored(candidate, wanted);
+            let compared = self.against_stored(pair, facts, &mut a, &reference)?;
+            if let Some(fingerprint) = a.fingerprint() {
+                dump.keep_fingerprint(&pair.candidate, fingerprint);
+            }
+            return Ok(compared);
+        }
+        // Axes move: that takes the tensor as a whole.
+        let tensor = match wanted {
+            None => candidate.read().map_err(read)?,
+            Some(algorithm) => {
+                let (tensor, fingerprint) = candidate.read_fingerprinted(algorithm).map_err(read)?;
+                dump.keep_fingerprint(&pair.candidate, fingerprint);
+                tensor
+            }
+        };
+        let aligned = facts.aligned(tensor, layouts.reference).map_err(Failed::Shape)?;
+        self.against_stored(pair, facts, &mut Operand::held(&aligned), &reference)
+    }
+
+    /// Compares an operand that is laid out as the reference is with the reference's tensor on disk.
+    fn against_stored(
+        &self,
+        pair: &Pair,
+        facts: PairFacts,
+        candidate: &mut Operand<'_>,
+        reference: &StoredTensor,
+    ) -> Result<Compared, Failed> {
+        let dump = self.reference.dump();
+        let resolved = self.resolve(pair);
+        let mut b = Operand::stored(reference, dump.wanted_fingerprint(&pair.reference));
+        let metrics = Metrics::measure(candidate, &mut b, resolved.element_rule())
+            .map_err(|(side, error)| Failed::Read(side, error))?;
+        let worst = metrics.worst.map(|flat| -> Result<(f64, f64), Failed> {
+            let value = |side, operand: &mut Operand<'_>| {
+                operand.get(flat).map_err(|error| Failed::Read(side, error))
+            };
+            Ok((value(Side::Candidate, candidate)?, value(Side::Reference, &mut b)?))
+        });
+        let worst = worst.transpose()?.unwrap_or((f64::NAN, f64::NAN));
+        if let Some(fingerprint) = b.fingerprint() {
+            dump.keep_fingerprint(&pair.reference, fingerprint);
+        }
+        Ok(self.judged(pair, facts, metrics, &resolved, |_| worst))
+    }
+
+    /// The verdict on a measured pair; `values` gives the values of an element on both sides.
+    fn judged(
+        &self,
+        pair: &Pair,
+        facts: PairFacts,
+        metrics: Metrics,
+        resolved: &Resolved,
+        values: impl Fn(usize) -> (f64, f64),
+    ) -> Compared {
+        let judgement = judge(&metrics, resolved, facts.dtypes);
+        let layouts = self.rule(pair).layouts();
+        let worst = metrics.worst.map(|flat| {
+            let (candidate, reference) = values(flat);
+            let [candidate_index, index] = facts.indices(flat, layouts);
+            Worst { index, candidate_index, candidate, reference }
+        });
+        let trend = self.trend(pair, &metrics);
+        let Fit { reference: shape, without_batch, .. } = facts.fit;
+        Compared { shape, dtypes: facts.dtypes, without_batch, metrics, worst, judgement, trend }
+    }
+
+    /// How far a tensor that was moved is from itself, in multiples of the pair's tolerance: it shows above 1. Infinite
+    /// where the shape changed. Both are laid out as the reference is: the layout of the candidate does not matter.
+    pub fn distance(&self, pair: &Pair, moved: &Tensor, reference: &Tensor) -> f64 {
+        if moved.shape() != reference.shape() {
+            return f64::INFINITY;
+        }
+        let resolved = self.resolve(pair);
+        let dtypes = PerSide { candidate: moved.dtype(), reference: reference.dtype() };
+        judge(&Metrics::with_rule(moved, reference, resolved.element_rule()), &resolved, dtypes).used()
+    }
+}
