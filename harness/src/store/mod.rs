@@ -31,4 +31,4 @@ pub use npy::{open as open_npy, read as read_npy, write as write_npy};
 pub use open_error::OpenError;
 pub(crate) use stored::PIECE;
 pub use stored::{Pieces, StoredTensor};
-pub use tensor_store::{StoreEntry, TensorStore, open};
+pub use tensor_store::{ReadAs, StoreEntry, TensorStore, open};
