@@ -51,6 +51,8 @@ pub enum ExplanationKind {
     ValuesOf { reference: String },
     /// The bytes are those of numbers of another type: `dtype` in the first part of a buffer of `stored`.
     BytesOf { dtype: Dtype, stored: Dtype },
+    /// Integers of two bytes are the bits of numbers of a type.
+    IntegersOf { dtype: Dtype },
     /// Another tensor of the candidate holds the same values, and the reference's two differ.
     SameAs { other: String },
     /// All layers after it are within their limits.
@@ -137,7 +139,7 @@ impl ExplanationKind {
     /// Whether a line of the mapping reads the candidate as it is.
     pub fn is_line_of_mapping(&self) -> bool {
         let of_layout = self.is_of_extents() && !matches!(self, ExplanationKind::NoReading { .. });
-        self.is_of_names() || of_layout
+        self.is_of_names() || of_layout || matches!(self, ExplanationKind::IntegersOf { .. })
     }
 
     /// Whether it leaves nothing to look for in the numbers.

@@ -7,6 +7,7 @@ mod held;
 mod input;
 mod names;
 mod readings;
+mod types;
 mod values;
 
 use crate::compare::comparison::Comparison;
@@ -20,12 +21,14 @@ const MAX_ELEMENTS: usize = 1 << 26;
 pub fn explain(terms: &Terms<'_>, candidate: &Dump, comparison: &mut Comparison) {
     let mut found = names::explain(terms, candidate, comparison);
     found.extend(values::nothing_finite(comparison));
+    found.extend(types::explain(terms, candidate, comparison));
     found.extend(input::explain(terms, candidate, comparison));
     if found.is_empty() {
         let mut held = held::failing(terms, candidate, comparison);
         found.extend(readings::explain(terms, &mut held, comparison));
         found.extend(values::explain(terms, candidate, &held, comparison));
-        found.extend(values::isolated(comparison));
+        let isolated = values::isolated(comparison, &found);
+        found.extend(isolated);
     }
     comparison.explanations.extend(found);
 }

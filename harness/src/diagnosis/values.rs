@@ -35,13 +35,16 @@ pub(super) fn nothing_finite(comparison: &Comparison) -> Option<Explanation> {
 }
 
 /// The failing layer after which every other is within its limits: what is wrong is its dump.
-pub(super) fn isolated(comparison: &Comparison) -> Option<Explanation> {
+pub(super) fn isolated(comparison: &Comparison, explained: &[Explanation]) -> Option<Explanation> {
     if matches!(comparison.order, ExecutionOrder::Unknown(_)) {
         return None;
     }
     let failed = |layer: &Layer| layer.exit_code() == exit_code::NUMBERS;
     let mut failing = comparison.layers.iter().enumerate().filter(|(_, layer)| failed(layer));
     let (Some((at, layer)), None) = (failing.next(), failing.next()) else { return None };
+    if explained.iter().any(|found| found.explains.iter().any(|name| name == layer.pair_name())) {
+        return None;
+    }
     let after = &comparison.layers[at + 1..];
     let sound = !after.is_empty() && after.iter().all(|layer| layer.exit_code() == exit_code::PASSED);
     let explains = vec![layer.pair_name().to_string()];

@@ -17,6 +17,7 @@ use harness::tensor::Tensor;
 
 use super::limits::JudgedBy;
 use super::origins::Origins;
+use super::trials;
 use crate::committed::conditions::conditions;
 use crate::encode::arguments::{EncoderArguments, as_candidate, tap_names};
 use crate::encode::input::read_input;
@@ -80,7 +81,10 @@ impl Gate<'_> {
         }
         self.pool.install(|| sides.note(Some(&dump), reference, &mut comparison));
         limits.note(&mut comparison);
-        self.pool.install(|| diagnosis::explain(&limits.terms(""), &dump, &mut comparison));
+        let terms = limits.terms("");
+        self.pool.install(|| diagnosis::explain(&terms, &dump, &mut comparison));
+        let tried = self.pool.install(|| trials::explain(self, &terms, &dump, &comparison))?;
+        comparison.explanations.extend(tried);
         Ok(comparison)
     }
 

@@ -2,7 +2,7 @@
 
 use harness::compare::cause::{Cause, causes};
 use harness::compare::comparison::{Comparison, Run};
-use harness::compare::explanation::Explanation;
+use harness::compare::explanation::{Explanation, ExplanationKind};
 use harness::exit_code;
 use harness::mapping::Mapping;
 use harness::mapping::order::ExecutionOrder;
@@ -54,6 +54,7 @@ fn is_explained(cause: Cause, run: &Run) -> bool {
         Cause::Coverage => found.kind.is_of_names(),
         Cause::Shape => found.kind.is_of_extents(),
         Cause::Numbers => found.kind.is_final(),
+        Cause::Unreadable => matches!(found.kind, ExplanationKind::IntegersOf { .. }),
         _ => false,
     })
 }

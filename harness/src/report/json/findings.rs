@@ -106,6 +106,7 @@ fn about_explanation(explanation: &Explanation) -> Value {
         ExplanationKind::BytesOf { dtype, stored } => {
             json!({"of": "bytes_of", "dtype": dtype.to_string(), "stored": stored.to_string()})
         }
+        ExplanationKind::IntegersOf { dtype } => json!({"of": "integers_of", "dtype": dtype.to_string()}),
         ExplanationKind::SameAs { other } => json!({"of": "same_as", "other": other}),
         ExplanationKind::Isolated => json!({"of": "isolated"}),
         ExplanationKind::Prefix { side, prefixes } => {

@@ -11,6 +11,8 @@ use crate::side::Side;
 
 /// Patterns of a list, before the others are counted instead of shown.
 const PATTERNS: usize = 8;
+/// Absent tensors that are listed by name.
+const FEW: usize = 2;
 /// Warnings, each with its lines of the mapping, before the others are counted instead of shown.
 const WARNINGS: usize = 2;
 
@@ -104,13 +106,7 @@ impl Report {
         }
         self.warnings(comparison);
         if !self.shows(Detail::Quiet) {
-            for group in self.shown(&comparison.absent, |absent| {
-                let (absent, _) = absent_and_there(absent);
-                format!("absent {absent}")
-            }) {
-                let (absent, there) = absent_and_there(group.first);
-                self.wrapped(2, &format!("absent: {}{absent} (optional) for {there}", group.times()));
-            }
+            self.absent(comparison);
         }
         self.ignored(comparison);
     }
@@ -157,6 +153,25 @@ impl Report {
             let head = self.attention("unmapped", group.first.side);
             self.line(format!("{head} {}{}", group.times(), group.first.name));
             self.wrapped(4, &words::unmapped(group.first.hint.as_ref()));
+        }
+    }
+
+    fn absent(&mut self, comparison: &Comparison) {
+        if let [first, .., _] = comparison.absent.as_slice()
+            && comparison.absent.len() > FEW
+            && !self.shows(Detail::Verbose)
+        {
+            let (absent, _) = absent_and_there(first);
+            let count = comparison.absent.len();
+            self.wrapped(
+                2,
+                &format!("absent: {count} optional tensors, such as {absent}; --verbose lists them"),
+            );
+            return;
+        }
+        for absent in &comparison.absent {
+            let (absent, there) = absent_and_there(absent);
+            self.wrapped(2, &format!("absent: {absent} (optional) for {there}"));
         }
     }
 

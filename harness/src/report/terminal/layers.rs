@@ -16,6 +16,8 @@ const NAME: usize = 38;
 const PASSING: usize = 3;
 /// Layers that do not pass, before the others are counted instead of shown.
 const FAILING: usize = 16;
+/// The same where a line says why all of them do not pass.
+const EXPLAINED: usize = 4;
 
 impl Report {
     pub(super) fn table(&mut self, comparison: &Comparison) {
@@ -33,13 +35,14 @@ impl Report {
         self.line(header);
         self.input(comparison);
         let passes = |layer: &Layer| layer.exit_code() == exit_code::PASSED;
+        let most = if explained(comparison) >= failing { EXPLAINED } else { FAILING };
         let (mut shown, mut skipped) = (0, 0);
         for chunk in comparison.layers.chunk_by(|a, b| passes(a) == passes(b)) {
             match chunk.first().is_some_and(passes) {
                 true => self.passing(chunk),
                 false => {
                     for layer in chunk {
-                        if shown < FAILING || self.shows(Detail::Verbose) {
+                        if shown < most || self.shows(Detail::Verbose) {
                             self.row(layer);
                             shown += 1;
                         } else {
@@ -224,6 +227,14 @@ impl Report {
             self.wrapped(4, &words::diagnosis(diagnosis));
         }
     }
+}
+
+/// How many layers a line explains.
+fn explained(comparison: &Comparison) -> usize {
+    let mut names: Vec<&String> = comparison.explanations.iter().flat_map(|found| &found.explains).collect();
+    names.sort_unstable();
+    names.dedup();
+    names.len()
 }
 
 /// A number without a digit.

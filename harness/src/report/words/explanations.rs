@@ -60,6 +60,10 @@ fn of_kind(kind: &ExplanationKind, of: &str, first: &str, explains: usize) -> St
             "{first}: its bytes, read as {dtype} from the start, are within the limits: the port is right, its dump is not: it \
              copied {dtype} into a buffer of {stored}"
         ),
+        ExplanationKind::IntegersOf { dtype } => format!(
+            "integers of two bytes are the bits of {dtype}: read so, {of} agree with the reference; in the mapping, under \
+             [candidate]: two_byte_integers = \"{dtype}\""
+        ),
         ExplanationKind::SameAs { other } => format!(
             "{first}: bit by bit what {other} holds, where the reference's two differ: one buffer was written out twice"
         ),
