@@ -27,7 +27,11 @@ pub(super) fn explain(terms: &Terms<'_>, candidate: &Dump, comparison: &Comparis
         if unmapped.len() < MIN_NAMES {
             return None;
         }
-        let names = SideNames { mapping: terms.mapping, side, all: &all, unmapped: &unmapped };
+        let dump = match side {
+            Side::Candidate => candidate,
+            Side::Reference => terms.reference.dump(),
+        };
+        let names = SideNames { mapping: terms.mapping, dump, side, all: &all, unmapped: &unmapped };
         names.separators().or_else(|| names.runs()).or_else(|| names.prefix())
     };
     sides.into_iter().filter_map(of_side).collect()
@@ -36,6 +40,7 @@ pub(super) fn explain(terms: &Terms<'_>, candidate: &Dump, comparison: &Comparis
 /// The names of a side.
 struct SideNames<'a> {
     mapping: &'a Mapping,
+    dump: &'a Dump,
     side: Side,
     all: &'a [String],
     unmapped: &'a [&'a str],
@@ -105,6 +110,18 @@ impl SideNames<'_> {
         self.explanation(kind, |name| fits(name).is_some())
     }
 
+    /// A prefix with the separators that the dump's own names have.
+    fn as_written(&self, prefix: &str) -> String {
+        let naming = &self.mapping.format(self.side).naming;
+        let written = self.unmapped.iter().find(|name| name.starts_with(prefix)).and_then(|name| {
+            let key = self.dump.key(name);
+            let at = (0..key.len())
+                .find(|at| key.get(*at..).is_some_and(|rest| naming.canonical(rest).starts_with(name)))?;
+            key.get(at..at + prefix.len()).map(String::from)
+        });
+        written.unwrap_or_else(|| prefix.to_string())
+    }
+
     /// What all names begin with before the mapping's begin.
     fn prefix(&self) -> Option<Explanation> {
         let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
@@ -127,7 +144,8 @@ impl SideNames<'_> {
         // As the store would: taken off where all names have one.
         let stripped = naming.stripped(self.all)?;
         let names: BTreeMap<&str, String> = self.all.iter().map(String::as_str).zip(stripped).collect();
-        let kind = ExplanationKind::Prefix { side: self.side, prefixes: naming.prefixes };
+        let prefixes = naming.prefixes.iter().map(|prefix| self.as_written(prefix)).collect();
+        let kind = ExplanationKind::Prefix { side: self.side, prefixes };
         self.explanation(kind, |name| names.get(name).is_some_and(|name| self.is_taken(name)))
     }
 }
