@@ -191,8 +191,8 @@ fn multiply<
     }
     let mut b = &b[..a.len() * nr];
     let (blocks, rest) = a.as_chunks::<BLOCK>();
-    // A few lines in each turn: many at once would take all of the first-level cache's fill buffers, for as long as memory
-    // needs, and what comes from the second-level cache would wait for them.
+    // A few lines in each turn: 16 at once at the start of a block were slower, it seems because each takes a fill buffer of
+    // the first-level cache until memory answers.
     let lines = if PANEL { next.share.div_ceil(a.len().div_ceil(S::TURN)) } else { 0 };
     for a in blocks {
         let (now, later) = b.split_at(BLOCK * nr);
@@ -299,13 +299,20 @@ pub(crate) fn store<S: Simd, const MR: usize, const NV: usize>(
         let sums = *sums;
         return store_some(simd, &sums, out);
     }
-    for (i, sums) in sums.iter().enumerate() {
-        let row = &mut out.data[i * out.stride..][..NV * S::LANES];
+    // One check for all rows: one for each costs 2 % of a product.
+    let end = (MR - 1).saturating_mul(out.stride).saturating_add(NV * S::LANES);
+    assert!(end <= out.data.len(), "a tile past the end of its output");
+    let mut row = out.data.as_mut_ptr();
+    for sums in sums {
         for (j, sum) in sums.iter().enumerate() {
-            let place = &mut row[j * S::LANES..(j + 1) * S::LANES];
+            // SAFETY: of `MR` rows, each `stride` elements after the one before, this is one, and the last element of the last
+            // one is within `data`, as is checked above. `out` is borrowed, so nothing else refers to its elements meanwhile.
+            let place = unsafe { std::slice::from_raw_parts_mut(row.add(j * S::LANES), S::LANES) };
             let sum = if out.accumulate { simd.add(simd.load(place), *sum) } else { *sum };
             simd.store(sum, place);
         }
+        // After the last row it may be past the end; nothing is read there.
+        row = row.wrapping_add(out.stride);
     }
 }
 
