@@ -22,6 +22,8 @@ pub struct Remark {
 pub enum RemarkKind {
     /// The reference has no manifest, so no noise floor is known.
     NoManifest,
+    /// No file of a side is named by the mapping's patterns: whole names were taken.
+    WholeNames { side: Side, patterns: String },
     /// Files of a side lack the batch axis that the mapping declares; its extent is 1.
     WithoutBatch { side: Side, layers: usize },
     /// Values of a side were rounded when they were stored, and limits have room for it.

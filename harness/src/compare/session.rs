@@ -40,7 +40,11 @@ impl<'a> Terms<'a> {
             folder: Some(path.to_path_buf()),
             ..Origin::default()
         };
-        self.comparison(pairing, layers, origin)
+        let mut comparison = self.comparison(pairing, layers, origin);
+        if candidate.store().has_whole_names() {
+            comparison.remarks.push(self.whole_names(Side::Candidate));
+        }
+        comparison
     }
 
     /// Begins a comparison of tensors that are still to be computed, of which only the names are known.

@@ -144,6 +144,9 @@ impl Terms<'_> {
                 pairing.lengths.iter().filter(|counted| !counted.given && !counted.lengths.is_empty());
             remarks.extend(shown.map(|counted| RemarkKind::LengthsFromNames(counted.clone()).into()));
         }
+        if self.reference.dump().store().has_whole_names() {
+            remarks.push(self.whole_names(Side::Reference));
+        }
         remarks.extend(of_files(layers));
         for layer in layers {
             let criteria = layer.compared().map(|compared| &compared.judgement.criteria);
@@ -166,6 +169,11 @@ impl Terms<'_> {
             }
         }
         remarks
+    }
+
+    /// No file of a side is named by the mapping's patterns.
+    pub(super) fn whole_names(&self, side: Side) -> Remark {
+        RemarkKind::WholeNames { side, patterns: self.mapping.format(side).naming.shown() }.into()
     }
 
     /// What the reference is.

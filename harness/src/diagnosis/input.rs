@@ -55,8 +55,10 @@ fn changes(candidate: &Tensor, reference: &Tensor) -> Option<Vec<InputChange>> {
                     moved(candidate, &shape, |index| position(index, &shape, turn.as_ref(), reversed, last));
                 let fitted = Fitted::of(&read, reference);
                 alike = alike.max(fitted.correlation);
-                let Some(scaling) = fitted.scaling() else { continue };
-                made.extend(scaling.map(InputChange::Scaled));
+                if !fitted.holds {
+                    continue;
+                }
+                made.extend(fitted.scaling().map(InputChange::Scaled));
                 if best.as_ref().is_none_or(|best| made.len() < best.len()) && !made.is_empty() {
                     best = Some(made);
                 }
@@ -136,20 +138,17 @@ impl Fitted {
         Fitted { lines, holds, correlation: if correlation.is_finite() { correlation } else { 0.0 } }
     }
 
-    /// The scaling, where the fit holds: none, a known one, or another.
-    fn scaling(&self) -> Option<Option<Scaling>> {
+    /// The scaling of a fit that holds: a known one, or another; `None` where values are as they were.
+    fn scaling(&self) -> Option<Scaling> {
         let near = |line: &(f64, f64), factor: f64, shift: f64| {
             (line.0 - factor).abs() <= NEAR * factor.abs()
                 && (line.1 - shift).abs() <= NEAR * factor.abs().max(1.0)
         };
-        if !self.holds {
+        if self.lines.iter().all(|line| near(line, 1.0, 0.0)) {
             return None;
         }
-        if self.lines.iter().all(|line| near(line, 1.0, 0.0)) {
-            return Some(None);
-        }
         if self.lines.iter().all(|line| near(line, 255.0, 0.0)) {
-            return Some(Some(Scaling::To255));
+            return Some(Scaling::To255);
         }
         for (scaling, means, deviations) in KNOWN {
             let known =
@@ -159,15 +158,15 @@ impl Fitted {
             let backwards =
                 known.zip(self.lines.iter().rev()).all(|((factor, shift), line)| near(line, factor, shift));
             if self.lines.len() == 3 && (forwards || backwards) {
-                return Some(Some(scaling));
+                return Some(scaling);
             }
         }
         let (factor, shift) = self.lines.first().copied()?;
         let same = self.lines.iter().all(|line| near(line, factor, shift));
-        Some(Some(match same {
+        Some(match same {
             true => Scaling::Other { factor, shift },
             false => Scaling::ByChannel,
-        }))
+        })
     }
 }
 

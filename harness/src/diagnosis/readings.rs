@@ -40,7 +40,7 @@ pub(super) fn explain(
     let mut open: BTreeMap<usize, Vec<Told>> = BTreeMap::new();
     let mut orders = 0;
     for (at, pair) in held.iter().enumerate() {
-        let tried = Trial::of(terms, pair);
+        let tried = ReadingTrial::of(terms, pair);
         orders = orders.max(tried.orders);
         open.insert(at, tried.found);
     }
@@ -153,16 +153,16 @@ fn most_frequent(open: &BTreeMap<usize, Vec<Told>>) -> Option<Told> {
 }
 
 /// What was tried on one pair.
-struct Trial {
+struct ReadingTrial {
     /// Orders of axes that were tried.
     orders: usize,
     /// The readings that hold.
     found: Vec<Told>,
 }
 
-impl Trial {
-    fn of(terms: &Terms<'_>, pair: &HeldPair) -> Trial {
-        let none = Trial { orders: 0, found: Vec::new() };
+impl ReadingTrial {
+    fn of(terms: &Terms<'_>, pair: &HeldPair) -> ReadingTrial {
+        let none = ReadingTrial { orders: 0, found: Vec::new() };
         let rule = &terms.mapping.rules[pair.pair.rule];
         let axes = rule.reference_layout.group_names();
         let extents = with_batch_of(&rule.reference_layout, pair.reference.shape());
@@ -190,7 +190,7 @@ impl Trial {
         let best = scored.into_iter().take(VERIFIED).map(|(_, reading)| reading).filter(holds);
         let told =
             best.map(|reading| reading.told(&axes, &extents, pair.candidate.shape(), declared.as_deref()));
-        Trial { orders, found: told.collect() }
+        ReadingTrial { orders, found: told.collect() }
     }
 }
 

@@ -3,7 +3,7 @@
 use std::io::Read;
 use std::path::Path;
 
-use super::{npy, regular};
+use super::regular;
 
 /// What a file is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,6 +20,8 @@ pub(super) enum FileKind {
     Unknown,
 }
 
+/// What an `.npy` file begins with.
+pub(super) const NPY_MAGIC: &[u8] = b"\x93NUMPY";
 /// Bytes that are looked at.
 const FRONT: usize = 512;
 /// The longest header that the safetensors format allows.
@@ -55,7 +57,7 @@ impl FileKind {
     }
 
     fn of_bytes(front: &[u8], length: u64) -> FileKind {
-        if front.starts_with(npy::MAGIC) {
+        if front.starts_with(NPY_MAGIC) {
             return FileKind::Npy;
         }
         if front.starts_with(b"PK\x03\x04") {
@@ -104,9 +106,18 @@ impl FileKind {
 
 /// A file that nothing tells, by its first bytes.
 fn unknown(path: &Path, length: u64) -> String {
-    let mut front = [0; 6];
+    let mut front = [0; 64];
     let read = std::fs::File::open(path).and_then(|mut file| file.read(&mut front)).unwrap_or(0);
-    format!("{length} bytes that start with {:02x?}", &front[..read])
+    let front = &front[..read];
+    // A character may be cut at the end of what was read.
+    let text = match std::str::from_utf8(front) {
+        Ok(_) => true,
+        Err(error) => error.error_len().is_none() && error.valid_up_to() > 0,
+    };
+    match text && !front.contains(&0) {
+        true => "text".to_string(),
+        false => format!("{length} bytes that start with {:02x?}", &front[..read.min(6)]),
+    }
 }
 
 /// A zip archive, by the name of its first entry: NumPy's are of `.npy` files, torch's have a folder with `data.pkl`.

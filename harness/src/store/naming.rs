@@ -60,6 +60,11 @@ impl Naming {
         names
     }
 
+    /// Whether any of these stems fits a pattern.
+    pub(super) fn fits_any<'a>(&self, mut stems: impl Iterator<Item = &'a str>) -> bool {
+        stems.any(|stem| self.by_patterns(stem).is_some())
+    }
+
     fn by_patterns(&self, stem: &str) -> Option<CalledName> {
         self.patterns.iter().find_map(|pattern| by_pattern(pattern, stem))
     }

@@ -10,13 +10,11 @@ use npyz::WriterBuilder;
 use py_literal::Value;
 
 use super::error::{Place, StoreError, TensorProblem};
-use super::file_kind::FileKind;
+use super::file_kind::{FileKind, NPY_MAGIC};
 use super::regular;
 use super::stored::{ElementBytes, Encoding, StoredTensor};
 use crate::tensor::{Dtype, Tensor, Values, element_count};
 
-/// What a file begins with.
-pub(super) const MAGIC: &[u8] = b"\x93NUMPY";
 /// A header longer than this is no tensor's, padding included.
 const MAX_HEADER: u64 = 1 << 16;
 /// A header that says more than this is no tensor's.
@@ -73,10 +71,10 @@ pub(super) fn parse(
 ) -> Result<NpyHeader, TensorProblem> {
     let mut front = Vec::new();
     reader.by_ref().take(10).read_to_end(&mut front)?;
-    if front.starts_with(MAGIC) && front.len() < 10 {
+    if front.starts_with(NPY_MAGIC) && front.len() < 10 {
         return Err(TensorProblem::Header(format!("cut short after {length} bytes")));
     }
-    if front.len() < 10 || !front.starts_with(MAGIC) {
+    if front.len() < 10 || !front.starts_with(NPY_MAGIC) {
         let found = match front.as_slice() {
             [] => "an empty file".to_string(),
             bytes => format!("{} bytes that start with {:02x?}", length, &bytes[..bytes.len().min(6)]),

@@ -25,7 +25,7 @@ struct RawTensor {
 
 /// What a `.json` file says of a tensor. Other keys, such as statistics, are left alone.
 #[derive(Deserialize)]
-struct Described {
+struct RawSidecar {
     #[serde(alias = "dims")]
     shape: Vec<usize>,
     dtype: Option<String>,
@@ -72,7 +72,7 @@ fn dtype_named(name: &str) -> Option<Dtype> {
 }
 
 impl RawTensor {
-    fn described(&self) -> Result<Described, TensorProblem> {
+    fn described(&self) -> Result<RawSidecar, TensorProblem> {
         let missing = |found: String| TensorProblem::NoShape { expected: EXPECTED.to_string(), found };
         let Some(sidecar) = &self.sidecar else { return Err(missing("neither".to_string())) };
         let (file, length) = regular::open(sidecar)?;
@@ -88,12 +88,12 @@ impl RawTensor {
         let extents = text.split(|c: char| !c.is_ascii_digit()).filter(|part| !part.is_empty());
         let shape: Result<Vec<usize>, _> = extents.map(str::parse).collect();
         match shape {
-            Ok(shape) if !shape.is_empty() => Ok(Described { shape, dtype: None, layout: None }),
+            Ok(shape) if !shape.is_empty() => Ok(RawSidecar { shape, dtype: None, layout: None }),
             _ => Err(missing(format!("{shown} with `{}`", text.trim().chars().take(40).collect::<String>()))),
         }
     }
 
-    fn encoding(&self, described: &Described) -> Result<Encoding, TensorProblem> {
+    fn encoding(&self, described: &RawSidecar) -> Result<Encoding, TensorProblem> {
         let extension = self.path.extension().unwrap_or_default().to_string_lossy();
         let dtype = match (&described.dtype, dtype_named(&extension)) {
             (Some(name), _) => dtype_named(name).ok_or_else(|| TensorProblem::Dtype {

@@ -32,6 +32,11 @@ pub trait TensorStore: std::fmt::Debug + Send + Sync {
     /// All its tensors, sorted by key.
     fn entries(&self) -> &[StoreEntry];
 
+    /// Whether no file is named by the mapping's patterns, so that whole names were taken.
+    fn has_whole_names(&self) -> bool {
+        false
+    }
+
     /// Whether there is a tensor with that key; true where that cannot be found out.
     fn contains(&self, key: &str) -> bool;
 
@@ -58,6 +63,7 @@ struct DiskStore {
     read_as: ReadAs,
     items: BTreeMap<String, Item>,
     entries: Vec<StoreEntry>,
+    whole_names: bool,
 }
 
 /// Opens the tensors at a path, whatever holds them: its kind is told by content.
@@ -82,6 +88,7 @@ pub fn open(path: &Path, naming: &Naming, read_as: ReadAs) -> Result<Box<dyn Ten
             items => items,
         },
     };
+    let whole_names = metadata.is_dir() && !naming.fits_any(items.iter().map(|item| item.stem.as_str()));
     let names = naming.names(items.iter().map(|item| item.stem.as_str()));
     let entry = |(item, name): (&Item, Option<CalledName>)| {
         let call = item.call.or(name.as_ref().and_then(|name| name.call));
@@ -89,7 +96,7 @@ pub fn open(path: &Path, naming: &Naming, read_as: ReadAs) -> Result<Box<dyn Ten
     };
     let entries = items.iter().zip(names).map(entry).collect();
     let items = items.into_iter().map(|item| (item.key.clone(), item)).collect();
-    Ok(Box::new(DiskStore { path: path.to_path_buf(), read_as, items, entries }))
+    Ok(Box::new(DiskStore { path: path.to_path_buf(), read_as, items, entries, whole_names }))
 }
 
 impl TensorStore for DiskStore {
@@ -99,6 +106,10 @@ impl TensorStore for DiskStore {
 
     fn entries(&self) -> &[StoreEntry] {
         &self.entries
+    }
+
+    fn has_whole_names(&self) -> bool {
+        self.whole_names
     }
 
     fn contains(&self, key: &str) -> bool {

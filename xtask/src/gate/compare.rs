@@ -83,7 +83,7 @@ impl Gate<'_> {
         limits.note(&mut comparison);
         let terms = limits.terms("");
         self.pool.install(|| diagnosis::explain(&terms, &dump, &mut comparison));
-        let tried = self.pool.install(|| trials::explain(self, &terms, &dump, &comparison))?;
+        let tried = self.pool.install(|| trials::explain(self.encoder, &terms, &dump, &comparison))?;
         comparison.explanations.extend(tried);
         Ok(comparison)
     }

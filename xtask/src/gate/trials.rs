@@ -12,15 +12,14 @@ use harness::mapping::pairing::Pair;
 use harness::provenance::Dump;
 use harness::tensor::Tensor;
 
-use super::compare::Gate;
-use crate::encode::arguments::{as_candidate, tap_names};
+use crate::encode::arguments::{EncoderArguments, as_candidate, tap_names};
 use crate::encode::input::read_input;
 use crate::encode::settings;
 use crate::shell::failure::Failure;
 
 /// A change that is tried.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Change {
+enum TriedChange {
     Padding(Padding),
     KvStride(usize),
     ChannelsReversed,
@@ -29,23 +28,23 @@ enum Change {
     Mirrored,
 }
 
-impl Change {
+impl TriedChange {
     fn text(self) -> String {
         match self {
-            Change::Padding(Padding::Same) => "TensorFlow's SAME padding".to_string(),
-            Change::Padding(Padding::Symmetric) => "symmetric padding".to_string(),
-            Change::KvStride(stride) => format!("keys and values at stride {stride}"),
-            Change::ChannelsReversed => "the input's channels reversed (BGR for RGB)".to_string(),
-            Change::Exchanged => "height and width of the input exchanged".to_string(),
-            Change::UpsideDown => "the input upside down".to_string(),
-            Change::Mirrored => "the input mirrored".to_string(),
+            TriedChange::Padding(Padding::Same) => "TensorFlow's SAME padding".to_string(),
+            TriedChange::Padding(Padding::Symmetric) => "symmetric padding".to_string(),
+            TriedChange::KvStride(stride) => format!("keys and values at stride {stride}"),
+            TriedChange::ChannelsReversed => "the input's channels reversed (BGR for RGB)".to_string(),
+            TriedChange::Exchanged => "height and width of the input exchanged".to_string(),
+            TriedChange::UpsideDown => "the input upside down".to_string(),
+            TriedChange::Mirrored => "the input mirrored".to_string(),
         }
     }
 
     fn settings(self, settings: Settings) -> Settings {
         match self {
-            Change::Padding(padding) => Settings { padding, ..settings },
-            Change::KvStride(kv_stride) => Settings { kv_stride, ..settings },
+            TriedChange::Padding(padding) => Settings { padding, ..settings },
+            TriedChange::KvStride(kv_stride) => Settings { kv_stride, ..settings },
             _ => settings,
         }
     }
@@ -58,11 +57,11 @@ impl Change {
                 for h in 0..height {
                     for w in 0..width {
                         let (c, h, w) = match self {
-                            Change::ChannelsReversed => (channels - 1 - c, h, w),
-                            Change::Exchanged => (c, w, h),
-                            Change::UpsideDown => (c, height - 1 - h, w),
-                            Change::Mirrored => (c, h, width - 1 - w),
-                            Change::Padding(_) | Change::KvStride(_) => (c, h, w),
+                            TriedChange::ChannelsReversed => (channels - 1 - c, h, w),
+                            TriedChange::Exchanged => (c, w, h),
+                            TriedChange::UpsideDown => (c, height - 1 - h, w),
+                            TriedChange::Mirrored => (c, h, width - 1 - w),
+                            TriedChange::Padding(_) | TriedChange::KvStride(_) => (c, h, w),
                         };
                         data.push(input.data[((b * channels + c) * height + h) * width + w]);
                     }
@@ -74,23 +73,23 @@ impl Change {
 }
 
 /// The changes that a set leaves to be tried.
-fn changes(settings: &Settings, input: &TapTensor) -> Vec<Change> {
+fn changes(settings: &Settings, input: &TapTensor) -> Vec<TriedChange> {
     let padding = match settings.padding {
         Padding::Same => Padding::Symmetric,
         Padding::Symmetric => Padding::Same,
     };
     let stride = if settings.kv_stride == 1 { 2 } else { 1 };
     let mut changes = vec![
-        Change::Padding(padding),
-        Change::KvStride(stride),
-        Change::ChannelsReversed,
-        Change::UpsideDown,
-        Change::Mirrored,
+        TriedChange::Padding(padding),
+        TriedChange::KvStride(stride),
+        TriedChange::ChannelsReversed,
+        TriedChange::UpsideDown,
+        TriedChange::Mirrored,
     ];
     if let [_, _, height, width] = input.shape.as_slice()
         && height == width
     {
-        changes.push(Change::Exchanged);
+        changes.push(TriedChange::Exchanged);
     }
     changes
 }
@@ -100,7 +99,7 @@ fn changes(settings: &Settings, input: &TapTensor) -> Vec<Change> {
 /// # Errors
 /// A set whose files cannot be read.
 pub(super) fn explain(
-    gate: &Gate<'_>,
+    encoder: &EncoderArguments,
     terms: &Terms<'_>,
     dump: &Dump,
     comparison: &Comparison,
@@ -115,9 +114,9 @@ pub(super) fn explain(
     }
     // A set of another model has a manifest too.
     let Ok(settings) = settings::of_manifest(manifest) else { return Ok(None) };
-    let Ok(checkpoint) = gate.encoder.open(&weights) else { return Ok(None) };
+    let Ok(checkpoint) = encoder.open(&weights) else { return Ok(None) };
     let input = read_input(&input)?;
-    let trial = Trial { gate, terms, dump, failing: &failing, checkpoint: &checkpoint };
+    let trial = ChangeTrial { encoder, terms, dump, failing: &failing, checkpoint: &checkpoint };
     for change in changes(&settings, &input) {
         let explains = trial.explained(&change.settings(settings), &change.input(&input));
         // One layer may agree by chance, or since the change does not reach it.
@@ -130,18 +129,18 @@ pub(super) fn explain(
 }
 
 /// What changes are tried on.
-struct Trial<'a> {
-    gate: &'a Gate<'a>,
+struct ChangeTrial<'a> {
+    encoder: &'a EncoderArguments,
     terms: &'a Terms<'a>,
     dump: &'a Dump,
     failing: &'a [&'a Layer],
     checkpoint: &'a Checkpoint,
 }
 
-impl Trial<'_> {
+impl ChangeTrial<'_> {
     /// The failing layers that are within their limits of what the encoder computes so.
     fn explained(&self, settings: &Settings, input: &TapTensor) -> Vec<String> {
-        let Ok(model) = self.gate.encoder.load(self.checkpoint, Some(*settings)) else { return Vec::new() };
+        let Ok(model) = self.encoder.load(self.checkpoint, Some(*settings)) else { return Vec::new() };
         let wanted = self.taps(&model, input);
         let mut taps = HeldTaps { wanted: &wanted, trial: self, explained: Vec::new() };
         match model.encode(&input.shape, &input.data, &mut taps) {
@@ -181,7 +180,7 @@ impl Trial<'_> {
 /// Holds each of the encoder's tensors against the dump's as soon as it is there.
 struct HeldTaps<'a> {
     wanted: &'a BTreeMap<String, Vec<(&'a Layer, Pair)>>,
-    trial: &'a Trial<'a>,
+    trial: &'a ChangeTrial<'a>,
     explained: Vec<String>,
 }
 

@@ -163,6 +163,9 @@ pub(super) fn about_ambiguity(cause: &AmbiguityCause) -> Value {
 fn about_remark(remark: &Remark) -> Value {
     let mut about = match &remark.kind {
         RemarkKind::NoManifest => json!({"kind": "no_manifest"}),
+        RemarkKind::WholeNames { side, patterns } => {
+            json!({"kind": "whole_names", "side": side, "patterns": patterns})
+        }
         RemarkKind::WithoutBatch { side, layers } => {
             json!({"kind": "without_batch", "side": side, "layers": layers})
         }

@@ -20,6 +20,9 @@ fn of_kind(kind: &RemarkKind) -> String {
         RemarkKind::NoManifest => {
             "the reference has no manifest: judged by the mapping's limits, not by a noise floor".to_string()
         }
+        RemarkKind::WholeNames { side, patterns } => {
+            format!("no file of the {side} is named like {patterns}: their whole names were taken")
+        }
         RemarkKind::WithoutBatch { side, layers } => {
             format!("the {side} leaves out the batch axis of {}: taken as 1", count(*layers, "layer"))
         }
