@@ -114,7 +114,12 @@ mod tests {
         let mismatch = ShapeMismatch { candidate, reference, cause: MismatchCause::Extents };
         let unreadable = Outcome::Unreadable { side: Side::Candidate, cause: Unreadable::NeverComputed };
         let passed = || of_layer(judged(true, false));
-        let obstacle = Obstacle { kind: ObstacleKind::Unreadable, message: "m".into(), mistakes: Vec::new() };
+        let obstacle = Obstacle {
+            kind: ObstacleKind::Unreadable,
+            about: None,
+            message: "m".into(),
+            mistakes: Vec::new(),
+        };
         let cases: [(Comparison, &[Cause]); 9] = [
             (passed(), &[]),
             (of_layer(unreadable), &[Cause::Unreadable]),

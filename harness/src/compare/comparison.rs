@@ -447,7 +447,7 @@ mod tests {
     #[test]
     fn an_obstacle_decides() {
         let (kind, message) = (ObstacleKind::Unreadable, "gone".into());
-        let obstacle = Some(Obstacle { kind, message, mistakes: Vec::new() });
+        let obstacle = Some(Obstacle { kind, about: None, message, mistakes: Vec::new() });
         let comparison = Comparison { obstacle, ..Comparison::default() };
         assert_eq!(
             Run { comparisons: vec![comparison], ..Run::default() }.exit_code(),

@@ -1,12 +1,15 @@
 //! What kept a comparison from being made.
 
 use crate::exit_code;
+use crate::text::facts::Facts;
 
 /// Why nothing could be compared.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Obstacle {
     /// What kind of thing it is.
     pub kind: ObstacleKind,
+    /// What it is about, where the error that it comes from says.
+    pub about: Option<Facts>,
     /// Which file, what was expected, what was found; of mistakes in a file a line each.
     pub message: String,
     /// The mistakes of a file that cannot be used.

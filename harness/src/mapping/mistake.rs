@@ -1,11 +1,12 @@
 //! What is wrong with a mapping, or worth a look, as data: `report` says it in words.
 
 use std::ops::Range;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::template::Template;
 use crate::side::Side;
 use crate::tensor::layout::Layout;
+use crate::text::facts::{Facts, Factual};
 
 /// One mistake in a mapping.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -115,6 +116,21 @@ pub enum MappingError {
     Invalid { path: PathBuf, text: String, mistakes: Vec<MappingMistake> },
     #[error("{}: no profile `{found}`", path.display())]
     Profile { path: PathBuf, found: String, known: Vec<String> },
+}
+
+impl Factual for MappingError {
+    fn facts(&self) -> Facts {
+        let at = |what, path: &Path| Facts::of(what, [("file", path.display().to_string())]);
+        match self {
+            MappingError::Io { path, source } => at("unreadable", path).with("reason", source.to_string()),
+            MappingError::Invalid { path, mistakes, .. } => {
+                at("mistakes", path).with("count", mistakes.len().to_string())
+            }
+            MappingError::Profile { path, found, known } => {
+                at("unknown_profile", path).with("found", found).with("known", known.join(", "))
+            }
+        }
+    }
 }
 
 /// Line and column of a byte of `text`, from 1.

@@ -14,6 +14,7 @@ use crate::store::{
     StoredTensor, TensorStore,
 };
 use crate::tensor::Tensor;
+use crate::text::facts::{Facts, Factual};
 
 /// The tensors of one side, with what was recorded of them.
 #[derive(Debug)]
@@ -85,6 +86,15 @@ pub enum DumpOpenError {
     Store(#[from] OpenError),
     #[error(transparent)]
     Record(#[from] DumpRecordError),
+}
+
+impl Factual for DumpOpenError {
+    fn facts(&self) -> Facts {
+        match self {
+            DumpOpenError::Store(error) => error.facts(),
+            DumpOpenError::Record(error) => error.facts(),
+        }
+    }
 }
 
 impl Dump {

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::settings::{self, SettingFacts};
 use super::sha256::{Hashed, hash_values};
+use crate::text::facts::{Facts, Factual};
 
 /// Two sides whose numbers say nothing about each other.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -20,6 +21,31 @@ pub enum ProvenanceError {
          their numbers say nothing about each other"
     )]
     Settings { setting: String, candidate: String, reference: String },
+}
+
+impl Factual for ProvenanceError {
+    fn facts(&self) -> Facts {
+        match self {
+            ProvenanceError::Different { what, candidate, reference } => Facts::of(
+                "different_origins",
+                [
+                    ("of", what.to_string()),
+                    ("candidate_file", candidate.file.clone()),
+                    ("candidate_sha256", candidate.sha256.clone()),
+                    ("reference_file", reference.file.clone()),
+                    ("reference_sha256", reference.sha256.clone()),
+                ],
+            ),
+            ProvenanceError::Settings { setting, candidate, reference } => Facts::of(
+                "different_settings",
+                [
+                    ("setting", setting.clone()),
+                    ("candidate", candidate.clone()),
+                    ("reference", reference.clone()),
+                ],
+            ),
+        }
+    }
 }
 
 fn short(sha256: &str) -> &str {

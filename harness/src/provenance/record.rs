@@ -10,6 +10,7 @@ use super::recorded::RecordedTensor;
 use super::settings::SettingFacts;
 use super::sha256::Hashed;
 use crate::files::{atomic, regular};
+use crate::text::facts::{Facts, Factual};
 
 /// The file's name.
 pub const FILE_NAME: &str = "dump.json";
@@ -32,6 +33,26 @@ pub enum DumpRecordError {
     Json { path: PathBuf, source: serde_json::Error },
     #[error("{}: expected schema_version 1 or {SCHEMA_VERSION}, found {found}; dump anew", path.display())]
     Version { path: PathBuf, found: u32 },
+}
+
+impl Factual for DumpRecordError {
+    fn facts(&self) -> Facts {
+        let at = |what, path: &Path| Facts::of(what, [("file", path.display().to_string())]);
+        match self {
+            DumpRecordError::Read { path, source } => {
+                at("unreadable", path).with("reason", source.to_string())
+            }
+            DumpRecordError::Write { path, source } => {
+                at("unwritable", path).with("reason", source.to_string())
+            }
+            DumpRecordError::Json { path, source } => {
+                at("malformed_record", path).with("reason", source.to_string())
+            }
+            DumpRecordError::Version { path, found } => {
+                at("record_version", path).with("found", found.to_string())
+            }
+        }
+    }
 }
 
 /// The provenance of a dump folder.

@@ -12,6 +12,7 @@ use crate::provenance::sha256::Hashed;
 use crate::provenance::{RecordedTensor, SettingFacts};
 use crate::store::{Algorithm, Fingerprint};
 use crate::text::document::{self, Document, DocumentMistake, DocumentMistakeKind, Fields};
+use crate::text::facts::{Facts, Factual};
 
 /// The file's name in a set's folder.
 pub const FILE_NAME: &str = "manifest.json";
@@ -29,6 +30,18 @@ pub enum ManifestError {
     Io { path: PathBuf, source: std::io::Error },
     #[error("{}: {} mistakes", path.display(), mistakes.len())]
     Invalid { path: PathBuf, text: String, mistakes: Vec<DocumentMistake> },
+}
+
+impl Factual for ManifestError {
+    fn facts(&self) -> Facts {
+        let at = |what, path: &Path| Facts::of(what, [("file", path.display().to_string())]);
+        match self {
+            ManifestError::Io { path, source } => at("unreadable", path).with("reason", source.to_string()),
+            ManifestError::Invalid { path, mistakes, .. } => {
+                at("mistakes", path).with("count", mistakes.len().to_string())
+            }
+        }
+    }
 }
 
 /// What made a set.

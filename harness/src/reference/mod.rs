@@ -11,6 +11,7 @@ use self::manifest::{Manifest, ManifestError};
 use crate::limits::tolerance::NoiseFloor;
 use crate::provenance::{Dump, DumpOpenError, DumpRecord, Identity, Recording};
 use crate::store::{self, Naming, OpenError, ReadAs};
+use crate::text::facts::{Facts, Factual};
 
 /// Why a reference cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -25,6 +26,15 @@ pub enum ReferenceError {
 impl From<OpenError> for ReferenceError {
     fn from(error: OpenError) -> ReferenceError {
         ReferenceError::Dump(error.into())
+    }
+}
+
+impl Factual for ReferenceError {
+    fn facts(&self) -> Facts {
+        match self {
+            ReferenceError::Dump(error) => error.facts(),
+            ReferenceError::Manifest(error) => error.facts(),
+        }
     }
 }
 

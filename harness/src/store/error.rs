@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::tensor::Dtype;
+use crate::text::facts::{Facts, Factual};
 
 /// Where a tensor is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -83,6 +84,58 @@ pub enum TensorProblem {
     Oversized { shape: Vec<usize>, dtype: Dtype, expected: u64, found: u64 },
     #[error("expected {expected}, found a damaged one: {found}; write it again")]
     Damaged { expected: &'static str, found: String },
+}
+
+impl Factual for StoreError {
+    fn facts(&self) -> Facts {
+        let facts = self.problem.facts().with("file", self.place.path.display().to_string());
+        match &self.place.tensor {
+            Some(tensor) => facts.with("tensor", tensor),
+            None => facts,
+        }
+    }
+}
+
+impl Factual for TensorProblem {
+    fn facts(&self) -> Facts {
+        let bytes = |what, shape: &[usize], dtype: &Dtype, expected: u64, found: u64| {
+            let values = [
+                ("expected", expected.to_string()),
+                ("found", found.to_string()),
+                ("dtype", dtype.to_string()),
+            ];
+            Facts::of(what, values).with("shape", format!("{shape:?}"))
+        };
+        match self {
+            TensorProblem::Io(error) => Facts::of("unreadable", [("reason", error.to_string())]),
+            TensorProblem::Folder => Facts::of("folder", []),
+            TensorProblem::Kind { expected, found } => {
+                Facts::of("other_kind", [("expected", expected.to_string()), ("found", found.clone())])
+            }
+            TensorProblem::NpyVersion { major, minor } => {
+                Facts::of("npy_version", [("found", format!("{major}.{minor}"))])
+            }
+            TensorProblem::HeaderLength { header, length, most } => Facts::of(
+                "header_length",
+                [("found", header.to_string()), ("length", length.to_string()), ("most", most.to_string())],
+            ),
+            TensorProblem::Header(reason) => Facts::of("malformed_header", [("reason", reason.clone())]),
+            TensorProblem::Dtype { found, .. } => Facts::of("dtype", [("found", found.clone())]),
+            TensorProblem::Shape { found } => Facts::of("impossible_shape", [("found", found.clone())]),
+            TensorProblem::NoShape { expected, found } => {
+                Facts::of("no_shape", [("expected", expected.clone()), ("found", found.clone())])
+            }
+            TensorProblem::Truncated { shape, dtype, expected, found } => {
+                bytes("truncated", shape, dtype, *expected, *found)
+            }
+            TensorProblem::Oversized { shape, dtype, expected, found } => {
+                bytes("oversized", shape, dtype, *expected, *found)
+            }
+            TensorProblem::Damaged { expected, found } => {
+                Facts::of("damaged", [("expected", expected.to_string()), ("found", found.clone())])
+            }
+        }
+    }
 }
 
 fn remedy(two_byte_integers: bool) -> &'static str {

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use super::error::StoreError;
 use super::folder::Listing;
 use super::naming::Naming;
+use crate::text::facts::{Facts, Factual};
 use crate::text::nearest::nearest;
 
 /// Tensors at a path that cannot be used.
@@ -21,6 +22,27 @@ pub enum OpenError {
     Hollow { path: PathBuf },
     #[error(transparent)]
     Store(#[from] StoreError),
+}
+
+impl Factual for OpenError {
+    fn facts(&self) -> Facts {
+        let at = |what, path: &Path| Facts::of(what, [("file", path.display().to_string())]);
+        match self {
+            OpenError::Missing { path, nearest, pattern } => {
+                let facts = at("missing", path).with("expected", pattern);
+                match nearest {
+                    Some(nearest) => facts.with("nearest", nearest),
+                    None => facts,
+                }
+            }
+            OpenError::Io { path, source } => at("unreadable", path).with("reason", source.to_string()),
+            OpenError::Empty { path, pattern, found } => {
+                at("no_tensors", path).with("expected", pattern).with("found", found)
+            }
+            OpenError::Hollow { path } => at("no_tensors", path),
+            OpenError::Store(error) => error.facts(),
+        }
+    }
 }
 
 fn hint(nearest: &Option<String>, pattern: &str) -> String {

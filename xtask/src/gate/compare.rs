@@ -52,7 +52,7 @@ impl Gate<'_> {
     fn dump(&self, path: &Path) -> Result<(Dump, Option<DumpRecord>), Failure> {
         let format = &self.mapping.candidate;
         Dump::open(path, &format.naming, format.read_as)
-            .map_err(|error| Failure::unreadable(error).help("is the path right? Or dump the port again"))
+            .map_err(|error| Failure::found(error).help("is the path right? Or dump the port again"))
     }
 
     /// Compares a folder of dumps.

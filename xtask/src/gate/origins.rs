@@ -11,6 +11,7 @@ use harness::provenance::{
 use harness::reference::{Reference, manifest};
 use harness::report::words;
 use harness::side::Side;
+use harness::text::facts::Facts;
 
 use crate::encode::input::read_input;
 use crate::encode::settings::OF_VERSION_1;
@@ -59,7 +60,7 @@ impl Origins<'_> {
         let input = match (&self.candidate, &known) {
             (Some(candidate), Some(known)) => {
                 provenance::check(candidate, known).map_err(|error| {
-                    Failure::unreadable(error).help(next_step(reference, known, self.dump.is_some()))
+                    Failure::found(error).help(next_step(reference, known, self.dump.is_some()))
                 })?;
                 Some(known.input.file.clone())
             }
@@ -69,7 +70,11 @@ impl Origins<'_> {
         if self.strict
             && let Some(first) = pool.install(|| sides.not_as_recorded(self.dump, reference)).first()
         {
+            let facts = Facts::of("not_as_recorded", [("files", first.files.join(", "))])
+                .with("side", first.side.to_string())
+                .with("record", first.record);
             return Err(Failure::unusable(words::record_difference(first))
+                .about(facts)
                 .help("write it again, or leave --strict out to see what the numbers say"));
         }
         Ok(sides)
@@ -96,7 +101,11 @@ impl Origins<'_> {
                     }
                     Side::Reference => "name a set with a manifest.json",
                 };
-                return Err(Failure::unusable(message).help(format!("{how}, or leave --strict out")));
+                let facts = Facts::of("origin_unknown", [("side", side.to_string())])
+                    .with("folder", path.display().to_string());
+                return Err(Failure::unusable(message)
+                    .about(facts)
+                    .help(format!("{how}, or leave --strict out")));
             }
             remarks.push(RemarkKind::OriginUnknown { side }.into());
         }

@@ -9,6 +9,7 @@ use harness::mapping::MappingError;
 use harness::reference::ReferenceError;
 use harness::reference::manifest::ManifestError;
 use harness::report::mistakes;
+use harness::text::facts::{Facts, Factual};
 
 /// What a command ends with.
 pub(crate) type CommandResult = Result<ExitCode, Failure>;
@@ -18,6 +19,8 @@ pub(crate) type CommandResult = Result<ExitCode, Failure>;
 pub(crate) struct Failure {
     kind: ObstacleKind,
     message: String,
+    /// What it is about, for programs.
+    about: Option<Facts>,
     help: Option<String>,
     /// The mistakes of a file that cannot be used.
     mistakes: Vec<LocatedMistake>,
@@ -27,7 +30,7 @@ pub(crate) struct Failure {
 
 impl Failure {
     fn new(kind: ObstacleKind, message: impl Into<String>) -> Failure {
-        Failure { kind, message: message.into(), help: None, mistakes: Vec::new(), drawn: None }
+        Failure { kind, message: message.into(), about: None, help: None, mistakes: Vec::new(), drawn: None }
     }
 
     /// Mistakes in a file, with the file's text around them.
@@ -54,6 +57,17 @@ impl Failure {
             cause = error.source();
         }
         Failure::unusable(message)
+    }
+
+    /// The same, of an error that says what it is about as data too.
+    pub(crate) fn found(error: impl std::error::Error + Factual) -> Failure {
+        let facts = error.facts();
+        Failure::unreadable(error).about(facts)
+    }
+
+    /// With what it is about, for programs.
+    pub(crate) fn about(self, facts: Facts) -> Failure {
+        Failure { about: Some(facts), ..self }
     }
 
     /// Something from outside that cannot be used.
@@ -89,7 +103,8 @@ impl Failure {
 
     /// What stands in a report in the place of a comparison.
     pub(crate) fn obstacle(&self) -> Obstacle {
-        Obstacle { kind: self.kind, message: self.message.clone(), mistakes: self.mistakes.clone() }
+        let (about, message, mistakes) = (self.about.clone(), self.message.clone(), self.mistakes.clone());
+        Obstacle { kind: self.kind, about, message, mistakes }
     }
 
     /// What to do.
@@ -114,20 +129,22 @@ impl Failure {
 impl From<MappingError> for Failure {
     fn from(error: MappingError) -> Failure {
         let (found, drawn) = (mistakes::in_mapping(&error), mistakes::mapping(&error, true));
-        match found.as_slice() {
+        let failure = match found.as_slice() {
             [] => Failure::usage(drawn.trim_end(), "--mapping names the file, --profile one of its profiles"),
             _ => Failure::of_mistakes(ObstacleKind::Usage, found, &drawn),
-        }
+        };
+        failure.about(error.facts())
     }
 }
 
 impl From<ManifestError> for Failure {
     fn from(error: ManifestError) -> Failure {
         let (found, drawn) = (mistakes::in_manifest(&error), mistakes::manifest(&error, true));
-        match found.as_slice() {
+        let failure = match found.as_slice() {
             [] => Failure::unusable(drawn.trim_end()),
             _ => Failure::of_mistakes(ObstacleKind::Unreadable, found, &drawn),
-        }
+        };
+        failure.about(error.facts())
     }
 }
 
@@ -135,7 +152,7 @@ impl From<ReferenceError> for Failure {
     fn from(error: ReferenceError) -> Failure {
         match error {
             ReferenceError::Manifest(error) => error.into(),
-            other => Failure::unreadable(other),
+            other => Failure::found(other),
         }
     }
 }

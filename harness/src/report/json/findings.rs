@@ -22,7 +22,9 @@ pub(super) fn findings(comparison: &Comparison) -> Vec<Value> {
     let obstacle = comparison.obstacle.iter().map(|obstacle| {
         with_text(
             obstacle.message.clone(),
-            json!({"kind": "obstacle", "of": obstacle.kind, "mistakes": obstacle.mistakes}),
+            json!({
+                "kind": "obstacle", "of": obstacle.kind, "about": obstacle.about, "mistakes": obstacle.mistakes,
+            }),
         )
     });
     let order = match &comparison.order {
