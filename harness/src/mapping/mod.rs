@@ -7,6 +7,7 @@
 mod check;
 mod conflict;
 mod definition;
+pub mod explanation;
 mod file;
 mod mistake;
 pub mod order;
@@ -14,10 +15,13 @@ pub mod pairing;
 mod placeholder;
 mod read;
 mod rule;
+mod schema;
 pub mod template;
 
 pub use definition::{InputNames, Mapping, MinimumCoverage, Profile, SideFormat};
 pub use file::SCHEMA_VERSION;
 pub use mistake::{MappingError, MappingMistake, MappingMistakeKind, MappingWarning, RuleAndPlace, position};
+pub(crate) use placeholder::expand;
 pub use placeholder::{Flattened, Lengths, LengthsSource, Placeholders};
 pub use rule::{Alias, Ignore, Rule};
+pub use schema::schema;

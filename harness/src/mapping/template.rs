@@ -36,6 +36,28 @@ pub struct TemplateError {
     pub message: String,
 }
 
+/// Where a name stops fitting a template.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Departure {
+    /// The byte of the name from which on it does not fit.
+    pub at: usize,
+    /// What the template has there.
+    pub expected: ExpectedPart,
+}
+
+/// What a template expects at a place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ExpectedPart {
+    /// This text.
+    Text(String),
+    /// A number without leading zeros.
+    Number(String),
+    /// The number that the placeholder has already.
+    SameNumber(String, u64),
+    /// The end of the name.
+    End,
+}
+
 /// Whether a template may hold `*`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Wildcards {
@@ -147,6 +169,46 @@ impl Template {
     /// The numbers of a name that fits, or goes on with `_` after what fits.
     pub fn matches_start(&self, name: &str) -> Option<Bindings> {
         take(&self.parts, name, Bindings::new(), &|rest| rest.is_empty() || rest.starts_with('_'))
+    }
+
+    /// Where a name stops fitting; `None` when it fits as a whole.
+    pub fn departure(&self, name: &str) -> Option<Departure> {
+        if self.matches(name).is_some() {
+            return None;
+        }
+        let (mut at, mut bound) = (0, Bindings::new());
+        for part in &self.parts {
+            let rest = &name[at..];
+            at += match part {
+                TemplatePart::Text(text) => match rest.strip_prefix(text.as_str()) {
+                    Some(_) => text.len(),
+                    None => {
+                        let same = text.chars().zip(rest.chars()).take_while(|(a, b)| a == b);
+                        let same: usize = same.map(|(c, _)| c.len_utf8()).sum();
+                        let expected = ExpectedPart::Text(text[same..].to_string());
+                        return Some(Departure { at: at + same, expected });
+                    }
+                },
+                TemplatePart::Number { name: placeholder, .. } => {
+                    let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
+                    let known = bound.get(placeholder).copied();
+                    match take(std::slice::from_ref(part), &rest[..digits], bound, &str::is_empty) {
+                        Some(more) => bound = more,
+                        None => {
+                            let expected = match known.filter(|_| digits > 0) {
+                                Some(number) => ExpectedPart::SameNumber(placeholder.clone(), number),
+                                None => ExpectedPart::Number(placeholder.clone()),
+                            };
+                            return Some(Departure { at, expected });
+                        }
+                    }
+                    digits
+                }
+                // What follows is looked for in all of the rest, and is not there.
+                TemplatePart::Any => break,
+            };
+        }
+        Some(Departure { at, expected: ExpectedPart::End })
     }
 
     /// The name with these numbers; `None` where one is not given, or is below zero with its offset.
@@ -303,6 +365,19 @@ mod tests {
         let t = template("blocks_{stage}_{index}");
         assert_eq!(t.matches_start("blocks_1_12_attn"), Some(bindings(&[("index", 12), ("stage", 1)])));
         assert_eq!(t.matches_start("blocks_1_12x"), None);
+    }
+
+    #[test]
+    fn where_a_name_stops_fitting() {
+        let t = template("block_{block}_attn_{block}");
+        let of = |name: &str| t.departure(name).map(|departure| (departure.at, departure.expected));
+        assert_eq!(of("block_3_attn_3"), None);
+        assert_eq!(of("block_3_atn_3"), Some((10, ExpectedPart::Text("tn_".into()))));
+        assert_eq!(of("block_x_attn_3"), Some((6, ExpectedPart::Number("block".into()))));
+        assert_eq!(of("block_3_attn_4"), Some((13, ExpectedPart::SameNumber("block".into(), 3))));
+        assert_eq!(of("block_3_attn_3_norm"), Some((14, ExpectedPart::End)));
+        assert_eq!(of("blé"), Some((2, ExpectedPart::Text("ock_".into()))));
+        assert_eq!(template("a*b").departure("axc"), Some(Departure { at: 1, expected: ExpectedPart::End }));
     }
 
     #[test]

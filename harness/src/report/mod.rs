@@ -4,6 +4,7 @@
 //! [`Format`].
 
 mod boxes;
+pub mod explanation;
 pub mod json;
 pub mod mistakes;
 mod pattern;
