@@ -17,5 +17,6 @@ pub mod reference;
 pub mod report;
 pub mod side;
 pub mod store;
+pub mod suggest;
 pub mod tensor;
 pub mod text;
