@@ -186,7 +186,7 @@ fn an_existing_mapping_is_extended_with_its_comments() {
     xtask(&[&["mapping", "suggest"], &files[..], &sides[..]].concat())
         .assert()
         .code(0)
-        .stdout(contains("4 pairs in 1 rules: 4 high"));
+        .stdout(contains("4 pairs in 1 rule: 4 high"));
     let text = std::fs::read_to_string(&out).unwrap();
     let lines: BTreeSet<&str> = text.lines().collect();
     let lost: Vec<&str> =

@@ -132,9 +132,9 @@ impl Suggest {
     fn summary(&self, found: &Suggestion) -> String {
         let sure = |confidence| found.pairs.iter().filter(|pair| pair.confidence == confidence).count();
         let mut lines = vec![format!(
-            "{} pairs in {} rules: {} high, {} medium, {} low",
-            found.pairs.len(),
-            found.rules,
+            "{} in {}: {} high, {} medium, {} low",
+            counted(found.pairs.len(), "pair"),
+            counted(found.rules, "rule"),
             sure(Confidence::High),
             sure(Confidence::Medium),
             sure(Confidence::Low)
@@ -187,6 +187,11 @@ fn left_over(found: &Suggestion, side: Side) -> Vec<String> {
         ));
     }
     lines
+}
+
+/// `1 rule`, `2 rules`.
+fn counted(n: usize, what: &str) -> String {
+    format!("{n} {what}{}", if n == 1 { "" } else { "s" })
 }
 
 /// The first names, and how many more there are.
