@@ -8,7 +8,7 @@ use harness::mapping::Mapping;
 use harness::mapping::pairing;
 use harness::provenance::Dump;
 use harness::reference::Reference;
-use harness::store::{Naming, write_npy};
+use harness::store::{Naming, ReadAs, write_npy};
 use harness::suggest::{Base, Confidence, LeftoverReason, PairedBy, SuggestError, Suggestion, suggest};
 use harness::tensor::Tensor;
 use tempfile::TempDir;
@@ -114,8 +114,8 @@ fn suggested(
     let mapping = Mapping::parse(Path::new("base.toml"), base.to_string()).unwrap();
     let naming = Naming::by_pattern("{name}.npy");
     let (candidate, reference) = (written(candidate), written(reference));
-    let (dump, _) = Dump::open(candidate.path(), &naming, None).unwrap();
-    let reference = Reference::open(reference.path(), &naming, None).unwrap();
+    let (dump, _) = Dump::open(candidate.path(), &naming, ReadAs::default()).unwrap();
+    let reference = Reference::open(reference.path(), &naming, ReadAs::default()).unwrap();
     suggest(&dump, &reference, Base { mapping: &mapping, files: [None, None], extend })
 }
 
