@@ -1,8 +1,8 @@
 //! Where tensors are kept: named tensors that are read one at a time, whatever the files behind them.
 //!
 //! [`open`] tells by content what is at a path: a folder of `.npy` files, of raw elements with their shapes beside them, or of
-//! containers; or one container, such as `.npz`, safetensors or what `torch.save` writes. A [`TensorStore`] lists its tensors
-//! by key, which is what the store itself calls them, and by name, which is what the mapping calls them ([`Naming`]). A
+//! containers; or one container, such as `.npz`, safetensors, an ONNX tensor or what
+//! `torch.save` writes. A [`TensorStore`] lists its tensors by key, which is what the store itself calls them, and by name, which is what the mapping calls them ([`Naming`]). A
 //! [`StoredTensor`] is one of them with its shape known and its elements still on disk: it is read whole, or piece by piece
 //! so that tensors larger than memory can be compared.
 
@@ -16,6 +16,7 @@ mod lazy;
 mod naming;
 mod npy;
 mod npz;
+mod onnx;
 mod open_error;
 mod raw;
 mod regular;
