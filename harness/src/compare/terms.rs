@@ -10,6 +10,7 @@ use crate::limits::derived::DerivedTolerances;
 use crate::limits::known_errors::{KnownErrors, Trend};
 use crate::limits::metric::PerMetric;
 use crate::limits::tolerance::{Derived, Resolved, Tolerance};
+use crate::mapping::order::ExecutionOrder;
 use crate::mapping::pairing::{
     AmbiguityCause, Ambiguous, Ignored, Pair, Pairing, Unmapped, UnmappedHint, pair,
 };
@@ -40,6 +41,9 @@ impl Terms<'_> {
         let reference = self.reference.dump();
         let identical = |a: &str, b: &str| reference.identical(a, b);
         let mut pairing = pair(self.mapping, names, self.reference.names(), &identical);
+        if pairing.order == ExecutionOrder::Manifest && self.reference.manifest().is_none() {
+            pairing.order = ExecutionOrder::Recorded;
+        }
         for (side, files) in
             [(Side::Candidate, strangers), (Side::Reference, reference.strangers().as_slice())]
         {

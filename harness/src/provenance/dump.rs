@@ -62,7 +62,11 @@ fn called(entries: &[StoreEntry], choice: CallChoice) -> Called {
         if runs {
             match choice {
                 CallChoice::Number(number) => entries.retain(|entry| entry.call == Some(number)),
-                CallChoice::Last => entries.drain(..entries.len() - 1).for_each(drop),
+                // Several tensors of the last run are told as such.
+                CallChoice::Last => {
+                    let last = entries.last().and_then(|entry| entry.call);
+                    entries.retain(|entry| entry.call == last);
+                }
                 CallChoice::Unchosen | CallChoice::MustAgree => {}
             }
         }
@@ -129,6 +133,19 @@ impl Dump {
     /// The tensors' names, sorted.
     pub fn names(&self) -> Vec<String> {
         self.keys.keys().cloned().collect()
+    }
+
+    /// The tensors' names in the order of execution, where the store knows it; those that it does not list come last.
+    pub fn names_in_order(&self) -> Option<Vec<String>> {
+        let order = self.store.order()?;
+        let position: BTreeMap<&str, usize> =
+            order.iter().enumerate().map(|(at, key)| (key.as_str(), at)).collect();
+        let mut names: Vec<(usize, &String)> = Vec::new();
+        for (name, key) in &self.keys {
+            names.push((position.get(key.as_str()).copied().unwrap_or(usize::MAX), name));
+        }
+        names.sort();
+        Some(names.into_iter().map(|(_, name)| name.clone()).collect())
     }
 
     /// Names that several tensors have, of which the first is compared.

@@ -58,7 +58,10 @@ impl Reference {
     ) -> Result<Reference, ReferenceError> {
         let Some(set) = SetFolder::of(path)? else {
             let (dump, record) = Dump::open(path, naming, two_byte_integers)?;
-            let names = ReferenceNames { present: dump.names(), ..ReferenceNames::default() };
+            let names = match dump.names_in_order() {
+                Some(present) => ReferenceNames { present, in_order: true, ..ReferenceNames::default() },
+                None => ReferenceNames { present: dump.names(), ..ReferenceNames::default() },
+            };
             return Ok(Reference { dump, set: None, record, names, naming: naming.clone() });
         };
         let manifest = &set.manifest;

@@ -1,12 +1,13 @@
 //! Where tensors are kept: named tensors that are read one at a time, whatever the files behind them.
 //!
 //! [`open`] tells by content what is at a path: a folder of `.npy` files, of raw elements with their shapes beside them, or of
-//! containers; or one container, such as `.npz`, safetensors, an ONNX tensor or what
+//! containers, or of another tool's own dumper; or one container, such as `.npz`, safetensors, an ONNX tensor or what
 //! `torch.save` writes. A [`TensorStore`] lists its tensors by key, which is what the store itself calls them, and by name, which is what the mapping calls them ([`Naming`]). A
 //! [`StoredTensor`] is one of them with its shape known and its elements still on disk: it is read whole, or piece by piece
 //! so that tensors larger than memory can be compared.
 
 mod container;
+mod dump_folder;
 mod error;
 mod file_kind;
 mod fingerprint;

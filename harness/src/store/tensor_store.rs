@@ -32,6 +32,11 @@ pub trait TensorStore: std::fmt::Debug + Send + Sync {
     /// All its tensors, sorted by key.
     fn entries(&self) -> &[StoreEntry];
 
+    /// Its keys in the order of execution, where what wrote them recorded it; a key that is not among them comes last.
+    fn order(&self) -> Option<&[String]> {
+        None
+    }
+
     /// Whether there is a tensor with that key; true where that cannot be found out.
     fn contains(&self, key: &str) -> bool;
 
@@ -49,6 +54,7 @@ struct DiskStore {
     two_byte_integers: Option<Dtype>,
     items: BTreeMap<String, Item>,
     entries: Vec<StoreEntry>,
+    order: Option<Vec<String>>,
 }
 
 /// Opens the tensors at a path, whatever holds them: its kind is told by content. `two_byte_integers` says what integers of
@@ -62,7 +68,7 @@ pub fn open(
     two_byte_integers: Option<Dtype>,
 ) -> Result<Box<dyn TensorStore>, OpenError> {
     let metadata = std::fs::metadata(path).map_err(|error| OpenError::access(path, naming, error))?;
-    let items = match metadata.is_dir() {
+    let (items, order) = match metadata.is_dir() {
         true => {
             let listing = Listing::of(path, two_byte_integers).map_err(|error| match error {
                 ListingError::Io(source) => OpenError::Io { path: path.to_path_buf(), source },
@@ -70,12 +76,12 @@ pub fn open(
             })?;
             match listing.items.is_empty() {
                 true => return Err(OpenError::no_tensors(path, naming, &listing)),
-                false => listing.items,
+                false => (listing.items, listing.order),
             }
         }
         false => match container::items(path, two_byte_integers)? {
             items if items.is_empty() => return Err(OpenError::Hollow { path: path.to_path_buf() }),
-            items => items,
+            items => (items, None),
         },
     };
     let names = naming.names(items.iter().map(|item| item.stem.as_str()));
@@ -85,7 +91,7 @@ pub fn open(
     };
     let entries = items.iter().zip(names).map(entry).collect();
     let items = items.into_iter().map(|item| (item.key.clone(), item)).collect();
-    Ok(Box::new(DiskStore { path: path.to_path_buf(), two_byte_integers, items, entries }))
+    Ok(Box::new(DiskStore { path: path.to_path_buf(), two_byte_integers, items, entries, order }))
 }
 
 impl TensorStore for DiskStore {
@@ -95,6 +101,10 @@ impl TensorStore for DiskStore {
 
     fn entries(&self) -> &[StoreEntry] {
         &self.entries
+    }
+
+    fn order(&self) -> Option<&[String]> {
+        self.order.as_deref()
     }
 
     fn contains(&self, key: &str) -> bool {

@@ -246,6 +246,7 @@ pub fn render(run: &Run) -> Result<String, serde_json::Error> {
                 reference: origin(&c.reference),
                 order: match c.order {
                     ExecutionOrder::Manifest => "manifest",
+                    ExecutionOrder::Recorded => "recorded",
                     ExecutionOrder::Mapping => "mapping",
                     ExecutionOrder::Unknown(_) => "unknown",
                 },
