@@ -47,6 +47,13 @@ fn order(folder: &str, call: CallChoice) -> Vec<String> {
 }
 
 #[test]
+fn containers_of_several_tensors() {
+    for file in ["stored.npz", "deflated.npz", "all.safetensors", "all.pt", "legacy.pt"] {
+        assert_eq!(read(&dumps("containers").join(file), CallChoice::Unchosen), expected(), "{file}");
+    }
+}
+
+#[test]
 fn a_tree_of_modules() {
     let found = read(&dumps("net"), CallChoice::Unchosen);
     // Modules that hold others write no output.

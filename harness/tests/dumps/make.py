@@ -7,9 +7,11 @@
 `stepped/`      the layout of vLLM's intermediate logging, its `torch.save` of bare tensors
 `bare/`         hooks with `torch.save(tensor, path)`, among them views, a list and a parameter
 `onnx/`         onnx.numpy_helper and onnx.helper.make_tensor
+`containers/`   the outputs by np.savez, np.savez_compressed, safetensors and `torch.save` of a dictionary
 `npy/`          the same outputs by NumPy, which all others are held against
 """
 
+import io
 import shutil
 from pathlib import Path
 
@@ -17,6 +19,7 @@ import numpy as np
 import onnx
 import torch
 from onnx import numpy_helper
+from safetensors.torch import save_file
 from transformers import model_addition_debugger_context
 
 HERE = Path(__file__).resolve().parent
@@ -87,6 +90,15 @@ def main():
     for name, output in found.items():
         np.save(folder / f"{name}.npy", tensors(output)[0].numpy())
 
+    folder = fresh("containers")
+    first = {name: tensors(output)[0].contiguous() for name, output in found.items()}
+    arrays = {name: tensor.numpy() for name, tensor in first.items()}
+    np.savez(folder / "stored.npz", **arrays)
+    np.savez_compressed(folder / "deflated.npz", **arrays)
+    save_file(first, folder / "all.safetensors")
+    torch.save(first, folder / "all.pt")
+    torch.save(first, folder / "legacy.pt", _use_new_zipfile_serialization=False)
+
     fresh("net")
     with model_addition_debugger_context(net, debug_path=str(HERE / "net"), do_prune_layers=False, use_repr=False):
         net.forward(x)
@@ -108,11 +120,14 @@ def main():
                     "rank": 0,
                     "dump_index": index,
                     "name": f"non_intrusive__{name}.output{part}",
-                    "recompute_status": "disabled",
+                    **({"recompute_status": "disabled"} if step == 0 else {}),
                 }
                 path = folder / ("___".join(f"{k}={v}" for k, v in tags.items()) + ".pt")
                 meta = {**tags, "dims": "t h", "world_rank": 0, "timestamp": 0.5, "args": ["a", None, 1.5]}
-                torch.save({"value": value, "meta": meta}, path)
+                # Through memory, which keeps the long name of the file out of it.
+                content = io.BytesIO()
+                torch.save({"value": value, "meta": meta}, content)
+                path.write_bytes(content.getvalue())
 
     step = fresh("stepped") / "step_0"
     began = ["stem", "blocks.0", "blocks.0.proj", "blocks.0.act", "cut"]
