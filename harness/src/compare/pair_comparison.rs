@@ -21,7 +21,7 @@ pub(super) enum Failed {
 }
 
 /// What is known of a pair before its elements are read.
-struct PairFacts {
+pub(super) struct PairFacts {
     fit: Fit,
     /// The number of axes that the candidate's and the reference's files have.
     ranks: [usize; 2],
@@ -151,8 +151,35 @@ impl Terms<'_> {
         Ok(self.judged(pair, facts, metrics, &resolved, |_| worst))
     }
 
+    /// How two shapes fit under a pair's layouts.
+    pub(super) fn fit(
+        &self,
+        pair: &Pair,
+        candidate: &[usize],
+        reference: &[usize],
+    ) -> Result<Fit, Box<ShapeMismatch>> {
+        Fit::of(self.rule(pair).layouts(), candidate, reference)
+    }
+
+    /// What is known of a pair whose candidate is printed, and the marks of what is printed, laid out as the reference is.
+    pub(super) fn facts_of_printed(
+        &self,
+        pair: &Pair,
+        marks: Tensor,
+        dtype: Dtype,
+        reference: &Tensor,
+    ) -> Result<(PairFacts, Tensor), Failed> {
+        let facts = PairFacts {
+            fit: self.fit(pair, marks.shape(), reference.shape()).map_err(Failed::Shape)?,
+            ranks: [marks.shape().len(), reference.shape().len()],
+            dtypes: PerSide { candidate: dtype, reference: reference.dtype() },
+        };
+        let marks = facts.aligned(marks, self.rule(pair).layouts().reference).map_err(Failed::Shape)?;
+        Ok((facts, marks))
+    }
+
     /// The verdict on a measured pair; `values` gives the values of an element on both sides.
-    fn judged(
+    pub(super) fn judged(
         &self,
         pair: &Pair,
         facts: PairFacts,
@@ -169,7 +196,7 @@ impl Terms<'_> {
         });
         let trend = self.trend(pair, &metrics);
         let Fit { reference: shape, without_batch, .. } = facts.fit;
-        Compared { shape, dtypes: facts.dtypes, without_batch, metrics, worst, judgement, trend }
+        Compared { shape, dtypes: facts.dtypes, without_batch, metrics, worst, judgement, trend, seen: None }
     }
 
     /// How far a tensor that was moved is from itself, in multiples of the pair's tolerance: it shows above 1. Infinite

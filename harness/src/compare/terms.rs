@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::comparison::{Compared, Comparison, Layer, Origin};
+use super::comparison::{Compared, Comparison, Layer, Origin, Seen};
 use super::metrics::Metrics;
 use super::remark::{Remark, RemarkKind};
 use super::verdict::CriterionKind;
@@ -175,6 +175,12 @@ impl Terms<'_> {
 fn of_files(layers: &[Layer]) -> Vec<Remark> {
     let compared = || layers.iter().filter_map(Layer::compared);
     let mut remarks = Vec::new();
+    let seen: Vec<Seen> = compared().filter_map(|compared| compared.seen).collect();
+    if !seen.is_empty() {
+        let (elements, of) =
+            (seen.iter().map(|seen| seen.elements).sum(), seen.iter().map(|seen| seen.of).sum());
+        remarks.push(RemarkKind::PartlySeen { layers: seen.len(), elements, of }.into());
+    }
     for side in [Side::Candidate, Side::Reference] {
         let without = compared().filter(|compared| compared.without_batch.contains(&side)).count();
         if without > 0 {

@@ -10,8 +10,8 @@ use super::record::{self, DumpRecord, DumpRecordError};
 use super::recorded::{RecordDifference, RecordedTensor, Recording, difference_kinds};
 use crate::side::Side;
 use crate::store::{
-    self, Algorithm, CallChoice, Fingerprint, Naming, OpenError, StoreEntry, StoreError, StoredTensor,
-    TensorStore,
+    self, Algorithm, CallChoice, Fingerprint, Naming, OpenError, PrintedTensor, StoreEntry, StoreError,
+    StoredTensor, TensorStore,
 };
 use crate::tensor::{Dtype, Tensor};
 
@@ -175,6 +175,11 @@ impl Dump {
     /// What is not exactly one tensor.
     pub fn open_tensor(&self, name: &str) -> Result<StoredTensor, StoreError> {
         self.store.open(self.key(name))
+    }
+
+    /// What a log prints of the tensor of that name, where the dump is a log.
+    pub fn printed(&self, name: &str) -> Option<&PrintedTensor> {
+        self.store.printed(self.key(name))
     }
 
     /// Reads a tensor by name.

@@ -3,7 +3,7 @@
 use std::io::Read;
 use std::path::Path;
 
-use super::{npy, onnx, regular};
+use super::{npy, onnx, printed, regular};
 
 /// What a file is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,6 +16,8 @@ pub(super) enum FileKind {
     Torch,
     /// A `TensorProto` of ONNX.
     Onnx,
+    /// A text log in which tensors are printed.
+    PrintedLog,
     /// Something with a name of its own that holds no tensors that can be read here.
     Other(&'static str),
     /// Nothing that its first bytes tell.
@@ -53,7 +55,10 @@ impl FileKind {
         if file.take(FRONT as u64).read_to_end(&mut front).is_err() {
             return FileKind::Unknown;
         }
-        FileKind::of_bytes(&front, length)
+        match FileKind::of_bytes(&front, length) {
+            FileKind::Unknown if printed::is_log(path, &front) => FileKind::PrintedLog,
+            kind => kind,
+        }
     }
 
     fn of_bytes(front: &[u8], length: u64) -> FileKind {
@@ -99,6 +104,7 @@ impl FileKind {
             FileKind::Safetensors => "a safetensors file".to_string(),
             FileKind::Torch => "a PyTorch file".to_string(),
             FileKind::Onnx => "an ONNX tensor".to_string(),
+            FileKind::PrintedLog => "a text log of printed tensors".to_string(),
             FileKind::Other(name) => name.to_string(),
             FileKind::Unknown if length == 0 => "an empty file".to_string(),
             FileKind::Unknown => unknown(path, length),

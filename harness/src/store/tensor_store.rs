@@ -10,6 +10,7 @@ use super::item::Item;
 use super::naming::{CalledName, Naming};
 use super::npy;
 use super::open_error::OpenError;
+use super::printed::PrintedTensor;
 use super::stored::StoredTensor;
 use crate::tensor::Dtype;
 
@@ -39,6 +40,11 @@ pub trait TensorStore: std::fmt::Debug + Send + Sync {
 
     /// Whether there is a tensor with that key; true where that cannot be found out.
     fn contains(&self, key: &str) -> bool;
+
+    /// What is printed of the tensor with that key, where that is all that is known of it.
+    fn printed(&self, _key: &str) -> Option<&PrintedTensor> {
+        None
+    }
 
     /// Opens the tensor with that key.
     ///
@@ -112,6 +118,10 @@ impl TensorStore for DiskStore {
             Ok(metadata) => metadata.is_file(),
             Err(error) => self.items.contains_key(key) || error.kind() != std::io::ErrorKind::NotFound,
         }
+    }
+
+    fn printed(&self, key: &str) -> Option<&PrintedTensor> {
+        self.items.get(key)?.source.printed()
     }
 
     fn open(&self, key: &str) -> Result<StoredTensor, StoreError> {
