@@ -7,6 +7,7 @@
 //! all the way; only [`report`] puts them into words.
 
 pub mod compare;
+pub mod diagnosis;
 pub mod exit_code;
 pub mod files;
 pub mod limits;

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use harness::provenance::Dump;
 use harness::reference::Reference;
-use harness::store::{self, CallChoice, Naming};
+use harness::store::{self, CallChoice, Naming, ReadAs};
 use harness::tensor::{Dtype, Tensor};
 
 /// The outputs in the order in which they are there.
@@ -23,7 +23,7 @@ fn naming(call: CallChoice) -> Naming {
 
 /// The tensors of a dump by name.
 fn read(path: &Path, call: CallChoice) -> BTreeMap<String, Tensor> {
-    let (dump, _) = Dump::open(path, &naming(call), None).unwrap();
+    let (dump, _) = Dump::open(path, &naming(call), ReadAs::default()).unwrap();
     assert_eq!(dump.several(), []);
     dump.names().into_iter().map(|name| (name.clone(), dump.read(&name).unwrap())).collect()
 }
@@ -41,7 +41,7 @@ fn are_as_expected(found: &BTreeMap<String, Tensor>, names: &[&str]) {
 }
 
 fn order(folder: &str, call: CallChoice) -> Vec<String> {
-    let reference = Reference::open(&dumps(folder), &naming(call), None).unwrap();
+    let reference = Reference::open(&dumps(folder), &naming(call), ReadAs::default()).unwrap();
     assert!(reference.names().in_order);
     reference.names().present.clone()
 }
@@ -79,7 +79,8 @@ fn a_tree_that_leaves_modules_out_gives_no_order() {
     }
     let of = |tree: &str| {
         std::fs::write(copy.path().join("Net_debug_tree_FULL_TENSORS.json"), tree).unwrap();
-        let reference = Reference::open(copy.path(), &naming(CallChoice::Unchosen), None).unwrap();
+        let reference =
+            Reference::open(copy.path(), &naming(CallChoice::Unchosen), ReadAs::default()).unwrap();
         assert!(reference.names().present.contains(&"blocks.0.act".to_string()));
         reference.names().in_order
     };
@@ -115,7 +116,7 @@ fn ranks_of_one_name_are_told_whatever_run_is_chosen() {
         std::fs::copy(&from, copy.path().join(file(step, rank, step + 1))).unwrap();
     }
     let several = |call| {
-        let (dump, _) = Dump::open(copy.path(), &naming(call), None).unwrap();
+        let (dump, _) = Dump::open(copy.path(), &naming(call), ReadAs::default()).unwrap();
         dump.several().iter().map(|several| several.keys.len()).collect::<Vec<_>>()
     };
     assert_eq!(several(CallChoice::Unchosen), [3]);
@@ -207,7 +208,7 @@ fn what_cannot_be_read_says_why() {
         .iter()
         .map(|path| {
             let root = path.parent().unwrap().display().to_string();
-            let error = match store::open(path, &naming(CallChoice::Unchosen), None) {
+            let error = match store::open(path, &naming(CallChoice::Unchosen), ReadAs::default()) {
                 Ok(store) => store.open(&store.entries()[0].key).map(|_| ()).unwrap_err().to_string(),
                 Err(error) => error.to_string(),
             };
@@ -242,7 +243,7 @@ fn read_all(path: &Path, bytes: &[u8]) {
     // A new file each time: some file systems wait for the disk where one is written over.
     drop(std::fs::remove_file(path));
     std::fs::write(path, bytes).unwrap();
-    let Ok(store) = store::open(path, &naming(CallChoice::Unchosen), None) else { return };
+    let Ok(store) = store::open(path, &naming(CallChoice::Unchosen), ReadAs::default()) else { return };
     for entry in store.entries() {
         // A shape of gigabytes is refused before its elements are read.
         if let Ok(tensor) = store.open(&entry.key) {

@@ -316,7 +316,10 @@ proptest! {
                     + p.ignored.iter().filter(|x| x.side == side && own(&x.name)).count()
                     + p.unmapped.iter().filter(|x| x.side == side && own(&x.name)).count()
                     + p.ambiguous.iter().filter(|x| x.side == side && x.names.iter().any(|n| own(n))).count()
-                    + p.absent.iter().filter(|x| side == Side::Candidate && own(&x.candidate)).count()
+                    + p.absent.iter().filter(|x| {
+                        let there = if side == Side::Candidate { &x.candidate } else { &x.reference };
+                        x.lacking == side.other() && own(there)
+                    }).count()
                     + p.missing.iter().filter(|x| x.side != side && x.wanted_by == WantedBy::Partner(name.to_string())).count();
                 prop_assert_eq!(places, 1, "{} {}", side, name);
             }

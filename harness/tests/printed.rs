@@ -13,7 +13,7 @@ use harness::mapping::{Mapping, MinimumCoverage};
 use harness::provenance::Dump;
 use harness::reference::Reference;
 use harness::report::terminal::{self, Detail, Options};
-use harness::store::{Naming, open, read_npy};
+use harness::store::{Naming, ReadAs, open, read_npy};
 
 fn set() -> PathBuf {
     let package = std::env::var_os("CARGO_MANIFEST_DIR").expect("cargo names the package when it runs tests");
@@ -92,10 +92,17 @@ fn compare(old_sum: bool, change: impl Fn(&str, &mut Vec<f32>)) -> Comparison {
     let mut mapping = Mapping::read(&set().join("mapping.toml")).unwrap();
     // What is printed is less than the mapping asks for.
     mapping.coverage = MinimumCoverage::default();
-    let reference = Reference::open(&set(), &mapping.reference.naming, None).unwrap();
-    let (port, _) = Dump::open(&path, &mapping.candidate.naming, None).unwrap();
+    let reference = Reference::open(&set(), &mapping.reference.naming, ReadAs::default()).unwrap();
+    let (port, _) = Dump::open(&path, &mapping.candidate.naming, ReadAs::default()).unwrap();
     let profile = mapping.profile("f32").unwrap();
-    let terms = Terms { mapping: &mapping, profile, reference: &reference, tolerances: None, known: None };
+    let terms = Terms {
+        mapping: &mapping,
+        profile,
+        reference: &reference,
+        tolerances: None,
+        known: None,
+        input: None,
+    };
     terms.compare_dump(&port)
 }
 
@@ -169,7 +176,7 @@ fn a_log_is_no_reference_and_says_so() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("log.txt");
     std::fs::write(&path, print("a", &[2, 3], &[0.0; 6], false)).unwrap();
-    let store = open(&path, &Naming::by_pattern("{name}"), None).unwrap();
+    let store = open(&path, &Naming::by_pattern("{name}"), ReadAs::default()).unwrap();
     let message = store.open("a").unwrap_err().to_string();
     let message = message.replace(&path.display().to_string(), "LOG");
     insta::assert_snapshot!(message, @"LOG: `a`: expected a whole tensor, found a text log of printed tensors, in which most values are left out; dump the tensor to a file");

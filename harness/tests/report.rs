@@ -12,7 +12,7 @@ use harness::provenance::Dump;
 use harness::reference::Reference;
 use harness::report::terminal::{self, Detail, Options};
 use harness::report::{Format, json};
-use harness::store::{Place, StoreError, write_npy};
+use harness::store::{Place, ReadAs, StoreError, write_npy};
 use harness::tensor::Tensor;
 use tempfile::TempDir;
 
@@ -99,13 +99,17 @@ fn folders() -> TempDir {
 
 fn compare(root: &TempDir) -> Comparison {
     let mapping = Mapping::parse(Path::new("small.toml"), MAPPING.to_string()).unwrap();
-    let reference = Reference::open(&root.path().join("reference"), &mapping.reference.naming, None).unwrap();
-    let (candidate, _) = Dump::open(&root.path().join("candidate"), &mapping.candidate.naming, None).unwrap();
+    let reference =
+        Reference::open(&root.path().join("reference"), &mapping.reference.naming, ReadAs::default())
+            .unwrap();
+    let (candidate, _) =
+        Dump::open(&root.path().join("candidate"), &mapping.candidate.naming, ReadAs::default()).unwrap();
     Terms {
         mapping: &mapping,
         profile: mapping.profile("f32").unwrap(),
         reference: &reference,
         tolerances: None,
+        input: None,
         known: None,
     }
     .compare_dump(&candidate)
@@ -202,9 +206,18 @@ fn json_says_in_which_comparison_the_first_failure_is() {
 fn a_tensor_that_never_arrives_is_no_pass() {
     let root = folders();
     let mapping = Mapping::parse(Path::new("small.toml"), MAPPING.to_string()).unwrap();
-    let reference = Reference::open(&root.path().join("reference"), &mapping.reference.naming, None).unwrap();
+    let reference =
+        Reference::open(&root.path().join("reference"), &mapping.reference.naming, ReadAs::default())
+            .unwrap();
     let profile = mapping.profile("f32").unwrap();
-    let terms = Terms { mapping: &mapping, profile, reference: &reference, tolerances: None, known: None };
+    let terms = Terms {
+        mapping: &mapping,
+        profile,
+        reference: &reference,
+        tolerances: None,
+        input: None,
+        known: None,
+    };
     let names: Vec<String> = (0..8).map(|i| format!("layer_{i}")).chain(["tokens".to_string()]).collect();
     let mut session = terms.session(&names);
     for name in names.iter().filter(|name| *name != "layer_5") {

@@ -14,7 +14,7 @@ use harness::reference::Reference;
 use harness::report::terminal::{self, Detail, Options};
 use harness::report::{Format, mistakes};
 use harness::side::Side;
-use harness::store::{read_npy, write_npy};
+use harness::store::{ReadAs, read_npy, write_npy};
 use harness::tensor::Tensor;
 use tempfile::TempDir;
 
@@ -49,10 +49,17 @@ fn compare(set: &Path) -> Comparison {
 fn compare_with(set: &Path, reference: &Path) -> Comparison {
     let mapping = Mapping::read(&set.join("mapping.toml"))
         .unwrap_or_else(|error| panic!("{}", mistakes::mapping(&error, false)));
-    let reference = Reference::open(reference, &mapping.reference.naming, None).unwrap();
-    let (port, _) = Dump::open(&set.join("port"), &mapping.candidate.naming, None).unwrap();
+    let reference = Reference::open(reference, &mapping.reference.naming, ReadAs::default()).unwrap();
+    let (port, _) = Dump::open(&set.join("port"), &mapping.candidate.naming, ReadAs::default()).unwrap();
     let profile = mapping.profile("f32").unwrap();
-    let terms = Terms { mapping: &mapping, profile, reference: &reference, tolerances: None, known: None };
+    let terms = Terms {
+        mapping: &mapping,
+        profile,
+        reference: &reference,
+        tolerances: None,
+        input: None,
+        known: None,
+    };
     let mut comparison = terms.compare_dump(&port);
     comparison.not_as_recorded = reference.dump().differences(Side::Reference);
     comparison

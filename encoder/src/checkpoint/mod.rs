@@ -2,6 +2,7 @@
 //!
 //! Names are normalised to timm's here: the rest of the crate knows no Hugging Face prefixes.
 
+mod kind;
 mod names;
 mod safetensors;
 
@@ -37,7 +38,32 @@ pub struct Checkpoint {
     entries: BTreeMap<String, Entry>,
 }
 
+/// What is known to be wrong with weights that can be used all the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CheckpointWarning {
+    /// There is no bias of the stem.
+    NoStemBias,
+}
+
+impl std::fmt::Display for CheckpointWarning {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            CheckpointWarning::NoStemBias => f.write_str(
+                "no bias of the stem (`conv_stem.conv.bias`): the first public release of Gemma 3n's weights lacked it, and \
+                 had its kernels transposed; what is computed with it is wrong. Use a later release",
+            ),
+        }
+    }
+}
+
 impl Checkpoint {
+    /// What is known to be wrong with the weights.
+    pub fn warnings(&self) -> Vec<CheckpointWarning> {
+        let stem = self.entries.contains_key("conv_stem.conv.weight");
+        let bias = self.entries.contains_key("conv_stem.conv.bias");
+        (stem && !bias).then_some(CheckpointWarning::NoStemBias).into_iter().collect()
+    }
+
     /// Weights in memory, by timm's names (the embedder's with the prefix `embed_vision.`): name, shape, row-major elements.
     ///
     /// # Errors

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use memmap2::Mmap;
 use safetensors::SafeTensors;
 
-use super::{Checkpoint, Entry, Location, names};
+use super::{Checkpoint, Entry, Location, kind, names};
 use crate::error::Error;
 
 impl Checkpoint {
@@ -34,20 +34,36 @@ impl Checkpoint {
             checkpoint.map_shard(shard, &mut raw)?;
         }
         checkpoint.entries = names::normalised(raw, &checkpoint.origin)?;
+        if let Some(found) = kind::foreign(&checkpoint.entries) {
+            return Err(Error::Format {
+                path,
+                expected: "weights as timm and transformers have them",
+                found,
+            });
+        }
         Ok(checkpoint)
     }
 
     fn map_shard(&mut self, path: &Path, raw: &mut BTreeMap<String, Entry>) -> Result<(), Error> {
         let read = |source| Error::Read { path: path.to_path_buf(), source };
-        let file = File::open(path).map_err(read)?;
-        if file.metadata().map_err(read)?.is_dir() {
+        // Opening a pipe would wait for another program to write to it.
+        let metadata = std::fs::metadata(path).map_err(read)?;
+        if metadata.is_dir() {
             return Err(read(std::io::ErrorKind::IsADirectory.into()));
         }
+        if !metadata.is_file() {
+            let (expected, found) = ("a safetensors file", "a pipe or device".to_string());
+            return Err(Error::Format { path: path.to_path_buf(), expected, found });
+        }
+        let file = File::open(path).map_err(read)?;
         // SAFETY: the map is read-only and private to this value. Another process that cuts the file short while it is
         // mapped would end this one with SIGBUS; that is the accepted price of not copying gigabytes.
         let map = unsafe { Mmap::map(&file) }.map_err(read)?;
         let format =
             |found: String| Error::Format { path: path.to_path_buf(), expected: "a safetensors file", found };
+        if let Some(found) = kind::of(&map) {
+            return Err(format(found.to_string()));
+        }
         if map.len() < 8 {
             return Err(format(format!("a file of {} bytes", map.len())));
         }

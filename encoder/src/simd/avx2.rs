@@ -178,7 +178,7 @@ impl Simd for Avx2 {
 
     #[inline(always)]
     fn tiles(self, tiles: Tiles<'_>) {
-        self.run_apart(TileKernel::<6, 2, false>(tiles));
+        self.run_apart(TileKernel::<6, 2, false, false>(tiles));
     }
 
     type P = __m256i;

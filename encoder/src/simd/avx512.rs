@@ -3,7 +3,7 @@
 use std::arch::x86_64::*;
 use std::marker::PhantomData;
 
-use super::tile::{TileKernel, Tiles};
+use super::tile::{Prefetch, TileKernel, Tiles};
 use super::{Kernel, MAX_LANES, PairShape, PairUnit, Simd, Widening};
 
 /// Proof that the CPU has AVX-512F and what `X` stands for; only [`Avx512::new`] makes one.
@@ -256,9 +256,10 @@ impl<X: Extension> Simd for Avx512<X> {
 
     #[inline(always)]
     fn tiles(self, tiles: Tiles<'_>) {
-        match tiles.prefetches {
-            true => self.run_apart(TileKernel::<12, 2, true>(tiles)),
-            false => self.run_apart(TileKernel::<12, 2, false>(tiles)),
+        match tiles.prefetch {
+            Prefetch::Nothing => self.run_apart(TileKernel::<12, 2, false, false>(tiles)),
+            Prefetch::NextPanel => self.run_apart(TileKernel::<12, 2, true, false>(tiles)),
+            Prefetch::NextPanelAndProducts => self.run_apart(TileKernel::<12, 2, true, true>(tiles)),
         }
     }
 

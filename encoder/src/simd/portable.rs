@@ -125,7 +125,7 @@ impl Simd for Portable {
 
     #[inline(always)]
     fn tiles(self, tiles: Tiles<'_>) {
-        self.run_apart(TileKernel::<6, 1, false>(tiles));
+        self.run_apart(TileKernel::<6, 1, false, false>(tiles));
     }
 
     type P = [u32; LANES];

@@ -31,6 +31,16 @@ impl TileOut<'_> {
     }
 }
 
+/// What of the right side is prefetched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Prefetch {
+    Nothing,
+    /// The panel after the one at hand, into the second-level cache: each tile its share.
+    NextPanel,
+    /// The same, and the next products of the panel at hand, into the first-level cache.
+    NextPanelAndProducts,
+}
+
 /// Tiles of work on f32, one below the other: `out (+)= left * b` over `depth` products.
 pub(crate) struct Tiles<'a> {
     /// Panels of the left side, `[depth, MR]` of f32, rows past the matrix zero.
@@ -39,9 +49,8 @@ pub(crate) struct Tiles<'a> {
     pub(crate) b: &'a [f32],
     /// How many products are summed before their sum is added to the output.
     pub(crate) summation: SummationBlock,
-    /// Whether what is read next of `b`, and the panel after it, are prefetched; only where the instruction set's micro-kernel
-    /// can.
-    pub(crate) prefetches: bool,
+    /// Only where the instruction set's micro-kernel can.
+    pub(crate) prefetch: Prefetch,
     pub(crate) out: TileOut<'a>,
 }
 
@@ -77,25 +86,28 @@ impl PairTile<'_> {
 /// How many depths ahead products are prefetched. On Cascade Lake 20 were as good.
 const AHEAD: usize = 8;
 
-/// The micro-kernel on f32 for tiles of `MR` rows and `NV` vectors of columns.
-pub(crate) struct TileKernel<'a, const MR: usize, const NV: usize, const PREFETCHES: bool>(
+/// The micro-kernel on f32 for tiles of `MR` rows and `NV` vectors of columns, which prefetches the next `PANEL` and the next
+/// `PRODUCTS`, whatever the tiles say.
+pub(crate) struct TileKernel<'a, const MR: usize, const NV: usize, const PANEL: bool, const PRODUCTS: bool>(
     pub(crate) Tiles<'a>,
 );
 
-impl<const MR: usize, const NV: usize, const PREFETCHES: bool> Kernel for TileKernel<'_, MR, NV, PREFETCHES> {
+impl<const MR: usize, const NV: usize, const PANEL: bool, const PRODUCTS: bool> Kernel
+    for TileKernel<'_, MR, NV, PANEL, PRODUCTS>
+{
     type Output = ();
 
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
         match self.0.summation {
             SummationBlock::Short => {
-                multiply_all::<S, MR, NV, { SummationBlock::Short.length() }, PREFETCHES>(simd, self.0)
+                multiply_all::<S, MR, NV, { SummationBlock::Short.length() }, PANEL, PRODUCTS>(simd, self.0)
             }
             SummationBlock::Medium => {
-                multiply_all::<S, MR, NV, { SummationBlock::Medium.length() }, PREFETCHES>(simd, self.0)
+                multiply_all::<S, MR, NV, { SummationBlock::Medium.length() }, PANEL, PRODUCTS>(simd, self.0)
             }
             SummationBlock::Long => {
-                multiply_all::<S, MR, NV, { SummationBlock::Long.length() }, PREFETCHES>(simd, self.0)
+                multiply_all::<S, MR, NV, { SummationBlock::Long.length() }, PANEL, PRODUCTS>(simd, self.0)
             }
         }
     }
@@ -103,7 +115,14 @@ impl<const MR: usize, const NV: usize, const PREFETCHES: bool> Kernel for TileKe
 
 /// Each left panel with the right one, in summation blocks of `BLOCK` products.
 #[inline(always)]
-fn multiply_all<S: Simd, const MR: usize, const NV: usize, const BLOCK: usize, const PREFETCHES: bool>(
+fn multiply_all<
+    S: Simd,
+    const MR: usize,
+    const NV: usize,
+    const BLOCK: usize,
+    const PANEL: bool,
+    const PRODUCTS: bool,
+>(
     simd: S,
     tiles: Tiles<'_>,
 ) {
@@ -112,7 +131,7 @@ fn multiply_all<S: Simd, const MR: usize, const NV: usize, const BLOCK: usize, c
     for (index, a) in left.enumerate() {
         let (a, rest) = bytemuck::cast_slice(a).as_chunks();
         assert!(rest.is_empty(), "a panel of other rows than {MR}");
-        multiply::<S, MR, NV, BLOCK, PREFETCHES>(simd, a, b, out.tile(index, MR), &mut next);
+        multiply::<S, MR, NV, BLOCK, PANEL, PRODUCTS>(simd, a, b, out.tile(index, MR), &mut next);
     }
 }
 
@@ -148,7 +167,14 @@ impl NextPanel {
 }
 
 #[inline(always)]
-fn multiply<S: Simd, const MR: usize, const NV: usize, const BLOCK: usize, const PREFETCHES: bool>(
+fn multiply<
+    S: Simd,
+    const MR: usize,
+    const NV: usize,
+    const BLOCK: usize,
+    const PANEL: bool,
+    const PRODUCTS: bool,
+>(
     simd: S,
     a: &[[f32; MR]],
     b: &[f32],
@@ -165,18 +191,20 @@ fn multiply<S: Simd, const MR: usize, const NV: usize, const BLOCK: usize, const
     }
     let mut b = &b[..a.len() * nr];
     let (blocks, rest) = a.as_chunks::<BLOCK>();
-    let share = if PREFETCHES { next.share.div_ceil(a.len().div_ceil(BLOCK)) } else { 0 };
+    // A few lines in each turn: 16 at once at the start of a block were slower, it seems because each takes a fill buffer of
+    // the first-level cache until memory answers.
+    let lines = if PANEL { next.share.div_ceil(a.len().div_ceil(S::TURN)) } else { 0 };
     for a in blocks {
         let (now, later) = b.split_at(BLOCK * nr);
-        if PREFETCHES {
-            next.prefetch(simd, share);
-        }
         let mut sums = [[simd.splat(0.0); NV]; MR];
         const { assert!(BLOCK.is_multiple_of(S::TURN), "a summation block is a whole number of turns") };
         // Two short loops, whose ends the CPU predicts.
         for turn in 0..BLOCK / S::TURN {
+            if PANEL {
+                next.prefetch(simd, lines);
+            }
             for d in turn * S::TURN..(turn + 1) * S::TURN {
-                if PREFETCHES {
+                if PRODUCTS {
                     let ahead = now.as_ptr().wrapping_add((d + AHEAD) * nr);
                     (0..NV).for_each(|j| simd.prefetch(ahead.wrapping_add(j * S::LANES)));
                 }
@@ -188,8 +216,8 @@ fn multiply<S: Simd, const MR: usize, const NV: usize, const BLOCK: usize, const
         b = later;
     }
     if !rest.is_empty() {
-        if PREFETCHES {
-            next.prefetch(simd, share);
+        if PANEL {
+            next.prefetch(simd, lines * rest.len().div_ceil(S::TURN));
         }
         let mut sums = [[simd.splat(0.0); NV]; MR];
         for d in 0..rest.len() {
@@ -271,13 +299,20 @@ pub(crate) fn store<S: Simd, const MR: usize, const NV: usize>(
         let sums = *sums;
         return store_some(simd, &sums, out);
     }
-    for (i, sums) in sums.iter().enumerate() {
-        let row = &mut out.data[i * out.stride..][..NV * S::LANES];
+    // One check for all rows: one for each costs 2 % of a product.
+    let end = (MR - 1).saturating_mul(out.stride).saturating_add(NV * S::LANES);
+    assert!(end <= out.data.len(), "a tile past the end of its output");
+    let mut row = out.data.as_mut_ptr();
+    for sums in sums {
         for (j, sum) in sums.iter().enumerate() {
-            let place = &mut row[j * S::LANES..(j + 1) * S::LANES];
+            // SAFETY: of `MR` rows, each `stride` elements after the one before, this is one, and the last element of the last
+            // one is within `data`, as is checked above. `out` is borrowed, so nothing else refers to its elements meanwhile.
+            let place = unsafe { std::slice::from_raw_parts_mut(row.add(j * S::LANES), S::LANES) };
             let sum = if out.accumulate { simd.add(simd.load(place), *sum) } else { *sum };
             simd.store(sum, place);
         }
+        // After the last row it may be past the end; nothing is read there.
+        row = row.wrapping_add(out.stride);
     }
 }
 
@@ -313,7 +348,7 @@ mod tests {
             left: left.chunks_exact(7),
             b: &b,
             summation: SummationBlock::Short,
-            prefetches: false,
+            prefetch: Prefetch::Nothing,
             out: out(&mut data),
         };
         Portable.tiles(tiles);

@@ -2,15 +2,15 @@
 
 use super::Isa;
 use super::cpu::Cpu;
+use super::tile::Prefetch;
 use crate::precision::Operands;
 
 /// What a product with packed weights takes from the CPU.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Tuning {
-    /// Whether the micro-kernel prefetches the right-hand side: the next products into the first-level cache, and of the next
-    /// panel each tile its share into the second-level one. Two multiply-adds a cycle read a panel faster than some CPUs fetch
-    /// it on their own.
-    pub(crate) prefetches: bool,
+    /// What the micro-kernel prefetches of the right-hand side. Two multiply-adds a cycle read a panel faster than some CPUs
+    /// fetch it on their own.
+    pub(crate) prefetch: Prefetch,
     /// Most rows of a task. A panel of the right side is read from memory once for all of them, and the packed left block still
     /// fits the second-level cache: of 144 rows 144 KiB of f32, 288 KiB of bf16 that is widened.
     pub(crate) task_rows: usize,
@@ -21,15 +21,18 @@ pub(crate) struct Tuning {
 impl Tuning {
     /// For all that is not measured to gain by another. On AMD's CPUs prefetching the next panel and another size of the
     /// intermediate result made no difference; with AMX more rows made none (docs/performance.md).
-    pub(crate) const COMMON: Tuning = Tuning { prefetches: false, task_rows: 144, middle_bytes: 1 << 20 };
+    pub(crate) const COMMON: Tuning =
+        Tuning { prefetch: Prefetch::Nothing, task_rows: 144, middle_bytes: 1 << 20 };
     /// Intel. Measured on Cascade Lake, with two 512-bit units (2026-11-28, one thread), for the next products alone: the query
     /// projection of stage 2 from 90 to 102 GFLOP/s, the fusion from 74 to 92. That the next panel helps too is measured on the
     /// Xeon below and taken to hold here.
-    pub(crate) const INTEL: Tuning = Tuning { prefetches: true, ..Tuning::COMMON };
+    pub(crate) const INTEL: Tuning = Tuning { prefetch: Prefetch::NextPanelAndProducts, ..Tuning::COMMON };
     /// Intel with 2 MiB of second-level cache. Measured on a Xeon with AMX, with two 512-bit units (2026-11-30, two threads, in
     /// turn): prefetching the next panel takes 6 % off the time of the 300M model, rows and bytes together 8 % more. With up
-    /// to 576 rows and 8 MiB nothing more shows.
-    pub(crate) const INTEL_2_MIB: Tuning = Tuning { prefetches: true, task_rows: 288, middle_bytes: 3 << 19 };
+    /// to 576 rows and 8 MiB nothing more shows. Prefetching the next products, which its first-level cache of 48 KiB holds
+    /// beside the left panel, costs 1 to 2 % of a large product.
+    pub(crate) const INTEL_2_MIB: Tuning =
+        Tuning { prefetch: Prefetch::NextPanel, task_rows: 288, middle_bytes: 3 << 19 };
 
     /// All that can be chosen.
     #[cfg(test)]

@@ -77,6 +77,7 @@ mod tests {
             rule: name(),
             stands_for: None,
             alias_reason: None,
+            is_input: false,
             order: 0,
             outcome,
         };

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use super::explanation::Explanation;
 use super::gap::{Gap, gaps};
 use super::metrics::Metrics;
 use super::obstacle::Obstacle;
@@ -35,6 +36,8 @@ pub struct Layer {
     pub stands_for: Option<String>,
     /// Why it stands for it, where the mapping says.
     pub alias_reason: Option<String>,
+    /// It is the model's input, on both sides.
+    pub is_input: bool,
     /// Position in the order of execution, from 0.
     pub order: usize,
     /// What became of it.
@@ -206,6 +209,8 @@ pub struct Comparison {
     /// Files that are not those that were recorded. They fail a comparison only if no other check failed: numbers of such
     /// files prove nothing by passing.
     pub not_as_recorded: Vec<RecordDifference>,
+    /// What explains findings: tried, and found to hold.
+    pub explanations: Vec<Explanation>,
     /// What a reader should know, such as what is not recorded.
     pub remarks: Vec<Remark>,
     /// What the mapping's rules lack.
@@ -281,8 +286,13 @@ impl Comparison {
         both_ways: bool,
     ) {
         let pairs: Vec<_> =
-            self.layers.iter().map(|layer| (layer.pair_name(), layer.reference.as_str())).collect();
+            self.computed().map(|layer| (layer.pair_name(), layer.reference.as_str())).collect();
         self.gaps.extend(gaps(of, &pairs, entries, both_ways));
+    }
+
+    /// Layers that the model computes: all but its input.
+    pub fn computed(&self) -> impl Iterator<Item = &Layer> {
+        self.layers.iter().filter(|layer| !layer.is_input)
     }
 
     /// Counts over all tensors.
@@ -418,6 +428,7 @@ mod tests {
             rule: "a".into(),
             stands_for: None,
             alias_reason: None,
+            is_input: false,
             order: 0,
             outcome,
         };

@@ -44,7 +44,10 @@ pub fn gaps<'a>(
     let entries: Vec<(&str, &str)> = entries.collect();
     let has_entry: BTreeSet<_> = entries.iter().copied().collect();
     let has_pair: BTreeSet<_> = pairs.iter().copied().collect();
-    let without_entry = pairs.iter().filter(|pair| !has_entry.contains(*pair));
+    let references: BTreeSet<&str> = entries.iter().map(|(_, reference)| *reference).collect();
+    // A port that has a name of its own for a tensor is judged by the entry of its reference.
+    let without_entry =
+        pairs.iter().filter(|pair| !has_entry.contains(*pair) && (both_ways || !references.contains(pair.1)));
     let without_pair = entries.iter().filter(|entry| both_ways && !has_pair.contains(*entry));
     without_entry
         .map(|pair| gap(*pair, Counterpart::Entry))

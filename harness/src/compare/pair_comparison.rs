@@ -20,6 +20,34 @@ pub(super) enum Failed {
     Read(Side, StoreError),
 }
 
+/// A tensor whose shape and type are known, whether its elements are read yet or not.
+pub(super) trait Described {
+    /// Extents, slowest first.
+    fn extents(&self) -> &[usize];
+    /// The type that it is stored in.
+    fn stored_as(&self) -> Dtype;
+}
+
+impl Described for Tensor {
+    fn extents(&self) -> &[usize] {
+        self.shape()
+    }
+
+    fn stored_as(&self) -> Dtype {
+        self.dtype()
+    }
+}
+
+impl Described for StoredTensor {
+    fn extents(&self) -> &[usize] {
+        self.shape()
+    }
+
+    fn stored_as(&self) -> Dtype {
+        self.dtype()
+    }
+}
+
 /// What is known of a pair before its elements are read.
 pub(super) struct PairFacts {
     fit: Fit,
@@ -29,6 +57,60 @@ pub(super) struct PairFacts {
 }
 
 impl PairFacts {
+    /// Holds the shapes of a pair against their layouts.
+    pub(super) fn of(
+        layouts: DeclaredLayouts<'_>,
+        candidate: &impl Described,
+        reference: &impl Described,
+    ) -> Result<PairFacts, Box<ShapeMismatch>> {
+        Ok(PairFacts {
+            fit: Fit::of(layouts, candidate.extents(), reference.extents())?,
+            ranks: [candidate.extents().len(), reference.extents().len()],
+            dtypes: PerSide { candidate: candidate.stored_as(), reference: reference.stored_as() },
+        })
+    }
+
+    /// Compares and judges the pair in memory.
+    pub(super) fn compared(
+        self,
+        candidate: Tensor,
+        reference: &Tensor,
+        layouts: DeclaredLayouts<'_>,
+        resolved: &Resolved,
+    ) -> Result<Compared, Box<ShapeMismatch>> {
+        let candidate = self.aligned(candidate, layouts.reference)?;
+        let metrics = Metrics::with_rule(&candidate, reference, resolved.element_rule());
+        let values = |flat: usize| (candidate.flat(flat), reference.flat(flat));
+        Ok(self.judged(layouts, metrics, resolved, values))
+    }
+
+    /// The verdict on a measured pair; `values` gives the values of an element on both sides.
+    pub(super) fn judged(
+        self,
+        layouts: DeclaredLayouts<'_>,
+        metrics: Metrics,
+        resolved: &Resolved,
+        values: impl Fn(usize) -> (f64, f64),
+    ) -> Compared {
+        let judgement = judge(&metrics, resolved, self.dtypes);
+        let worst = metrics.worst.map(|flat| {
+            let (candidate, reference) = values(flat);
+            let [candidate_index, index] = self.indices(flat, layouts);
+            Worst { index, candidate_index, candidate, reference }
+        });
+        let Fit { reference: shape, without_batch, .. } = self.fit;
+        Compared {
+            shape,
+            dtypes: self.dtypes,
+            without_batch,
+            metrics,
+            worst,
+            judgement,
+            trend: None,
+            seen: None,
+        }
+    }
+
     /// The candidate in the reference's layout.
     fn aligned(&self, candidate: Tensor, to: &Layout) -> Result<Tensor, Box<ShapeMismatch>> {
         let Fit { candidate: shape, from, reference, .. } = &self.fit;
@@ -61,16 +143,9 @@ impl Terms<'_> {
         reference: &Tensor,
     ) -> Result<Compared, Box<ShapeMismatch>> {
         let layouts = self.rule(pair).layouts();
-        let facts = PairFacts {
-            fit: Fit::of(layouts, candidate.shape(), reference.shape())?,
-            ranks: [candidate.shape().len(), reference.shape().len()],
-            dtypes: PerSide { candidate: candidate.dtype(), reference: reference.dtype() },
-        };
-        let candidate = facts.aligned(candidate, layouts.reference)?;
-        let resolved = self.resolve(pair);
-        let metrics = Metrics::with_rule(&candidate, reference, resolved.element_rule());
-        let values = |flat: usize| (candidate.get(flat), reference.get(flat));
-        Ok(self.judged(pair, facts, metrics, &resolved, values))
+        let facts = PairFacts::of(layouts, &candidate, reference)?;
+        let compared = facts.compared(candidate, reference, layouts, &self.resolve(pair))?;
+        Ok(Compared { trend: self.trend(pair, &compared.metrics), ..compared })
     }
 
     /// Compares a tensor in memory with the reference's.
@@ -78,11 +153,7 @@ impl Terms<'_> {
         let read = |error| Failed::Read(Side::Reference, error);
         let reference = self.reference.dump().open_tensor(&pair.reference).map_err(read)?;
         let layouts = self.rule(pair).layouts();
-        let facts = PairFacts {
-            fit: Fit::of(layouts, candidate.shape(), reference.shape()).map_err(Failed::Shape)?,
-            ranks: [candidate.shape().len(), reference.shape().len()],
-            dtypes: PerSide { candidate: candidate.dtype(), reference: reference.dtype() },
-        };
+        let facts = PairFacts::of(layouts, &candidate, &reference).map_err(Failed::Shape)?;
         let candidate = facts.aligned(candidate, layouts.reference).map_err(Failed::Shape)?;
         self.against_stored(pair, facts, &mut Operand::held(&candidate), &reference)
     }
@@ -97,11 +168,7 @@ impl Terms<'_> {
         let reference = self.reference.dump().open_tensor(&pair.reference);
         let reference = reference.map_err(|error| Failed::Read(Side::Reference, error))?;
         let layouts = self.rule(pair).layouts();
-        let facts = PairFacts {
-            fit: Fit::of(layouts, candidate.shape(), reference.shape()).map_err(Failed::Shape)?,
-            ranks: [candidate.shape().len(), reference.shape().len()],
-            dtypes: PerSide { candidate: candidate.dtype(), reference: reference.dtype() },
-        };
+        let facts = PairFacts::of(layouts, candidate, &reference).map_err(Failed::Shape)?;
         let read = |error| Failed::Read(Side::Candidate, error);
         let wanted = dump.wanted_fingerprint(&pair.candidate);
         if facts.fit.from == *layouts.reference {
@@ -148,7 +215,9 @@ impl Terms<'_> {
         if let Some(fingerprint) = b.fingerprint() {
             dump.keep_fingerprint(&pair.reference, fingerprint);
         }
-        Ok(self.judged(pair, facts, metrics, &resolved, |_| worst))
+        let layouts = self.rule(pair).layouts();
+        let compared = facts.judged(layouts, metrics, &resolved, |_| worst);
+        Ok(Compared { trend: self.trend(pair, &compared.metrics), ..compared })
     }
 
     /// How two shapes fit under a pair's layouts.
@@ -176,27 +245,6 @@ impl Terms<'_> {
         };
         let marks = facts.aligned(marks, self.rule(pair).layouts().reference).map_err(Failed::Shape)?;
         Ok((facts, marks))
-    }
-
-    /// The verdict on a measured pair; `values` gives the values of an element on both sides.
-    pub(super) fn judged(
-        &self,
-        pair: &Pair,
-        facts: PairFacts,
-        metrics: Metrics,
-        resolved: &Resolved,
-        values: impl Fn(usize) -> (f64, f64),
-    ) -> Compared {
-        let judgement = judge(&metrics, resolved, facts.dtypes);
-        let layouts = self.rule(pair).layouts();
-        let worst = metrics.worst.map(|flat| {
-            let (candidate, reference) = values(flat);
-            let [candidate_index, index] = facts.indices(flat, layouts);
-            Worst { index, candidate_index, candidate, reference }
-        });
-        let trend = self.trend(pair, &metrics);
-        let Fit { reference: shape, without_batch, .. } = facts.fit;
-        Compared { shape, dtypes: facts.dtypes, without_batch, metrics, worst, judgement, trend, seen: None }
     }
 
     /// How far a tensor that was moved is from itself, in multiples of the pair's tolerance: it shows above 1. Infinite

@@ -60,7 +60,7 @@ impl Terms<'_> {
             let b = reference.get(flat);
             (number(marks.get(flat)).map_or(b, |number| number.value), b)
         };
-        let mut compared = self.judged(pair, facts, metrics, &resolved, shown);
+        let mut compared = facts.judged(self.rule(pair).layouts(), metrics, &resolved, shown);
         let judgement = &mut compared.judgement;
         judgement.criteria.extend(sum(printed, &reference, &resolved.limits));
         judgement.passed = judgement.criteria.iter().all(|criterion| criterion.passed);

@@ -33,6 +33,10 @@ impl<'a> Terms<'a> {
                 layer(self.mapping, pair, order, outcome)
             })
             .collect();
+        let mut layers: Vec<Layer> = layers;
+        let inputs = self.input_layers(&pairing, candidate);
+        layers.iter_mut().for_each(|layer| layer.order += inputs.len());
+        layers.splice(0..0, inputs);
         let path = candidate.store().location();
         let origin = Origin {
             title: path.display().to_string(),
@@ -91,7 +95,7 @@ impl Session<'_> {
     }
 }
 
-fn outcome(compared: Result<Compared, Failed>) -> Outcome {
+pub(super) fn outcome(compared: Result<Compared, Failed>) -> Outcome {
     match compared {
         Ok(compared) => Outcome::Compared(Box::new(compared)),
         Err(Failed::Shape(mismatch)) => Outcome::ShapeMismatch(mismatch),
@@ -112,6 +116,7 @@ fn layer(mapping: &Mapping, pair: &Pair, order: usize, outcome: Outcome) -> Laye
         rule: rule.name.clone(),
         stands_for: pair.stands_for.clone(),
         alias_reason: alias.and_then(|alias| alias.reason.clone()),
+        is_input: false,
         order,
         outcome,
     }

@@ -18,7 +18,16 @@ use crate::mapping::{Ignore, Mapping, Profile, Rule};
 use crate::provenance::{Dump, Several};
 use crate::reference::Reference;
 use crate::side::Side;
-use crate::tensor::Dtype;
+use crate::tensor::{Dtype, Tensor};
+
+/// The input that the reference was computed from.
+#[derive(Clone, Debug)]
+pub struct KnownInput {
+    /// What it is called, such as its file.
+    pub name: String,
+    /// Its values, `[B, C, H, W]`.
+    pub tensor: Tensor,
+}
 
 /// What comparisons are judged by.
 #[derive(Clone, Copy)]
@@ -31,6 +40,8 @@ pub struct Terms<'a> {
     pub reference: &'a Reference,
     /// Derived tolerances of the reference set, where there are any.
     pub tolerances: Option<&'a DerivedTolerances>,
+    /// The model's input, where it is known.
+    pub input: Option<&'a KnownInput>,
     /// The errors that the candidate is known to have on it, where they are known, with the conditions of this run.
     pub known: Option<(&'a KnownErrors, &'a str)>,
 }
@@ -97,7 +108,13 @@ impl Terms<'_> {
         Some(known.trend(new, conditions))
     }
 
-    pub(super) fn comparison(&self, pairing: Pairing, layers: Vec<Layer>, candidate: Origin) -> Comparison {
+    pub(super) fn comparison(
+        &self,
+        mut pairing: Pairing,
+        layers: Vec<Layer>,
+        candidate: Origin,
+    ) -> Comparison {
+        pairing.ignored.extend(unknown_inputs(&pairing, &layers));
         let remarks = self.remarks(&pairing, &layers);
         Comparison {
             candidate,
@@ -118,6 +135,7 @@ impl Terms<'_> {
             minimum: self.mapping.coverage,
             obstacle: None,
             not_as_recorded: Vec::new(),
+            explanations: Vec::new(),
             remarks,
         }
     }
@@ -195,6 +213,19 @@ fn of_files(layers: &[Layer]) -> Vec<Remark> {
         }
     }
     remarks
+}
+
+/// Inputs that were held against nothing.
+fn unknown_inputs(pairing: &Pairing, layers: &[Layer]) -> Vec<Ignored> {
+    let compared = |name: &String| {
+        let mut inputs = layers.iter().filter(|layer| layer.is_input);
+        inputs.any(|layer| layer.name == *name || layer.reference == *name)
+    };
+    let ignored = |(side, name): &(Side, String)| {
+        let reason = "the input: what the other side had is not known".to_string();
+        Ignored { side: *side, name: name.clone(), reason, line: 0 }
+    };
+    pairing.inputs.iter().filter(|(_, name)| !compared(name)).map(ignored).collect()
 }
 
 /// Names that several tensors of a side have.

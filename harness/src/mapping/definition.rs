@@ -8,8 +8,8 @@ use super::placeholder::Placeholders;
 use super::rule::{Ignore, Rule};
 use crate::limits::tolerance::{FloorFactors, Limits, Tolerance};
 use crate::side::Side;
-use crate::store::Naming;
-use crate::tensor::Dtype;
+use crate::store::{Naming, ReadAs};
+use crate::tensor::layout::Layout;
 
 /// How one side's dumps look.
 #[derive(Clone, Debug)]
@@ -20,8 +20,29 @@ pub struct SideFormat {
     pub naming: Naming,
     /// The length in bytes at which its program cuts names off.
     pub names_cut_at: Option<usize>,
-    /// What integers of two bytes stand for, if these dumps use them.
-    pub two_byte_integers: Option<Dtype>,
+    /// What its files do not say of themselves.
+    pub read_as: ReadAs,
+}
+
+/// What the tensors are called that hold the model's input; empty where they have no names.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct InputNames {
+    /// In the candidate.
+    pub candidate: Vec<String>,
+    /// In a reference without a manifest.
+    pub reference: Vec<String>,
+    /// How both are laid out.
+    pub layouts: Option<(Layout, Layout)>,
+}
+
+impl InputNames {
+    /// Those of a side.
+    pub fn of(&self, side: Side) -> &[String] {
+        match side {
+            Side::Candidate => &self.candidate,
+            Side::Reference => &self.reference,
+        }
+    }
 }
 
 /// What a comparison must cover at the least, for one that finds little to pass for.
@@ -59,6 +80,8 @@ pub struct Mapping {
     pub candidate: SideFormat,
     /// How the reference's dumps look.
     pub reference: SideFormat,
+    /// The names of the model's input.
+    pub input: InputNames,
     /// What must be compared at the least.
     pub coverage: MinimumCoverage,
     /// Numbers that are made of others.

@@ -19,6 +19,7 @@ pub(super) struct File {
     pub(super) name: String,
     pub(super) candidate: FileSide,
     pub(super) reference: FileSide,
+    pub(super) input: Option<FileInput>,
     #[serde(default)]
     pub(super) coverage: FileCoverage,
     #[serde(default)]
@@ -42,7 +43,15 @@ pub(super) struct FileSide {
     pub(super) call: Option<Spanned<FileCall>>,
     pub(super) layout: Spanned<String>,
     pub(super) memory: Option<Spanned<String>>,
+    pub(super) extents: Option<FileExtents>,
     pub(super) two_byte_integers: Option<TwoByteIntegers>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct FileInput {
+    pub(super) candidate: Names,
+    pub(super) reference: Option<Names>,
 }
 
 #[derive(Deserialize)]
@@ -66,6 +75,13 @@ pub(super) struct FileCoverage {
     pub(super) min_layers: usize,
     #[serde(default)]
     pub(super) min_elements: usize,
+}
+
+/// The order of the extents in headers.
+#[derive(Clone, Copy, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum FileExtents {
+    Reversed,
 }
 
 #[derive(Clone, Copy, Deserialize)]
@@ -97,6 +113,7 @@ pub(super) struct FileRule {
     pub(super) may_be_unused: bool,
     #[serde(default)]
     pub(super) reference_optional: bool,
+    pub(super) absent_with: Option<Names>,
     pub(super) alias: Option<FileAlias>,
     pub(super) order: Option<Spanned<Vec<FileOrderPart>>>,
     #[serde(default)]

@@ -16,7 +16,7 @@ mod read;
 mod rule;
 pub mod template;
 
-pub use definition::{Mapping, MinimumCoverage, Profile, SideFormat};
+pub use definition::{InputNames, Mapping, MinimumCoverage, Profile, SideFormat};
 pub use file::SCHEMA_VERSION;
 pub use mistake::{MappingError, MappingMistake, MappingMistakeKind, MappingWarning, RuleAndPlace, position};
 pub use placeholder::{Flattened, Lengths, LengthsSource, Placeholders};

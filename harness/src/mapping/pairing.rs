@@ -141,9 +141,11 @@ pub enum AmbiguityCause {
     },
 }
 
-/// A candidate whose reference is optional and not there.
+/// A tensor whose partner may be absent, and is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Absent {
+    /// The side that lacks it.
+    pub lacking: Side,
     /// The candidate's name.
     pub candidate: String,
     /// The name that the reference would have.
@@ -165,6 +167,8 @@ pub struct Pairing {
     pub ambiguous: Vec<Ambiguous>,
     /// Optional, and not there.
     pub absent: Vec<Absent>,
+    /// Tensors that hold the model's input.
+    pub inputs: Vec<(Side, String)>,
     /// Rules that took nothing.
     pub warnings: Vec<MappingWarning>,
     /// How many values placeholders have.
@@ -257,6 +261,10 @@ struct PairingWork<'a> {
 impl PairingWork<'_> {
     /// Puts a name with the rule that takes it, or into one of the lists.
     fn place(&mut self, side: Side, name: &str, identical: &Identical<'_>) {
+        if self.mapping.input.of(side).iter().any(|known| known == name) {
+            self.out.inputs.push((side, name.to_string()));
+            return;
+        }
         let mut found: Vec<(usize, Bindings)> = Vec::new();
         let mut beyond = false;
         for (i, rule) in self.mapping.rules.iter().enumerate() {
@@ -389,10 +397,11 @@ impl PairingWork<'_> {
             ([candidate], []) => {
                 let expected = render(std::slice::from_ref(&rule.reference));
                 match (rule.reference_optional, expected.first()) {
-                    (true, Some(reference)) => self
-                        .out
-                        .absent
-                        .push(Absent { candidate: candidate.clone(), reference: reference.clone() }),
+                    (true, Some(reference)) => self.out.absent.push(Absent {
+                        lacking: Side::Reference,
+                        candidate: candidate.clone(),
+                        reference: reference.clone(),
+                    }),
                     _ => self.out.missing.push(Missing {
                         side: Side::Reference,
                         expected,
@@ -416,6 +425,12 @@ impl PairingWork<'_> {
                         reference: reference.clone(),
                         stands_for,
                     });
+                    return;
+                }
+                if render(&rule.absent_with).iter().any(|name| all.contains(name)) {
+                    let candidate = expected.into_iter().next().unwrap_or_default();
+                    let (lacking, reference) = (Side::Candidate, reference.clone());
+                    self.out.absent.push(Absent { lacking, candidate, reference });
                     return;
                 }
                 let handed_on = |ignore: &Ignore| self.hands_on(ignore, reference, identical);

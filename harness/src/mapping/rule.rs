@@ -21,12 +21,16 @@ pub struct Rule {
     pub candidate_layout: Layout,
     /// In which order the candidate's elements lie in memory, where its files' headers do not say it.
     pub candidate_memory: Option<Layout>,
+    /// Whether a layout of it is its own, not that of its side.
+    pub own_layout: bool,
     /// The reference's layout.
     pub reference_layout: Layout,
     /// No warning when it takes nothing.
     pub may_be_unused: bool,
     /// A candidate without its reference is listed as absent, not as missing.
     pub reference_optional: bool,
+    /// A candidate may be absent where one of these is there: another writer of the same tensors, who has no name for it.
+    pub absent_with: Vec<Template>,
     /// What stands for a candidate that has no tensor of its own.
     pub alias: Option<Alias>,
     /// When its tensors are computed, beside those of the rules next to it; empty where the mapping does not say.

@@ -10,10 +10,10 @@ use super::record::{self, DumpRecord, DumpRecordError};
 use super::recorded::{RecordDifference, RecordedTensor, Recording, difference_kinds};
 use crate::side::Side;
 use crate::store::{
-    self, Algorithm, CallChoice, Fingerprint, Naming, OpenError, PrintedTensor, StoreEntry, StoreError,
-    StoredTensor, TensorStore,
+    self, Algorithm, CallChoice, Fingerprint, Naming, OpenError, PrintedTensor, ReadAs, StoreEntry,
+    StoreError, StoredTensor, TensorStore,
 };
-use crate::tensor::{Dtype, Tensor};
+use crate::tensor::Tensor;
 
 /// The tensors of one side, with what was recorded of them.
 #[derive(Debug)]
@@ -99,9 +99,9 @@ impl Dump {
     pub fn open(
         path: &Path,
         naming: &Naming,
-        two_byte_integers: Option<Dtype>,
+        read_as: ReadAs,
     ) -> Result<(Dump, Option<DumpRecord>), DumpOpenError> {
-        let store = store::open(path, naming, two_byte_integers)?;
+        let store = store::open(path, naming, read_as)?;
         let record = if path.is_dir() { DumpRecord::read(path)? } else { None };
         let recording = record.as_ref().map(|record| Recording {
             file: record::FILE_NAME,

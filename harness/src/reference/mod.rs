@@ -10,8 +10,7 @@ pub use names::ReferenceNames;
 use self::manifest::{Manifest, ManifestError};
 use crate::limits::tolerance::NoiseFloor;
 use crate::provenance::{Dump, DumpOpenError, DumpRecord, Identity, Recording};
-use crate::store::{self, Naming, OpenError};
-use crate::tensor::Dtype;
+use crate::store::{self, Naming, OpenError, ReadAs};
 
 /// Why a reference cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -51,13 +50,9 @@ impl Reference {
     ///
     /// # Errors
     /// What is not there or holds no tensor, and manifests that cannot be used.
-    pub fn open(
-        path: &Path,
-        naming: &Naming,
-        two_byte_integers: Option<Dtype>,
-    ) -> Result<Reference, ReferenceError> {
+    pub fn open(path: &Path, naming: &Naming, read_as: ReadAs) -> Result<Reference, ReferenceError> {
         let Some(set) = SetFolder::of(path)? else {
-            let (dump, record) = Dump::open(path, naming, two_byte_integers)?;
+            let (dump, record) = Dump::open(path, naming, read_as)?;
             let names = match dump.names_in_order() {
                 Some(present) => ReferenceNames { present, in_order: true, ..ReferenceNames::default() },
                 None => ReferenceNames { present: dump.names(), ..ReferenceNames::default() },
@@ -66,7 +61,7 @@ impl Reference {
         };
         let manifest = &set.manifest;
         let folder = set.root.join(&manifest.reference.folder);
-        let store = store::open(&folder, naming, two_byte_integers)?;
+        let store = store::open(&folder, naming, read_as)?;
         let tensors = manifest.tensors.iter().map(|entry| entry.recorded.clone()).collect();
         let shapes =
             manifest.tensors.iter().map(|entry| (entry.recorded.key.clone(), entry.shape.clone())).collect();

@@ -6,6 +6,7 @@
 mod boxes;
 pub mod json;
 pub mod mistakes;
+mod pattern;
 pub mod terminal;
 pub mod words;
 

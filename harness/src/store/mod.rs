@@ -35,4 +35,4 @@ pub use open_error::OpenError;
 pub use printed::{PrintedNumber, PrintedTensor};
 pub(crate) use stored::PIECE;
 pub use stored::{Pieces, StoredTensor};
-pub use tensor_store::{StoreEntry, TensorStore, open};
+pub use tensor_store::{ReadAs, StoreEntry, TensorStore, open};

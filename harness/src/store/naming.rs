@@ -76,18 +76,23 @@ impl Naming {
 
     /// Takes prefixes off, where every name has one of them.
     fn without_prefixes(&self, names: &mut [Option<CalledName>]) {
-        let mut prefixes: Vec<String> = self.prefixes.iter().map(|prefix| self.canonical(prefix)).collect();
-        prefixes.sort_by_key(|prefix| std::cmp::Reverse(prefix.len()));
-        let rest = |name: &str| {
-            let rest = prefixes.iter().find_map(|prefix| name.strip_prefix(prefix.as_str()))?;
-            (!rest.is_empty()).then(|| rest.to_string())
-        };
-        let stripped: Vec<Option<String>> = names.iter().flatten().map(|name| rest(&name.name)).collect();
-        if !prefixes.is_empty() && stripped.iter().all(Option::is_some) {
-            for (name, stripped) in names.iter_mut().flatten().zip(stripped.into_iter().flatten()) {
+        let all: Vec<String> = names.iter().flatten().map(|name| name.name.clone()).collect();
+        if let Some(stripped) = self.stripped(&all) {
+            for (name, stripped) in names.iter_mut().flatten().zip(stripped) {
                 name.name = stripped;
             }
         }
+    }
+
+    /// Names without the prefix that each has, the longest that fits; `None` where one has none.
+    pub(crate) fn stripped(&self, names: &[String]) -> Option<Vec<String>> {
+        let mut prefixes: Vec<String> = self.prefixes.iter().map(|prefix| self.canonical(prefix)).collect();
+        prefixes.sort_by_key(|prefix| std::cmp::Reverse(prefix.len()));
+        let rest = |name: &String| {
+            let rest = prefixes.iter().find_map(|prefix| name.strip_prefix(prefix.as_str()))?;
+            (!rest.is_empty()).then(|| rest.to_string())
+        };
+        names.iter().map(rest).collect()
     }
 }
 

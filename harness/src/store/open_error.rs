@@ -90,7 +90,7 @@ fn nearest_existing(path: &Path) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tensor_store::open;
+    use super::super::tensor_store::{ReadAs, open};
     use super::*;
 
     #[test]
@@ -118,7 +118,7 @@ mod tests {
         let naming = Naming::by_pattern("debug_{name}.npy");
         let messages: Vec<String> = places
             .iter()
-            .map(|name| open(&path(name), &naming, None).unwrap_err().to_string())
+            .map(|name| open(&path(name), &naming, ReadAs::default()).unwrap_err().to_string())
             .map(|message| message.replace(&root.path().display().to_string(), "ROOT").replace('\\', "/"))
             .collect();
         insta::assert_snapshot!(messages.join("\n"));

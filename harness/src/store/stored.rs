@@ -111,6 +111,13 @@ impl StoredTensor {
         })
     }
 
+    /// The same elements under their extents in reverse order.
+    #[must_use]
+    pub(super) fn with_reversed_extents(mut self) -> StoredTensor {
+        self.shape.reverse();
+        self
+    }
+
     /// Extents, slowest first.
     pub fn shape(&self) -> &[usize] {
         &self.shape

@@ -53,30 +53,34 @@ pub trait TensorStore: std::fmt::Debug + Send + Sync {
     fn open(&self, key: &str) -> Result<StoredTensor, StoreError>;
 }
 
+/// What the files of a dump do not say of themselves.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ReadAs {
+    /// What integers of two bytes stand for.
+    pub two_byte_integers: Option<Dtype>,
+    /// Headers give the extents fastest first.
+    pub reversed_extents: bool,
+}
+
 /// Tensors on disk: a folder of files, or a file of tensors.
 #[derive(Debug)]
 struct DiskStore {
     path: PathBuf,
-    two_byte_integers: Option<Dtype>,
+    read_as: ReadAs,
     items: BTreeMap<String, Item>,
     entries: Vec<StoreEntry>,
     order: Option<Vec<String>>,
 }
 
-/// Opens the tensors at a path, whatever holds them: its kind is told by content. `two_byte_integers` says what integers of
-/// two bytes stand for.
+/// Opens the tensors at a path, whatever holds them: its kind is told by content.
 ///
 /// # Errors
 /// What is not there, cannot be read, or holds no tensor.
-pub fn open(
-    path: &Path,
-    naming: &Naming,
-    two_byte_integers: Option<Dtype>,
-) -> Result<Box<dyn TensorStore>, OpenError> {
+pub fn open(path: &Path, naming: &Naming, read_as: ReadAs) -> Result<Box<dyn TensorStore>, OpenError> {
     let metadata = std::fs::metadata(path).map_err(|error| OpenError::access(path, naming, error))?;
     let (items, order) = match metadata.is_dir() {
         true => {
-            let listing = Listing::of(path, two_byte_integers).map_err(|error| match error {
+            let listing = Listing::of(path, read_as.two_byte_integers).map_err(|error| match error {
                 ListingError::Io(source) => OpenError::Io { path: path.to_path_buf(), source },
                 ListingError::Store(error) => error.into(),
             })?;
@@ -85,7 +89,7 @@ pub fn open(
                 false => (listing.items, listing.order),
             }
         }
-        false => match container::items(path, two_byte_integers)? {
+        false => match container::items(path, read_as.two_byte_integers)? {
             items if items.is_empty() => return Err(OpenError::Hollow { path: path.to_path_buf() }),
             items => (items, None),
         },
@@ -97,7 +101,7 @@ pub fn open(
     };
     let entries = items.iter().zip(names).map(entry).collect();
     let items = items.into_iter().map(|item| (item.key.clone(), item)).collect();
-    Ok(Box::new(DiskStore { path: path.to_path_buf(), two_byte_integers, items, entries, order }))
+    Ok(Box::new(DiskStore { path: path.to_path_buf(), read_as, items, entries, order }))
 }
 
 impl TensorStore for DiskStore {
@@ -125,10 +129,11 @@ impl TensorStore for DiskStore {
     }
 
     fn open(&self, key: &str) -> Result<StoredTensor, StoreError> {
-        match self.items.get(key) {
+        let tensor = match self.items.get(key) {
             Some(item) => item.source.open(),
             // A manifest may list what is not there.
-            None => npy::open(&self.path.join(key), self.two_byte_integers),
-        }
+            None => npy::open(&self.path.join(key), self.read_as.two_byte_integers),
+        }?;
+        Ok(if self.read_as.reversed_extents { tensor.with_reversed_extents() } else { tensor })
     }
 }

@@ -101,6 +101,11 @@ fn mismatch(
     })
 }
 
+/// A shape with the batch axis that it lacks, where it lacks one; else as it is.
+pub(crate) fn with_batch_of(layout: &Layout, shape: &[usize]) -> Vec<usize> {
+    layout.with_batch(shape).unwrap_or_else(|| shape.to_vec())
+}
+
 impl Layout {
     /// The position of the batch axis among the extents.
     pub fn batch(&self) -> Option<usize> {

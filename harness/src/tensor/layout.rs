@@ -125,9 +125,13 @@ impl Layout {
         &self.groups
     }
 
-    /// A layout of single axes.
-    pub fn of_axes<'a>(axes: impl Iterator<Item = &'a str>) -> Layout {
-        Layout { groups: axes.map(|axis| vec![axis.to_string()]).collect() }
+    /// What each extent is called: the name of its axis, or of its product, `(h w)`.
+    pub fn group_names(&self) -> Vec<String> {
+        let name = |group: &Vec<String>| match group.as_slice() {
+            [name] => name.clone(),
+            names => format!("({})", names.join(" ")),
+        };
+        self.groups.iter().map(name).collect()
     }
 
     /// The layout with an axis of its own before all others.

@@ -132,12 +132,41 @@ impl Tensor {
         }
     }
 
+    /// Element `flat` in row-major order, exactly and without looking for its index; NaN where there is none.
+    pub(crate) fn flat(&self, flat: usize) -> f64 {
+        // Tensors are in row-major order: their elements are one slice.
+        let found = match &self.values {
+            Values::F32(values) => values.as_slice().and_then(|all| all.get(flat)).map(|x| f64::from(*x)),
+            Values::F64(values) => values.as_slice().and_then(|all| all.get(flat)).copied(),
+        };
+        found.unwrap_or(f64::NAN)
+    }
+
     /// The elements rounded to f32.
     pub fn to_f32(&self) -> Elements<f32> {
         match &self.values {
             Values::F32(values) => values.clone(),
             Values::F64(values) => values.mapv(|x| x as f32).into_shared(),
         }
+    }
+}
+
+/// A tensor of `shape` whose element at each index is the one that `position` names in another tensor's row-major order.
+pub(crate) fn moved(tensor: &Tensor, shape: &[usize], position: impl Fn(&[usize]) -> usize) -> Tensor {
+    let len = element_count(shape).unwrap_or(0);
+    let at = |flat: usize| position(&unravel(flat, shape));
+    let values = match &tensor.values {
+        Values::F32(_) => {
+            row_major(shape.to_vec(), (0..len).map(|flat| tensor.flat(at(flat)) as f32).collect())
+                .map(Values::F32)
+        }
+        Values::F64(_) => {
+            row_major(shape.to_vec(), (0..len).map(|flat| tensor.flat(at(flat))).collect()).map(Values::F64)
+        }
+    };
+    match values {
+        Some(values) => Tensor { dtype: tensor.dtype, values },
+        None => tensor.clone(),
     }
 }
 

@@ -156,6 +156,7 @@ impl<'a> MeasuredSet<'a> {
         };
         // What is measured must not depend on what was measured before.
         let terms = Terms {
+            input: None,
             mapping: compare.mapping,
             profile: compare.profile,
             reference,

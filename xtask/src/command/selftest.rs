@@ -79,6 +79,7 @@ impl Selftest {
             let reference = compare.reference(&path)?;
             let tolerances = crate::gate::limits::tolerances(&reference, &self.profile)?;
             let terms = Terms {
+                input: None,
                 mapping: &mapping,
                 profile,
                 reference: &reference,

@@ -130,8 +130,12 @@ impl EncoderArguments {
 
     /// Opens the weights.
     pub(crate) fn open(&self, weights: &Path) -> Result<Checkpoint, Failure> {
-        Checkpoint::open(weights)
-            .map_err(|error| Failure::unreadable(error).help(paths::unreadable_help(weights)))
+        let checkpoint = Checkpoint::open(weights)
+            .map_err(|error| Failure::unreadable(error).help(paths::unreadable_help(weights)))?;
+        for warning in checkpoint.warnings() {
+            anstream::eprintln!("\x1b[1;33mwarning\x1b[0m: {}: {warning}", weights.display());
+        }
+        Ok(checkpoint)
     }
 
     /// These settings, over those of a reference set.

@@ -7,13 +7,17 @@ use encoder::{Precision, TapSink, TapTensor};
 use harness::compare::comparison::{Comparison, Origin};
 use harness::compare::remark::{Remark, RemarkKind};
 use harness::compare::session::Session;
+use harness::compare::terms::KnownInput;
+use harness::diagnosis;
 use harness::mapping::{Mapping, Profile};
 use harness::provenance::sha256::{hash_file, hash_files};
 use harness::provenance::{Dump, DumpRecord, Identity, InputTensor};
 use harness::reference::Reference;
+use harness::tensor::Tensor;
 
 use super::limits::JudgedBy;
 use super::origins::Origins;
+use super::trials;
 use crate::committed::conditions::conditions;
 use crate::encode::arguments::{EncoderArguments, as_candidate, tap_names};
 use crate::encode::input::read_input;
@@ -41,13 +45,13 @@ impl Gate<'_> {
     /// Opens a reference as the mapping describes it.
     pub(crate) fn reference(&self, path: &Path) -> Result<Reference, Failure> {
         let format = &self.mapping.reference;
-        Reference::open(path, &format.naming, format.two_byte_integers)
+        Reference::open(path, &format.naming, format.read_as)
             .map_err(|error| Failure::from(error).or_help(|| paths::unreadable_help(path)))
     }
 
     fn dump(&self, path: &Path) -> Result<(Dump, Option<DumpRecord>), Failure> {
         let format = &self.mapping.candidate;
-        Dump::open(path, &format.naming, format.two_byte_integers)
+        Dump::open(path, &format.naming, format.read_as)
             .map_err(|error| Failure::unreadable(error).help("is the path right? Or dump the port again"))
     }
 
@@ -62,7 +66,8 @@ impl Gate<'_> {
         };
         let sides = origins.settle(reference, self.pool)?;
         // What is known are this project's errors, not those of others.
-        let limits = JudgedBy::resolve(self.mapping, self.profile, reference, false)?;
+        let limits = JudgedBy::resolve(self.mapping, self.profile, reference, false)?
+            .with_input(self.known_input(&dump, reference)?);
         let mut comparison = self.pool.install(|| limits.terms("").compare_dump(&dump));
         let computed =
             record.as_ref().and_then(|record| Precision::from_name(record.facts.get("precision")?));
@@ -76,7 +81,20 @@ impl Gate<'_> {
         }
         self.pool.install(|| sides.note(Some(&dump), reference, &mut comparison));
         limits.note(&mut comparison);
+        let terms = limits.terms("");
+        self.pool.install(|| diagnosis::explain(&terms, &dump, &mut comparison));
+        let tried = self.pool.install(|| trials::explain(self, &terms, &dump, &comparison))?;
+        comparison.explanations.extend(tried);
         Ok(comparison)
+    }
+
+    /// The reference's input, where the candidate dumped its own to hold it against.
+    fn known_input(&self, dump: &Dump, reference: &Reference) -> Result<Option<KnownInput>, Failure> {
+        let dumped = dump.names().iter().any(|name| self.mapping.input.candidate.contains(name));
+        let Some(path) = reference.input().filter(|path| dumped && path.is_file()) else { return Ok(None) };
+        let TapTensor { shape, data } = read_input(&path)?;
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        Ok(Tensor::from_f32(shape, data).map(|tensor| KnownInput { name, tensor }))
     }
 
     /// Runs the encoder, on the reference's own weights and input unless others are given, and compares every tensor as

@@ -5,7 +5,7 @@ use std::path::Path;
 use encoder::{Isa, Precision};
 use harness::compare::comparison::{Comparison, Layer};
 use harness::compare::remark::{Remark, RemarkKind};
-use harness::compare::terms::Terms;
+use harness::compare::terms::{KnownInput, Terms};
 use harness::limits::derived::DerivedTolerances;
 use harness::limits::known_errors::KnownErrors;
 use harness::limits::subject::Subject;
@@ -37,6 +37,8 @@ pub(crate) struct JudgedBy<'a> {
     subject: Option<Subject>,
     tolerances: Option<DerivedTolerances>,
     known: Known,
+    /// The reference's input, where the candidate dumped its own.
+    input: Option<KnownInput>,
 }
 
 impl<'a> JudgedBy<'a> {
@@ -57,7 +59,12 @@ impl<'a> JudgedBy<'a> {
                 Some(errors) => Known::Some(errors),
             },
         };
-        Ok(JudgedBy { mapping, profile, reference, subject, tolerances, known })
+        Ok(JudgedBy { mapping, profile, reference, subject, tolerances, known, input: None })
+    }
+
+    /// With the input that the reference was computed from.
+    pub(crate) fn with_input(self, input: Option<KnownInput>) -> JudgedBy<'a> {
+        JudgedBy { input, ..self }
     }
 
     /// The terms of a comparison under these conditions.
@@ -67,6 +74,7 @@ impl<'a> JudgedBy<'a> {
             profile: self.profile,
             reference: self.reference,
             tolerances: self.tolerances.as_ref(),
+            input: self.input.as_ref(),
             known: match &self.known {
                 Known::Some(known) => Some((known, conditions)),
                 Known::NotAsked | Known::None => None,

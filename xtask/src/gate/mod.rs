@@ -5,3 +5,4 @@ pub(crate) mod files_read;
 pub(crate) mod limits;
 pub(crate) mod next_steps;
 pub(crate) mod origins;
+mod trials;

@@ -2,6 +2,8 @@
 
 use harness::compare::cause::{Cause, causes};
 use harness::compare::comparison::{Comparison, Run};
+use harness::compare::explanation::{Explanation, ExplanationKind};
+use harness::exit_code;
 use harness::mapping::Mapping;
 use harness::mapping::order::ExecutionOrder;
 
@@ -25,10 +27,48 @@ pub(crate) fn next_steps(run: &Run, situation: &Situation<'_>) -> Vec<String> {
         .comparisons
         .iter()
         .any(|comparison| comparison.failures().next().is_some() && is_unknown(comparison));
-    causes(run).into_iter().map(|cause| step(cause, ordered, situation)).collect()
+    let mut steps: Vec<String> = causes(run)
+        .into_iter()
+        .filter(|cause| !is_explained(*cause, run))
+        .map(|cause| step(cause, ordered, inherited(run), situation))
+        .collect();
+    if explanations(run).any(|found| found.kind.is_line_of_mapping()) {
+        steps.push(match situation.mapping.path.is_file() {
+            true => format!(
+                "next: write that into the mapping, or into a copy of it:\n      cp {} port.toml, then --mapping port.toml",
+                paths::shown(&situation.mapping.path)
+            ),
+            false => "next: write that into a mapping of your own, and name it: --mapping FILE".to_string(),
+        });
+    }
+    steps
 }
 
-fn step(cause: Cause, ordered: bool, situation: &Situation<'_>) -> String {
+fn explanations(run: &Run) -> impl Iterator<Item = &Explanation> {
+    run.comparisons.iter().flat_map(|comparison| &comparison.explanations)
+}
+
+/// Whether what explains a cause says what to do as well.
+fn is_explained(cause: Cause, run: &Run) -> bool {
+    explanations(run).any(|found| match cause {
+        Cause::Coverage => found.kind.is_of_names(),
+        Cause::Shape => found.kind.is_of_extents(),
+        Cause::Numbers => found.kind.is_final(),
+        Cause::Unreadable => matches!(found.kind, ExplanationKind::IntegersOf { .. }),
+        _ => false,
+    })
+}
+
+/// Whether a layer after the first that failed fails too.
+fn inherited(run: &Run) -> bool {
+    let numbers = |comparison: &Comparison| {
+        let failing = comparison.failures().filter(|layer| layer.exit_code() == exit_code::NUMBERS);
+        failing.count() > 1
+    };
+    run.comparisons.iter().any(numbers)
+}
+
+fn step(cause: Cause, ordered: bool, inherited: bool, situation: &Situation<'_>) -> String {
     let Situation { profile, committed, encoder, .. } = situation;
     // What is built in is no file to edit.
     let mapping = match situation.mapping.path.is_file() {
@@ -58,19 +98,18 @@ fn step(cause: Cause, ordered: bool, situation: &Situation<'_>) -> String {
             FigureFile::Tolerances.again(profile),
             FigureFile::Errors.again(profile)
         ),
-        Cause::Shape => format!(
-            "next: was the port given the same input as the reference? If it stores an axis\n      \
-             elsewhere, say in {mapping} where: candidate_layout names the axes of its files"
-        ),
+        Cause::Shape => "next: was the port given the same input as the reference?".to_string(),
         Cause::Numbers if !ordered => {
             "next: which layer parts first is unknown: say in the mapping in which order they are\n      \
              computed (`order`), or compare with a set, whose manifest lists them in order"
                 .to_string()
         }
         Cause::Numbers => {
-            "next: look at the first failing layer; what comes after it inherits its error\n      \
-             --verbose shows every layer and the reference's names, --report json=FILE every\n      figure"
-                .to_string()
+            let after = if inherited { "; what comes after it inherits its error" } else { "" };
+            format!(
+                "next: look at the first failing layer{after}\n      \
+                 --verbose shows every layer and the reference's names, --report json=FILE every\n      figure"
+            )
         }
         Cause::Worse => format!(
             "next: where a layer is worse on purpose:\n      cargo xtask baseline measure{0}\n      \
@@ -88,8 +127,8 @@ mod tests {
     fn no_layer_is_called_the_first_where_the_order_is_unknown() {
         let mapping = paths::mapping(None).unwrap();
         let situation = Situation { profile: "f32", mapping: &mapping, committed: false, encoder: false };
-        assert!(step(Cause::Numbers, true, &situation).contains("first failing layer"));
-        assert!(!step(Cause::Numbers, false, &situation).contains("first failing layer"));
+        assert!(step(Cause::Numbers, true, true, &situation).contains("first failing layer"));
+        assert!(!step(Cause::Numbers, false, true, &situation).contains("first failing layer"));
     }
 
     #[test]
@@ -98,7 +137,7 @@ mod tests {
         let all = [Cause::Unreadable, Cause::NotAsRecorded, Cause::Coverage, Cause::Shape, Cause::Numbers];
         let situation = Situation { profile: "f32", mapping: &mapping, committed: false, encoder: false };
         for cause in all {
-            let step = step(cause, true, &situation);
+            let step = step(cause, true, true, &situation);
             assert!(step.starts_with("next: ") && !step.contains("git restore"), "{step}");
         }
     }

@@ -5,7 +5,7 @@ use std::slice::ChunksExact;
 use super::rhs::pairs;
 use crate::precision::SplitTerms;
 use crate::simd::summation::SummationBlock;
-use crate::simd::tile::{PairTile, TileOut, Tiles};
+use crate::simd::tile::{PairTile, Prefetch, TileOut, Tiles};
 use crate::simd::{PairUnit, Simd};
 
 /// Multiplies left panels with a right panel. A trait instead of a closure: closures are not inlined reliably, and code
@@ -19,27 +19,27 @@ pub(in crate::kernels) trait MicroKernel {
 pub(in crate::kernels) struct OfF32<S> {
     simd: S,
     summation: SummationBlock,
-    prefetches: bool,
+    prefetch: Prefetch,
 }
 
 impl<S: Simd> OfF32<S> {
     #[inline(always)]
     pub(in crate::kernels) fn new(simd: S, summation: SummationBlock) -> Self {
-        OfF32 { simd, summation, prefetches: false }
+        OfF32 { simd, summation, prefetch: Prefetch::Nothing }
     }
 
     /// For right panels that are contiguous in memory.
     #[inline(always)]
-    pub(in crate::kernels) fn with_prefetching(self, prefetches: bool) -> Self {
-        OfF32 { prefetches, ..self }
+    pub(in crate::kernels) fn with_prefetch(self, prefetch: Prefetch) -> Self {
+        OfF32 { prefetch, ..self }
     }
 }
 
 impl<S: Simd> MicroKernel for OfF32<S> {
     #[inline(always)]
     fn multiply(&self, _: usize, left: ChunksExact<'_, u32>, right: &[u32], out: TileOut<'_>) {
-        let OfF32 { simd, summation, prefetches } = *self;
-        simd.tiles(Tiles { left, b: bytemuck::cast_slice(right), summation, prefetches, out });
+        let OfF32 { simd, summation, prefetch } = *self;
+        simd.tiles(Tiles { left, b: bytemuck::cast_slice(right), summation, prefetch, out });
     }
 }
 

@@ -142,7 +142,7 @@ pub(crate) fn gemm_block<S: Simd, L: Lhs>(
         match rhs.operands() {
             Operands::F32 => {
                 let kernel = OfF32::new(simd, SummationBlock::of(rhs.depth()));
-                let kernel = kernel.with_prefetching(rhs.tuning().prefetches);
+                let kernel = kernel.with_prefetch(rhs.tuning().prefetch);
                 macro_kernel(&kernel, left, rhs, block, out)
             }
             Operands::Bf16(terms) => macro_kernel(&OfPairs::new(simd, terms), left, rhs, block, out),

@@ -11,7 +11,7 @@ use placeholders::follow;
 use toml::Spanned;
 
 use super::conflict;
-use super::definition::{Mapping, MinimumCoverage, Profile, SideFormat};
+use super::definition::{InputNames, Mapping, MinimumCoverage, Profile, SideFormat};
 use super::file::{
     File, FileCall, FileCallRule, FileIgnore, FileOrderPart, FileRule, FileSide, Names, SCHEMA_VERSION,
     TwoByteIntegers, located,
@@ -21,7 +21,7 @@ use super::placeholder::Placeholders;
 use super::rule::{Alias, Ignore, OrderPart, Rule};
 use super::template::{Template, Wildcards};
 use crate::side::Side;
-use crate::store::{CallChoice, Naming};
+use crate::store::{CallChoice, Naming, ReadAs};
 use crate::tensor::Dtype;
 use crate::tensor::layout::Layout;
 
@@ -37,12 +37,13 @@ pub(super) fn check(path: &Path, text: &str, file: File) -> Result<Mapping, Vec<
         return Err(checker.mistakes);
     }
     let profiles = checker.profiles(&file.profiles);
+    let mut input = InputNames::default();
     let rules: Vec<Rule> = match checker.side_layouts(&file) {
-        Some(layouts) => file
-            .rules
-            .iter()
-            .filter_map(|rule| checker.rule(rule, &layouts, &placeholders, &profiles))
-            .collect(),
+        Some(layouts) => {
+            input = checker.input(&file, &layouts);
+            let rules = file.rules.iter();
+            rules.filter_map(|rule| checker.rule(rule, &layouts, &placeholders, &profiles)).collect()
+        }
         None => Vec::new(),
     };
     let ignores: Vec<Ignore> =
@@ -66,6 +67,7 @@ pub(super) fn check(path: &Path, text: &str, file: File) -> Result<Mapping, Vec<
         name: file.name,
         candidate,
         reference,
+        input,
         coverage: MinimumCoverage { layers: file.coverage.min_layers, elements: file.coverage.min_elements },
         placeholders,
         rules,
@@ -147,7 +149,8 @@ impl Checker<'_> {
             TwoByteIntegers::Bf16 => Dtype::Bf16,
             TwoByteIntegers::F16 => Dtype::F16,
         });
-        SideFormat { tool: side.tool.clone(), naming, names_cut_at: side.names_cut_at, two_byte_integers }
+        let read_as = ReadAs { two_byte_integers, reversed_extents: side.extents.is_some() };
+        SideFormat { tool: side.tool.clone(), naming, names_cut_at: side.names_cut_at, read_as }
     }
 
     fn separators(&mut self, written: Option<&Spanned<String>>) -> Vec<char> {
@@ -179,6 +182,20 @@ impl Checker<'_> {
                 self.mistake(range, MappingMistakeKind::Layout { message: error.message });
             })
             .ok()
+    }
+
+    /// The names of the input, with one separator for all.
+    fn input(&mut self, file: &File, layouts: &SideLayouts) -> InputNames {
+        let Some(written) = &file.input else { return InputNames::default() };
+        let mut names = |side, names: Option<&Names>| -> Vec<String> {
+            let templates = names.and_then(|names| self.templates(side, names, Wildcards::Refused));
+            templates.into_iter().flatten().map(|(_, template)| template.sample(0)).collect()
+        };
+        InputNames {
+            candidate: names(Side::Candidate, Some(&written.candidate)),
+            reference: names(Side::Reference, written.reference.as_ref()),
+            layouts: Some((layouts.candidate.clone(), layouts.reference.clone())),
+        }
     }
 
     /// The layouts that rules without their own have. Where their axes differ, that is one mistake, at the layout's line.
@@ -261,6 +278,14 @@ impl Checker<'_> {
                 Some(Alias { candidates, when_identical_to: same, reason })
             }
         };
+        let mut absent_with = Vec::new();
+        if let Some(written) = &written.absent_with {
+            let names = self.templates(Side::Candidate, written, Wildcards::Refused)?;
+            for (name, template) in &names {
+                self.determined(name, template, &reference, placeholders);
+            }
+            absent_with = without_places(names);
+        }
         if let (Some(layout), Some(other)) =
             (&written.layout, written.candidate_layout.as_ref().or(written.reference_layout.as_ref()))
         {
@@ -307,9 +332,11 @@ impl Checker<'_> {
             reference,
             candidate_layout,
             candidate_memory,
+            own_layout: own,
             reference_layout,
             may_be_unused: written.may_be_unused,
             reference_optional: written.reference_optional,
+            absent_with,
             alias,
             order,
             limits,

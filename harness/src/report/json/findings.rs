@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::compare::comparison::Comparison;
+use crate::compare::explanation::{Explanation, ExplanationKind, MappingPlace};
 use crate::compare::remark::{Remark, RemarkKind};
 use crate::compare::verdict::Diagnosis;
 use crate::limits::file::FigureKind;
@@ -47,6 +48,11 @@ pub(super) fn findings(comparison: &Comparison) -> Vec<Value> {
         let finding = words::mapping_warning(warning);
         with_text(finding.message, about_warning(warning, &comparison.mapping_text))
     });
+    let explanations = comparison
+        .explanations
+        .iter()
+        .map(|explanation| with_text(words::explanation(explanation), about_explanation(explanation)));
+    let obstacle = obstacle.chain(explanations);
     obstacle.chain(order).chain(changed).chain(remarks).chain(warnings).collect()
 }
 
@@ -72,6 +78,58 @@ pub(super) fn about_mismatch(mismatch: &ShapeMismatch) -> Value {
         MismatchCause::DifferentAxes => json!({"kind": "different_axes"}),
     };
     json!({"kind": "shape", "candidate": side(candidate), "reference": side(reference), "cause": cause})
+}
+
+fn about_explanation(explanation: &Explanation) -> Value {
+    let Explanation { kind, explains, tried, ties } = explanation;
+    let place = |place: &MappingPlace| match place {
+        MappingPlace::Side => json!("candidate"),
+        MappingPlace::Rules(rules) => json!(rules),
+    };
+    let about = match kind {
+        ExplanationKind::Layout { layout, place: at, exchanged } => json!({
+            "of": "layout", "layout": layout.to_string(), "place": place(at),
+            "exchanged": exchanged.as_ref().map(|(a, b)| [a, b]),
+        }),
+        ExplanationKind::ReversedExtents => json!({"of": "reversed_extents"}),
+        ExplanationKind::Memory { layout, place: at } => {
+            json!({"of": "memory", "layout": layout.to_string(), "place": place(at)})
+        }
+        ExplanationKind::Flipped { axis } => json!({"of": "flipped", "axis": axis}),
+        ExplanationKind::TransposedTokens { axis } => json!({"of": "transposed_tokens", "axis": axis}),
+        ExplanationKind::NoReading { orders } => json!({"of": "no_reading", "orders": orders}),
+        ExplanationKind::Factors { axis, least, greatest } => {
+            json!({"of": "factors", "axis": axis, "least": least, "greatest": greatest})
+        }
+        ExplanationKind::NothingFinite => json!({"of": "nothing_finite"}),
+        ExplanationKind::ValuesOf { reference } => json!({"of": "values_of", "reference": reference}),
+        ExplanationKind::BytesOf { dtype, stored } => {
+            json!({"of": "bytes_of", "dtype": dtype.to_string(), "stored": stored.to_string()})
+        }
+        ExplanationKind::IntegersOf { dtype } => json!({"of": "integers_of", "dtype": dtype.to_string()}),
+        ExplanationKind::SameAs { other } => json!({"of": "same_as", "other": other}),
+        ExplanationKind::Isolated => json!({"of": "isolated"}),
+        ExplanationKind::Prefix { side, prefixes } => {
+            json!({"of": "prefix", "side": side, "prefixes": prefixes})
+        }
+        ExplanationKind::Runs { side, pattern, numbers } => {
+            json!({"of": "runs", "side": side, "pattern": pattern, "numbers": numbers})
+        }
+        ExplanationKind::Separators { side, separators } => {
+            json!({"of": "separators", "side": side, "separators": separators})
+        }
+        ExplanationKind::Input { changes } => {
+            let changes: Vec<String> = changes.iter().map(|change| format!("{change:?}")).collect();
+            json!({"of": "input", "changes": changes})
+        }
+        ExplanationKind::Change { change } => json!({"of": "change", "change": change}),
+    };
+    let mut about = about;
+    about["kind"] = "explanation".into();
+    about["explains"] = json!(explains);
+    about["tried"] = json!(tried);
+    about["ties"] = json!(ties);
+    about
 }
 
 fn about_lengths(counted: &CountedLengths) -> Value {

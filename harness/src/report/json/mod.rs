@@ -102,6 +102,7 @@ struct DocumentIgnored<'a> {
 #[derive(Serialize)]
 struct DocumentAbsent<'a> {
     comparison: usize,
+    side: Side,
     name: &'a str,
     reference: &'a str,
 }
@@ -223,6 +224,7 @@ pub fn render(run: &Run) -> Result<String, serde_json::Error> {
         absent: numbered()
             .flat_map(|(comparison, c)| {
                 c.absent.iter().map(move |a| DocumentAbsent {
+                    side: a.lacking,
                     comparison,
                     name: &a.candidate,
                     reference: &a.reference,

@@ -4,8 +4,17 @@ use super::layers::share;
 use super::{Detail, Report, WIDTH};
 use crate::compare::comparison::{Comparison, Layer};
 use crate::compare::gap::Counterpart;
+use crate::mapping::pairing::{Absent, Missing, Unmapped};
+use crate::report::pattern::{Group, grouped};
 use crate::report::{boxes, words};
 use crate::side::Side;
+
+/// Patterns of a list, before the others are counted instead of shown.
+const PATTERNS: usize = 8;
+/// Absent tensors that are listed by name.
+const FEW: usize = 2;
+/// Warnings, each with its lines of the mapping, before the others are counted instead of shown.
+const WARNINGS: usize = 2;
 
 impl Report {
     pub(super) fn passed_in_a_line(&mut self, comparison: &Comparison) {
@@ -25,10 +34,20 @@ impl Report {
 
     fn warnings(&mut self, comparison: &Comparison) {
         let path = comparison.mapping.display().to_string();
-        for warning in &comparison.warnings {
+        let most = match self.names_are_explained(comparison) {
+            // They are what follows from names that nothing takes.
+            true => 0,
+            false if self.shows(Detail::Verbose) => usize::MAX,
+            false => WARNINGS,
+        };
+        for warning in comparison.warnings.iter().take(most) {
             let finding = words::mapping_warning(warning);
             let shown = boxes::render(&path, &comparison.mapping_text, finding, self.options.colours);
             self.out.push_str(&shown);
+        }
+        let more = comparison.warnings.len().saturating_sub(most);
+        if more > 0 && most > 0 {
+            self.line(format!("  {more} more warnings of the mapping; --verbose shows them"));
         }
     }
 
@@ -65,28 +84,16 @@ impl Report {
             let head = self.bad("too little compared");
             self.wrapped(2, &format!("{head}: {}", words::shortfall(&shortfall)));
         }
-        for missing in &comparison.missing {
-            let head = self.attention("missing", missing.side);
-            match missing.expected.as_slice() {
-                [one] => self.line(format!("{head} {one}")),
-                several => {
-                    self.line(format!("{head}, one of"));
-                    for name in several {
-                        self.line(format!("    {name}"));
-                    }
-                }
-            }
-            self.wrapped(4, &words::wanted_by(missing));
-        }
-        for unmapped in &comparison.unmapped {
-            let head = self.attention("unmapped", unmapped.side);
-            self.line(format!("{head} {}", unmapped.name));
-            self.wrapped(4, &words::unmapped(unmapped.hint.as_ref()));
-        }
-        for ambiguous in &comparison.ambiguous {
-            let head = self.attention("ambiguous", ambiguous.side);
-            self.line(format!("{head} {}", ambiguous.names.join(" and ")));
-            self.wrapped(4, &words::ambiguity(&ambiguous.cause));
+        self.explained_names(comparison);
+        self.missing(comparison);
+        self.unmapped(comparison);
+        for ambiguous in self.shown(&comparison.ambiguous, |ambiguous| {
+            format!("{} {}", ambiguous.side, ambiguous.names.join(" "))
+        }) {
+            let first = &ambiguous.first;
+            let head = self.attention("ambiguous", first.side);
+            self.line(format!("{head} {}{}", ambiguous.times(), first.names.join(" and ")));
+            self.wrapped(4, &words::ambiguity(&first.cause));
         }
         for gap in &comparison.gaps {
             let what = match gap.missing {
@@ -99,11 +106,94 @@ impl Report {
         }
         self.warnings(comparison);
         if !self.shows(Detail::Quiet) {
-            for absent in &comparison.absent {
-                self.wrapped(2, &format!("absent: {} (optional) for {}", absent.reference, absent.candidate));
-            }
+            self.absent(comparison);
         }
         self.ignored(comparison);
+    }
+
+    /// What explains names that were not paired, a line each.
+    fn explained_names(&mut self, comparison: &Comparison) {
+        for explanation in comparison.explanations.iter().filter(|found| found.kind.is_of_names()) {
+            let head = self.bad("names");
+            self.wrapped(2, &format!("{head}: {}", words::explanation(explanation)));
+        }
+    }
+
+    /// Whether a line says already why names of a comparison met no partner.
+    fn names_are_explained(&self, comparison: &Comparison) -> bool {
+        !self.shows(Detail::Verbose) && comparison.explanations.iter().any(|found| found.kind.is_of_names())
+    }
+
+    fn missing(&mut self, comparison: &Comparison) {
+        if self.names_are_explained(comparison) {
+            return;
+        }
+        let pattern = |missing: &Missing| format!("{} {}", missing.side, missing.expected.join(" "));
+        for group in self.shown(&comparison.missing, pattern) {
+            let head = self.attention("missing", group.first.side);
+            match group.first.expected.as_slice() {
+                [one] => self.line(format!("{head} {}{one}", group.times())),
+                several => {
+                    self.line(format!("{head}, {}one of", group.times()));
+                    for name in several {
+                        self.line(format!("    {name}"));
+                    }
+                }
+            }
+            self.wrapped(4, &words::wanted_by(group.first));
+        }
+    }
+
+    fn unmapped(&mut self, comparison: &Comparison) {
+        if self.names_are_explained(comparison) {
+            return;
+        }
+        let pattern = |unmapped: &Unmapped| format!("{} {}", unmapped.side, unmapped.name);
+        for group in self.shown(&comparison.unmapped, pattern) {
+            let head = self.attention("unmapped", group.first.side);
+            self.line(format!("{head} {}{}", group.times(), group.first.name));
+            self.wrapped(4, &words::unmapped(group.first.hint.as_ref()));
+        }
+    }
+
+    fn absent(&mut self, comparison: &Comparison) {
+        if let [first, .., _] = comparison.absent.as_slice()
+            && comparison.absent.len() > FEW
+            && !self.shows(Detail::Verbose)
+        {
+            let (absent, _) = absent_and_there(first);
+            let count = comparison.absent.len();
+            self.wrapped(
+                2,
+                &format!("absent: {count} optional tensors, such as {absent}; --verbose lists them"),
+            );
+            return;
+        }
+        for absent in &comparison.absent {
+            let (absent, there) = absent_and_there(absent);
+            self.wrapped(2, &format!("absent: {absent} (optional) for {there}"));
+        }
+    }
+
+    /// Things to list: all of them where everything is shown, else those of one pattern once, and only so many patterns.
+    fn shown<'a, T>(&mut self, things: &'a [T], pattern: impl Fn(&T) -> String) -> Vec<Listed<'a, T>> {
+        if self.shows(Detail::Verbose) {
+            return things.iter().map(|first| Listed { first, count: 1, pattern: String::new() }).collect();
+        }
+        let groups = grouped(things, pattern);
+        let (shown, rest) = groups.split_at(groups.len().min(PATTERNS));
+        if !rest.is_empty() {
+            let names: usize = rest.iter().map(|group| group.members.len()).sum();
+            self.line(format!("  {names} more of {} patterns; --verbose lists them", rest.len()));
+        }
+        let listed = |group: &Group<'a, T>| {
+            Some(Listed {
+                first: *group.members.first()?,
+                count: group.members.len(),
+                pattern: group.pattern.clone(),
+            })
+        };
+        shown.iter().filter_map(listed).collect()
     }
 
     fn ignored(&mut self, comparison: &Comparison) {
@@ -129,6 +219,36 @@ impl Report {
 
     fn attention(&self, what: &str, side: Side) -> String {
         format!("  {} {side}", self.bad(what))
+    }
+}
+
+/// The name of a tensor that is absent, and that of its partner.
+fn absent_and_there(absent: &Absent) -> (&str, &str) {
+    match absent.lacking {
+        Side::Candidate => (&absent.candidate, &absent.reference),
+        Side::Reference => (&absent.reference, &absent.candidate),
+    }
+}
+
+/// A thing that is listed, for all of its pattern.
+struct Listed<'a, T> {
+    first: &'a T,
+    count: usize,
+    pattern: String,
+}
+
+impl<T> Listed<'_, T> {
+    /// How many there are of the pattern, where there are several: `16 × block_{}_norm, such as `.
+    fn times(&self) -> String {
+        match self.count {
+            1 => String::new(),
+            n => {
+                // The side stands before it already.
+                let pattern = self.pattern.split_once(' ').map_or("", |(_, names)| names);
+                let first = pattern.split(' ').next().unwrap_or_default();
+                format!("{n} × {first}, such as ")
+            }
+        }
     }
 }
 

@@ -3,10 +3,11 @@
 use owo_colors::Style;
 
 use super::{Detail, Report};
-use crate::compare::comparison::{Compared, Comparison, Layer, Outcome};
+use crate::compare::comparison::{Compared, Comparison, Layer, Outcome, Unreadable};
 use crate::exit_code;
 use crate::limits::known_errors::Trend;
 use crate::mapping::order::ExecutionOrder;
+use crate::report::pattern::grouped;
 use crate::report::words;
 
 /// Columns of a layer's name; longer names get a line of their own.
@@ -14,7 +15,9 @@ const NAME: usize = 38;
 /// Layers that pass and follow each other, before they are counted instead of shown.
 const PASSING: usize = 3;
 /// Layers that do not pass, before the others are counted instead of shown.
-const FAILING: usize = 40;
+const FAILING: usize = 16;
+/// The same where a line says why all of them do not pass.
+const EXPLAINED: usize = 4;
 
 impl Report {
     pub(super) fn table(&mut self, comparison: &Comparison) {
@@ -32,13 +35,14 @@ impl Report {
         self.line(header);
         self.input(comparison);
         let passes = |layer: &Layer| layer.exit_code() == exit_code::PASSED;
+        let most = if explained(comparison) >= failing { EXPLAINED } else { FAILING };
         let (mut shown, mut skipped) = (0, 0);
         for chunk in comparison.layers.chunk_by(|a, b| passes(a) == passes(b)) {
             match chunk.first().is_some_and(passes) {
                 true => self.passing(chunk),
                 false => {
                     for layer in chunk {
-                        if shown < FAILING || self.shows(Detail::Verbose) {
+                        if shown < most || self.shows(Detail::Verbose) {
                             self.row(layer);
                             shown += 1;
                         } else {
@@ -151,21 +155,51 @@ impl Report {
             let head = self.strong("which layer comes first is not known");
             self.wrapped(2, &format!("{head}: {}", words::unknown_order(unknown)));
         }
-        let first = comparison.first_failure().map(|layer| layer.order);
-        for layer in &comparison.layers {
-            let sentence = match &layer.outcome {
-                Outcome::Compared(compared) => {
-                    if Some(layer.order) == first {
-                        self.failed(layer, compared);
-                    }
-                    continue;
+        if let Some(layer) = comparison.first_failure()
+            && let Outcome::Compared(compared) = &layer.outcome
+        {
+            self.failed(layer, compared);
+        }
+        self.incomparable(comparison);
+        for explanation in comparison.explanations.iter().filter(|found| !found.kind.is_of_names()) {
+            let head = self.strong("cause");
+            self.wrapped(2, &format!("{head}: {}", words::explanation(explanation)));
+        }
+    }
+
+    /// Layers whose shapes do not fit or that cannot be read: those of one kind once, unless everything is shown.
+    fn incomparable(&mut self, comparison: &Comparison) {
+        let told: Vec<(&Layer, String, String)> = comparison
+            .layers
+            .iter()
+            .filter_map(|layer| match &layer.outcome {
+                Outcome::Compared(_) => None,
+                Outcome::ShapeMismatch(mismatch) => {
+                    let kind = format!("{:?}", (&mismatch.cause, mismatch.candidate.layout.to_string()));
+                    Some((layer, kind, words::mismatch(mismatch)))
                 }
-                Outcome::ShapeMismatch(mismatch) => words::mismatch(mismatch),
-                Outcome::Unreadable { cause, .. } => words::unreadable(&layer.name, cause),
-            };
-            let name = self.strong(layer.pair_name());
-            self.line(format!("  {name}"));
-            self.wrapped(4, &sentence);
+                Outcome::Unreadable { cause, .. } => {
+                    let kind = match cause {
+                        Unreadable::Store(error) => error.problem.to_string(),
+                        Unreadable::NeverComputed => String::new(),
+                    };
+                    Some((layer, kind, words::unreadable(&layer.name, cause)))
+                }
+            })
+            .collect();
+        let all = self.shows(Detail::Verbose);
+        let kind = |(layer, kind, _): &(&Layer, String, String)| match all {
+            true => format!("{}{}", letters(layer.order), kind),
+            false => kind.clone(),
+        };
+        for group in grouped(&told, kind) {
+            let [(first, _, sentence), others @ ..] = group.members.as_slice() else { continue };
+            let name = self.strong(first.pair_name());
+            match others.len() {
+                0 => self.line(format!("  {name}")),
+                n => self.line(format!("  {name} and {n} more for the same reason")),
+            }
+            self.wrapped(4, sentence);
         }
     }
 
@@ -194,6 +228,19 @@ impl Report {
             self.wrapped(4, &words::diagnosis(diagnosis));
         }
     }
+}
+
+/// How many layers a line explains.
+fn explained(comparison: &Comparison) -> usize {
+    let mut names: Vec<&String> = comparison.explanations.iter().flat_map(|found| &found.explains).collect();
+    names.sort_unstable();
+    names.dedup();
+    names.len()
+}
+
+/// A number without a digit.
+fn letters(n: usize) -> String {
+    n.to_string().bytes().map(|digit| char::from(digit - b'0' + b'a')).collect()
 }
 
 fn figure(figure: Option<f64>) -> String {

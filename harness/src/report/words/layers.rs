@@ -55,7 +55,7 @@ pub fn mismatch(mismatch: &ShapeMismatch) -> String {
     let remark = match cause {
         MismatchCause::Rank | MismatchCause::Extents => String::new(),
         MismatchCause::Exchanged(a, b) => {
-            format!(": {a} and {b} look exchanged; a layout in the mapping can say so")
+            format!(": extents would fit with {a} and {b} exchanged")
         }
         MismatchCause::Axis { name, extents: [a, b] } => format!(": {name} is {a} and {b}"),
         MismatchCause::Product { axes, extent } => format!(": ({}) cannot be {extent}", axes.join(" ")),

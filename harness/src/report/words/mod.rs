@@ -1,10 +1,12 @@
 //! Every sentence about a finding.
 
+mod explanations;
 mod layers;
 mod mapping;
 mod pairs;
 mod remarks;
 
+pub use explanations::explanation;
 pub use layers::{broken, diagnosis, mismatch, seen, shortfall, trend, unreadable};
 pub use mapping::{document_mistake, mapping_mistake, mapping_warning, suggestion};
 pub use pairs::{ambiguity, gap, unknown_order, unmapped, wanted_by};

@@ -1,0 +1,175 @@
+//! Dumps that are wrong where the port is right, and factors along an axis.
+
+use super::held::HeldPair;
+use crate::compare::comparison::{Comparison, Layer};
+use crate::compare::explanation::{Explanation, ExplanationKind};
+use crate::compare::terms::Terms;
+use crate::exit_code;
+use crate::mapping::order::ExecutionOrder;
+use crate::provenance::Dump;
+use crate::tensor::{Dtype, Tensor, Values};
+
+/// Failing pairs that are looked at.
+const MAX_PAIRS: usize = 12;
+/// Other tensors of a shape that a pair is held against.
+const MAX_OTHERS: usize = 64;
+/// What a factor for each index leaves of the error at the most.
+const LEFT: f64 = 0.05;
+/// Elements that an index of an axis must have for its factor to mean something.
+const MIN_ELEMENTS: usize = 8;
+
+/// Nothing of the candidate is finite, from the first tensor on.
+pub(super) fn nothing_finite(comparison: &Comparison) -> Option<Explanation> {
+    let broken = |layer: &Layer| {
+        let compared = layer.compared()?;
+        let metrics = &compared.metrics;
+        Some(metrics.n > 0 && metrics.candidate_non_finite > 0 && metrics.reference_non_finite == 0)
+    };
+    let broken: Vec<bool> = comparison.layers.iter().filter_map(broken).collect();
+    if broken.len() < 2 || broken.contains(&false) {
+        return None;
+    }
+    let explains = comparison.failures().map(|layer| layer.pair_name().to_string()).collect();
+    let kind = ExplanationKind::NothingFinite;
+    Some(Explanation { kind, explains, tried: broken.len(), ties: Vec::new() })
+}
+
+/// The failing layer after which every other is within its limits: what is wrong is its dump.
+pub(super) fn isolated(comparison: &Comparison, explained: &[Explanation]) -> Option<Explanation> {
+    if matches!(comparison.order, ExecutionOrder::Unknown(_)) {
+        return None;
+    }
+    let failed = |layer: &Layer| layer.exit_code() == exit_code::NUMBERS;
+    let mut failing = comparison.layers.iter().enumerate().filter(|(_, layer)| failed(layer));
+    let (Some((at, layer)), None) = (failing.next(), failing.next()) else { return None };
+    if explained.iter().any(|found| found.explains.iter().any(|name| name == layer.pair_name())) {
+        return None;
+    }
+    let after = &comparison.layers[at + 1..];
+    let sound = !after.is_empty() && after.iter().all(|layer| layer.exit_code() == exit_code::PASSED);
+    let explains = vec![layer.pair_name().to_string()];
+    let (kind, tried) = (ExplanationKind::Isolated, 1);
+    sound.then_some(Explanation { kind, explains, tried, ties: Vec::new() })
+}
+
+/// What explains the values of pairs whose shapes fit.
+pub(super) fn explain(
+    terms: &Terms<'_>,
+    dump: &Dump,
+    held: &[HeldPair],
+    comparison: &Comparison,
+) -> Vec<Explanation> {
+    let fitting = held.iter().filter(|pair| !pair.misfit && pair.candidate.len() == pair.reference.len());
+    let explained = fitting.take(MAX_PAIRS).filter_map(|pair| {
+        let kind = bytes_of(terms, pair)
+            .or_else(|| values_of(terms, pair, comparison))
+            .or_else(|| same_as(terms, dump, pair, comparison))
+            .or_else(|| factors(terms, pair))?;
+        let explains = vec![comparison.layers[pair.layer].pair_name().to_string()];
+        Some(Explanation { kind, explains, tried: 1, ties: Vec::new() })
+    });
+    explained.collect()
+}
+
+/// Whether a tensor in the candidate's place would be within the pair's limits.
+fn holds(terms: &Terms<'_>, pair: &HeldPair, candidate: &Tensor, reference: &Tensor) -> bool {
+    let resolved = terms.compare(&pair.pair, candidate.clone(), reference);
+    resolved.is_ok_and(|compared| compared.judgement.passed)
+}
+
+/// The bytes of numbers of two bytes in a buffer of four or eight.
+fn bytes_of(terms: &Terms<'_>, pair: &HeldPair) -> Option<ExplanationKind> {
+    let Values::F32(values) = pair.candidate.values() else { return None };
+    let bytes: Vec<u8> =
+        values.iter().take(pair.candidate.len().div_ceil(2)).flat_map(|x| x.to_le_bytes()).collect();
+    let halves = bytes.chunks_exact(2).take(pair.candidate.len()).map(|pair| [pair[0], pair[1]]);
+    for dtype in [Dtype::F16, Dtype::Bf16] {
+        let widened: Vec<f32> = halves
+            .clone()
+            .map(|bytes| match dtype {
+                Dtype::F16 => half::f16::from_le_bytes(bytes).to_f32(),
+                _ => half::bf16::from_le_bytes(bytes).to_f32(),
+            })
+            .collect();
+        let array = Tensor::from_f32(pair.candidate.shape().to_vec(), widened)?;
+        let read = Tensor::new(dtype, array.values().clone());
+        if holds(terms, pair, &read, &pair.reference) {
+            return Some(ExplanationKind::BytesOf { dtype, stored: pair.candidate.dtype() });
+        }
+    }
+    None
+}
+
+/// The values of another tensor of the reference.
+fn values_of(terms: &Terms<'_>, pair: &HeldPair, comparison: &Comparison) -> Option<ExplanationKind> {
+    let dump = terms.reference.dump();
+    let others = comparison.layers.iter().filter(|layer| layer.reference != pair.pair.reference);
+    let alike = others.filter(|layer| {
+        layer.compared().is_some_and(|compared| element_count(&compared.shape) == pair.reference.len())
+    });
+    for layer in alike.take(MAX_OTHERS) {
+        let Ok(other) = dump.read(&layer.reference) else { continue };
+        let same_shape = other.shape() == pair.reference.shape();
+        if same_shape
+            && holds(terms, pair, &pair.candidate, &other)
+            && !holds(terms, pair, &other, &pair.reference)
+        {
+            return Some(ExplanationKind::ValuesOf { reference: layer.reference.clone() });
+        }
+    }
+    None
+}
+
+fn element_count(shape: &[usize]) -> usize {
+    shape.iter().product()
+}
+
+/// Another tensor of the candidate with the same bits, where the reference's two differ.
+fn same_as(
+    terms: &Terms<'_>,
+    dump: &Dump,
+    pair: &HeldPair,
+    comparison: &Comparison,
+) -> Option<ExplanationKind> {
+    let others = comparison.layers.iter().filter(|layer| layer.name != pair.pair.candidate);
+    let mut alike = others.filter(|layer| {
+        dump.identical(&pair.pair.candidate, &layer.name)
+            && !terms.reference.dump().identical(&pair.pair.reference, &layer.reference)
+    });
+    alike.next().map(|layer| ExplanationKind::SameAs { other: layer.pair_name().to_string() })
+}
+
+/// A factor for each index of an axis.
+fn factors(terms: &Terms<'_>, pair: &HeldPair) -> Option<ExplanationKind> {
+    let rule = &terms.mapping.rules[pair.pair.rule];
+    let axes = rule.reference_layout.group_names();
+    let shape = pair.reference.shape().to_vec();
+    if rule.candidate_layout != rule.reference_layout || shape.len() != axes.len() {
+        return None;
+    }
+    let (a, b): (Vec<f64>, Vec<f64>) = (pair.candidate.iter().collect(), pair.reference.iter().collect());
+    let error = a.iter().zip(&b).map(|(a, b)| (a - b).powi(2)).sum::<f64>();
+    for (axis, name) in axes.iter().enumerate() {
+        let (extent, inner) = (shape[axis], element_count(&shape[axis + 1..]));
+        if extent < 2 || a.len() / extent < MIN_ELEMENTS {
+            continue;
+        }
+        let (mut ab, mut bb) = (vec![0.0; extent], vec![0.0; extent]);
+        for (i, (a, b)) in a.iter().zip(&b).enumerate() {
+            let index = i / inner % extent;
+            ab[index] += a * b;
+            bb[index] += b * b;
+        }
+        let scales: Vec<f64> =
+            ab.iter().zip(&bb).map(|(ab, bb)| if *bb > 0.0 { ab / bb } else { 1.0 }).collect();
+        let scaled = |i: usize| scales[i / inner % extent] * b[i];
+        let left = a.iter().enumerate().map(|(i, a)| (a - scaled(i)).powi(2)).sum::<f64>();
+        let least = scales.iter().copied().fold(f64::INFINITY, f64::min);
+        let greatest = scales.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        // One factor for all is told by the figures already.
+        if left < LEFT * LEFT * error && (greatest - least).abs() > 1e-3 * greatest.abs() {
+            return Some(ExplanationKind::Factors { axis: name.clone(), least, greatest });
+        }
+    }
+    None
+}

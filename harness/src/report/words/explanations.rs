@@ -1,0 +1,150 @@
+//! Sentences about what explains findings.
+
+use super::count;
+use crate::compare::explanation::{Explanation, ExplanationKind, InputChange, MappingPlace, Scaling};
+
+/// What explains findings, and what to do about it.
+pub fn explanation(explanation: &Explanation) -> String {
+    let Explanation { kind, explains, tried, ties } = explanation;
+    let of = match explains.len() == *tried {
+        true => count(*tried, "layer"),
+        false => format!("{} of {}", explains.len(), count(*tried, "layer")),
+    };
+    let first = explains.first().map(String::as_str).unwrap_or_default();
+    let sentence = of_kind(kind, &of, first, explains.len());
+    match ties.as_slice() {
+        [] => sentence,
+        ties => format!("{sentence} (the values agree as well with {})", ties.join(", ")),
+    }
+}
+
+fn of_kind(kind: &ExplanationKind, of: &str, first: &str, explains: usize) -> String {
+    match kind {
+        ExplanationKind::Layout { layout, place, exchanged: Some((a, b)) } => format!(
+            "with {a} and {b} exchanged, {of} within the limits: the port computes or writes them so; where it only writes \
+             them so, {}",
+            line(place, "layout", "candidate_layout", &layout.to_string())
+        ),
+        ExplanationKind::Layout { layout, place, exchanged: None } => format!(
+            "the candidate's axes are `{layout}`: so read, {of} within the limits; {}",
+            line(place, "layout", "candidate_layout", &layout.to_string())
+        ),
+        ExplanationKind::ReversedExtents => format!(
+            "extents are in reverse order: so read, {of} within the limits; let the writer reverse the shape (not the data), \
+             or say in the mapping, under [candidate]: extents = \"reversed\""
+        ),
+        ExplanationKind::Memory { layout, place } => format!(
+            "elements lie in memory as `{layout}`, under a header that says something else: so read, {of} within the limits; {}",
+            line(place, "memory", "candidate_memory", &layout.to_string())
+        ),
+        ExplanationKind::Flipped { axis } => {
+            format!("with {axis} in reverse, {of} within the limits: the port has it the other way round")
+        }
+        ExplanationKind::TransposedTokens { axis } => format!(
+            "with {axis} taken column by column of a square map, {of} within the limits: rows and columns are exchanged"
+        ),
+        ExplanationKind::NoReading { orders } => format!(
+            "{}: none of {orders} orders of axes makes the values agree: another tensor, or wrong values",
+            subject(first, explains)
+        ),
+        ExplanationKind::Factors { axis, least, greatest } => format!(
+            "{first}: the reference times a factor for each index of {axis}, from {least:.6} to {greatest:.6}"
+        ),
+        ExplanationKind::NothingFinite => {
+            "not finite from the first tensor on: was the dump read too late, when its buffers had been reused?".to_string()
+        }
+        ExplanationKind::ValuesOf { reference } => {
+            format!("{first}: its values are those of {reference}: a wrong name, or a buffer that was reused")
+        }
+        ExplanationKind::BytesOf { dtype, stored } => format!(
+            "{first}: its bytes, read as {dtype} from the start, are within the limits: the port is right, its dump is not: it \
+             copied {dtype} into a buffer of {stored}"
+        ),
+        ExplanationKind::IntegersOf { dtype } => format!(
+            "integers of two bytes are the bits of {dtype}: read so, {of} agree with the reference; in the mapping, under \
+             [candidate]: two_byte_integers = \"{dtype}\""
+        ),
+        ExplanationKind::SameAs { other } => format!(
+            "{first}: bit by bit what {other} holds, where the reference's two differ: one buffer was written out twice"
+        ),
+        ExplanationKind::Isolated => format!(
+            "{first}: every layer after it is within its limits: the dump of this tensor is wrong, not the port"
+        ),
+        ExplanationKind::Prefix { side, prefixes } => format!(
+            "{} of the {side} begin with {}, such as {first}; without it they fit: prefix = {} under [{side}] in the mapping",
+            count(explains, "name"),
+            prefixes.iter().map(|prefix| format!("`{prefix}`")).collect::<Vec<_>>().join(" or "),
+            list(prefixes)
+        ),
+        ExplanationKind::Runs { side, pattern, numbers } => format!(
+            "{} of the {side} end in the number of a run ({}), such as {first}; choose one under [{side}] in the mapping: \
+             files = \"{pattern}\" and call = {}, call = \"last\", or call = \"must_agree\" where all must hold the same",
+            count(explains, "name"),
+            numbers.iter().map(u64::to_string).collect::<Vec<_>>().join(", "),
+            numbers.first().copied().unwrap_or_default()
+        ),
+        ExplanationKind::Separators { side, separators } => format!(
+            "{} of the {side} have other separators than the mapping's, such as {first}; separators = \"{separators}\" under \
+             [{side}] in the mapping lets them count as one",
+            count(explains, "name")
+        ),
+        ExplanationKind::Input { changes } => {
+            let changes = changes.iter().map(input_change).collect::<Vec<_>>().join(", ");
+            format!("the input {first} differs already: it is the reference's with {changes}; what comes after it inherits that")
+        }
+        ExplanationKind::Change { change } => format!("as with {change}: {of} within the limits"),
+    }
+}
+
+fn input_change(change: &InputChange) -> String {
+    match change {
+        InputChange::ChannelsReversed => "channels reversed (BGR for RGB)".to_string(),
+        InputChange::ChannelsLast => "channels last in memory".to_string(),
+        InputChange::Exchanged => "height and width exchanged".to_string(),
+        InputChange::Flipped { axis } => format!("{axis} in reverse"),
+        InputChange::Scaled(scaling) => match scaling {
+            Scaling::To255 => "values from 0 to 255 for 0 to 1".to_string(),
+            Scaling::MinusOneToOne => "values from -1 to 1 (mean 0.5, standard deviation 0.5)".to_string(),
+            Scaling::ImageNet => "ImageNet's mean and standard deviation".to_string(),
+            Scaling::Clip => "CLIP's mean and standard deviation".to_string(),
+            Scaling::Other { factor, shift } => format!("values times {factor:.6} plus {shift:.6}"),
+            Scaling::ByChannel => "a factor and a shift of their own for each channel".to_string(),
+        },
+        InputChange::Alike { correlation } => {
+            format!(
+                "other pixels of the same picture (correlation {correlation:.3}): decoded or resized otherwise"
+            )
+        }
+    }
+}
+
+/// The layers that something is said of.
+fn subject(first: &str, explains: usize) -> String {
+    match explains {
+        1 => first.to_string(),
+        n => format!("{n} layers, such as {first}"),
+    }
+}
+
+/// The line of a mapping to write, and where.
+fn line(place: &MappingPlace, of_side: &str, of_rule: &str, value: &str) -> String {
+    match place {
+        MappingPlace::Side => format!("under [candidate] in the mapping: {of_side} = \"{value}\""),
+        MappingPlace::Rules(rules) => {
+            let named: Vec<String> = rules.iter().map(|rule| format!("`{rule}`")).collect();
+            let rules = if rules.len() == 1 { "rule" } else { "rules" };
+            format!("in the mapping, under {rules} {}: {of_rule} = \"{value}\"", named.join(", "))
+        }
+    }
+}
+
+/// A list as TOML has it.
+fn list(items: &[String]) -> String {
+    match items {
+        [one] => format!("\"{one}\""),
+        several => {
+            let quoted: Vec<String> = several.iter().map(|item| format!("\"{item}\"")).collect();
+            format!("[{}]", quoted.join(", "))
+        }
+    }
+}

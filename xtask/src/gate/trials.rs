@@ -1,0 +1,206 @@
+//! Changes of the model and of its input that are tried on a dump that fails: the encoder is run with each, and its tensors
+//! are held against the dump's.
+
+use std::collections::BTreeMap;
+
+use encoder::{Checkpoint, Model, Padding, Settings, TapSink, TapTensor};
+use harness::compare::comparison::{Comparison, Layer};
+use harness::compare::explanation::{Explanation, ExplanationKind};
+use harness::compare::terms::Terms;
+use harness::exit_code;
+use harness::mapping::pairing::Pair;
+use harness::provenance::Dump;
+use harness::tensor::Tensor;
+
+use super::compare::Gate;
+use crate::encode::arguments::{as_candidate, tap_names};
+use crate::encode::input::read_input;
+use crate::encode::settings;
+use crate::shell::failure::Failure;
+
+/// A change that is tried.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Change {
+    Padding(Padding),
+    KvStride(usize),
+    ChannelsReversed,
+    Exchanged,
+    UpsideDown,
+    Mirrored,
+}
+
+impl Change {
+    fn text(self) -> String {
+        match self {
+            Change::Padding(Padding::Same) => "TensorFlow's SAME padding".to_string(),
+            Change::Padding(Padding::Symmetric) => "symmetric padding".to_string(),
+            Change::KvStride(stride) => format!("keys and values at stride {stride}"),
+            Change::ChannelsReversed => "the input's channels reversed (BGR for RGB)".to_string(),
+            Change::Exchanged => "height and width of the input exchanged".to_string(),
+            Change::UpsideDown => "the input upside down".to_string(),
+            Change::Mirrored => "the input mirrored".to_string(),
+        }
+    }
+
+    fn settings(self, settings: Settings) -> Settings {
+        match self {
+            Change::Padding(padding) => Settings { padding, ..settings },
+            Change::KvStride(kv_stride) => Settings { kv_stride, ..settings },
+            _ => settings,
+        }
+    }
+
+    fn input(self, input: &TapTensor) -> TapTensor {
+        let &[batch, channels, height, width] = input.shape.as_slice() else { return input.clone() };
+        let mut data = Vec::with_capacity(input.data.len());
+        for b in 0..batch {
+            for c in 0..channels {
+                for h in 0..height {
+                    for w in 0..width {
+                        let (c, h, w) = match self {
+                            Change::ChannelsReversed => (channels - 1 - c, h, w),
+                            Change::Exchanged => (c, w, h),
+                            Change::UpsideDown => (c, height - 1 - h, w),
+                            Change::Mirrored => (c, h, width - 1 - w),
+                            Change::Padding(_) | Change::KvStride(_) => (c, h, w),
+                        };
+                        data.push(input.data[((b * channels + c) * height + h) * width + w]);
+                    }
+                }
+            }
+        }
+        TapTensor { shape: input.shape.clone(), data }
+    }
+}
+
+/// The changes that a set leaves to be tried.
+fn changes(settings: &Settings, input: &TapTensor) -> Vec<Change> {
+    let padding = match settings.padding {
+        Padding::Same => Padding::Symmetric,
+        Padding::Symmetric => Padding::Same,
+    };
+    let stride = if settings.kv_stride == 1 { 2 } else { 1 };
+    let mut changes = vec![
+        Change::Padding(padding),
+        Change::KvStride(stride),
+        Change::ChannelsReversed,
+        Change::UpsideDown,
+        Change::Mirrored,
+    ];
+    if let [_, _, height, width] = input.shape.as_slice()
+        && height == width
+    {
+        changes.push(Change::Exchanged);
+    }
+    changes
+}
+
+/// The change of the model or of its input under which a dump is what the encoder computes, where there is one.
+///
+/// # Errors
+/// A set whose files cannot be read.
+pub(super) fn explain(
+    gate: &Gate<'_>,
+    terms: &Terms<'_>,
+    dump: &Dump,
+    comparison: &Comparison,
+) -> Result<Option<Explanation>, Failure> {
+    let failing: Vec<&Layer> =
+        comparison.computed().filter(|layer| layer.exit_code() == exit_code::NUMBERS).collect();
+    let explained = comparison.explanations.iter().any(|found| found.kind.is_final());
+    let files = (terms.reference.manifest(), terms.reference.weights(), terms.reference.input());
+    let (Some(manifest), Some(weights), Some(input)) = files else { return Ok(None) };
+    if failing.is_empty() || explained || !(weights.is_file() && input.is_file()) {
+        return Ok(None);
+    }
+    // A set of another model has a manifest too.
+    let Ok(settings) = settings::of_manifest(manifest) else { return Ok(None) };
+    let Ok(checkpoint) = gate.encoder.open(&weights) else { return Ok(None) };
+    let input = read_input(&input)?;
+    let trial = Trial { gate, terms, dump, failing: &failing, checkpoint: &checkpoint };
+    for change in changes(&settings, &input) {
+        let explains = trial.explained(&change.settings(settings), &change.input(&input));
+        // One layer may agree by chance, or since the change does not reach it.
+        if 2 * explains.len() > failing.len() {
+            let (kind, tried) = (ExplanationKind::Change { change: change.text() }, failing.len());
+            return Ok(Some(Explanation { kind, explains, tried, ties: Vec::new() }));
+        }
+    }
+    Ok(None)
+}
+
+/// What changes are tried on.
+struct Trial<'a> {
+    gate: &'a Gate<'a>,
+    terms: &'a Terms<'a>,
+    dump: &'a Dump,
+    failing: &'a [&'a Layer],
+    checkpoint: &'a Checkpoint,
+}
+
+impl Trial<'_> {
+    /// The failing layers that are within their limits of what the encoder computes so.
+    fn explained(&self, settings: &Settings, input: &TapTensor) -> Vec<String> {
+        let Ok(model) = self.gate.encoder.load(self.checkpoint, Some(*settings)) else { return Vec::new() };
+        let wanted = self.taps(&model, input);
+        let mut taps = HeldTaps { wanted: &wanted, trial: self, explained: Vec::new() };
+        match model.encode(&input.shape, &input.data, &mut taps) {
+            Ok(_) => taps.explained,
+            // Such an input or setting is none for this model.
+            Err(_) => Vec::new(),
+        }
+    }
+
+    /// The failing layers by the encoder's name of the same tensor of the reference.
+    fn taps(&self, model: &Model, input: &TapTensor) -> BTreeMap<String, Vec<(&Layer, Pair)>> {
+        let pairing = self.terms.pair(&tap_names(model, input), &[]);
+        let mut taps: BTreeMap<String, Vec<(&Layer, Pair)>> = BTreeMap::new();
+        for ours in pairing.pairs {
+            let layers = self.failing.iter().filter(|layer| layer.reference == ours.reference);
+            for layer in layers {
+                let pair = Pair {
+                    rule: ours.rule,
+                    candidate: layer.name.clone(),
+                    reference: layer.reference.clone(),
+                    stands_for: layer.stands_for.clone(),
+                };
+                taps.entry(ours.candidate.clone()).or_default().push((layer, pair));
+            }
+        }
+        taps
+    }
+
+    /// Whether a layer of the dump is within its limits of a tensor in the reference's place.
+    fn holds(&self, pair: &Pair, computed: &Tensor) -> bool {
+        let Ok(candidate) = self.dump.read(&pair.candidate) else { return false };
+        let compared = self.terms.compare(pair, candidate, computed);
+        compared.is_ok_and(|compared| compared.judgement.passed)
+    }
+}
+
+/// Holds each of the encoder's tensors against the dump's as soon as it is there.
+struct HeldTaps<'a> {
+    wanted: &'a BTreeMap<String, Vec<(&'a Layer, Pair)>>,
+    trial: &'a Trial<'a>,
+    explained: Vec<String>,
+}
+
+impl TapSink for HeldTaps<'_> {
+    fn wants(&self, name: &str) -> bool {
+        self.wanted.contains_key(name)
+    }
+
+    fn record(
+        &mut self,
+        name: &str,
+        tensor: TapTensor,
+    ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+        let computed = as_candidate(name, tensor)?;
+        for (layer, pair) in self.wanted.get(name).into_iter().flatten() {
+            if self.trial.holds(pair, &computed) {
+                self.explained.push(layer.pair_name().to_string());
+            }
+        }
+        Ok(())
+    }
+}
