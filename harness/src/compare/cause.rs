@@ -94,6 +94,7 @@ mod tests {
             worst: None,
             judgement: Judgement { passed, criteria: Vec::new(), rounded: Vec::new(), diagnosis: None },
             trend: worse.then_some(Trend::Worse(change)),
+            seen: None,
         }))
     }
 

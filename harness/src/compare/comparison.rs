@@ -92,12 +92,28 @@ pub struct Compared {
     pub judgement: Judgement,
     /// How it stands to the errors that the candidate is known to have, where they are known.
     pub trend: Option<Trend>,
+    /// How much of it was seen, where that is not all: the figures are then the least that they can be.
+    pub seen: Option<Seen>,
+}
+
+/// How much of a tensor was seen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Seen {
+    /// Elements that were.
+    pub elements: usize,
+    /// All elements.
+    pub of: usize,
 }
 
 impl Compared {
     /// Within the tolerance and no worse than known.
     pub fn passed(&self) -> bool {
         self.judgement.passed && !matches!(self.trend, Some(Trend::Worse(_)))
+    }
+
+    /// Elements that were compared.
+    pub fn elements(&self) -> usize {
+        self.seen.map_or(self.metrics.n, |seen| seen.elements)
     }
 }
 
@@ -236,6 +252,7 @@ pub struct Summary {
     pub ignored: usize,
     pub absent: usize,
     pub gaps: usize,
+    pub partly_seen: usize,
 }
 
 impl std::ops::Add for Summary {
@@ -254,6 +271,7 @@ impl std::ops::Add for Summary {
             ignored: self.ignored + other.ignored,
             absent: self.absent + other.absent,
             gaps: self.gaps + other.gaps,
+            partly_seen: self.partly_seen + other.partly_seen,
         }
     }
 }
@@ -293,6 +311,7 @@ impl Comparison {
             ignored: self.ignored.len(),
             absent: self.absent.len(),
             gaps: self.gaps.len(),
+            partly_seen: self.layers.iter().filter_map(Layer::compared).filter(|c| c.seen.is_some()).count(),
         }
     }
 
@@ -318,8 +337,7 @@ impl Comparison {
     /// their own.
     pub fn shortfall(&self) -> Option<Shortfall> {
         let layers = self.layers.len();
-        let elements: usize =
-            self.layers.iter().filter_map(Layer::compared).map(|compared| compared.metrics.n).sum();
+        let elements: usize = self.layers.iter().filter_map(Layer::compared).map(Compared::elements).sum();
         let MinimumCoverage { layers: min_layers, elements: min_elements } = self.minimum;
         if layers < min_layers {
             return Some(Shortfall { of: Counted::Layers, compared: layers, minimum: min_layers });
@@ -422,6 +440,7 @@ mod tests {
             worst: None,
             judgement: Judgement { passed: true, criteria: Vec::new(), rounded: Vec::new(), diagnosis: None },
             trend: None,
+            seen: None,
         };
         let with = |layers, elements| Comparison {
             minimum: MinimumCoverage { layers, elements },

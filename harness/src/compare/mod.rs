@@ -13,6 +13,7 @@ pub mod metrics;
 pub mod obstacle;
 mod operand;
 mod pair_comparison;
+mod printed;
 pub mod remark;
 pub mod session;
 mod small;

@@ -85,7 +85,7 @@ impl PairFacts {
     }
 
     /// The verdict on a measured pair; `values` gives the values of an element on both sides.
-    fn judged(
+    pub(super) fn judged(
         self,
         layouts: DeclaredLayouts<'_>,
         metrics: Metrics,
@@ -99,7 +99,16 @@ impl PairFacts {
             Worst { index, candidate_index, candidate, reference }
         });
         let Fit { reference: shape, without_batch, .. } = self.fit;
-        Compared { shape, dtypes: self.dtypes, without_batch, metrics, worst, judgement, trend: None }
+        Compared {
+            shape,
+            dtypes: self.dtypes,
+            without_batch,
+            metrics,
+            worst,
+            judgement,
+            trend: None,
+            seen: None,
+        }
     }
 
     /// The candidate in the reference's layout.
@@ -209,6 +218,33 @@ impl Terms<'_> {
         let layouts = self.rule(pair).layouts();
         let compared = facts.judged(layouts, metrics, &resolved, |_| worst);
         Ok(Compared { trend: self.trend(pair, &compared.metrics), ..compared })
+    }
+
+    /// How two shapes fit under a pair's layouts.
+    pub(super) fn fit(
+        &self,
+        pair: &Pair,
+        candidate: &[usize],
+        reference: &[usize],
+    ) -> Result<Fit, Box<ShapeMismatch>> {
+        Fit::of(self.rule(pair).layouts(), candidate, reference)
+    }
+
+    /// What is known of a pair whose candidate is printed, and the marks of what is printed, laid out as the reference is.
+    pub(super) fn facts_of_printed(
+        &self,
+        pair: &Pair,
+        marks: Tensor,
+        dtype: Dtype,
+        reference: &Tensor,
+    ) -> Result<(PairFacts, Tensor), Failed> {
+        let facts = PairFacts {
+            fit: self.fit(pair, marks.shape(), reference.shape()).map_err(Failed::Shape)?,
+            ranks: [marks.shape().len(), reference.shape().len()],
+            dtypes: PerSide { candidate: dtype, reference: reference.dtype() },
+        };
+        let marks = facts.aligned(marks, self.rule(pair).layouts().reference).map_err(Failed::Shape)?;
+        Ok((facts, marks))
     }
 
     /// How far a tensor that was moved is from itself, in multiples of the pair's tolerance: it shows above 1. Infinite

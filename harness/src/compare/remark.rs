@@ -28,6 +28,8 @@ pub enum RemarkKind {
     WithoutBatch { side: Side, layers: usize },
     /// Values of a side were rounded when they were stored, and limits have room for it.
     RoundedByStorage { side: Side, dtype: Dtype, layers: usize },
+    /// Of tensors of the candidate only some elements were seen: the rest was not compared.
+    PartlySeen { layers: usize, elements: usize, of: usize },
     /// How many values a placeholder has, where the reference's names show it.
     LengthsFromNames(CountedLengths),
     /// A layer is judged by a waiver.

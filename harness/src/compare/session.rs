@@ -23,9 +23,12 @@ impl<'a> Terms<'a> {
         let layers = pairs
             .into_par_iter()
             .map(|(order, pair)| {
-                let outcome = match candidate.open_tensor(&pair.candidate) {
-                    Ok(tensor) => outcome(self.compare_stored(pair, candidate, &tensor)),
-                    Err(error) => unreadable(Side::Candidate, error),
+                let outcome = match candidate.printed(&pair.candidate) {
+                    Some(printed) => outcome(self.compare_printed(pair, printed)),
+                    None => match candidate.open_tensor(&pair.candidate) {
+                        Ok(tensor) => outcome(self.compare_stored(pair, candidate, &tensor)),
+                        Err(error) => unreadable(Side::Candidate, error),
+                    },
                 };
                 layer(self.mapping, pair, order, outcome)
             })

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::comparison::{Compared, Comparison, Layer, Origin};
+use super::comparison::{Compared, Comparison, Layer, Origin, Seen};
 use super::metrics::Metrics;
 use super::remark::{Remark, RemarkKind};
 use super::verdict::CriterionKind;
@@ -10,6 +10,7 @@ use crate::limits::derived::DerivedTolerances;
 use crate::limits::known_errors::{KnownErrors, Trend};
 use crate::limits::metric::PerMetric;
 use crate::limits::tolerance::{Derived, Resolved, Tolerance};
+use crate::mapping::order::ExecutionOrder;
 use crate::mapping::pairing::{
     AmbiguityCause, Ambiguous, Ignored, Pair, Pairing, Unmapped, UnmappedHint, pair,
 };
@@ -51,6 +52,9 @@ impl Terms<'_> {
         let reference = self.reference.dump();
         let identical = |a: &str, b: &str| reference.identical(a, b);
         let mut pairing = pair(self.mapping, names, self.reference.names(), &identical);
+        if pairing.order == ExecutionOrder::Manifest && self.reference.manifest().is_none() {
+            pairing.order = ExecutionOrder::Recorded;
+        }
         for (side, files) in
             [(Side::Candidate, strangers), (Side::Reference, reference.strangers().as_slice())]
         {
@@ -197,6 +201,12 @@ impl Terms<'_> {
 fn of_files(layers: &[Layer]) -> Vec<Remark> {
     let compared = || layers.iter().filter_map(Layer::compared);
     let mut remarks = Vec::new();
+    let seen: Vec<Seen> = compared().filter_map(|compared| compared.seen).collect();
+    if !seen.is_empty() {
+        let (elements, of) =
+            (seen.iter().map(|seen| seen.elements).sum(), seen.iter().map(|seen| seen.of).sum());
+        remarks.push(RemarkKind::PartlySeen { layers: seen.len(), elements, of }.into());
+    }
     for side in [Side::Candidate, Side::Reference] {
         let without = compared().filter(|compared| compared.without_batch.contains(&side)).count();
         if without > 0 {

@@ -29,6 +29,8 @@ pub enum CriterionKind {
     Cosine,
     /// Elements that break the element rule.
     Outliers,
+    /// How far the sum that a log prints is from the reference's.
+    PrintedSum,
 }
 
 impl CriterionKind {
@@ -44,6 +46,7 @@ impl CriterionKind {
             CriterionKind::MeanAbs => "mean_abs",
             CriterionKind::Cosine => "cosine",
             CriterionKind::Outliers => "outliers",
+            CriterionKind::PrintedSum => "printed_sum",
         }
     }
 }

@@ -13,6 +13,8 @@ use super::template::{Bindings, Template};
 pub enum ExecutionOrder {
     /// The manifest lists the reference's tensors in order.
     Manifest,
+    /// What wrote the reference's tensors recorded their order.
+    Recorded,
     /// The mapping settles it.
     #[default]
     Mapping,

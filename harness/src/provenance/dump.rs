@@ -10,8 +10,8 @@ use super::record::{self, DumpRecord, DumpRecordError};
 use super::recorded::{RecordDifference, RecordedTensor, Recording, difference_kinds};
 use crate::side::Side;
 use crate::store::{
-    self, Algorithm, CallChoice, Fingerprint, Naming, OpenError, ReadAs, StoreEntry, StoreError,
-    StoredTensor, TensorStore,
+    self, Algorithm, CallChoice, Fingerprint, Naming, OpenError, PrintedTensor, ReadAs, StoreEntry,
+    StoreError, StoredTensor, TensorStore,
 };
 use crate::tensor::Tensor;
 use crate::text::facts::{Facts, Factual};
@@ -63,7 +63,11 @@ fn called(entries: &[StoreEntry], choice: CallChoice) -> Called {
         if runs {
             match choice {
                 CallChoice::Number(number) => entries.retain(|entry| entry.call == Some(number)),
-                CallChoice::Last => entries.drain(..entries.len() - 1).for_each(drop),
+                // Several tensors of the last run are told as such.
+                CallChoice::Last => {
+                    let last = entries.last().and_then(|entry| entry.call);
+                    entries.retain(|entry| entry.call == last);
+                }
                 CallChoice::Unchosen | CallChoice::MustAgree => {}
             }
         }
@@ -141,6 +145,19 @@ impl Dump {
         self.keys.keys().cloned().collect()
     }
 
+    /// The tensors' names in the order of execution, where the store knows it; those that it does not list come last.
+    pub fn names_in_order(&self) -> Option<Vec<String>> {
+        let order = self.store.order()?;
+        let position: BTreeMap<&str, usize> =
+            order.iter().enumerate().map(|(at, key)| (key.as_str(), at)).collect();
+        let mut names: Vec<(usize, &String)> = Vec::new();
+        for (name, key) in &self.keys {
+            names.push((position.get(key.as_str()).copied().unwrap_or(usize::MAX), name));
+        }
+        names.sort();
+        Some(names.into_iter().map(|(_, name)| name.clone()).collect())
+    }
+
     /// Names that several tensors have, of which the first is compared.
     pub fn several(&self) -> &[Several] {
         &self.several
@@ -168,6 +185,11 @@ impl Dump {
     /// What is not exactly one tensor.
     pub fn open_tensor(&self, name: &str) -> Result<StoredTensor, StoreError> {
         self.store.open(self.key(name))
+    }
+
+    /// What a log prints of the tensor of that name, where the dump is a log.
+    pub fn printed(&self, name: &str) -> Option<&PrintedTensor> {
+        self.store.printed(self.key(name))
     }
 
     /// Reads a tensor by name.

@@ -63,7 +63,10 @@ impl Reference {
     pub fn open(path: &Path, naming: &Naming, read_as: ReadAs) -> Result<Reference, ReferenceError> {
         let Some(set) = SetFolder::of(path)? else {
             let (dump, record) = Dump::open(path, naming, read_as)?;
-            let names = ReferenceNames { present: dump.names(), ..ReferenceNames::default() };
+            let names = match dump.names_in_order() {
+                Some(present) => ReferenceNames { present, in_order: true, ..ReferenceNames::default() },
+                None => ReferenceNames { present: dump.names(), ..ReferenceNames::default() },
+            };
             return Ok(Reference { dump, set: None, record, names, naming: naming.clone() });
         };
         let manifest = &set.manifest;

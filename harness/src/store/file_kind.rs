@@ -3,7 +3,7 @@
 use std::io::Read;
 use std::path::Path;
 
-use super::regular;
+use super::{onnx, printed, regular};
 
 /// What a file is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,6 +14,10 @@ pub(super) enum FileKind {
     Safetensors,
     /// What `torch.save` writes, in any of its containers.
     Torch,
+    /// A `TensorProto` of ONNX.
+    Onnx,
+    /// A text log in which tensors are printed.
+    PrintedLog,
     /// Something with a name of its own that holds no tensors that can be read here.
     Other(&'static str),
     /// Nothing that its first bytes tell.
@@ -53,7 +57,10 @@ impl FileKind {
         if file.take(FRONT as u64).read_to_end(&mut front).is_err() {
             return FileKind::Unknown;
         }
-        FileKind::of_bytes(&front, length)
+        match FileKind::of_bytes(&front, length) {
+            FileKind::Unknown if printed::is_log(path, &front) => FileKind::PrintedLog,
+            kind => kind,
+        }
     }
 
     fn of_bytes(front: &[u8], length: u64) -> FileKind {
@@ -80,13 +87,14 @@ impl FileKind {
                     false => FileKind::Unknown,
                 }
             }
+            front if onnx::is_tensor(front, length) => FileKind::Onnx,
             _ => FileKind::Unknown,
         }
     }
 
-    /// Whether it holds several tensors.
+    /// Whether it holds tensors with names of their own.
     pub(super) fn is_container(self) -> bool {
-        matches!(self, FileKind::Npz | FileKind::Safetensors | FileKind::Torch)
+        matches!(self, FileKind::Npz | FileKind::Safetensors | FileKind::Torch | FileKind::Onnx)
     }
 
     /// What a file is, in a few words.
@@ -97,6 +105,8 @@ impl FileKind {
             FileKind::Npz => "an .npz archive".to_string(),
             FileKind::Safetensors => "a safetensors file".to_string(),
             FileKind::Torch => "a PyTorch file".to_string(),
+            FileKind::Onnx => "an ONNX tensor".to_string(),
+            FileKind::PrintedLog => "a text log of printed tensors".to_string(),
             FileKind::Other(name) => name.to_string(),
             FileKind::Unknown if length == 0 => "an empty file".to_string(),
             FileKind::Unknown => unknown(path, length),
@@ -157,6 +167,9 @@ mod tests {
         assert_eq!(of(b"\xff\xff\xff\x7f\0\0\0\0{}"), FileKind::Unknown);
         assert_eq!(of(b"\x80\x02\x8a\x0a"), FileKind::Torch);
         assert!(matches!(of(b"version https://git-lfs.github.com/spec/v1"), FileKind::Other(_)));
+        assert_eq!(of(b"\x08\x02\x10\x01\x4a\x08\0\0\0\0\0\0\0\0"), FileKind::Onnx);
+        assert_eq!(of(b"\x08\x0a\x12\x07pytorch"), FileKind::Unknown, "a model of ONNX");
+        assert_eq!(of(b"\n# Read me\n"), FileKind::Unknown);
         assert_eq!(of(b""), FileKind::Unknown);
         assert_eq!(of(b"PK\x03\x04"), FileKind::Unknown);
     }

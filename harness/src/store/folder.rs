@@ -3,11 +3,12 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::dump_folder::DumpFolder;
 use super::error::StoreError;
 use super::file_kind::FileKind;
 use super::item::{Item, TensorSource};
 use super::stored::StoredTensor;
-use super::{container, npy, raw};
+use super::{container, dump_folder, npy, raw};
 use crate::tensor::Dtype;
 
 /// Names of the one tensor of a file that mean no more than "the tensor": the file's name says which.
@@ -18,6 +19,8 @@ const NAMELESS: [&str; 4] = ["data", "value", "tensor", "output"];
 pub(super) struct Listing {
     /// Its tensors, sorted by key.
     pub(super) items: Vec<Item>,
+    /// Their keys in the order of execution, where it is known.
+    pub(super) order: Option<Vec<String>>,
     /// Files of other kinds.
     pub(super) others: usize,
     pub(super) folders: Vec<PathBuf>,
@@ -37,8 +40,9 @@ impl TensorSource for NpyFile {
 }
 
 impl Listing {
-    /// The tensors of a folder. Where there are `.npy` files, those are its tensors; else files of raw elements; else those
-    /// of all containers: weights or a picture beside a dump are no part of it.
+    /// The tensors of a folder. Where there are `.npy` files, those are its tensors; else files of raw elements; else what a
+    /// dumper with an order of its own wrote; else those of all containers: weights or a picture beside a dump are no part
+    /// of it.
     ///
     /// # Errors
     /// A folder that cannot be listed, and a container that cannot be read.
@@ -54,12 +58,14 @@ impl Listing {
         }
         files.sort();
         listing.folders.sort();
-        let kinds: [fn(&Path, Option<Dtype>) -> Option<Item>; 2] = [npy_item, |path, _| raw::item(path)];
-        for kind in kinds {
-            listing.items = files.iter().filter_map(|file| kind(file, two_byte_integers)).collect();
-            if !listing.items.is_empty() {
-                break;
-            }
+        listing.items = files.iter().filter_map(|file| npy_item(file, two_byte_integers)).collect();
+        if listing.items.is_empty() {
+            listing.items = files.iter().filter_map(|file| raw::item(file)).collect();
+        }
+        if listing.items.is_empty() {
+            let dumped = dump_folder::of(path, &files, &listing.folders, two_byte_integers)?;
+            let DumpFolder { items, order } = dumped.unwrap_or_default();
+            (listing.items, listing.order) = (items, order);
         }
         if listing.items.is_empty() {
             listing.items = contained(&files, two_byte_integers)?;

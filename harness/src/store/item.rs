@@ -3,12 +3,18 @@
 use std::sync::Arc;
 
 use super::error::StoreError;
+use super::printed::PrintedTensor;
 use super::stored::StoredTensor;
 
 /// A tensor that can be opened.
 pub(super) trait TensorSource: std::fmt::Debug + Send + Sync {
     /// Reads what precedes its elements.
     fn open(&self) -> Result<StoredTensor, StoreError>;
+
+    /// What is printed of it, where that is all that is known.
+    fn printed(&self) -> Option<&PrintedTensor> {
+        None
+    }
 }
 
 /// A tensor that a file or folder holds.

@@ -1,12 +1,13 @@
 //! Where tensors are kept: named tensors that are read one at a time, whatever the files behind them.
 //!
 //! [`open`] tells by content what is at a path: a folder of `.npy` files, of raw elements with their shapes beside them, or of
-//! containers; or one container, such as `.npz`, safetensors or what `torch.save` writes. A [`TensorStore`] lists its tensors
-//! by key, which is what the store itself calls them, and by name, which is what the mapping calls them ([`Naming`]). A
+//! containers, or of another tool's own dumper; or one container, such as `.npz`, safetensors, an ONNX tensor, what
+//! `torch.save` writes or a text log of printed values. A [`TensorStore`] lists its tensors by key, which is what the store itself calls them, and by name, which is what the mapping calls them ([`Naming`]). A
 //! [`StoredTensor`] is one of them with its shape known and its elements still on disk: it is read whole, or piece by piece
 //! so that tensors larger than memory can be compared.
 
 mod container;
+mod dump_folder;
 mod error;
 mod file_kind;
 mod fingerprint;
@@ -16,7 +17,9 @@ mod lazy;
 mod naming;
 mod npy;
 mod npz;
+mod onnx;
 mod open_error;
+mod printed;
 mod raw;
 mod regular;
 mod safetensors;
@@ -29,6 +32,7 @@ pub use fingerprint::{Algorithm, Fingerprint};
 pub use naming::{CallChoice, Naming};
 pub use npy::{open as open_npy, read as read_npy, write as write_npy};
 pub use open_error::OpenError;
+pub use printed::{PrintedNumber, PrintedTensor};
 pub(crate) use stored::PIECE;
 pub use stored::{Pieces, StoredTensor};
 pub use tensor_store::{ReadAs, StoreEntry, TensorStore, open};

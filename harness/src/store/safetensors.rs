@@ -1,6 +1,5 @@
 //! Safetensors files: a JSON header that says where each tensor lies, then their elements.
 
-use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -17,11 +16,10 @@ use crate::tensor::Dtype;
 const MAX_HEADER: u64 = 100_000_000;
 const EXPECTED: &str = "a safetensors file";
 
-/// One tensor of a file that all of them share.
+/// One tensor of a file, which is opened once the tensor is wanted: a folder may have thousands of files.
 #[derive(Debug)]
 struct SafetensorsTensor {
     path: PathBuf,
-    file: Arc<File>,
     name: String,
     info: TensorInfo,
     /// Where the elements of the file begin.
@@ -53,11 +51,9 @@ pub(super) fn items(path: &Path, two_byte_integers: Option<Dtype>) -> Result<Vec
         let what = if found < expected { "cut short" } else { "too long" };
         return Err(damaged(format!("{what}: its tensors take {expected} bytes, there are {found}")));
     }
-    let file = Arc::new(file);
     let source = |(name, info): (String, &TensorInfo)| {
         let source = SafetensorsTensor {
             path: path.to_path_buf(),
-            file: Arc::clone(&file),
             name: name.clone(),
             info: info.clone(),
             data: 8 + header,
@@ -85,7 +81,7 @@ impl TensorSource for SafetensorsTensor {
         };
         let encoding = Encoding { dtype, big_endian: false, column_major: false };
         let offset = self.data + self.info.data_offsets.0 as u64;
-        let bytes = Arc::new(self.file.try_clone().map_err(|error| place.error(error.into()))?);
-        StoredTensor::new(place, self.info.shape.clone(), encoding, ElementBytes::at(offset, bytes))
+        let (file, _) = regular::open(&self.path).map_err(|problem| place.error(problem))?;
+        StoredTensor::new(place, self.info.shape.clone(), encoding, ElementBytes::at(offset, Arc::new(file)))
     }
 }

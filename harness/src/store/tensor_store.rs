@@ -10,6 +10,7 @@ use super::item::Item;
 use super::naming::{CalledName, Naming};
 use super::npy;
 use super::open_error::OpenError;
+use super::printed::PrintedTensor;
 use super::stored::StoredTensor;
 use crate::tensor::Dtype;
 
@@ -37,8 +38,18 @@ pub trait TensorStore: std::fmt::Debug + Send + Sync {
         false
     }
 
+    /// Its keys in the order of execution, where what wrote them recorded it; a key that is not among them comes last.
+    fn order(&self) -> Option<&[String]> {
+        None
+    }
+
     /// Whether there is a tensor with that key; true where that cannot be found out.
     fn contains(&self, key: &str) -> bool;
+
+    /// What is printed of the tensor with that key, where that is all that is known of it.
+    fn printed(&self, _key: &str) -> Option<&PrintedTensor> {
+        None
+    }
 
     /// Opens the tensor with that key.
     ///
@@ -64,6 +75,7 @@ struct DiskStore {
     items: BTreeMap<String, Item>,
     entries: Vec<StoreEntry>,
     whole_names: bool,
+    order: Option<Vec<String>>,
 }
 
 /// Opens the tensors at a path, whatever holds them: its kind is told by content.
@@ -72,7 +84,7 @@ struct DiskStore {
 /// What is not there, cannot be read, or holds no tensor.
 pub fn open(path: &Path, naming: &Naming, read_as: ReadAs) -> Result<Box<dyn TensorStore>, OpenError> {
     let metadata = std::fs::metadata(path).map_err(|error| OpenError::access(path, naming, error))?;
-    let items = match metadata.is_dir() {
+    let (items, order) = match metadata.is_dir() {
         true => {
             let listing = Listing::of(path, read_as.two_byte_integers).map_err(|error| match error {
                 ListingError::Io(source) => OpenError::Io { path: path.to_path_buf(), source },
@@ -80,12 +92,12 @@ pub fn open(path: &Path, naming: &Naming, read_as: ReadAs) -> Result<Box<dyn Ten
             })?;
             match listing.items.is_empty() {
                 true => return Err(OpenError::no_tensors(path, naming, &listing)),
-                false => listing.items,
+                false => (listing.items, listing.order),
             }
         }
         false => match container::items(path, read_as.two_byte_integers)? {
             items if items.is_empty() => return Err(OpenError::Hollow { path: path.to_path_buf() }),
-            items => items,
+            items => (items, None),
         },
     };
     let whole_names = metadata.is_dir() && !naming.fits_any(items.iter().map(|item| item.stem.as_str()));
@@ -96,7 +108,8 @@ pub fn open(path: &Path, naming: &Naming, read_as: ReadAs) -> Result<Box<dyn Ten
     };
     let entries = items.iter().zip(names).map(entry).collect();
     let items = items.into_iter().map(|item| (item.key.clone(), item)).collect();
-    Ok(Box::new(DiskStore { path: path.to_path_buf(), read_as, items, entries, whole_names }))
+    let path = path.to_path_buf();
+    Ok(Box::new(DiskStore { path, read_as, items, entries, whole_names, order }))
 }
 
 impl TensorStore for DiskStore {
@@ -112,11 +125,19 @@ impl TensorStore for DiskStore {
         self.whole_names
     }
 
+    fn order(&self) -> Option<&[String]> {
+        self.order.as_deref()
+    }
+
     fn contains(&self, key: &str) -> bool {
         match std::fs::metadata(self.path.join(key)) {
             Ok(metadata) => metadata.is_file(),
             Err(error) => self.items.contains_key(key) || error.kind() != std::io::ErrorKind::NotFound,
         }
+    }
+
+    fn printed(&self, key: &str) -> Option<&PrintedTensor> {
+        self.items.get(key)?.source.printed()
     }
 
     fn open(&self, key: &str) -> Result<StoredTensor, StoreError> {

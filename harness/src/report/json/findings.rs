@@ -174,6 +174,9 @@ fn about_remark(remark: &Remark) -> Value {
         RemarkKind::RoundedByStorage { side, dtype, layers } => {
             json!({"kind": "rounded_by_storage", "side": side, "dtype": dtype.to_string(), "layers": layers})
         }
+        RemarkKind::PartlySeen { layers, elements, of } => {
+            json!({"kind": "partly_seen", "layers": layers, "elements": elements, "of": of})
+        }
         RemarkKind::LengthsFromNames(counted) => {
             json!({"kind": "lengths_from_names", "lengths": about_lengths(counted)})
         }

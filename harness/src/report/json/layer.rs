@@ -37,10 +37,19 @@ pub(super) struct DocumentLayer<'a> {
     worst: Option<DocumentWorst<'a>>,
     tolerance: Option<DocumentTolerance<'a>>,
     baseline: Option<DocumentBaseline>,
+    /// Where not all of its elements were compared.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    seen: Option<DocumentSeen>,
     verdict: &'static str,
     diagnosis: Option<String>,
     /// What `diagnosis` is about.
     about: Option<Value>,
+}
+
+#[derive(Serialize)]
+struct DocumentSeen {
+    elements: usize,
+    of: usize,
 }
 
 #[derive(Serialize)]
@@ -154,6 +163,9 @@ pub(super) fn layer(comparison: usize, layer: &Layer) -> DocumentLayer<'_> {
         }),
         tolerance: compared.map(tolerance),
         baseline: compared.and_then(|compared| compared.trend).map(baseline),
+        seen: compared
+            .and_then(|compared| compared.seen)
+            .map(|seen| DocumentSeen { elements: seen.elements, of: seen.of }),
         verdict,
         diagnosis,
         about,

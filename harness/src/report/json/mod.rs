@@ -36,11 +36,18 @@ struct JsonDocument<'a> {
     provenance: Vec<DocumentProvenance<'a>>,
 }
 
+fn is_zero(n: &usize) -> bool {
+    *n == 0
+}
+
 #[derive(Serialize)]
 struct DocumentSummary<'a> {
     compared: usize,
     passed: usize,
     failed: usize,
+    /// Of those that were compared, where not all elements of all were.
+    #[serde(skip_serializing_if = "is_zero")]
+    partly_seen: usize,
     missing: usize,
     unmapped: usize,
     ambiguous: usize,
@@ -153,6 +160,7 @@ pub fn render(run: &Run) -> Result<String, serde_json::Error> {
             compared: total.compared,
             passed: total.passed,
             failed: total.failed,
+            partly_seen: total.partly_seen,
             missing: total.missing,
             unmapped: total.unmapped,
             ambiguous: total.ambiguous,
@@ -248,6 +256,7 @@ pub fn render(run: &Run) -> Result<String, serde_json::Error> {
                 reference: origin(&c.reference),
                 order: match c.order {
                     ExecutionOrder::Manifest => "manifest",
+                    ExecutionOrder::Recorded => "recorded",
                     ExecutionOrder::Mapping => "mapping",
                     ExecutionOrder::Unknown(_) => "unknown",
                 },

@@ -112,7 +112,8 @@ impl Report {
                 };
                 let metrics = &compared.metrics;
                 let (rel_l2, max_abs) = (figure(metrics.rel_l2), figure(metrics.max_abs));
-                format!("  {name:NAME$} {rel_l2:>9} {max_abs:>9} {:>9}  {verdict}", share(layer.used()))
+                let seen = compared.seen.map_or_else(String::new, words::seen);
+                format!("  {name:NAME$} {rel_l2:>9} {max_abs:>9} {:>9}  {verdict}{seen}", share(layer.used()))
             }
             Outcome::ShapeMismatch(_) => {
                 format!("  {name:NAME$} {:>29}  {}", "does not fit", self.bad("SHAPE"))

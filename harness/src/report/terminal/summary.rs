@@ -75,6 +75,7 @@ impl Report {
         let mut counts = format!("{} compared, {} passed", total.compared, total.passed);
         let others = [
             (total.failed, "failed"),
+            (total.partly_seen, "seen in part only"),
             (total.shape_mismatch, "of another shape"),
             (total.unreadable, "unreadable"),
             (total.missing, "missing"),

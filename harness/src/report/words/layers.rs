@@ -1,6 +1,6 @@
 //! Sentences about one layer.
 
-use crate::compare::comparison::{Counted, Shortfall, Unreadable};
+use crate::compare::comparison::{Counted, Seen, Shortfall, Unreadable};
 use crate::compare::verdict::{Criterion, CriterionKind, Diagnosis};
 use crate::limits::known_errors::Change;
 use crate::tensor::layout::{LaidOut, MismatchCause, ShapeMismatch};
@@ -24,6 +24,11 @@ pub fn broken(criterion: &Criterion) -> String {
         }
         (_, Some(measured)) => format!("{name} {measured:.3e} is over its limit {limit:.3e}"),
     }
+}
+
+/// How much of a layer was seen, after its verdict.
+pub fn seen(seen: Seen) -> String {
+    format!(", partly seen ({} of {})", seen.elements, seen.of)
 }
 
 /// A cause that the figures prove.

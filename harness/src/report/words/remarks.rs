@@ -31,6 +31,11 @@ fn of_kind(kind: &RemarkKind) -> String {
             count(*layers, "layer"),
             dtype.half_ulp()
         ),
+        RemarkKind::PartlySeen { layers, elements, of } => format!(
+            "in part only: {elements} of {of} elements of {} were printed, at the precision that they were printed with; \
+             nothing is known of the others, and a pass says nothing of them: dump whole tensors",
+            count(*layers, "layer")
+        ),
         RemarkKind::LengthsFromNames(counted) => format!(
             "`{}` counts over {:?}, as the reference's names show",
             counted.placeholder, counted.lengths

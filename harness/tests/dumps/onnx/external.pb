@@ -1,0 +1,2 @@
+Bstemj
+locationweights.binp
