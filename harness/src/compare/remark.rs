@@ -30,6 +30,8 @@ pub enum RemarkKind {
     RoundedByStorage { side: Side, dtype: Dtype, layers: usize },
     /// Of tensors of the candidate only some elements were seen: the rest was not compared.
     PartlySeen { layers: usize, elements: usize, of: usize },
+    /// Every value of a side is a number of a narrower type than it is stored in.
+    NarrowValues { side: Side, dtype: Dtype },
     /// How many values a placeholder has, where the reference's names show it.
     LengthsFromNames(CountedLengths),
     /// A layer is judged by a waiver.

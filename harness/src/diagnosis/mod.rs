@@ -6,12 +6,14 @@
 mod held;
 mod input;
 mod names;
+mod narrow;
 mod readings;
 mod types;
 mod values;
 
 use crate::compare::comparison::Comparison;
 use crate::compare::terms::Terms;
+use crate::exit_code;
 use crate::provenance::Dump;
 
 /// Elements that are held of each side at the most, over all layers: 256 MiB of f32.
@@ -19,6 +21,10 @@ const MAX_ELEMENTS: usize = 1 << 26;
 
 /// Looks for what explains the findings of a comparison of a dump, and puts it into the comparison.
 pub fn explain(terms: &Terms<'_>, candidate: &Dump, comparison: &mut Comparison) {
+    if comparison.exit_code() == exit_code::NUMBERS {
+        let remarks = narrow::remarks(terms, candidate, comparison);
+        comparison.remarks.extend(remarks);
+    }
     let mut found = names::explain(terms, candidate, comparison);
     found.extend(values::nothing_finite(comparison));
     found.extend(types::explain(terms, candidate, comparison));

@@ -71,6 +71,10 @@ pub enum TensorProblem {
     Header(String),
     #[error("expected floating-point numbers (f16, bf16, f32 or f64), found {found}{}", remedy(*two_byte_integers))]
     Dtype { found: String, two_byte_integers: bool },
+    #[error(
+        "expected one tensor, found Python objects (dtype object): a tuple or list was saved; save its tensors one by one"
+    )]
+    Objects,
     #[error("expected a shape that can exist, found {found}")]
     Shape { found: String },
     #[error("expected the shape of its elements beside it ({expected}), found {found}")]
@@ -121,6 +125,7 @@ impl Factual for TensorProblem {
             ),
             TensorProblem::Header(reason) => Facts::of("malformed_header", [("reason", reason.clone())]),
             TensorProblem::Dtype { found, .. } => Facts::of("dtype", [("found", found.clone())]),
+            TensorProblem::Objects => Facts::of("objects", []),
             TensorProblem::Shape { found } => Facts::of("impossible_shape", [("found", found.clone())]),
             TensorProblem::NoShape { expected, found } => {
                 Facts::of("no_shape", [("expected", expected.clone()), ("found", found.clone())])

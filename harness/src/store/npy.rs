@@ -216,12 +216,7 @@ fn number_type(descr: &str, two_byte_integers: Option<Dtype>) -> Result<(Dtype, 
         ("u2" | "i2" | "uint16" | "int16", None) => {
             return other(format!("whole numbers of two bytes (`{descr}`)"), true);
         }
-        ("O" | "object", _) => {
-            return other(
-                "Python objects (`|O`): a tuple or list of tensors was saved, or a nested one".into(),
-                false,
-            );
-        }
+        ("O" | "object", _) => return Err(TensorProblem::Objects),
         ("f1" | "V1", _) => return other(format!("numbers of one byte (`{descr}`), fp8 perhaps"), false),
         ("c8" | "c16", _) => return other(format!("complex numbers (`{descr}`)"), false),
         _ => return other(format!("`{descr}`"), false),

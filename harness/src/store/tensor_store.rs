@@ -100,7 +100,9 @@ pub fn open(path: &Path, naming: &Naming, read_as: ReadAs) -> Result<Box<dyn Ten
             items => (items, None),
         },
     };
-    let whole_names = metadata.is_dir() && !naming.fits_any(items.iter().map(|item| item.stem.as_str()));
+    // Patterns are of files of one tensor each; a container's tensors have names of their own.
+    let named_by_files = items.iter().all(|item| item.key.ends_with(".npy"));
+    let whole_names = named_by_files && !naming.fits_any(items.iter().map(|item| item.stem.as_str()));
     let names = naming.names(items.iter().map(|item| item.stem.as_str()));
     let entry = |(item, name): (&Item, Option<CalledName>)| {
         let call = item.call.or(name.as_ref().and_then(|name| name.call));

@@ -13,7 +13,7 @@ use harness::mapping::{Mapping, Profile};
 use harness::provenance::sha256::{hash_file, hash_files};
 use harness::provenance::{Dump, DumpRecord, Identity, InputTensor};
 use harness::reference::Reference;
-use harness::tensor::Tensor;
+use harness::tensor::{Dtype, Tensor};
 
 use super::limits::JudgedBy;
 use super::origins::Origins;
@@ -24,6 +24,9 @@ use crate::encode::input::read_input;
 use crate::encode::settings;
 use crate::shell::failure::Failure;
 use crate::shell::paths;
+
+/// The profile of ports that compute in bf16 throughout.
+const BF16_RUNS: &str = "bf16-all";
 
 /// How comparisons are made.
 pub(crate) struct Gate<'a> {
@@ -85,7 +88,18 @@ impl Gate<'_> {
         self.pool.install(|| diagnosis::explain(&terms, &dump, &mut comparison));
         let tried = self.pool.install(|| trials::explain(self.encoder, &terms, &dump, &comparison))?;
         comparison.explanations.extend(tried);
+        self.advise_on_bf16(&mut comparison);
         Ok(comparison)
+    }
+
+    /// Names the profile of runs in bf16 where a side proves to be one.
+    fn advise_on_bf16(&self, comparison: &mut Comparison) {
+        let unjudged = self.profile.name != BF16_RUNS && self.mapping.profiles.contains_key(BF16_RUNS);
+        for remark in comparison.remarks.iter_mut().filter(|_| unjudged) {
+            if matches!(remark.kind, RemarkKind::NarrowValues { dtype: Dtype::Bf16, .. }) {
+                remark.advice = Some(format!("--profile {BF16_RUNS} judges such runs"));
+            }
+        }
     }
 
     /// The reference's input, where the candidate dumped its own to hold it against.

@@ -165,6 +165,9 @@ pub(super) fn about_ambiguity(cause: &AmbiguityCause) -> Value {
 fn about_remark(remark: &Remark) -> Value {
     let mut about = match &remark.kind {
         RemarkKind::NoManifest => json!({"kind": "no_manifest"}),
+        RemarkKind::NarrowValues { side, dtype } => {
+            json!({"kind": "narrow_values", "side": side, "dtype": dtype.to_string()})
+        }
         RemarkKind::WholeNames { side, patterns } => {
             json!({"kind": "whole_names", "side": side, "patterns": patterns})
         }

@@ -20,6 +20,9 @@ fn of_kind(kind: &RemarkKind) -> String {
         RemarkKind::NoManifest => {
             "the reference has no manifest: judged by the mapping's limits, not by a noise floor".to_string()
         }
+        RemarkKind::NarrowValues { side, dtype } => {
+            format!("every value of the {side} is a number of {dtype}: it was computed or stored in {dtype}")
+        }
         RemarkKind::WholeNames { side, patterns } => {
             format!("no file of the {side} is named like {patterns}: their whole names were taken")
         }
