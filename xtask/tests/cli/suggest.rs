@@ -6,6 +6,7 @@ use std::path::Path;
 use harness::mapping::{Mapping, pairing};
 use harness::provenance::Dump;
 use harness::reference::Reference;
+use harness::store::ReadAs;
 use tempfile::TempDir;
 
 use crate::support::*;
@@ -73,8 +74,8 @@ struct Found {
 
 fn pairs(mapping: &Path, candidate: &Path, reference: &Path) -> NamePairs {
     let mapping = Mapping::read(mapping).unwrap();
-    let (dump, _) = Dump::open(candidate, &mapping.candidate.naming, None).unwrap();
-    let reference = Reference::open(reference, &mapping.reference.naming, None).unwrap();
+    let (dump, _) = Dump::open(candidate, &mapping.candidate.naming, ReadAs::default()).unwrap();
+    let reference = Reference::open(reference, &mapping.reference.naming, ReadAs::default()).unwrap();
     let identical = |a: &str, b: &str| reference.dump().identical(a, b);
     let pairing = pairing::pair(&mapping, &dump.names(), reference.names(), &identical);
     pairing.pairs.into_iter().map(|pair| (pair.candidate, pair.reference)).collect()

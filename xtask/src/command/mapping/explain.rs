@@ -46,7 +46,7 @@ impl Explain {
             None => None,
             Some(path) => {
                 let format = &mapping.reference;
-                let reference = Reference::open(path, &format.naming, format.two_byte_integers)
+                let reference = Reference::open(path, &format.naming, format.read_as)
                     .map_err(|error| Failure::from(error).or_help(|| paths::unreadable_help(path)))?;
                 let names = reference.names();
                 Some(names.present.iter().chain(&names.gone).cloned().collect::<Vec<String>>())

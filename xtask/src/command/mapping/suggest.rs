@@ -83,7 +83,7 @@ impl Suggest {
     fn candidate(&self, mapping: &Mapping, extend: bool) -> Result<(Dump, Option<&'static str>), Failure> {
         let format = &mapping.candidate;
         let open = |naming: &Naming| {
-            Dump::open(&self.candidate, naming, format.two_byte_integers)
+            Dump::open(&self.candidate, naming, format.read_as)
                 .map(|(dump, _)| dump)
                 .map_err(|error| Failure::unreadable(error).help("is the path right? Or dump the port again"))
         };
@@ -102,7 +102,7 @@ impl Suggest {
     ) -> Result<(Reference, Option<&'static str>), Failure> {
         let format = &mapping.reference;
         let open = |naming: &Naming| {
-            Reference::open(&self.reference, naming, format.two_byte_integers)
+            Reference::open(&self.reference, naming, format.read_as)
                 .map_err(|error| Failure::from(error).or_help(|| paths::unreadable_help(&self.reference)))
         };
         let reference = open(&format.naming)?;
