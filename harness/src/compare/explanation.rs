@@ -63,8 +63,8 @@ pub enum ExplanationKind {
     Runs { side: Side, pattern: String, numbers: Vec<u64> },
     /// Separators of names are others than the mapping's.
     Separators { side: Side, separators: String },
-    /// The input is the reference's, changed like this.
-    Input { changes: Vec<InputChange> },
+    /// The input is the reference's, changed like this; whether layers after it fail too.
+    Input { changes: Vec<InputChange>, inherited: bool },
     /// The model or its input was changed like this.
     Change { change: String },
 }

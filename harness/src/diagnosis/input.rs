@@ -35,7 +35,8 @@ pub(super) fn explain(terms: &Terms<'_>, dump: &Dump, comparison: &Comparison) -
         return None;
     }
     let changes = changes(&candidate.read().ok()?, &reference)?;
-    let kind = ExplanationKind::Input { changes };
+    let inherited = comparison.layers.iter().any(|layer| !layer.is_input && failed(&layer.outcome));
+    let kind = ExplanationKind::Input { changes, inherited };
     Some(Explanation { kind, explains: vec![layer.name.clone()], tried: 1, ties: Vec::new() })
 }
 

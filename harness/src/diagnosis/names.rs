@@ -85,29 +85,34 @@ impl SideNames<'_> {
         self.explanation(kind, |name| self.is_taken(&canonical(name)))
     }
 
-    /// The number of a run at the end of every name.
+    /// The number of a run at the end of every name, or at its beginning.
     fn runs(&self) -> Option<Explanation> {
-        let split = |name: &str| {
-            let digits = name.bytes().rev().take_while(u8::is_ascii_digit).count();
-            let (rest, number) = name.split_at(name.len() - digits);
-            let separator = rest.chars().last().filter(|c| !c.is_ascii_alphanumeric())?;
-            Some((
-                rest[..rest.len() - separator.len_utf8()].to_string(),
-                separator,
-                number.parse::<u64>().ok()?,
-            ))
-        };
-        let fits = |name: &str| split(name).filter(|(rest, ..)| self.is_taken(rest));
-        let found: Vec<_> = self.unmapped.iter().filter_map(|name| fits(name)).collect();
-        let (_, separator, _) = found.first()?;
-        let mut numbers: Vec<u64> = found.iter().map(|(.., number)| *number).collect();
+        let behind = self.runs_by(numbered_behind, |separator| format!("{{name}}{separator}{{call}}"));
+        behind.or_else(|| self.runs_by(numbered_in_front, |separator| format!("{{call}}{separator}{{name}}")))
+    }
+
+    fn runs_by(
+        &self,
+        split: fn(&str) -> Option<NumberedName<'_>>,
+        pattern: impl Fn(char) -> String,
+    ) -> Option<Explanation> {
+        let numbered = |name: &str| split(name).filter(|numbered| self.is_taken(numbered.rest)).is_some();
+        let found: Vec<&str> = self.unmapped.iter().copied().filter(|name| numbered(name)).collect();
+        let mut numbers: Vec<u64> =
+            found.iter().filter_map(|name| split(name)).map(|numbered| numbered.number).collect();
         numbers.sort_unstable();
         numbers.dedup();
         numbers.truncate(MAX_RUNS);
-        let pattern = self.mapping.format(self.side).naming.patterns.first()?;
-        let pattern = pattern.replace("{name}", &format!("{{name}}{separator}{{call}}"));
+        let first = found.first()?;
+        let whole = self.mapping.format(self.side).naming.patterns.first()?;
+        // The separator as the dump has it, which the mapping may take for another.
+        let key = self.dump.key(first);
+        let stem = key.strip_suffix(".npy").unwrap_or(key);
+        let before = whole.split("{name}").next().unwrap_or_default();
+        let written = split(stem.strip_prefix(before).unwrap_or(stem)).or_else(|| split(first))?;
+        let pattern = whole.replace("{name}", &pattern(written.separator));
         let kind = ExplanationKind::Runs { side: self.side, pattern, numbers };
-        self.explanation(kind, |name| fits(name).is_some())
+        self.explanation(kind, numbered)
     }
 
     /// A prefix with the separators that the dump's own names have.
@@ -148,4 +153,24 @@ impl SideNames<'_> {
         let kind = ExplanationKind::Prefix { side: self.side, prefixes };
         self.explanation(kind, |name| names.get(name).is_some_and(|name| self.is_taken(name)))
     }
+}
+
+/// A name with the number of a run.
+struct NumberedName<'a> {
+    rest: &'a str,
+    separator: char,
+    number: u64,
+}
+
+fn numbered_behind(name: &str) -> Option<NumberedName<'_>> {
+    let digits = name.bytes().rev().take_while(u8::is_ascii_digit).count();
+    let (rest, number) = name.split_at(name.len() - digits);
+    let separator = rest.chars().last().filter(|c| !c.is_ascii_alphanumeric())?;
+    Some(NumberedName { rest: rest.strip_suffix(separator)?, separator, number: number.parse().ok()? })
+}
+
+fn numbered_in_front(name: &str) -> Option<NumberedName<'_>> {
+    let (number, rest) = name.split_at(name.bytes().take_while(u8::is_ascii_digit).count());
+    let separator = rest.chars().next().filter(|c| !c.is_ascii_alphanumeric())?;
+    Some(NumberedName { rest: rest.strip_prefix(separator)?, separator, number: number.parse().ok()? })
 }

@@ -146,7 +146,7 @@ impl Factual for TensorProblem {
 fn remedy(two_byte_integers: bool) -> &'static str {
     match two_byte_integers {
         true => {
-            "; if they are the bits of bf16 or f16, say so in the mapping: `two_byte_integers = \"bf16\"` under the side"
+            "; if they are the bits of bf16 or f16, `two_byte_integers` under the side in the mapping says which"
         }
         false => "; save it as float32",
     }

@@ -99,7 +99,11 @@ impl FileKind {
 
     /// What a file is, in a few words.
     pub(super) fn describe(path: &Path) -> String {
-        let length = std::fs::metadata(path).map_or(0, |metadata| metadata.len());
+        let metadata = std::fs::metadata(path);
+        if metadata.as_ref().is_ok_and(|metadata| !metadata.is_file()) {
+            return "a pipe or device".to_string();
+        }
+        let length = metadata.map_or(0, |metadata| metadata.len());
         match FileKind::of(path) {
             FileKind::Npy => "an .npy file".to_string(),
             FileKind::Npz => "an .npz archive".to_string(),

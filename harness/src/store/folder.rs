@@ -13,6 +13,8 @@ use crate::tensor::Dtype;
 
 /// Names of the one tensor of a file that mean no more than "the tensor": the file's name says which.
 const NAMELESS: [&str; 4] = ["data", "value", "tensor", "output"];
+/// Extensions of files of several tensors.
+const CONTAINERS: [&str; 4] = ["npz", "safetensors", "pt", "pth"];
 
 /// What a folder holds.
 #[derive(Debug, Default)]
@@ -108,12 +110,18 @@ fn of_file(path: &Path, source: Arc<dyn TensorSource>) -> Option<Item> {
     Some(Item { key, stem, call: None, source })
 }
 
+fn is_called_container(path: &Path) -> bool {
+    let extension = path.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
+    CONTAINERS.iter().any(|container| extension.eq_ignore_ascii_case(container))
+}
+
 /// The tensors of all containers among files. One that stands alone under a name such as `data` is called as its file is; so
 /// is each, before its own name, where two files have tensors of one name.
 fn contained(files: &[PathBuf], two_byte_integers: Option<Dtype>) -> Result<Vec<Item>, StoreError> {
     let mut items: Vec<(&PathBuf, Item)> = Vec::new();
     for file in files.iter().filter(|file| file.is_file()) {
-        let inside = match FileKind::of(file).is_container() {
+        // What is called a container and is none would be missing from the dump.
+        let inside = match FileKind::of(file).is_container() || is_called_container(file) {
             true => container::items(file, two_byte_integers)?,
             false => continue,
         };

@@ -34,6 +34,10 @@ struct NpzTensor {
 /// A file that cannot be read, or is not a whole archive.
 pub(super) fn items(path: &Path, two_byte_integers: Option<Dtype>) -> Result<Vec<Item>, StoreError> {
     let archive = open(path)?;
+    if archive.has_duplicate_names() {
+        let found = "two entries of one name, of which only the last can be read".to_string();
+        return Err(Place::file(path).error(TensorProblem::Damaged { expected: EXPECTED, found }));
+    }
     let mut items = Vec::new();
     for index in 0..archive.len() {
         let Some(Ok(entry)) = archive.name_for_index(index) else { continue };
@@ -88,6 +92,12 @@ fn unpack(path: &Path, index: usize, length: u64) -> std::io::Result<Vec<u8>> {
     let mut archive = open(path).map_err(std::io::Error::other)?;
     let entry = archive.by_index(index).map_err(std::io::Error::other)?;
     let mut bytes = Vec::new();
-    entry.take(length).read_to_end(&mut bytes)?;
-    Ok(bytes)
+    // The end of the entry is where its checksum is looked at.
+    entry.take(length.saturating_add(1)).read_to_end(&mut bytes)?;
+    match bytes.len() as u64 == length {
+        true => Ok(bytes),
+        false => Err(std::io::Error::other(format!(
+            "expected {length} bytes, as the archive declares, found others"
+        ))),
+    }
 }

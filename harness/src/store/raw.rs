@@ -85,7 +85,9 @@ impl RawTensor {
         if sidecar.extension().is_some_and(|extension| extension == "json") {
             return serde_json::from_str(&text).map_err(|error| missing(format!("{shown}: {error}")));
         }
-        let extents = text.split(|c: char| !c.is_ascii_digit()).filter(|part| !part.is_empty());
+        // A sign or a point belongs to a number, which then is no extent.
+        let numbers = text.split(|c: char| !(c.is_ascii_digit() || c == '-' || c == '.'));
+        let extents = numbers.filter(|part| part.contains(|c: char| c.is_ascii_digit()));
         let shape: Result<Vec<usize>, _> = extents.map(str::parse).collect();
         match shape {
             Ok(shape) if !shape.is_empty() => Ok(RawSidecar { shape, dtype: None, layout: None }),

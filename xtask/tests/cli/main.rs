@@ -3,6 +3,8 @@
 
 mod baseline;
 mod bench;
+mod brought;
+mod cases;
 mod checkout;
 mod encode;
 mod fixtures;

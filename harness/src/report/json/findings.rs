@@ -120,7 +120,7 @@ fn about_explanation(explanation: &Explanation) -> Value {
         ExplanationKind::Separators { side, separators } => {
             json!({"of": "separators", "side": side, "separators": separators})
         }
-        ExplanationKind::Input { changes } => {
+        ExplanationKind::Input { changes, .. } => {
             let changes: Vec<String> = changes.iter().map(|change| format!("{change:?}")).collect();
             json!({"of": "input", "changes": changes})
         }

@@ -27,8 +27,8 @@ impl Report {
     }
 
     fn notes(&mut self, comparison: &Comparison) {
-        for remark in &comparison.remarks {
-            self.wrapped(2, &format!("note: {}", words::remark(remark)));
+        for remark in words::remarks(&comparison.remarks) {
+            self.wrapped(2, &format!("note: {remark}"));
         }
     }
 

@@ -77,9 +77,10 @@ fn of_kind(kind: &ExplanationKind, of: &str, first: &str, explains: usize) -> St
             list(prefixes)
         ),
         ExplanationKind::Runs { side, pattern, numbers } => format!(
-            "{} of the {side} end in the number of a run ({}), such as {first}; choose one under [{side}] in the mapping: \
+            "{} of the {side} {} the number of a run ({}), such as {first}; choose one under [{side}] in the mapping: \
              files = \"{pattern}\" and call = {}, call = \"last\", or call = \"must_agree\" where all must hold the same",
             count(explains, "name"),
+            if pattern.find("{call}") < pattern.find("{name}") { "begin with" } else { "end in" },
             numbers.iter().map(u64::to_string).collect::<Vec<_>>().join(", "),
             numbers.first().copied().unwrap_or_default()
         ),
@@ -88,9 +89,17 @@ fn of_kind(kind: &ExplanationKind, of: &str, first: &str, explains: usize) -> St
              [{side}] in the mapping lets them count as one",
             count(explains, "name")
         ),
-        ExplanationKind::Input { changes } => {
+        ExplanationKind::Input { changes, inherited } => {
             let changes = changes.iter().map(input_change).collect::<Vec<_>>().join(", ");
-            format!("the input {first} differs already: it is the reference's with {changes}; what comes after it inherits that")
+            match inherited {
+                true => format!(
+                    "the input {first} differs already: it is the reference's with {changes}; what comes after it inherits that"
+                ),
+                false => format!(
+                    "the input {first} is the reference's with {changes}, and what comes after it is within its limits: the \
+                     port is right, its input was dumped before or after another step"
+                ),
+            }
         }
         ExplanationKind::Change { change } => format!("as with {change}: {of} within the limits"),
     }

@@ -10,7 +10,7 @@ pub use explanations::explanation;
 pub use layers::{broken, diagnosis, mismatch, seen, shortfall, trend, unreadable};
 pub use mapping::{document_mistake, mapping_mistake, mapping_warning, suggestion};
 pub use pairs::{ambiguity, gap, unknown_order, unmapped, wanted_by};
-pub use remarks::{dropped_waiver, record_difference, remark};
+pub use remarks::{dropped_waiver, record_difference, remark, remarks};
 
 use std::ops::Range;
 

@@ -5,6 +5,7 @@ use crate::compare::remark::{Remark, RemarkKind};
 use crate::limits::derived::Dropped;
 use crate::limits::waiver::WaiverError;
 use crate::provenance::{RecordDifference, RecordDifferenceKind};
+use crate::side::Side;
 
 /// What a reader should know, and what to do about it.
 pub fn remark(remark: &Remark) -> String {
@@ -15,11 +16,36 @@ pub fn remark(remark: &Remark) -> String {
     }
 }
 
+/// What a reader should know, a sentence each; what is so of both sides, once.
+pub fn remarks(remarks: &[Remark]) -> Vec<String> {
+    let has = |kind: &RemarkKind| remarks.iter().any(|remark| remark.kind == *kind);
+    let told = |remark: &Remark| match &remark.kind {
+        RemarkKind::OriginUnknown { side } if has(&RemarkKind::OriginUnknown { side: other(*side) }) => {
+            let both = "it is not recorded what weights and input the two sides were computed from";
+            (*side == Side::Candidate).then(|| both.to_string())
+        }
+        RemarkKind::WithoutBatch { side, layers }
+            if has(&RemarkKind::WithoutBatch { side: other(*side), layers: *layers }) =>
+        {
+            let layers = count(*layers, "layer");
+            (*side == Side::Candidate)
+                .then(|| format!("both sides leave out the batch axis of {layers}: taken as 1"))
+        }
+        _ => Some(self::remark(remark)),
+    };
+    remarks.iter().filter_map(told).collect()
+}
+
+fn other(side: Side) -> Side {
+    match side {
+        Side::Candidate => Side::Reference,
+        Side::Reference => Side::Candidate,
+    }
+}
+
 fn of_kind(kind: &RemarkKind) -> String {
     match kind {
-        RemarkKind::NoManifest => {
-            "the reference has no manifest: judged by the mapping's limits, not by a noise floor".to_string()
-        }
+        RemarkKind::NoManifest => "the reference has no manifest, and so no noise floor".to_string(),
         RemarkKind::NarrowValues { side, dtype } => {
             format!("every value of the {side} is a number of {dtype}: it was computed or stored in {dtype}")
         }
@@ -101,7 +127,6 @@ pub fn dropped_waiver(dropped: &Dropped) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::side::Side;
 
     #[test]
     fn every_kind_of_difference_is_named() {

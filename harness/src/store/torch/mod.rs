@@ -49,8 +49,11 @@ pub(super) fn items(path: &Path, two_byte_integers: Option<Dtype>) -> Result<Vec
 }
 
 fn problem(error: PytorchError) -> TensorProblem {
+    let damaged = |found: String| TensorProblem::Damaged { expected: "a PyTorch file", found };
     match error {
-        PytorchError::Io(error) if error.kind() != std::io::ErrorKind::UnexpectedEof => error.into(),
+        PytorchError::Io(error) if error.raw_os_error().is_some() => error.into(),
+        PytorchError::Io(error) => damaged(error.to_string()),
+        PytorchError::Zip(error) => damaged(error.to_string()),
         other => TensorProblem::Kind { expected: EXPECTED, found: other.to_string() },
     }
 }

@@ -1,0 +1,4 @@
+//! `.npz` archives.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| harness_fuzz::read(&[("a.npz", bytes)]));

@@ -1,0 +1,4 @@
+//! What `torch.save` writes.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| harness_fuzz::read(&[("a.pt", bytes)]));
