@@ -7,6 +7,7 @@ mod checkout;
 mod encode;
 mod fixtures;
 mod house;
+mod inner;
 mod overwrite;
 mod parity;
 mod provenance;
