@@ -2,6 +2,7 @@
 //!
 //! Only the feature `faults` compiles them in; without it a `Seam` is empty and changes nothing.
 
+use crate::geometry::Padding;
 use crate::kernels::epilogue::Epilogue;
 #[cfg(feature = "faults")]
 pub use crate::part::Site;
@@ -32,6 +33,12 @@ pub enum Fault {
     ConcatOrder,
     /// No multiplication by sqrt(C) before the embedder's norm.
     NoFactor,
+    /// Symmetric padding of the depthwise convolution that its block calls this: `dw_mid.conv`, `attn.key.down_conv`.
+    SymmetricPadding(&'static str),
+    /// Scores that are not divided by sqrt(d_k) before the softmax.
+    NoSoftmaxScale,
+    /// The layer scale twice.
+    LayerScaleTwice,
 }
 
 #[cfg(feature = "faults")]
@@ -57,6 +64,14 @@ impl Seam {
 
     pub(crate) fn ops<'a>(&self, ops: Epilogue<'a>) -> Epilogue<'a> {
         ops
+    }
+
+    pub(crate) fn padding(&self, _: &str, padding: Padding) -> Padding {
+        padding
+    }
+
+    pub(crate) fn lacks_softmax_scale(&self) -> bool {
+        false
     }
 
     pub(crate) fn pools_after_norm(&self) -> bool {
@@ -105,8 +120,23 @@ impl Seam {
                 _ => ops,
             },
             Some(Fault::NoFactor) => Epilogue { factor: None, ..ops },
+            Some(Fault::LayerScaleTwice) => Epilogue { layer_scale_twice: true, ..ops },
             _ => ops,
         }
+    }
+
+    /// How the depthwise convolution with timm's name `convolution` is padded.
+    pub(crate) fn padding(&self, convolution: &str, padding: Padding) -> Padding {
+        match self.here() {
+            Some(Fault::SymmetricPadding(name)) if convolution.ends_with(&format!(".{name}")) => {
+                Padding::Symmetric
+            }
+            _ => padding,
+        }
+    }
+
+    pub(crate) fn lacks_softmax_scale(&self) -> bool {
+        self.here() == Some(Fault::NoSoftmaxScale)
     }
 
     pub(crate) fn pools_after_norm(&self) -> bool {
@@ -194,6 +224,7 @@ mod tests {
             (Fault::NoFactor, without(|ops| ops.factor = None)),
             (Fault::EpsilonTimes(10.0), without(|ops| ops.epsilon_times = Some(10.0))),
             (Fault::ErfGelu, without(|ops| ops.erf = true)),
+            (Fault::LayerScaleTwice, without(|ops| ops.layer_scale_twice = true)),
         ];
         let correct = row(None, Site::Stem, all());
         for (fault, expected) in cases {

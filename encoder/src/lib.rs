@@ -80,5 +80,5 @@ pub use part::Part;
 pub use precision::Precision;
 pub use profile::Step;
 pub use simd::Isa;
-pub use tap::{AllTaps, NoTaps, TapSink, TapTensor};
+pub use tap::{AllTaps, NoTaps, TapSink, TapTensor, WithInner};
 pub use tensor::DenseTensor;

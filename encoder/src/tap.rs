@@ -1,6 +1,7 @@
 //! Named intermediate tensors: their names, and who receives them.
 //!
-//! The names are those of llama.cpp's graph; no other file makes them.
+//! The names are those of llama.cpp's graph, which has none inside a block but those of norms and layer scale: the others
+//! there, the inner taps, are named after timm's modules. No other file makes names.
 
 use crate::architecture::BlockSpec;
 use crate::tensor::DenseTensor;
@@ -12,6 +13,12 @@ pub type TapTensor = DenseTensor<f32>;
 pub trait TapSink {
     /// Whether the tensor of that name is wanted; an unwanted one costs nothing.
     fn wants(&self, name: &str) -> bool;
+
+    /// Whether inner taps are asked for too: what the operations inside a block give. They take longer, since nothing is
+    /// fused over them, and change no bit of any other tensor.
+    fn wants_inner(&self) -> bool {
+        false
+    }
 
     /// Takes a tensor that was wanted.
     ///
@@ -57,6 +64,40 @@ impl TapSink for AllTaps {
     }
 }
 
+/// A sink that may ask for inner taps too, of those names that `sink` wants.
+#[derive(Clone, Debug)]
+pub struct WithInner<S> {
+    /// Whether inner taps are asked for.
+    pub asked: bool,
+    /// What receives all tensors.
+    pub sink: S,
+}
+
+impl<S> WithInner<S> {
+    /// Asks for inner taps.
+    pub fn of(sink: S) -> Self {
+        WithInner { asked: true, sink }
+    }
+}
+
+impl<S: TapSink> TapSink for WithInner<S> {
+    fn wants(&self, name: &str) -> bool {
+        self.sink.wants(name)
+    }
+
+    fn wants_inner(&self) -> bool {
+        self.asked
+    }
+
+    fn record(
+        &mut self,
+        name: &str,
+        tensor: TapTensor,
+    ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+        self.sink.record(name, tensor)
+    }
+}
+
 /// The model's input among the named tensors: the image, `[B, C, H, W]` in [0, 1]. It is not a tap, and dumps do not hold it.
 pub const INPUT: &str = "input";
 
@@ -80,9 +121,49 @@ pub(crate) enum BlockTap {
     AttnValueNorm,
     LayerScale,
     AttnOutput,
+    // Inner taps. Each convolution is tapped after its norm and its activation, where it has them.
+    ConvExp,
+    ConvPwl,
+    DwStart,
+    PwExp,
+    DwMid,
+    PwProj,
+    DwEnd,
+    AttnQuery,
+    AttnKey,
+    AttnValue,
+    /// All heads side by side, before the projection.
+    AttnHeads,
+    /// After the projection.
+    AttnProj,
 }
 
 impl BlockTap {
+    /// Whether only sinks that ask for inner taps get it.
+    fn is_inner(self) -> bool {
+        match self {
+            BlockTap::EdgeResidual
+            | BlockTap::InvertedResidual
+            | BlockTap::AttnNorm
+            | BlockTap::AttnKeyNorm
+            | BlockTap::AttnValueNorm
+            | BlockTap::LayerScale
+            | BlockTap::AttnOutput => false,
+            BlockTap::ConvExp
+            | BlockTap::ConvPwl
+            | BlockTap::DwStart
+            | BlockTap::PwExp
+            | BlockTap::DwMid
+            | BlockTap::PwProj
+            | BlockTap::DwEnd
+            | BlockTap::AttnQuery
+            | BlockTap::AttnKey
+            | BlockTap::AttnValue
+            | BlockTap::AttnHeads
+            | BlockTap::AttnProj => true,
+        }
+    }
+
     /// The name of the tap of block `block`, counted over all stages.
     pub(crate) fn name(self, block: usize) -> String {
         let suffix = match self {
@@ -93,25 +174,58 @@ impl BlockTap {
             BlockTap::AttnValueNorm => "attn_value_norm",
             BlockTap::LayerScale => "layer_scale",
             BlockTap::AttnOutput => "attn_output",
+            BlockTap::ConvExp => "conv_exp",
+            BlockTap::ConvPwl => "conv_pwl",
+            BlockTap::DwStart => "dw_start",
+            BlockTap::PwExp => "pw_exp",
+            BlockTap::DwMid => "dw_mid",
+            BlockTap::PwProj => "pw_proj",
+            BlockTap::DwEnd => "dw_end",
+            BlockTap::AttnQuery => "attn_query",
+            BlockTap::AttnKey => "attn_key",
+            BlockTap::AttnValue => "attn_value",
+            BlockTap::AttnHeads => "attn_heads",
+            BlockTap::AttnProj => "attn_proj",
         };
         format!("mobilenet_block_{block}_{suffix}")
     }
 }
 
-/// The names of a block's taps in the order of execution, the block counted over all stages.
+/// The names of a block's taps in the order of execution, inner ones left out, the block counted over all stages.
 ///
 /// A block with a layer scale but no skip has no `layer_scale` tap: its output is the same tensor, and GGML keeps the
 /// later name.
 pub(crate) fn of_block(block: &BlockSpec, number: usize) -> Vec<String> {
+    taps_of(block).into_iter().filter(|tap| !tap.is_inner()).map(|tap| tap.name(number)).collect()
+}
+
+/// As [`of_block`], with the inner ones.
+pub(crate) fn of_block_with_inner(block: &BlockSpec, number: usize) -> Vec<String> {
+    taps_of(block).into_iter().map(|tap| tap.name(number)).collect()
+}
+
+/// All taps of a block in the order of execution.
+fn taps_of(block: &BlockSpec) -> Vec<BlockTap> {
     let mut taps = Vec::new();
     let (scaled, output) = match block {
-        BlockSpec::EdgeResidual(_) => (false, BlockTap::EdgeResidual),
-        BlockSpec::InvertedResidual(spec) => (spec.layer_scale && spec.skip, BlockTap::InvertedResidual),
+        BlockSpec::EdgeResidual(_) => {
+            taps.extend([BlockTap::ConvExp, BlockTap::ConvPwl]);
+            (false, BlockTap::EdgeResidual)
+        }
+        BlockSpec::InvertedResidual(spec) => {
+            taps.extend(spec.dw_start.map(|_| BlockTap::DwStart));
+            taps.push(BlockTap::PwExp);
+            taps.extend(spec.dw_mid.map(|_| BlockTap::DwMid));
+            taps.push(BlockTap::PwProj);
+            taps.extend(spec.dw_end.map(|_| BlockTap::DwEnd));
+            (spec.layer_scale && spec.skip, BlockTap::InvertedResidual)
+        }
         BlockSpec::Attention(spec) => {
-            taps.push(BlockTap::AttnNorm);
-            if spec.downsample.is_some() {
-                taps.extend([BlockTap::AttnKeyNorm, BlockTap::AttnValueNorm]);
-            }
+            taps.extend([BlockTap::AttnNorm, BlockTap::AttnQuery]);
+            taps.extend(spec.downsample.map(|_| BlockTap::AttnKeyNorm));
+            taps.push(BlockTap::AttnKey);
+            taps.extend(spec.downsample.map(|_| BlockTap::AttnValueNorm));
+            taps.extend([BlockTap::AttnValue, BlockTap::AttnHeads, BlockTap::AttnProj]);
             (spec.layer_scale && spec.skip, BlockTap::AttnOutput)
         }
     };
@@ -119,7 +233,7 @@ pub(crate) fn of_block(block: &BlockSpec, number: usize) -> Vec<String> {
         taps.push(BlockTap::LayerScale);
     }
     taps.push(output);
-    taps.into_iter().map(|tap| tap.name(number)).collect()
+    taps
 }
 
 /// The names of the fusion's taps in the order of execution; [`MSFA_DOWNSAMPLE`] is left out where nothing is resized.

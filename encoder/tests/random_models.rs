@@ -6,7 +6,7 @@ mod whole_and_parts;
 
 use encoder::{
     AllTaps, Architecture, Checkpoint, Isa, LoadOptions, Model, NoTaps, Precision, TapSink, TapTensor,
-    reference,
+    WithInner, reference,
 };
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
@@ -32,7 +32,8 @@ const ARITHMETIC: [(Precision, bool); 4] =
 type Taps = Vec<(String, reference::Tensor64)>;
 
 fn exact(problem: &ModelProblem, checkpoint: &Checkpoint, precision: Precision) -> Taps {
-    reference::encode(checkpoint, &problem.settings, precision, problem.shape, &problem.input()).unwrap()
+    let model = reference::ReferenceModel::new(checkpoint, &problem.settings, precision).unwrap();
+    model.encode_with_inner(problem.shape, &problem.input()).unwrap()
 }
 
 fn options(problem: &ModelProblem, isa: Isa, (precision, strict_fma): (Precision, bool)) -> LoadOptions {
@@ -50,6 +51,21 @@ fn run(
     let names: Vec<_> = taps.0.iter().map(|(name, _)| name.clone()).collect();
     assert_eq!(names, model.tap_names(problem.shape[2], problem.shape[3]), "announced and recorded taps");
     (taps.0, out)
+}
+
+/// A run with inner taps: all of them, and what the model gives.
+fn run_with_inner(
+    problem: &ModelProblem,
+    isa: Isa,
+    arithmetic: (Precision, bool),
+) -> (Vec<(String, encoder::TapTensor)>, encoder::Encoded) {
+    let model = Model::load(&problem.checkpoint(), &options(problem, isa, arithmetic)).unwrap();
+    let mut taps = WithInner::of(AllTaps::default());
+    let out = model.encode(&problem.shape, &problem.input(), &mut taps).unwrap();
+    let names: Vec<_> = taps.sink.0.iter().map(|(name, _)| name.clone()).collect();
+    let announced = model.tap_names_with_inner(problem.shape[2], problem.shape[3]);
+    assert_eq!(names, announced, "announced and recorded taps");
+    (taps.sink.0, out)
 }
 
 fn rel_l2(candidate: impl ExactSizeIterator<Item = f64>, reference: &[f64]) -> f64 {
@@ -84,7 +100,7 @@ fn agrees_with_the_naive_graph(problem: &ModelProblem, isa: Isa) -> Result<(), T
     let nudged = exact(problem, &problem.nudged(NUDGE), Precision::F32);
     for arithmetic in ARITHMETIC {
         let rounded = exact(problem, &checkpoint, arithmetic.0);
-        let (taps, out) = run(problem, isa, arithmetic);
+        let (taps, out) = run_with_inner(problem, isa, arithmetic);
         prop_assert_eq!(taps.len(), in_f64.len());
         for (i, ((name, tensor), (exact_name, exact))) in taps.iter().zip(&in_f64).enumerate() {
             prop_assert_eq!(name, exact_name);
@@ -125,6 +141,11 @@ fn threads_and_taps_change_nothing(problem: &ModelProblem, isa: Isa) -> Result<(
             );
             prop_assert!(taps.iter().zip(&other).all(|(a, b)| bits(&a.1.data) == bits(&b.1.data)));
         }
+        let (mut with_inner, tapped) = run_with_inner(problem, isa, arithmetic);
+        prop_assert_eq!(bits(&out.data), bits(&tapped.data), "inner taps on {} in {:?}", isa, arithmetic);
+        with_inner.retain(|(name, _)| taps.iter().any(|(outer, _)| outer == name));
+        prop_assert_eq!(with_inner.len(), taps.len());
+        prop_assert!(taps.iter().zip(&with_inner).all(|(a, b)| bits(&a.1.data) == bits(&b.1.data)));
         let model = Model::load(&problem.checkpoint(), &options(problem, isa, arithmetic)).unwrap();
         let untapped = model.encode(&problem.shape, &problem.input(), &mut NoTaps).unwrap();
         prop_assert_eq!(bits(&out.data), bits(&untapped.data), "taps on {} in {:?}", isa, arithmetic);

@@ -37,6 +37,9 @@ pub(crate) struct Epilogue<'a> {
     /// GELU by the error function.
     #[cfg(feature = "faults")]
     pub(crate) erf: bool,
+    /// The layer scale a second time.
+    #[cfg(feature = "faults")]
+    pub(crate) layer_scale_twice: bool,
 }
 
 impl Epilogue<'_> {
@@ -87,6 +90,10 @@ impl Epilogue<'_> {
             }
             if let Some(gamma) = self.layer_scale {
                 zip(simd, row, gamma, |x, g| simd.mul(x, g));
+                #[cfg(feature = "faults")]
+                if self.layer_scale_twice {
+                    zip(simd, row, gamma, |x, g| simd.mul(x, g));
+                }
             }
             if let Some(skip) = self.skip {
                 zip(simd, row, &skip[(first + i) * channels..][..channels], |x, s| simd.add(x, s));

@@ -117,6 +117,14 @@ fn take(scratch: &mut AlignedBuffer, length: usize) -> &mut [f32] {
     taken
 }
 
+/// `out = epilogue(convolution(image, filter))`, the convolution being one of 3 x 3 with stride 1; `out` is
+/// `[image.rows(), filter.columns()]`. Parallel over lines of tiles.
+///
+/// [`convolve_into`] multiplies these bits.
+pub(crate) fn convolve(image: &Im2col<'_>, first: (&Filter, &Epilogue<'_>), out: &mut [f32]) {
+    convolve_lines(image, first, None, out);
+}
+
 /// `out = second_epilogue(first_epilogue(convolution(image, filter)) * second)`, the convolution being one of 3 x 3 with stride 1
 /// whose result never leaves the cache; `out` is `[image.rows(), second.columns()]`. Parallel over lines of tiles.
 pub(crate) fn convolve_into(
@@ -125,31 +133,32 @@ pub(crate) fn convolve_into(
     (second, second_epilogue): (&PackedRhs, &Epilogue<'_>),
     out: &mut [f32],
 ) {
+    assert_eq!(filter.isa(), second.isa(), "instruction sets of the two products");
+    assert_eq!(filter.columns(), second.depth(), "the two products differ in depth");
+    convolve_lines(image, (filter, first_epilogue), Some((second, second_epilogue)), out);
+}
+
+fn convolve_lines(
+    image: &Im2col<'_>,
+    first: (&Filter, &Epilogue<'_>),
+    second: Option<(&PackedRhs, &Epilogue<'_>)>,
+    out: &mut [f32],
+) {
+    let (filter, _) = first;
+    let columns = second.map_or(filter.columns(), |(second, _)| second.columns());
     let (y, x) = image.axes();
     assert!(
         [y, x].iter().all(|axis| (axis.kernel, axis.stride) == (3, 1)),
         "a 3 x 3 convolution of stride 1"
     );
-    assert_eq!(filter.isa(), second.isa(), "instruction sets of the two products");
     assert_eq!(image.channels(), filter.depth(), "channels of the image and of the filter");
-    assert_eq!(filter.columns(), second.depth(), "the two products differ in depth");
-    assert_eq!(out.len(), image.rows() * second.columns(), "output elements");
-    let line = x.output * second.columns();
+    assert_eq!(out.len(), image.rows() * columns, "output elements");
+    let line = x.output * columns;
     out.par_chunks_mut(y.output * line).enumerate().for_each(|(index, out)| {
         out.par_chunks_mut(OUTPUT * line).enumerate().for_each_init(
             WinogradScratch::default,
             |scratch, (row, out)| {
-                let first = (filter, first_epilogue);
-                let second_product = (second, second_epilogue);
-                second.isa().run(WinogradTask {
-                    image,
-                    index,
-                    row,
-                    first,
-                    second: second_product,
-                    scratch,
-                    out,
-                });
+                filter.isa().run(WinogradTask { image, index, row, first, second, scratch, out });
             },
         );
     });
@@ -177,7 +186,8 @@ struct WinogradTask<'a, 'b> {
     /// Which line of tiles.
     row: usize,
     first: (&'a Filter, &'a Epilogue<'b>),
-    second: (&'a PackedRhs, &'a Epilogue<'b>),
+    /// The product of the convolution's result, if there is one.
+    second: Option<(&'a PackedRhs, &'a Epilogue<'b>)>,
     scratch: &'a mut WinogradScratch,
     out: &'a mut [f32],
 }
@@ -243,17 +253,18 @@ impl WinogradTask<'_, '_> {
         }
     }
 
-    /// `A^T m A` of some tiles, the first epilogue, and the second product with its own.
+    /// `A^T m A` of some tiles, the first epilogue, and the second product with its own, if there is one.
     #[inline(always)]
     fn finish<S: Simd>(&mut self, simd: S, tiles: Range<usize>) {
-        let ((filter, first_epilogue), (second, second_epilogue)) = (self.first, self.second);
+        let (filter, first_epilogue) = self.first;
         let (y, x) = self.image.axes();
         let WinogradScratch { products, middle, panels, .. } = &mut *self.scratch;
         let columns = filter.columns();
         let place = tiles.len() * columns + GAP;
         let pixels = tiles.start * OUTPUT..x.output.min(tiles.end * OUTPUT);
         let middle = take(middle, OUTPUT * pixels.len() * columns);
-        let lines = self.out.len() / (x.output * second.columns());
+        let out_columns = self.second.map_or(columns, |(second, _)| second.columns());
+        let lines = self.out.len() / (x.output * out_columns);
         for tile in 0..tiles.len() {
             for channel in (0..columns).step_by(S::LANES) {
                 let lanes = channel..columns.min(channel + S::LANES);
@@ -270,14 +281,18 @@ impl WinogradTask<'_, '_> {
                 }
             }
         }
-        let outputs = self.out.chunks_exact_mut(x.output * second.columns());
+        let outputs = self.out.chunks_exact_mut(x.output * out_columns);
         for ((line, out), middle) in outputs.enumerate().zip(middle.chunks_exact_mut(pixels.len() * columns))
         {
             let row = (self.index * y.output + self.row * OUTPUT + line) * x.output + pixels.start;
             first_epilogue.apply(simd, row, columns, middle);
-            let out = &mut out[pixels.start * second.columns()..pixels.end * second.columns()];
+            let out = &mut out[pixels.start * out_columns..pixels.end * out_columns];
+            let Some((second, second_epilogue)) = self.second else {
+                out.copy_from_slice(middle);
+                continue;
+            };
             gemm_block(simd, &Matrix::new(middle, columns), 0, second, panels, out);
-            second_epilogue.apply(simd, row, second.columns(), out);
+            second_epilogue.apply(simd, row, out_columns, out);
         }
     }
 }
@@ -328,6 +343,8 @@ fn times_a<S: Simd>(simd: S, m: [S::V; INPUT]) -> [S::V; OUTPUT] {
 mod tests {
     use super::*;
     use crate::geometry::{Axis, Padding};
+    use crate::kernels::epilogue::Norm;
+    use crate::kernels::gemm::gemm;
     use crate::kernels::gemm::rhs::DEPTH;
     use crate::precision::SplitTerms;
     use crate::testing::{Failures, on_each_isa, values};
@@ -335,6 +352,7 @@ mod tests {
     on_each_isa!(
         agrees_with_the_naive_kernel_around_every_edge,
         small_integers_are_exact,
+        a_convolution_alone_has_the_bits_that_are_multiplied,
         products_of_two_instruction_sets_are_refused
     );
 
@@ -441,6 +459,33 @@ mod tests {
         let seen = |i: usize| if i == 0 || i == 5 { 2.0 } else { 3.0 };
         for (i, out) in out.iter().enumerate() {
             failures.equal(*out, 4.0 * seen(i / 6) * seen(i % 6), || format!("pixel {i}"));
+        }
+    }
+
+    fn a_convolution_alone_has_the_bits_that_are_multiplied(isa: Isa, failures: &mut Failures) {
+        let (channels, columns, outputs) = (33, 41, 5);
+        for (height, width) in [(1, 1), (3, 5), (4, 4), (3, 2 * TILES + 1), (2, 4 * TILES + 3)] {
+            let [y, x] = [height, width].map(|size| Axis::new(Padding::Same, size, 3, 1).unwrap());
+            let (pixels, batch) = (height * width, 2);
+            let image = values(batch * pixels * channels, 1);
+            let weights = values(columns * channels * TAPS, 2);
+            let filter = Filter::new(isa, (channels, columns), |column, out| {
+                out.copy_from_slice(&weights[column * channels * TAPS..][..channels * TAPS]);
+            });
+            let second = pack(isa, &values(columns * outputs, 3), outputs);
+            let patches = Im2col::new(&image, channels, y, x);
+            let first = Epilogue { norm: Norm::Plain, gelu: true, ..Epilogue::default() };
+            let last = Epilogue { norm: Norm::Plain, ..Epilogue::default() };
+            let mut together = vec![f32::NAN; batch * pixels * outputs];
+            convolve_into(&patches, (&filter, &first), (&second, &last), &mut together);
+            let mut convolved = vec![f32::NAN; batch * pixels * columns];
+            convolve(&patches, (&filter, &first), &mut convolved);
+            let mut apart = vec![f32::NAN; batch * pixels * outputs];
+            gemm(&Matrix::new(&convolved, columns), &second, &last, &mut apart);
+            for (i, (apart, together)) in apart.iter().zip(&together).enumerate() {
+                failures
+                    .equal(apart.to_bits(), together.to_bits(), || format!("{height}x{width}, element {i}"));
+            }
         }
     }
 

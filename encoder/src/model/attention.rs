@@ -1,10 +1,11 @@
 //! timm's `MobileAttention` with multi-query attention.
 
 use super::activation::Activation;
+use super::block_end::BlockEnd;
 use super::context::Context;
 use super::layer::{Dense, DepthwiseLayer, Loader};
 use crate::architecture::AttentionSpec;
-use crate::architecture::names::{KeyOrValueNames, LAYER_SCALE, Module, attention as names};
+use crate::architecture::names::{KeyOrValueNames, Module, attention as names};
 use crate::error::Error;
 use crate::kernels::attention::attention;
 use crate::kernels::epilogue::{Epilogue, Norm};
@@ -20,7 +21,7 @@ pub(super) struct Attention {
     key: KeyOrValue,
     value: KeyOrValue,
     output: Dense,
-    layer_scale: Option<Vec<f32>>,
+    end: BlockEnd,
 }
 
 /// Optional downsampling and norm, then the projection.
@@ -54,24 +55,32 @@ impl KeyOrValue {
         })
     }
 
-    fn forward(&self, context: &mut Context<'_>, x: &Activation, tap: &str) -> Result<Activation, Error> {
-        let Some((convolution, norm)) = &self.downsample else {
-            return self.projection.forward(context, x, &Epilogue::default());
+    fn forward(
+        &self,
+        context: &mut Context<'_>,
+        number: usize,
+        x: &Activation,
+        (of_norm, of_projection): (BlockTap, BlockTap),
+    ) -> Result<Activation, Error> {
+        let downsampled = match &self.downsample {
+            None => None,
+            Some((convolution, norm)) => {
+                let ops = Epilogue { norm: Norm::Weighted(norm), ..Epilogue::default() };
+                let x = convolution.forward(context, x, &ops)?;
+                context.tap(&of_norm.name(number), &x)?;
+                Some(x)
+            }
         };
-        let ops = Epilogue { norm: Norm::Weighted(norm), ..Epilogue::default() };
-        let x = convolution.forward(context, x, &ops)?;
-        context.tap(tap, &x)?;
-        self.projection.forward(context, &x, &Epilogue::default())
+        let x = downsampled.as_ref().unwrap_or(x);
+        let projected = self.projection.forward(context, x, &Epilogue::default())?;
+        context.tap_inner(of_projection, number, &projected)?;
+        Ok(projected)
     }
 }
 
 impl Attention {
     pub(super) fn load(loader: &Loader<'_>, module: &Module, spec: &AttentionSpec) -> Result<Self, Error> {
         let name = |weight: &str| module.name_of(weight);
-        let layer_scale = match spec.layer_scale {
-            true => Some(loader.parameter(&name(LAYER_SCALE), spec.output)?),
-            false => None,
-        };
         let queries = spec.heads * spec.key_dim;
         Ok(Attention {
             module: module.clone(),
@@ -81,7 +90,7 @@ impl Attention {
             key: KeyOrValue::load(loader, module, names::KEY, spec, spec.key_dim)?,
             value: KeyOrValue::load(loader, module, names::VALUE, spec, spec.value_dim)?,
             output: loader.dense(&name(names::OUTPUT), [spec.output, spec.heads * spec.value_dim, 1], 1)?,
-            layer_scale,
+            end: BlockEnd::load(loader, module, spec.output, (spec.layer_scale, spec.skip))?,
         })
     }
 
@@ -96,9 +105,17 @@ impl Attention {
         let normed = context.applied(&self.module.name_of("norm"), &ops, x);
         context.tap(&BlockTap::AttnNorm.name(number), &normed)?;
 
-        let query = self.query.forward(context, &normed, &Epilogue::default())?;
-        let key = self.key.forward(context, &normed, &BlockTap::AttnKeyNorm.name(number))?;
-        let value = self.value.forward(context, &normed, &BlockTap::AttnValueNorm.name(number))?;
+        let mut query = self.query.forward(context, &normed, &Epilogue::default())?;
+        context.tap_inner(BlockTap::AttnQuery, number, &query)?;
+        let taps = (BlockTap::AttnKeyNorm, BlockTap::AttnKey);
+        let key = self.key.forward(context, number, &normed, taps)?;
+        let taps = (BlockTap::AttnValueNorm, BlockTap::AttnValue);
+        let value = self.value.forward(context, number, &normed, taps)?;
+        if context.seam.lacks_softmax_scale() {
+            // What the kernel divides the scores by.
+            let root = (spec.key_dim as f64).sqrt() as f32;
+            query.data.iter_mut().for_each(|x| *x *= root);
+        }
 
         let mut heads = context.activation(x.batch, x.height, x.width, spec.heads * spec.value_dim);
         let elements = query.data.len() + key.data.len() + value.data.len() + heads.data.len();
@@ -125,21 +142,8 @@ impl Attention {
             }
         });
 
-        // The tap is taken between the layer scale and the skip.
-        let name = BlockTap::LayerScale.name(number);
-        let tapped = self.layer_scale.is_some() && spec.skip && context.taps.wants(&name);
-        let skip = Epilogue { skip: spec.skip.then_some(&x.data), ..Epilogue::default() };
-        let ops = Epilogue {
-            layer_scale: self.layer_scale.as_deref(),
-            skip: if tapped { None } else { skip.skip },
-            ..Epilogue::default()
-        };
-        let mut out = self.output.forward(context, &heads, &ops)?;
-        if tapped {
-            context.tap(&name, &out)?;
-            context.apply(&self.module.name_of("skip"), &skip, &mut out);
-        }
-        context.tap(&BlockTap::AttnOutput.name(number), &out)?;
-        Ok(out)
+        context.tap_inner(BlockTap::AttnHeads, number, &heads)?;
+        let taps = (BlockTap::AttnProj, BlockTap::AttnOutput);
+        self.end.forward(context, number, x, taps, |context, ops| self.output.forward(context, &heads, ops))
     }
 }

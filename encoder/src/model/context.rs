@@ -9,7 +9,7 @@ use crate::kernels::epilogue::{Epilogue, apply_rows, apply_rows_to};
 use crate::precision::Operands;
 use crate::profile::{Cost, Profiler};
 use crate::simd::Isa;
-use crate::tap::{TapSink, TapTensor};
+use crate::tap::{BlockTap, TapSink, TapTensor};
 
 /// What a layer needs to run.
 pub(super) struct Context<'a> {
@@ -55,6 +55,19 @@ impl Context<'_> {
             || apply_rows_to(self.isa, &self.seam.ops(*ops), x.channels, &x.data, &mut out.data),
         );
         out
+    }
+
+    /// Whether an inner tap of block `number` is wanted.
+    pub(super) fn wants_inner(&self, tap: BlockTap, number: usize) -> bool {
+        self.taps.wants_inner() && self.taps.wants(&tap.name(number))
+    }
+
+    /// Hands the feature map of an inner tap to the sink as `[B, C, H, W]`, if it is wanted.
+    pub(super) fn tap_inner(&mut self, tap: BlockTap, number: usize, x: &Activation) -> Result<(), Error> {
+        match self.taps.wants_inner() {
+            true => self.tap(&tap.name(number), x),
+            false => Ok(()),
+        }
     }
 
     /// Hands the feature map to the sink as `[B, C, H, W]`, if it is wanted.

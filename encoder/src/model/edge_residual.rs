@@ -1,6 +1,7 @@
 //! timm's `EdgeResidual`.
 
 use super::activation::Activation;
+use super::block_end::BlockEnd;
 use super::context::Context;
 use super::layer::{Dense, Loader, Winograd};
 use crate::architecture::EdgeResidualSpec;
@@ -16,7 +17,7 @@ pub(super) struct EdgeResidual {
     expansion_norm: Vec<f32>,
     projection: Dense,
     projection_norm: Vec<f32>,
-    skip: bool,
+    end: BlockEnd,
 }
 
 /// The expansion, computed directly or with fewer products by Winograd's method.
@@ -32,17 +33,43 @@ impl Expansion {
         }
         loader.dense(name, [spec.expanded, spec.input, spec.kernel], spec.stride).map(Expansion::Direct)
     }
+
+    fn forward(
+        &self,
+        context: &Context<'_>,
+        x: &Activation,
+        ops: &Epilogue<'_>,
+    ) -> Result<Activation, Error> {
+        match self {
+            Expansion::Direct(dense) => dense.forward(context, x, ops),
+            Expansion::Winograd(winograd) => winograd.forward(context, x, ops),
+        }
+    }
+
+    fn forward_into(
+        &self,
+        context: &Context<'_>,
+        x: &Activation,
+        ops: &Epilogue<'_>,
+        next: (&Dense, &Epilogue<'_>),
+    ) -> Result<Activation, Error> {
+        match self {
+            Expansion::Direct(dense) => dense.forward_into(context, x, ops, next),
+            Expansion::Winograd(winograd) => winograd.forward_into(context, x, ops, next),
+        }
+    }
 }
 
 impl EdgeResidual {
     pub(super) fn load(loader: &Loader<'_>, module: &Module, spec: &EdgeResidualSpec) -> Result<Self, Error> {
         let name = |weight: &str| module.name_of(weight);
+        let skip = spec.stride == 1 && spec.input == spec.output;
         Ok(EdgeResidual {
             expansion: Expansion::load(loader, &name(names::EXPANSION), spec)?,
             expansion_norm: loader.parameter(&name(names::EXPANSION_NORM), spec.expanded)?,
             projection: loader.dense(&name(names::PROJECTION), [spec.output, spec.expanded, 1], 1)?,
             projection_norm: loader.parameter(&name(names::PROJECTION_NORM), spec.output)?,
-            skip: spec.stride == 1 && spec.input == spec.output,
+            end: BlockEnd::load(loader, module, spec.output, (false, skip))?,
         })
     }
 
@@ -52,18 +79,17 @@ impl EdgeResidual {
         number: usize,
         x: &Activation,
     ) -> Result<Activation, Error> {
-        let ops = Epilogue { norm: Norm::Weighted(&self.expansion_norm), gelu: true, ..Epilogue::default() };
-        let last = Epilogue {
-            norm: Norm::Weighted(&self.projection_norm),
-            skip: self.skip.then_some(&x.data),
-            ..Epilogue::default()
-        };
-        let next = (&self.projection, &last);
-        let out = match &self.expansion {
-            Expansion::Direct(dense) => dense.forward_into(context, x, &ops, next)?,
-            Expansion::Winograd(winograd) => winograd.forward_into(context, x, &ops, next)?,
-        };
-        context.tap(&BlockTap::EdgeResidual.name(number), &out)?;
-        Ok(out)
+        let taps = (BlockTap::ConvPwl, BlockTap::EdgeResidual);
+        self.end.forward(context, number, x, taps, |context, ops| {
+            let first =
+                Epilogue { norm: Norm::Weighted(&self.expansion_norm), gelu: true, ..Epilogue::default() };
+            let last = Epilogue { norm: Norm::Weighted(&self.projection_norm), ..*ops };
+            if !context.wants_inner(BlockTap::ConvExp, number) {
+                return self.expansion.forward_into(context, x, &first, (&self.projection, &last));
+            }
+            let expanded = self.expansion.forward(context, x, &first)?;
+            context.tap_inner(BlockTap::ConvExp, number, &expanded)?;
+            self.projection.forward(context, &expanded, &last)
+        })
     }
 }

@@ -1,9 +1,10 @@
 //! timm's `UniversalInvertedResidual`.
 
 use super::activation::Activation;
+use super::block_end::BlockEnd;
 use super::context::Context;
 use super::layer::{self, Dense, Loader};
-use crate::architecture::names::{Depthwise, LAYER_SCALE, Module, inverted_residual as names};
+use crate::architecture::names::{Depthwise, Module, inverted_residual as names};
 use crate::architecture::{DepthwiseSpec, InvertedResidualSpec};
 use crate::error::Error;
 use crate::kernels::epilogue::{Epilogue, Norm};
@@ -11,7 +12,6 @@ use crate::tap::BlockTap;
 
 /// 1 x 1 expansion and projection, each with its norm, and the optional depthwise convolutions around them.
 pub(super) struct InvertedResidual {
-    module: Module,
     dw_start: Option<NormedDepthwise>,
     expansion: Dense,
     expansion_norm: Vec<f32>,
@@ -19,8 +19,7 @@ pub(super) struct InvertedResidual {
     projection: Dense,
     projection_norm: Vec<f32>,
     dw_end: Option<NormedDepthwise>,
-    layer_scale: Option<Vec<f32>>,
-    skip: bool,
+    end: BlockEnd,
 }
 
 struct NormedDepthwise {
@@ -51,12 +50,7 @@ impl InvertedResidual {
         spec: &InvertedResidualSpec,
     ) -> Result<Self, Error> {
         let name = |weight: &str| module.name_of(weight);
-        let layer_scale = match spec.layer_scale {
-            true => Some(loader.parameter(&name(LAYER_SCALE), spec.output)?),
-            false => None,
-        };
         Ok(InvertedResidual {
-            module: module.clone(),
             dw_start: NormedDepthwise::load(loader, module, names::START, spec.input, spec.dw_start)?,
             expansion: loader.dense(&name(names::EXPANSION), [spec.expanded, spec.input, 1], 1)?,
             expansion_norm: loader.parameter(&name(names::EXPANSION_NORM), spec.expanded)?,
@@ -64,8 +58,7 @@ impl InvertedResidual {
             projection: loader.dense(&name(names::PROJECTION), [spec.output, spec.expanded, 1], 1)?,
             projection_norm: loader.parameter(&name(names::PROJECTION_NORM), spec.output)?,
             dw_end: NormedDepthwise::load(loader, module, names::END, spec.output, spec.dw_end)?,
-            layer_scale,
-            skip: spec.skip,
+            end: BlockEnd::load(loader, module, spec.output, (spec.layer_scale, spec.skip))?,
         })
     }
 
@@ -75,56 +68,57 @@ impl InvertedResidual {
         number: usize,
         x: &Activation,
     ) -> Result<Activation, Error> {
-        let started = self.start(context, x)?;
-        let started = started.as_ref().unwrap_or(x);
-
-        // The tap is taken between the layer scale and the skip.
-        let name = BlockTap::LayerScale.name(number);
-        let tapped = self.layer_scale.is_some() && self.skip && context.taps.wants(&name);
-        let scale = Epilogue { layer_scale: self.layer_scale.as_deref(), ..Epilogue::default() };
-        let skip = Epilogue { skip: self.skip.then_some(&x.data), ..Epilogue::default() };
-        let last = Epilogue { skip: if tapped { None } else { skip.skip }, ..scale };
-        let mut out = match &self.dw_end {
-            None => self.expand_and_project(context, started, &last)?,
-            Some(depthwise) => {
-                let projected = self.expand_and_project(context, started, &Epilogue::default())?;
-                let ops = Epilogue { norm: Norm::Weighted(&depthwise.norm), ..last };
-                depthwise.convolution.forward(context, &projected, &ops)?
-            }
+        let of_product = match self.dw_end {
+            Some(_) => BlockTap::DwEnd,
+            None => BlockTap::PwProj,
         };
-        if tapped {
-            context.tap(&name, &out)?;
-            context.apply(&self.module.name_of("skip"), &skip, &mut out);
-        }
-        context.tap(&BlockTap::InvertedResidual.name(number), &out)?;
-        Ok(out)
+        let taps = (of_product, BlockTap::InvertedResidual);
+        self.end.forward(context, number, x, taps, |context, ops| {
+            let started = self.start(context, number, x)?;
+            let started = started.as_ref().unwrap_or(x);
+            let Some(depthwise) = &self.dw_end else {
+                return self.expand_and_project(context, number, started, ops);
+            };
+            let projected = self.expand_and_project(context, number, started, &Epilogue::default())?;
+            context.tap_inner(BlockTap::PwProj, number, &projected)?;
+            let ops = Epilogue { norm: Norm::Weighted(&depthwise.norm), ..*ops };
+            depthwise.convolution.forward(context, &projected, &ops)
+        })
     }
 
-    fn start(&self, context: &Context<'_>, x: &Activation) -> Result<Option<Activation>, Error> {
+    fn start(
+        &self,
+        context: &mut Context<'_>,
+        number: usize,
+        x: &Activation,
+    ) -> Result<Option<Activation>, Error> {
         let Some(depthwise) = &self.dw_start else { return Ok(None) };
         let ops = Epilogue { norm: Norm::Weighted(&depthwise.norm), ..Epilogue::default() };
-        Ok(Some(depthwise.convolution.forward(context, x, &ops)?))
+        let started = depthwise.convolution.forward(context, x, &ops)?;
+        context.tap_inner(BlockTap::DwStart, number, &started)?;
+        Ok(Some(started))
     }
 
     /// Expansion, depthwise convolution, projection and norm, then what `ops` does after the norm.
     fn expand_and_project(
         &self,
-        context: &Context<'_>,
+        context: &mut Context<'_>,
+        number: usize,
         x: &Activation,
         ops: &Epilogue<'_>,
     ) -> Result<Activation, Error> {
-        let last = self.after_projection(ops);
+        let (first, last) = (self.after_expansion(), self.after_projection(ops));
+        if self.dw_mid.is_none() && !context.wants_inner(BlockTap::PwExp, number) {
+            return self.expansion.forward_into(context, x, &first, (&self.projection, &last));
+        }
+        let expanded = self.expansion.forward(context, x, &first)?;
+        context.tap_inner(BlockTap::PwExp, number, &expanded)?;
         let Some(depthwise) = &self.dw_mid else {
-            return self.expansion.forward_into(
-                context,
-                x,
-                &self.after_expansion(),
-                (&self.projection, &last),
-            );
+            return self.projection.forward(context, &expanded, &last);
         };
-        let expanded = self.expansion.forward(context, x, &self.after_expansion())?;
         let ops = Epilogue { norm: Norm::Weighted(&depthwise.norm), gelu: true, ..Epilogue::default() };
         let expanded = depthwise.convolution.forward(context, &expanded, &ops)?;
+        context.tap_inner(BlockTap::DwMid, number, &expanded)?;
         self.projection.forward(context, &expanded, &last)
     }
 

@@ -13,7 +13,7 @@ use crate::kernels::gemm::rhs::PackedRhs;
 use crate::kernels::gemm::source::Matrix;
 use crate::kernels::gemm::{fused_gemm, gemm};
 use crate::kernels::im2col::Im2col;
-use crate::kernels::winograd::{Filter, convolve_into};
+use crate::kernels::winograd::{Filter, convolve, convolve_into};
 use crate::precision::Operands;
 use crate::profile::Cost;
 use crate::simd::Isa;
@@ -184,6 +184,24 @@ pub(super) struct Winograd {
 }
 
 impl Winograd {
+    /// `ops(convolution(x))`.
+    pub(super) fn forward(
+        &self,
+        context: &Context<'_>,
+        x: &Activation,
+        ops: &Epilogue<'_>,
+    ) -> Result<Activation, Error> {
+        let ops = &context.seam.ops(*ops);
+        let (y, x_axis) = axes(context.padding, x, 3, 1)?;
+        let mut out = context.activation(x.batch, y.output, x_axis.output, self.filter.columns());
+        let (pixels, elements) = (out.pixels(), x.data.len() + out.data.len());
+        let cost = || self.cost(pixels) + Cost::of_elements(elements);
+        context.profiler.time(&self.name, cost, || {
+            convolve(&Im2col::new(&x.data, x.channels, y, x_axis), (&self.filter, ops), &mut out.data);
+        });
+        Ok(out)
+    }
+
     /// `next_ops(next(ops(convolution(x))))`, where `next` is 1 x 1; the intermediate result stays in the cache.
     pub(super) fn forward_into(
         &self,
@@ -197,15 +215,17 @@ impl Winograd {
         let (y, x_axis) = axes(context.padding, x, 3, 1)?;
         let mut out = next.output(context, x, Some((y, x_axis)));
         let pixels = out.pixels();
-        let cost = || {
-            // Of the direct convolution, as everywhere.
-            let flop = 2.0 * (9 * self.filter.depth() * self.filter.columns()) as f64 * pixels as f64;
-            Cost { flop, bytes: self.filter.bytes() as f64 } + next.cost_from(x, pixels)
-        };
+        let cost = || self.cost(pixels) + next.cost_from(x, pixels);
         context.profiler.time(&self.name, cost, || {
             convolve_into(&Im2col::new(&x.data, x.channels, y, x_axis), first, second, &mut out.data);
         });
         Ok(out)
+    }
+
+    /// The cost for that many pixels of the products of the direct convolution, as everywhere, and of reading the weights.
+    fn cost(&self, pixels: usize) -> Cost {
+        let flop = 2.0 * (9 * self.filter.depth() * self.filter.columns()) as f64 * pixels as f64;
+        Cost { flop, bytes: self.filter.bytes() as f64 }
     }
 }
 
@@ -225,7 +245,8 @@ impl DepthwiseLayer {
         ops: &Epilogue<'_>,
     ) -> Result<Activation, Error> {
         let ops = &context.seam.ops(*ops);
-        let axes = axes(context.padding, x, self.spec.kernel, self.spec.stride)?;
+        let padding = context.seam.padding(&self.name, context.padding);
+        let axes = axes(padding, x, self.spec.kernel, self.spec.stride)?;
         let mut out = context.activation(x.batch, axes.0.output, axes.1.output, x.channels);
         let elements = out.data.len();
         let cost = || Cost {

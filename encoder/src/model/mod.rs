@@ -2,6 +2,7 @@
 
 mod activation;
 mod attention;
+mod block_end;
 mod buffers;
 mod context;
 mod edge_residual;
@@ -22,9 +23,8 @@ use crate::architecture::{Architecture, BlockSpec, Settings};
 use crate::checkpoint::Checkpoint;
 use crate::error::Error;
 use crate::faults::Seam;
-#[cfg(feature = "faults")]
-use crate::faults::Site;
 use crate::geometry::Axis;
+use crate::part::Site;
 use crate::precision::{Operands, Precision};
 use crate::profile::{Profiler, Step};
 use crate::simd::Isa;
@@ -179,8 +179,22 @@ impl Model {
 
     /// The names of all taps for an image of this size, in the order of execution.
     pub fn tap_names(&self, height: usize, width: usize) -> Vec<String> {
+        self.present_taps(height, width, self.parts().into_iter().flat_map(|part| part.outputs))
+    }
+
+    /// As [`Model::tap_names`], with the inner taps: those of a sink [`crate::WithInner`].
+    pub fn tap_names_with_inner(&self, height: usize, width: usize) -> Vec<String> {
+        let blocks: Vec<&BlockSpec> = self.architecture.blocks().map(|(_, _, block)| block).collect();
+        let names = self.parts().into_iter().flat_map(|part| match part.site() {
+            Site::Block(number) => tap::of_block_with_inner(blocks[number], number),
+            Site::Stem | Site::Fusion | Site::Embedder => part.outputs,
+        });
+        self.present_taps(height, width, names)
+    }
+
+    /// Those of `names` that an image of this size has.
+    fn present_taps(&self, height: usize, width: usize, names: impl Iterator<Item = String>) -> Vec<String> {
         let resizes = self.fused_resolution(height, width) != self.settings.output_resolution;
-        let names = self.parts().into_iter().flat_map(|part| part.outputs);
         names.filter(|name| resizes || name != tap::MSFA_DOWNSAMPLE).collect()
     }
 

@@ -58,17 +58,30 @@ impl<'a> ReferenceModel<'a> {
     /// # Errors
     /// A weight that cannot be read. The input is not checked.
     pub fn encode(&self, shape: [usize; 4], input: &[f32]) -> Result<Vec<(String, Tensor64)>, Error> {
-        self.encode_through(Seam::default(), shape, input)
+        self.encode_through(Seam::default(), false, shape, input)
+    }
+
+    /// As [`ReferenceModel::encode`], with the inner taps: those of a sink [`crate::WithInner`].
+    ///
+    /// # Errors
+    /// As [`ReferenceModel::encode`].
+    pub fn encode_with_inner(
+        &self,
+        shape: [usize; 4],
+        input: &[f32],
+    ) -> Result<Vec<(String, Tensor64)>, Error> {
+        self.encode_through(Seam::default(), true, shape, input)
     }
 
     fn encode_through(
         &self,
         seam: Seam,
+        inner: bool,
         shape: [usize; 4],
         input: &[f32],
     ) -> Result<Vec<(String, Tensor64)>, Error> {
         let x = Image { shape, data: input.iter().map(|x| f64::from(*x)).collect() };
-        let mut run = ReferenceRun { model: self, seam, taps: Vec::new() };
+        let mut run = ReferenceRun { model: self, seam, inner, taps: Vec::new() };
         let mut flow = ReferenceFlow { x, into_last_stage: None };
         for part in self.parts() {
             flow = run.forward(part.site(), flow)?;
@@ -99,7 +112,7 @@ impl<'a> ReferenceModel<'a> {
         let mut images: Vec<Image> = inputs.iter().map(to_image).collect();
         let x = images.pop().expect("every part has an input");
         let flow = ReferenceFlow { x, into_last_stage: images.pop() };
-        let mut run = ReferenceRun { model: self, seam: Seam::default(), taps: Vec::new() };
+        let mut run = ReferenceRun { model: self, seam: Seam::default(), inner: false, taps: Vec::new() };
         run.forward(part.site(), flow)?;
         Ok(run.taps)
     }
@@ -137,5 +150,5 @@ pub fn encode_with_fault(
     assert!(planted.1.is_in_reference(), "{planted:?} is not written out in f64");
     let mut seam = Seam::default();
     seam.planted = Some(planted);
-    ReferenceModel::new(checkpoint, settings, Precision::F32)?.encode_through(seam, shape, input)
+    ReferenceModel::new(checkpoint, settings, Precision::F32)?.encode_through(seam, false, shape, input)
 }

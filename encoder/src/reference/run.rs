@@ -38,6 +38,8 @@ pub(super) struct ReferenceFlow {
 pub(super) struct ReferenceRun<'a> {
     pub(super) model: &'a ReferenceModel<'a>,
     pub(super) seam: Seam,
+    /// Whether inner taps are kept too.
+    pub(super) inner: bool,
     pub(super) taps: Vec<(String, Tensor64)>,
 }
 
@@ -48,6 +50,12 @@ impl ReferenceRun<'_> {
 
     fn tap(&mut self, name: &str, x: &Image) {
         self.taps.push((name.to_string(), Tensor64 { shape: x.shape.to_vec(), data: x.data.clone() }));
+    }
+
+    fn tap_inner(&mut self, tap: BlockTap, number: usize, x: &Image) {
+        if self.inner {
+            self.tap(&tap.name(number), x);
+        }
     }
 
     /// `x` is `[1, T, C]` per image in `[B, 1, T, C]`.
@@ -134,9 +142,11 @@ impl ReferenceRun<'_> {
         x: &Image,
     ) -> Result<Image, Error> {
         let (y, tap) = match block {
-            BlockSpec::EdgeResidual(spec) => (self.edge_residual(module, spec, x)?, BlockTap::EdgeResidual),
+            BlockSpec::EdgeResidual(spec) => {
+                (self.edge_residual(module, spec, number, x)?, BlockTap::EdgeResidual)
+            }
             BlockSpec::InvertedResidual(spec) => {
-                let y = self.inverted_residual(module, spec, x)?;
+                let y = self.inverted_residual(module, spec, Some(number), x)?;
                 let y = self.scale_and_skip(module, spec.layer_scale, spec.skip, number, y, x)?;
                 (y, BlockTap::InvertedResidual)
             }
@@ -150,12 +160,20 @@ impl ReferenceRun<'_> {
         Ok(y)
     }
 
-    fn edge_residual(&self, module: &Module, spec: &EdgeResidualSpec, x: &Image) -> Result<Image, Error> {
+    fn edge_residual(
+        &mut self,
+        module: &Module,
+        spec: &EdgeResidualSpec,
+        number: usize,
+        x: &Image,
+    ) -> Result<Image, Error> {
         use names::edge_residual::*;
         let y = self.dense(x, &module.name_of(EXPANSION), spec.expanded, spec.kernel, spec.stride)?;
         let y = self.norm(&y, &module.name_of(EXPANSION_NORM))?.map(gelu);
+        self.tap_inner(BlockTap::ConvExp, number, &y);
         let y = self.dense(&y, &module.name_of(PROJECTION), spec.output, 1, 1)?;
         let y = self.norm(&y, &module.name_of(PROJECTION_NORM))?;
+        self.tap_inner(BlockTap::ConvPwl, number, &y);
         Ok(if spec.stride == 1 && spec.input == spec.output { y.plus(x) } else { y })
     }
 
@@ -177,29 +195,40 @@ impl ReferenceRun<'_> {
         Ok(if skip { y.plus(x) } else { y })
     }
 
+    /// An inverted residual block before its layer scale, or the feed-forward of the fusion, which is no block.
     fn inverted_residual(
         &mut self,
         module: &Module,
         spec: &InvertedResidualSpec,
+        block: Option<usize>,
         x: &Image,
     ) -> Result<Image, Error> {
         use names::inverted_residual::*;
+        let tap = |run: &mut Self, tap, y: &Image| match block {
+            Some(number) => run.tap_inner(tap, number, y),
+            None => {}
+        };
         let mut y = x.clone();
         if let Some(spec) = spec.dw_start {
             y = self.normed_depthwise(module, START, spec, &y)?;
+            tap(self, BlockTap::DwStart, &y);
         }
         y = self.dense(&y, &module.name_of(EXPANSION), spec.expanded, 1, 1)?;
         y = self.norm(&y, &module.name_of(EXPANSION_NORM))?.map(gelu);
-        if *module == Module::feed_forward() {
+        if block.is_none() {
             self.tap(tap::MSFA_FFN_EXPAND, &y);
         }
+        tap(self, BlockTap::PwExp, &y);
         if let Some(spec) = spec.dw_mid {
             y = self.normed_depthwise(module, MIDDLE, spec, &y)?.map(gelu);
+            tap(self, BlockTap::DwMid, &y);
         }
         y = self.dense(&y, &module.name_of(PROJECTION), spec.output, 1, 1)?;
         y = self.norm(&y, &module.name_of(PROJECTION_NORM))?;
+        tap(self, BlockTap::PwProj, &y);
         if let Some(spec) = spec.dw_end {
             y = self.normed_depthwise(module, END, spec, &y)?;
+            tap(self, BlockTap::DwEnd, &y);
         }
         Ok(y)
     }
@@ -226,19 +255,26 @@ impl ReferenceRun<'_> {
         let x = self.norm(x, &module.name_of(NORM))?;
         self.tap(&BlockTap::AttnNorm.name(number), &x);
         let q = self.dense(&x, &module.name_of(QUERY), spec.heads * spec.key_dim, 1, 1)?;
+        self.tap_inner(BlockTap::AttnQuery, number, &q);
         let mut sides = Vec::new();
-        for (side, dim, tap) in
-            [(KEY, spec.key_dim, BlockTap::AttnKeyNorm), (VALUE, spec.value_dim, BlockTap::AttnValueNorm)]
-        {
+        for (side, dim, of_norm, of_projection) in [
+            (KEY, spec.key_dim, BlockTap::AttnKeyNorm, BlockTap::AttnKey),
+            (VALUE, spec.value_dim, BlockTap::AttnValueNorm, BlockTap::AttnValue),
+        ] {
             let mut y = x.clone();
             if let Some(spec) = spec.downsample {
                 y = self.normed_depthwise(module, side.downsample, spec, &y)?;
-                self.tap(&tap.name(number), &y);
+                self.tap(&of_norm.name(number), &y);
             }
-            sides.push(self.dense(&y, &module.name_of(side.projection), dim, 1, 1)?);
+            let projected = self.dense(&y, &module.name_of(side.projection), dim, 1, 1)?;
+            self.tap_inner(of_projection, number, &projected);
+            sides.push(projected);
         }
         let heads = self.attend(spec, &q, &sides[0], &sides[1]);
-        self.dense(&heads, &module.name_of(OUTPUT), spec.output, 1, 1)
+        self.tap_inner(BlockTap::AttnHeads, number, &heads);
+        let y = self.dense(&heads, &module.name_of(OUTPUT), spec.output, 1, 1)?;
+        self.tap_inner(BlockTap::AttnProj, number, &y);
+        Ok(y)
     }
 
     /// `softmax(q k^T / sqrt(d_k)) v` for every head, with the one set of keys and values.
@@ -290,7 +326,7 @@ impl ReferenceRun<'_> {
             }
         });
         self.tap(tap::MSFA_CONCAT, &joined);
-        let mut y = self.inverted_residual(&Module::feed_forward(), spec, &joined)?;
+        let mut y = self.inverted_residual(&Module::feed_forward(), spec, None, &joined)?;
         self.tap(tap::MSFA_FFN_PROJECT, &y);
         let (oh, ow) = self.model.settings.output_resolution;
         if (height, width) != (oh, ow) {

@@ -14,6 +14,9 @@ impl Ci {
         for precision in ["bf16x3", "bf16"] {
             steps.push(CargoStep::cargo(&["xtask", "parity", "--quiet", "--precision", precision]));
         }
+        let inner = ["--mapping", "mappings/gemma3n-inner.toml", "--reference", "fixtures/inner/operations"];
+        let parity = ["xtask", "parity", "--quiet"].into_iter().chain(inner).collect::<Vec<_>>();
+        steps.push(CargoStep::cargo(&parity));
         steps.push(CargoStep::cargo(&["xtask", "fixtures", "check"]));
         steps.push(CargoStep::cargo(&["xtask", "selftest"]));
         steps.extend(test::steps(false));

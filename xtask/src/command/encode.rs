@@ -3,14 +3,14 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use encoder::dump::{self, DumpFolder};
-use encoder::{Checkpoint, Model, NoTaps, TapSink, TapTensor};
+use encoder::{Checkpoint, Model, NoTaps, TapSink, TapTensor, WithInner};
 use harness::files::overwrite::FilesRead;
 use harness::provenance::sha256::{hash_file, hash_files};
 use harness::provenance::{self, DumpRecord, InputTensor, RecordedTensor};
 use harness::store::{Algorithm, open_npy};
 use rayon::prelude::*;
 
-use crate::encode::arguments::{EncoderArguments, tap_names};
+use crate::encode::arguments::{AskedTaps, EncoderArguments};
 use crate::encode::input::read_input;
 use crate::encode::settings;
 use crate::encode::used_folder::UsedFolder;
@@ -36,6 +36,9 @@ pub(crate) struct Encode {
     /// earlier dump there, as its dump.json lists them, are removed; other files are left alone.
     #[arg(long, value_name = "DIR")]
     dump: Option<PathBuf>,
+    /// Dump too what each operation inside a block gives; mappings/gemma3n-inner.toml compares it.
+    #[arg(long)]
+    inner: bool,
     #[command(flatten)]
     encoder: EncoderArguments,
 }
@@ -47,6 +50,12 @@ impl Encode {
             return Err(Failure::usage(
                 "nothing to save: neither --out nor --dump is given",
                 "add --out tokens.npy for the soft tokens, or --dump DIR for every intermediate tensor",
+            ));
+        }
+        if self.inner && folder.is_none() {
+            return Err(Failure::usage(
+                "--inner adds tensors to a dump, and none is asked for",
+                "add --dump DIR, or leave --inner out",
             ));
         }
         let pool = self.encoder.pool()?;
@@ -79,11 +88,12 @@ impl Encode {
             None => encode(&mut NoTaps).map_err(Failure::unreadable)?,
             Some(folder) => {
                 let used = UsedFolder::open(folder)?;
-                check_dump(folder, &model, &input, &used, &read)?;
+                let asked = AskedTaps::of(&model, &input, |_| self.inner);
+                check_dump(folder, &asked, &used, &read)?;
                 let sink = DumpFolder::create(folder, std::io::stdout()).map_err(Failure::unreadable)?;
-                let mut sink = Replacing { used: Some(used), sink };
+                let mut sink = WithInner { asked: asked.inner, sink: Replacing { used: Some(used), sink } };
                 let encoded = encode(&mut sink).map_err(Failure::unreadable)?;
-                let files = sink.sink.finish().map_err(Failure::unreadable)?;
+                let files = sink.sink.sink.finish().map_err(Failure::unreadable)?;
                 pool.install(|| self.record_provenance(folder, &model, &checkpoint, &input, &files))?;
                 warn_of_strangers(folder, &files);
                 encoded
@@ -168,15 +178,9 @@ fn check_place(out: &Path, read: &FilesRead) -> Result<(), Failure> {
     read.check(out).map_err(Failure::overwrites)
 }
 
-/// Refuses to dump over one of the files that are read: every tensor that the model names, and the dump's record.
-fn check_dump(
-    folder: &Path,
-    model: &Model,
-    input: &TapTensor,
-    used: &UsedFolder,
-    read: &FilesRead,
-) -> Result<(), Failure> {
-    let names = tap_names(model, input).into_iter().map(|name| format!("debug_{name}.npy"));
+/// Refuses to dump over one of the files that are read: every tensor that is asked for, and the dump's record.
+fn check_dump(folder: &Path, asked: &AskedTaps, used: &UsedFolder, read: &FilesRead) -> Result<(), Failure> {
+    let names = asked.names.iter().map(|name| format!("debug_{name}.npy"));
     let written = names.chain([provenance::FILE_NAME.to_string()]).map(|file| folder.join(file));
     // What an earlier dump left there is removed.
     written.chain(used.files()).try_for_each(|path| read.check(&path).map_err(Failure::overwrites))

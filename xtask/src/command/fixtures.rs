@@ -4,6 +4,7 @@ use std::process::{Command, ExitCode, Stdio};
 
 use indicatif::{ProgressBar, ProgressStyle};
 
+use crate::committed::set;
 use crate::fixtures::check;
 use crate::shell::failure::{CommandResult, Failure};
 use crate::shell::paths;
@@ -23,6 +24,12 @@ pub(crate) struct Fixtures {
     /// Folder of the set (default: fixtures/<preset>, or fixtures/large/<preset>).
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
+    /// Save what the operations inside blocks give too, for mappings/gemma3n-inner.toml.
+    #[arg(long, conflicts_with = "all")]
+    inner: bool,
+    /// Save what every module of timm gives.
+    #[arg(long)]
+    all: bool,
     /// The Python to use, which then must have the packages of fixtures/generate/requirements.txt.
     #[arg(long, value_name = "PYTHON", env = "FIXTURES_PYTHON")]
     python: Option<PathBuf>,
@@ -56,6 +63,7 @@ impl Fixtures {
             command.arg("--list");
         } else {
             command.args(["--preset", &self.preset]);
+            command.args(self.inner.then_some("--inner")).args(self.all.then_some("--all"));
             if let Some(out) = &self.out {
                 command.arg("--out").arg(out);
             }
@@ -64,9 +72,15 @@ impl Fixtures {
         let code = if make { with_progress(&mut command)? } else { status(&mut command)? };
         if code == 0 && make {
             let large = paths::required_fixtures()?.join("large").join(&self.preset);
+            let inner = paths::required_fixtures()?.join("inner").join(&self.preset);
             let small = paths::required_fixtures()?.join(&self.preset);
-            let set = self.out.unwrap_or(if large.is_dir() { large } else { small });
-            anstream::eprintln!("next: cargo xtask parity --reference {}", paths::shown(&set));
+            let made = [large, inner].into_iter().find(|set| set.is_dir()).unwrap_or(small);
+            let set = self.out.unwrap_or(made);
+            let mapping = match self.inner || self.all || set::is_with_inner(&set) {
+                true => " --mapping mappings/gemma3n-inner.toml",
+                false => "",
+            };
+            anstream::eprintln!("next: cargo xtask parity{mapping} --reference {}", paths::shown(&set));
         }
         Ok(ExitCode::from(code))
     }

@@ -1,9 +1,12 @@
 //! Arguments of every command that runs the encoder, and how it is loaded with them.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use encoder::{Checkpoint, Isa, LoadOptions, Model, Padding, Precision, Settings, TapTensor};
+use harness::mapping::{Mapping, Rule};
 use harness::provenance::settings;
+use harness::side::Side;
 use harness::tensor::Tensor;
 
 use super::settings::by_name;
@@ -186,11 +189,33 @@ fn refused(error: encoder::Error) -> Failure {
     Failure::usage(error.to_string(), help)
 }
 
-/// The names of all taps of a model on an input.
-pub(crate) fn tap_names(model: &Model, input: &TapTensor) -> Vec<String> {
-    match input.shape.as_slice() {
-        [_, _, height, width] => model.tap_names(*height, *width),
-        _ => Vec::new(),
+/// The taps of a model on an input that a run is asked for.
+pub(crate) struct AskedTaps {
+    /// Their names, in the order of execution.
+    pub(crate) names: Vec<String>,
+    /// Whether inner ones are among them.
+    pub(crate) inner: bool,
+}
+
+impl AskedTaps {
+    /// All taps, of the inner ones those that are `wanted`.
+    pub(crate) fn of(model: &Model, input: &TapTensor, wanted: impl Fn(&str) -> bool) -> AskedTaps {
+        let &[_, _, height, width] = input.shape.as_slice() else {
+            return AskedTaps { names: Vec::new(), inner: false };
+        };
+        let outer: BTreeSet<String> = model.tap_names(height, width).into_iter().collect();
+        let mut names = model.tap_names_with_inner(height, width);
+        names.retain(|name| outer.contains(name) || wanted(name));
+        let inner = names.len() > outer.len();
+        AskedTaps { names, inner }
+    }
+
+    /// All taps, of the inner ones those that a rule of the mapping takes.
+    pub(crate) fn by_mapping(model: &Model, input: &TapTensor, mapping: &Mapping) -> AskedTaps {
+        let takes = |rule: &Rule, name: &str| {
+            rule.names(Side::Candidate).iter().any(|template| template.matches(name).is_some())
+        };
+        AskedTaps::of(model, input, |name| mapping.rules.iter().any(|rule| takes(rule, name)))
     }
 }
 

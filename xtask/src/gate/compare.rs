@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use encoder::{Precision, TapSink, TapTensor};
+use encoder::{Precision, TapSink, TapTensor, WithInner};
 use harness::compare::comparison::{Comparison, Origin};
 use harness::compare::remark::{Remark, RemarkKind};
 use harness::compare::session::Session;
@@ -19,7 +19,7 @@ use super::limits::JudgedBy;
 use super::origins::Origins;
 use super::trials;
 use crate::committed::conditions::conditions;
-use crate::encode::arguments::{EncoderArguments, as_candidate, tap_names};
+use crate::encode::arguments::{AskedTaps, EncoderArguments, as_candidate};
 use crate::encode::input::read_input;
 use crate::encode::settings;
 use crate::shell::failure::Failure;
@@ -143,17 +143,19 @@ impl Gate<'_> {
         let origins = Origins { candidate: Some(identity), dump: None, strict: self.strict };
         let sides = origins.settle(reference, self.pool)?;
         let model = self.pool.install(|| self.encoder.load(&checkpoint, Some(settings)))?;
-        let names = tap_names(&model, &image);
+        let asked = AskedTaps::by_mapping(&model, &image, self.mapping);
         // Known errors are of the profile's own precision.
         let own = self.profile.name == model.precision().name();
         let limits = JudgedBy::resolve(self.mapping, self.profile, reference, own)?;
         let conditions = conditions(model.isa(), self.encoder.strict_fma());
-        let mut taps =
-            ComparingTaps { session: limits.terms(&conditions).session(&names), comparing: Duration::ZERO };
+        let session = limits.terms(&conditions).session(&asked.names);
+        let sink = ComparingTaps { session, comparing: Duration::ZERO };
+        let mut taps = WithInner { asked: asked.inner, sink };
         let started = Instant::now();
         self.pool
             .install(|| model.encode(&image.shape, &image.data, &mut taps))
             .map_err(Failure::unreadable)?;
+        let taps = taps.sink;
         let time = started.elapsed().saturating_sub(taps.comparing);
         let threads = self.pool.current_num_threads();
         let facts = [

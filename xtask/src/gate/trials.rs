@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use encoder::{Checkpoint, Model, Padding, Settings, TapSink, TapTensor};
+use encoder::{Checkpoint, Padding, Settings, TapSink, TapTensor, WithInner};
 use harness::compare::comparison::{Comparison, Layer};
 use harness::compare::explanation::{Explanation, ExplanationKind};
 use harness::compare::terms::Terms;
@@ -12,7 +12,7 @@ use harness::mapping::pairing::Pair;
 use harness::provenance::Dump;
 use harness::tensor::Tensor;
 
-use crate::encode::arguments::{EncoderArguments, as_candidate, tap_names};
+use crate::encode::arguments::{AskedTaps, EncoderArguments, as_candidate};
 use crate::encode::input::read_input;
 use crate::encode::settings;
 use crate::shell::failure::Failure;
@@ -141,18 +141,20 @@ impl ChangeTrial<'_> {
     /// The failing layers that are within their limits of what the encoder computes so.
     fn explained(&self, settings: &Settings, input: &TapTensor) -> Vec<String> {
         let Ok(model) = self.encoder.load(self.checkpoint, Some(*settings)) else { return Vec::new() };
-        let wanted = self.taps(&model, input);
-        let mut taps = HeldTaps { wanted: &wanted, trial: self, explained: Vec::new() };
+        let asked = AskedTaps::by_mapping(&model, input, self.terms.mapping);
+        let wanted = self.taps(&asked.names);
+        let sink = HeldTaps { wanted: &wanted, trial: self, explained: Vec::new() };
+        let mut taps = WithInner { asked: asked.inner, sink };
         match model.encode(&input.shape, &input.data, &mut taps) {
-            Ok(_) => taps.explained,
+            Ok(_) => taps.sink.explained,
             // Such an input or setting is none for this model.
             Err(_) => Vec::new(),
         }
     }
 
     /// The failing layers by the encoder's name of the same tensor of the reference.
-    fn taps(&self, model: &Model, input: &TapTensor) -> BTreeMap<String, Vec<(&Layer, Pair)>> {
-        let pairing = self.terms.pair(&tap_names(model, input), &[]);
+    fn taps(&self, names: &[String]) -> BTreeMap<String, Vec<(&Layer, Pair)>> {
+        let pairing = self.terms.pair(names, &[]);
         let mut taps: BTreeMap<String, Vec<(&Layer, Pair)>> = BTreeMap::new();
         for ours in pairing.pairs {
             let layers = self.failing.iter().filter(|layer| layer.reference == ours.reference);

@@ -2,6 +2,8 @@
 
 mod bench;
 mod equivalence;
+#[cfg(test)]
+mod located;
 mod model_faults;
 mod score;
 mod tensor_faults;

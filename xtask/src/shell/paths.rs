@@ -110,6 +110,15 @@ pub(crate) fn mapping(named: Option<&Path>) -> Result<Mapping, Failure> {
     })
 }
 
+/// The checkout's mapping for sets with the tensors inside blocks, where there is one.
+pub(crate) fn inner_mapping() -> Result<Option<Mapping>, Failure> {
+    let file = root().path().map(|root| root.join("mappings").join("gemma3n-inner.toml"));
+    match file.filter(|file| file.is_file()) {
+        Some(file) => Ok(Some(Mapping::read(Path::new(&shown(&file)))?)),
+        None => Ok(None),
+    }
+}
+
 /// Whether a mapping is the one that is used when none is named, which tolerances and known errors are of.
 pub(crate) fn is_default(mapping: &Mapping) -> bool {
     match default_mapping() {

@@ -9,6 +9,7 @@ mod checkout;
 mod encode;
 mod fixtures;
 mod house;
+mod inner;
 mod mapping;
 mod overwrite;
 mod parity;
