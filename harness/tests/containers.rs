@@ -26,12 +26,12 @@ fn set() -> PathBuf {
     Path::new(&package).join("tests/resnet")
 }
 
-type Tensors = BTreeMap<String, Tensor>;
+type PortTensors = BTreeMap<String, Tensor>;
 
 /// The port's dump, one value of which is wrong where `wrong` says so.
-fn port(wrong: bool) -> Tensors {
+fn port(wrong: bool) -> PortTensors {
     let files = std::fs::read_dir(set().join("port")).unwrap().map(|entry| entry.unwrap().path());
-    let mut tensors: Tensors = files
+    let mut tensors: PortTensors = files
         .map(|path| (path.file_stem().unwrap().to_str().unwrap().to_string(), read_npy(&path, None).unwrap()))
         .collect();
     if wrong {
@@ -84,14 +84,14 @@ fn le_bytes(tensor: &Tensor) -> Vec<u8> {
     tensor.to_f32().iter().flat_map(|x| x.to_le_bytes()).collect()
 }
 
-fn write_folder(path: &Path, tensors: &Tensors) {
+fn write_folder(path: &Path, tensors: &PortTensors) {
     std::fs::create_dir(path).unwrap();
     for (name, tensor) in tensors {
         harness::store::write_npy(&path.join(format!("{name}.npy")), tensor).unwrap();
     }
 }
 
-fn write_npz(path: &Path, tensors: &Tensors, method: CompressionMethod) {
+fn write_npz(path: &Path, tensors: &PortTensors, method: CompressionMethod) {
     let mut archive = zip::ZipWriter::new(std::fs::File::create(path).unwrap());
     let options = zip::write::SimpleFileOptions::default().compression_method(method);
     for (name, tensor) in tensors {
@@ -110,7 +110,7 @@ fn python(shape: &[usize]) -> String {
     format!("({})", shape.iter().map(|extent| format!("{extent},")).collect::<String>())
 }
 
-fn write_safetensors(path: &Path, tensors: &Tensors) {
+fn write_safetensors(path: &Path, tensors: &PortTensors) {
     let bytes: HashMap<&String, Vec<u8>> = tensors.iter().map(|(name, x)| (name, le_bytes(x))).collect();
     let views = tensors
         .iter()
@@ -118,7 +118,7 @@ fn write_safetensors(path: &Path, tensors: &Tensors) {
     safetensors::serialize_to_file(views, None, path).unwrap();
 }
 
-fn write_shards(path: &Path, tensors: &Tensors) {
+fn write_shards(path: &Path, tensors: &PortTensors) {
     std::fs::create_dir(path).unwrap();
     for shard in 0..3 {
         let of_shard = tensors.iter().enumerate().filter(|(at, _)| at % 3 == shard);
@@ -127,7 +127,7 @@ fn write_shards(path: &Path, tensors: &Tensors) {
     }
 }
 
-fn write_raw(path: &Path, tensors: &Tensors, extension: &str, sidecar: fn(&[usize]) -> (String, String)) {
+fn write_raw(path: &Path, tensors: &PortTensors, extension: &str, sidecar: fn(&[usize]) -> (String, String)) {
     std::fs::create_dir(path).unwrap();
     for (name, tensor) in tensors {
         std::fs::write(path.join(format!("{name}.{extension}")), le_bytes(tensor)).unwrap();
@@ -145,12 +145,12 @@ fn shape_file(shape: &[usize]) -> (String, String) {
 }
 
 /// A dictionary of all tensors by their whole names.
-fn flat_dictionary(tensors: &Tensors) -> Pickled {
+fn flat_dictionary(tensors: &PortTensors) -> Pickled {
     Pickled::Dict(tensors.iter().map(|(name, x)| (name.clone(), Pickled::Tensor(x.clone()))).collect())
 }
 
 /// The same with `dump_unit_{n}_…` in a dictionary of its own; paths join with dots.
-fn nested_dictionary(tensors: &Tensors) -> Pickled {
+fn nested_dictionary(tensors: &PortTensors) -> Pickled {
     let mut units: BTreeMap<String, Vec<(String, Pickled)>> = BTreeMap::new();
     let mut outer = Vec::new();
     for (name, x) in tensors {
@@ -167,7 +167,7 @@ fn nested_dictionary(tensors: &Tensors) -> Pickled {
 }
 
 /// The dump in each container, by what it is.
-fn containers(folder: &TempDir, tensors: &Tensors) -> Vec<(&'static str, PathBuf)> {
+fn containers(folder: &TempDir, tensors: &PortTensors) -> Vec<(&'static str, PathBuf)> {
     let path = |name: &str| folder.path().join(name);
     write_folder(&path("npy"), tensors);
     write_npz(&path("stored.npz"), tensors, CompressionMethod::Stored);

@@ -13,7 +13,7 @@ use harness::tensor::Tensor;
 use proptest::prelude::*;
 use zip::CompressionMethod;
 
-use torch_file::{Pickled, View, torch_zip, torch_zip_of_views};
+use torch_file::{Pickled, StorageView, torch_zip, torch_zip_of_views};
 
 /// Elements that are read of a tensor at the most: what a file may make a user wait for is another matter.
 const MOST: usize = 1 << 20;
@@ -126,7 +126,7 @@ fn files_that_lie_are_refused_with_what_was_expected_and_found() {
     let bomb = zipped(&[("a.npy", [npy("(16777216,)", 0), zeros].concat())], deflated);
     let fitting = zipped(&[("a.npy", [npy("(2, 3)", 6), vec![0; 64 << 20]].concat())], deflated);
     let huge = "[1099511627776]";
-    let many: View<'_> = ("a", 0, &[1 << 20, 1 << 20], &[0, 0]);
+    let many: StorageView<'_> = ("a", 0, &[1 << 20, 1 << 20], &[0, 0]);
     let cases: Vec<(&str, Vec<u8>)> = vec![
         ("an empty.npz", Vec::new()),
         ("text.npz", b"hello, this is no archive\n".to_vec()),

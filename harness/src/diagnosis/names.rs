@@ -93,7 +93,7 @@ impl SideNames<'_> {
 
     fn runs_by(
         &self,
-        split: fn(&str) -> Option<NumberedName<'_>>,
+        split: fn(&str) -> Option<RunName<'_>>,
         pattern: impl Fn(char) -> String,
     ) -> Option<Explanation> {
         let numbered = |name: &str| split(name).filter(|numbered| self.is_taken(numbered.rest)).is_some();
@@ -156,21 +156,21 @@ impl SideNames<'_> {
 }
 
 /// A name with the number of a run.
-struct NumberedName<'a> {
+struct RunName<'a> {
     rest: &'a str,
     separator: char,
     number: u64,
 }
 
-fn numbered_behind(name: &str) -> Option<NumberedName<'_>> {
+fn numbered_behind(name: &str) -> Option<RunName<'_>> {
     let digits = name.bytes().rev().take_while(u8::is_ascii_digit).count();
     let (rest, number) = name.split_at(name.len() - digits);
     let separator = rest.chars().last().filter(|c| !c.is_ascii_alphanumeric())?;
-    Some(NumberedName { rest: rest.strip_suffix(separator)?, separator, number: number.parse().ok()? })
+    Some(RunName { rest: rest.strip_suffix(separator)?, separator, number: number.parse().ok()? })
 }
 
-fn numbered_in_front(name: &str) -> Option<NumberedName<'_>> {
+fn numbered_in_front(name: &str) -> Option<RunName<'_>> {
     let (number, rest) = name.split_at(name.bytes().take_while(u8::is_ascii_digit).count());
     let separator = rest.chars().next().filter(|c| !c.is_ascii_alphanumeric())?;
-    Some(NumberedName { rest: rest.strip_prefix(separator)?, separator, number: number.parse().ok()? })
+    Some(RunName { rest: rest.strip_prefix(separator)?, separator, number: number.parse().ok()? })
 }

@@ -11,7 +11,7 @@ pub(crate) enum Pickled {
 }
 
 /// A view of a storage: its name, offset, extents and strides in elements.
-pub(crate) type View<'a> = (&'a str, u8, &'a [usize], &'a [usize]);
+pub(crate) type StorageView<'a> = (&'a str, u8, &'a [usize], &'a [usize]);
 
 /// A file of a dictionary, each tensor with a storage of its own.
 pub(crate) fn torch_zip(root: &Pickled) -> Vec<u8> {
@@ -21,7 +21,7 @@ pub(crate) fn torch_zip(root: &Pickled) -> Vec<u8> {
 }
 
 /// A file of a dictionary of views of one storage.
-pub(crate) fn torch_zip_of_views(storage: &[f32], views: &[View<'_>]) -> Vec<u8> {
+pub(crate) fn torch_zip_of_views(storage: &[f32], views: &[StorageView<'_>]) -> Vec<u8> {
     let mut pickle = Pickle::default();
     pickle.storages.push(storage.iter().flat_map(|x| x.to_le_bytes()).collect());
     pickle.ops.extend(b"}(");

@@ -14,12 +14,12 @@ const FAILING_LINES: usize = 45;
 const PASSING_LINES: usize = 14;
 
 /// Tensors by the name that the mapping knows them by.
-pub(crate) type Tensors = BTreeMap<String, Tensor>;
+pub(crate) type BroughtTensors = BTreeMap<String, Tensor>;
 
 /// The dump of a right port, and the picture that it was given.
 pub(crate) struct RightPort {
     pub(crate) set: &'static str,
-    pub(crate) tensors: Tensors,
+    pub(crate) tensors: BroughtTensors,
     pub(crate) input: Tensor,
 }
 
@@ -40,7 +40,7 @@ impl RightPort {
     }
 
     /// The dump of the same model with another input.
-    pub(crate) fn given(&self, input: &Tensor) -> Tensors {
+    pub(crate) fn given(&self, input: &Tensor) -> BroughtTensors {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("input.npy");
         harness::store::write_npy(&path, input).unwrap();
@@ -52,17 +52,17 @@ impl RightPort {
     }
 
     /// Each tensor changed.
-    pub(crate) fn each(&self, change: impl Fn(&Tensor) -> Tensor) -> Tensors {
+    pub(crate) fn each(&self, change: impl Fn(&Tensor) -> Tensor) -> BroughtTensors {
         self.tensors.iter().map(|(name, tensor)| (name.clone(), change(tensor))).collect()
     }
 
     /// Each tensor under another name.
-    pub(crate) fn named(&self, name: impl Fn(&str) -> String) -> Tensors {
+    pub(crate) fn named(&self, name: impl Fn(&str) -> String) -> BroughtTensors {
         self.tensors.iter().map(|(old, tensor)| (name(old), tensor.clone())).collect()
     }
 
     /// All tensors and one more, or one of them replaced.
-    pub(crate) fn with(&self, name: &str, tensor: Tensor) -> Tensors {
+    pub(crate) fn with(&self, name: &str, tensor: Tensor) -> BroughtTensors {
         let mut tensors = self.tensors.clone();
         tensors.insert(name.to_string(), tensor);
         tensors
@@ -70,7 +70,7 @@ impl RightPort {
 }
 
 /// The tensors that `encode --dump` writes.
-pub(crate) fn encoded(set: &str, input: &str, options: &[&str]) -> Tensors {
+pub(crate) fn encoded(set: &str, input: &str, options: &[&str]) -> BroughtTensors {
     let folder = tempfile::tempdir().unwrap();
     let (dump, weights) = (folder.path().to_str().unwrap(), format!("fixtures/{set}/model.safetensors"));
     let all = ["encode", "--weights", &weights, "--input", input, "--dump", dump];
@@ -79,7 +79,7 @@ pub(crate) fn encoded(set: &str, input: &str, options: &[&str]) -> Tensors {
 }
 
 /// The `.npy` files of a folder, by their names without what all begin with.
-pub(crate) fn read_folder(folder: &Path, prefix: &str) -> Tensors {
+pub(crate) fn read_folder(folder: &Path, prefix: &str) -> BroughtTensors {
     let files = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
     let named = files.filter_map(|path| {
         let stem = path.file_stem()?.to_str()?.strip_prefix(prefix)?.to_string();
@@ -89,7 +89,7 @@ pub(crate) fn read_folder(folder: &Path, prefix: &str) -> Tensors {
 }
 
 /// A folder of `.npy` files, each called as `file` says.
-pub(crate) fn folder_of(tensors: &Tensors, file: impl Fn(&str) -> String) -> TempDir {
+pub(crate) fn folder_of(tensors: &BroughtTensors, file: impl Fn(&str) -> String) -> TempDir {
     let folder = tempfile::tempdir().unwrap();
     for (name, tensor) in tensors {
         harness::store::write_npy(&folder.path().join(file(name)), tensor).unwrap();
@@ -98,12 +98,12 @@ pub(crate) fn folder_of(tensors: &Tensors, file: impl Fn(&str) -> String) -> Tem
 }
 
 /// A dump as the shipped mapping names its files.
-pub(crate) fn dumped(tensors: &Tensors) -> TempDir {
+pub(crate) fn dumped(tensors: &BroughtTensors) -> TempDir {
     folder_of(tensors, |name| format!("debug_{name}.npy"))
 }
 
 /// A reference as the shipped mapping names its files.
-pub(crate) fn reference_dumped(tensors: &Tensors) -> TempDir {
+pub(crate) fn reference_dumped(tensors: &BroughtTensors) -> TempDir {
     folder_of(tensors, |name| format!("debug_activation_{name}.npy"))
 }
 
@@ -130,7 +130,7 @@ pub(crate) fn python_shape(shape: &[usize]) -> String {
 
 /// A dump whose files have this `descr` and these bytes for each value.
 pub(crate) fn dumped_as<const N: usize>(
-    tensors: &Tensors,
+    tensors: &BroughtTensors,
     descr: &str,
     bytes: impl Fn(f32) -> [u8; N],
 ) -> TempDir {
@@ -214,7 +214,7 @@ pub(crate) fn mapping_with(side: &str, lines: &[(&str, &str)]) -> (TempDir, Path
 }
 
 /// What a user gets.
-pub(crate) struct Seen {
+pub(crate) struct Answer {
     code: i32,
     /// As it is printed.
     shown: String,
@@ -222,7 +222,7 @@ pub(crate) struct Seen {
     text: String,
 }
 
-impl Seen {
+impl Answer {
     /// The value that the output says to give to a key, as TOML has it.
     pub(crate) fn advised(&self, key: &str) -> Option<String> {
         let (_, rest) = self.text.split_once(&format!("{key} = "))?;
@@ -241,13 +241,13 @@ impl Seen {
 }
 
 /// Compares a candidate, whatever holds it, with a reference.
-pub(crate) fn compare(candidate: &Path, reference: &str, options: &[&str]) -> Seen {
+pub(crate) fn compare(candidate: &Path, reference: &str, options: &[&str]) -> Answer {
     let all = ["parity", "--candidate", candidate.to_str().unwrap(), "--reference", reference];
     let output = xtask(&[&all, options].concat()).output().unwrap();
     let streams = [output.stdout, output.stderr].map(|bytes| String::from_utf8(bytes).unwrap());
     let shown = streams.concat();
     let text = shown.split_whitespace().collect::<Vec<_>>().join(" ");
-    Seen { code: output.status.code().unwrap(), shown, text }
+    Answer { code: output.status.code().unwrap(), shown, text }
 }
 
 /// What was wrong in any of several cases.
@@ -258,7 +258,7 @@ pub(crate) struct Findings {
 
 impl Findings {
     /// Exit code, what is said, and that it is short.
-    fn expect(&mut self, case: &str, seen: &Seen, code: i32, most: usize, says: &[&str]) {
+    fn expect(&mut self, case: &str, seen: &Answer, code: i32, most: usize, says: &[&str]) {
         let mut wrong = Vec::new();
         if seen.code != code {
             wrong.push(format!("expected exit code {code}, found {}", seen.code));
@@ -276,22 +276,22 @@ impl Findings {
         self.add(case, seen, &wrong);
     }
 
-    fn add(&mut self, case: &str, seen: &Seen, wrong: &[String]) {
+    fn add(&mut self, case: &str, seen: &Answer, wrong: &[String]) {
         if !wrong.is_empty() {
             self.found.push(format!("{case}: {}\n{}", wrong.join("; "), seen.shown));
         }
     }
 
-    pub(crate) fn passes(&mut self, case: &str, seen: &Seen, says: &[&str]) {
+    pub(crate) fn passes(&mut self, case: &str, seen: &Answer, says: &[&str]) {
         self.expect(case, seen, 0, PASSING_LINES, says);
     }
 
-    pub(crate) fn fails(&mut self, case: &str, seen: &Seen, code: i32, says: &[&str]) {
+    pub(crate) fn fails(&mut self, case: &str, seen: &Answer, code: i32, says: &[&str]) {
         self.expect(case, seen, code, FAILING_LINES, says);
     }
 
     /// What is not said.
-    pub(crate) fn never(&mut self, case: &str, seen: &Seen, says: &[&str]) {
+    pub(crate) fn never(&mut self, case: &str, seen: &Answer, says: &[&str]) {
         let said = says.iter().filter(|text| seen.text.contains(**text));
         let wrong: Vec<String> = said.map(|text| format!("expected no `{text}`")).collect();
         self.add(case, seen, &wrong);
@@ -301,7 +301,7 @@ impl Findings {
     pub(crate) fn advice_holds(
         &mut self,
         case: &str,
-        seen: &Seen,
+        seen: &Answer,
         side: &str,
         keys: &[&str],
         sides: (&Path, &str),

@@ -11,6 +11,8 @@ use safetensors::tensor::{Dtype as StoredType, TensorView};
 use crate::brought::*;
 use crate::support::*;
 
+type Renaming = fn(&str) -> String;
+
 const NHWC: [usize; 4] = [0, 2, 3, 1];
 
 #[test]
@@ -26,7 +28,8 @@ fn a_batch_axis_that_is_left_out_is_taken_as_one() {
     );
 
     let reference = read_folder(&root().join("fixtures/ggml-small/reference"), "debug_activation_");
-    let flat: Tensors = reference.iter().map(|(name, x)| (name.clone(), without_leading_ones(x))).collect();
+    let flat: BroughtTensors =
+        reference.iter().map(|(name, x)| (name.clone(), without_leading_ones(x))).collect();
     let (whole, flat) = (reference_dumped(&reference), reference_dumped(&flat));
     let [whole, flat] = [&whole, &flat].map(|folder| folder.path().to_str().unwrap());
     let base = dumped(&port.tensors);
@@ -44,8 +47,8 @@ fn a_batch_axis_that_is_left_out_is_taken_as_one() {
 }
 
 /// The names that the published patch of llama.cpp gives, and its shapes.
-fn published(port: &RightPort) -> Tensors {
-    let mut tensors = Tensors::new();
+fn published(port: &RightPort) -> BroughtTensors {
+    let mut tensors = BroughtTensors::new();
     for (name, tensor) in &port.tensors {
         let block = name.strip_prefix("mobilenet_block_").and_then(|rest| rest.split_once('_'));
         let name = match block {
@@ -105,7 +108,7 @@ fn axes_in_another_order_get_the_one_line_that_reads_them() {
     let oblong = RightPort::of("blocks", &["--output-resolution", "2x4"]);
     let mut findings = Findings::default();
     let hwc = |x: &Tensor| if x.shape().len() == 4 { transposed(x, &NHWC) } else { x.clone() };
-    let cases: [(&str, &RightPort, Tensors, &str); 5] = [
+    let cases: [(&str, &RightPort, BroughtTensors, &str); 5] = [
         ("NHWC", &port, port.each(hwc), "\"b h w c\""),
         ("NHWC, oblong", &oblong, oblong.each(hwc), "\"b h w c\""),
         ("HWC", &port, port.each(|x| without_leading_ones(&hwc(x))), "\"b h w c\""),
@@ -313,7 +316,12 @@ fn headers_that_numpy_reads_are_read() {
     findings.none();
 }
 
-fn npz_of(path: &Path, tensors: &Tensors, name: impl Fn(&str) -> String, method: zip::CompressionMethod) {
+fn npz_of(
+    path: &Path,
+    tensors: &BroughtTensors,
+    name: impl Fn(&str) -> String,
+    method: zip::CompressionMethod,
+) {
     let mut archive = zip::ZipWriter::new(std::fs::File::create(path).unwrap());
     let options = zip::write::SimpleFileOptions::default().compression_method(method);
     for (tensor, x) in tensors {
@@ -324,7 +332,7 @@ fn npz_of(path: &Path, tensors: &Tensors, name: impl Fn(&str) -> String, method:
     archive.finish().unwrap();
 }
 
-fn safetensors_of(path: &Path, tensors: &Tensors) {
+fn safetensors_of(path: &Path, tensors: &BroughtTensors) {
     let bytes: HashMap<&String, Vec<u8>> = tensors
         .iter()
         .map(|(name, x)| (name, values(x).into_iter().flat_map(f32::to_le_bytes).collect()))
@@ -399,7 +407,7 @@ fn what_all_names_begin_with_gets_the_key_that_takes_it_off() {
     let port = RightPort::encoded();
     let mut findings = Findings::default();
     let reference = read_folder(&root().join("fixtures/ggml-small/reference"), "debug_activation_");
-    let whole: Tensors = reference
+    let whole: BroughtTensors = reference
         .iter()
         .map(|(name, x)| match name.starts_with("timm") {
             true => (format!("model_vision_tower_{name}"), x.clone()),
@@ -420,7 +428,7 @@ fn what_all_names_begin_with_gets_the_key_that_takes_it_off() {
         (base.path(), whole),
     );
 
-    let candidates: [(&str, fn(&str) -> String); 3] = [
+    let candidates: [(&str, Renaming); 3] = [
         ("a part", |name| format!("vision_tower.{name}")),
         ("two parts", |name| format!("model.vision_tower.{name}")),
         ("with slashes", |name| format!("vision_tower/{}", name.replace('_', "/"))),
@@ -450,7 +458,7 @@ fn dots_and_slashes_separate_names_as_underscores_do() {
         let parts: Vec<&str> = parted.split('.').collect();
         parts.iter().map(|part| numbers_parted(part)).collect::<Vec<_>>().join(".")
     };
-    let named: Tensors = reference.iter().map(|(name, x)| (dotted(name), x.clone())).collect();
+    let named: BroughtTensors = reference.iter().map(|(name, x)| (dotted(name), x.clone())).collect();
     assert!(
         named.contains_key("timm_model.blocks.2.2.attn.key.norm")
             || named.contains_key("timm_model.blocks.2.0")
@@ -460,11 +468,12 @@ fn dots_and_slashes_separate_names_as_underscores_do() {
     findings.passes("dots", &compare(base.path(), folder.path().to_str().unwrap(), &[]), &["47 passed"]);
 
     let file = folder.path().join("whole.safetensors");
-    let slashes: Tensors = reference.iter().map(|(name, x)| (name.replace('_', "/"), x.clone())).collect();
+    let slashes: BroughtTensors =
+        reference.iter().map(|(name, x)| (name.replace('_', "/"), x.clone())).collect();
     safetensors_of(&file, &slashes);
     findings.passes("slashes", &compare(base.path(), file.to_str().unwrap(), &[]), &["47 passed"]);
 
-    let whole: Tensors = named
+    let whole: BroughtTensors = named
         .iter()
         .map(|(name, x)| match name.starts_with("timm") {
             true => (format!("model.vision_tower.{name}"), x.clone()),
