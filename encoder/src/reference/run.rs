@@ -204,9 +204,10 @@ impl ReferenceRun<'_> {
         x: &Image,
     ) -> Result<Image, Error> {
         use names::inverted_residual::*;
-        let tap = |run: &mut Self, tap, y: &Image| match block {
-            Some(number) => run.tap_inner(tap, number, y),
-            None => {}
+        let tap = |run: &mut Self, tap, y: &Image| {
+            if let Some(number) = block {
+                run.tap_inner(tap, number, y);
+            }
         };
         let mut y = x.clone();
         if let Some(spec) = spec.dw_start {

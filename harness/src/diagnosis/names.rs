@@ -31,14 +31,14 @@ pub(super) fn explain(terms: &Terms<'_>, candidate: &Dump, comparison: &Comparis
             Side::Candidate => candidate,
             Side::Reference => terms.reference.dump(),
         };
-        let names = SideNames { mapping: terms.mapping, dump, side, all: &all, unmapped: &unmapped };
+        let names = UnpairedNames { mapping: terms.mapping, dump, side, all: &all, unmapped: &unmapped };
         names.separators().or_else(|| names.runs()).or_else(|| names.prefix())
     };
     sides.into_iter().filter_map(of_side).collect()
 }
 
 /// The names of a side.
-struct SideNames<'a> {
+struct UnpairedNames<'a> {
     mapping: &'a Mapping,
     dump: &'a Dump,
     side: Side,
@@ -46,7 +46,7 @@ struct SideNames<'a> {
     unmapped: &'a [&'a str],
 }
 
-impl SideNames<'_> {
+impl UnpairedNames<'_> {
     /// Whether a rule takes a name.
     fn is_paired(&self, name: &str) -> bool {
         let mut templates = self.mapping.rules.iter().flat_map(|rule| rule.names(self.side));

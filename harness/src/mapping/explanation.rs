@@ -14,7 +14,7 @@ const NEAREST: usize = 3;
 
 /// What a mapping makes of a name of one side.
 #[derive(Clone, Debug)]
-pub struct Explanation {
+pub struct NameExplanation {
     /// The side.
     pub side: Side,
     /// The name.
@@ -80,11 +80,11 @@ pub struct NearTemplate {
 
 /// Explains a name. `references` are the reference's names, by which placeholders are counted; without them only given
 /// lengths are known.
-pub fn explain(mapping: &Mapping, side: Side, name: &str, references: Option<&[String]>) -> Explanation {
+pub fn explain(mapping: &Mapping, side: Side, name: &str, references: Option<&[String]>) -> NameExplanation {
     let rules = rules_taking(mapping, side, name, references);
     let ignores = ignores_taking(mapping, side, name);
     let near = if rules.is_empty() && ignores.is_empty() { nearest(mapping, side, name) } else { Vec::new() };
-    Explanation { side, name: name.to_string(), rules, ignores, near }
+    NameExplanation { side, name: name.to_string(), rules, ignores, near }
 }
 
 /// How many values the flattened placeholders have, where that is known.
@@ -209,7 +209,7 @@ description = "f32"
 limits = { rel_l2 = 1e-6 }
 "#;
 
-    fn explained(side: Side, name: &str, references: Option<&[String]>) -> Explanation {
+    fn explained(side: Side, name: &str, references: Option<&[String]>) -> NameExplanation {
         let mapping = Mapping::parse(Path::new("test.toml"), TEXT.to_string()).unwrap();
         explain(&mapping, side, name, references)
     }

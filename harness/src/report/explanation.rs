@@ -1,13 +1,13 @@
 //! What a mapping makes of one name, in words.
 
 use crate::mapping::Mapping;
-use crate::mapping::explanation::{Explanation, IgnoreTaking, NearTemplate, RuleTaking};
+use crate::mapping::explanation::{IgnoreTaking, NameExplanation, NearTemplate, RuleTaking};
 use crate::mapping::template::{Bindings, Departure, ExpectedPart};
 use crate::side::Side;
 
 /// The explanation as lines; `mapping` is the one that it is of.
-pub fn render(explanation: &Explanation, mapping: &Mapping) -> String {
-    let Explanation { side, name, rules, ignores, near } = explanation;
+pub fn render(explanation: &NameExplanation, mapping: &Mapping) -> String {
+    let NameExplanation { side, name, rules, ignores, near } = explanation;
     let file = mapping.path.display();
     let mut lines = Vec::new();
     for rule in rules {

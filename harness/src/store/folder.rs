@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::dump_folder::DumpFolder;
+use super::dump_folder::DumperFolder;
 use super::error::StoreError;
 use super::file_kind::FileKind;
 use super::item::{Item, TensorSource};
@@ -66,7 +66,7 @@ impl Listing {
         }
         if listing.items.is_empty() {
             let dumped = dump_folder::of(path, &files, &listing.folders, two_byte_integers)?;
-            let DumpFolder { items, order } = dumped.unwrap_or_default();
+            let DumperFolder { items, order } = dumped.unwrap_or_default();
             (listing.items, listing.order) = (items, order);
         }
         if listing.items.is_empty() {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::error::StoreError;
-use super::printed::PrintedTensor;
+use super::printed_tensor::PrintedTensor;
 use super::stored::StoredTensor;
 
 /// A tensor that can be opened.

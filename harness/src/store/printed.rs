@@ -20,6 +20,7 @@ use std::sync::Arc;
 
 use super::error::{Place, StoreError, TensorProblem};
 use super::item::{Item, TensorSource};
+use super::printed_tensor::{PrintedNumber, PrintedTensor};
 use super::regular;
 use super::stored::StoredTensor;
 use crate::tensor::{Dtype, element_count};
@@ -30,47 +31,6 @@ const SEARCHED: u64 = 1 << 22;
 const MAX_LOG: u64 = 1 << 30;
 const MAX_RANK: usize = 8;
 const EXPECTED: &str = "a text log of printed tensors";
-
-/// A number as it is printed.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct PrintedNumber {
-    /// Its value.
-    pub value: f64,
-    /// Half a unit of its last digit: what printing may have changed.
-    pub half_unit: f64,
-}
-
-/// What a log says of a tensor.
-#[derive(Clone, Debug, PartialEq)]
-pub struct PrintedTensor {
-    /// Extents, slowest first.
-    pub shape: Vec<usize>,
-    /// The type of its elements.
-    pub dtype: Dtype,
-    /// The elements that are printed, by their position in row-major order.
-    pub elements: Vec<(usize, PrintedNumber)>,
-    /// The sum of all elements.
-    pub sum: Option<PrintedNumber>,
-}
-
-impl PrintedNumber {
-    /// Reads a number, such as `-1.2500` or `nan`.
-    fn parse(text: &str) -> Option<PrintedNumber> {
-        let text = text.trim();
-        if text.contains("nan") {
-            return Some(PrintedNumber { value: f64::NAN, half_unit: 0.0 });
-        }
-        let value: f64 = text.parse().ok()?;
-        let (mantissa, exponent) = match text.split_once(['e', 'E']) {
-            Some((mantissa, exponent)) => (mantissa, exponent.parse().ok()?),
-            None => (text, 0i32),
-        };
-        let decimals = mantissa.split_once('.').map_or(0, |(_, decimals)| decimals.len());
-        let digit = exponent.saturating_sub(i32::try_from(decimals).ok()?);
-        let half_unit = if value.is_finite() { 0.5 * 10f64.powi(digit) } else { 0.0 };
-        Some(PrintedNumber { value, half_unit })
-    }
-}
 
 /// The line that stands before a tensor's values.
 struct Heading<'a> {
@@ -109,7 +69,7 @@ fn lines(text: impl Read) -> impl Iterator<Item = std::io::Result<String>> {
 }
 
 /// A tensor that is being read, and how far it is.
-struct Reading {
+struct LogReading {
     name: String,
     dtype: String,
     printed: PrintedTensor,
@@ -120,8 +80,8 @@ struct Reading {
     problem: Option<String>,
 }
 
-impl Reading {
-    fn new(heading: &Heading<'_>) -> Reading {
+impl LogReading {
+    fn new(heading: &Heading<'_>) -> LogReading {
         let mut shape = heading.shape.clone();
         while shape.len() < 4 {
             shape.insert(0, 1);
@@ -129,7 +89,7 @@ impl Reading {
         let dtype = dtype_named(heading.dtype).unwrap_or(Dtype::F32);
         let printed = PrintedTensor { shape, dtype, elements: Vec::new(), sum: None };
         let (name, dtype) = (heading.name.to_string(), heading.dtype.to_string());
-        Reading { name, dtype, printed, depth: 0, at: [0; 3], problem: None }
+        LogReading { name, dtype, printed, depth: 0, at: [0; 3], problem: None }
     }
 
     fn line(&mut self, line: &str) {
@@ -229,18 +189,18 @@ fn dtype_named(name: &str) -> Option<Dtype> {
 /// The tensors of a text in their order.
 fn tensors(text: impl Read) -> std::io::Result<Vec<(String, Result<PrintedTensor, String>)>> {
     let mut tensors = Vec::new();
-    let mut reading: Option<Reading> = None;
+    let mut reading: Option<LogReading> = None;
     for line in lines(text) {
         let line = line?;
         match (Heading::parse(&line), &mut reading) {
             (Some(heading), reading) => {
-                tensors.extend(reading.replace(Reading::new(&heading)).map(Reading::finished));
+                tensors.extend(reading.replace(LogReading::new(&heading)).map(LogReading::finished));
             }
             (None, Some(reading)) => reading.line(&line),
             (None, None) => {}
         }
     }
-    tensors.extend(reading.map(Reading::finished));
+    tensors.extend(reading.map(LogReading::finished));
     Ok(tensors)
 }
 

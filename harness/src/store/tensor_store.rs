@@ -10,7 +10,7 @@ use super::item::Item;
 use super::naming::{CalledName, Naming};
 use super::npy;
 use super::open_error::OpenError;
-use super::printed::PrintedTensor;
+use super::printed_tensor::PrintedTensor;
 use super::stored::StoredTensor;
 use crate::tensor::Dtype;
 

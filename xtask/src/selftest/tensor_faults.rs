@@ -1,7 +1,7 @@
 //! Faults in tensors: what goes wrong when they are laid out, dumped and named.
 
-use harness::tensor::Tensor;
 use harness::tensor::movement::Movement;
+use harness::tensor::{Dtype, Tensor};
 use rayon::prelude::*;
 
 use super::{Planted, TestBed, Verdict};
@@ -88,6 +88,16 @@ fn layer(bench: &TestBed<'_>, i: usize, stale: Option<&Tensor>) -> Vec<Planted> 
     add("bias of strength times rms", smallest(&|s| changed(&|_, x| (f64::from(x) + s * rms) as f32)));
     add("saturated as f16", towards(&changed(&|_, x| x.clamp(-F16_MAX, F16_MAX))));
     add("saturated at half its maximum", towards(&changed(&|_, x| x.clamp(-largest / 2.0, largest / 2.0))));
+    // The type of a file proves that its values were rounded; values in a wider file have no such excuse.
+    let in_f16 = |x: f32| half::f16::from_f32(x).to_f32();
+    add("rounded to f16, stored as f32", towards(&changed(&|_, x| in_f16(x))));
+    add("rounded to bf16, stored as f32", towards(&changed(&|_, x| half::bf16::from_f32(x).to_f32())));
+    let stored_in_f16 = |values: Tensor| Tensor::new(Dtype::F16, values.values().clone());
+    add(
+        "scaled by 1 + strength, stored as f16",
+        smallest(&|s| stored_in_f16(changed(&|_, x| in_f16((f64::from(x) * (1.0 + s)) as f32)))),
+    );
+    add("bytes of f16 in a buffer of f32", Some(once(bench, i, with(correct, bytes_of_f16(&values)))));
     if let Some(stale) = stale {
         add("a stale file of an earlier run", towards(stale));
     }
@@ -108,6 +118,13 @@ fn layer(bench: &TestBed<'_>, i: usize, stale: Option<&Tensor>) -> Vec<Planted> 
         add(fault, Some(of_one_strength(seen)));
     }
     findings
+}
+
+/// What a buffer of f32 holds after the bytes of its values in f16 were copied into it.
+fn bytes_of_f16(values: &[f32]) -> Vec<f32> {
+    let mut bytes: Vec<u8> = values.iter().flat_map(|x| half::f16::from_f32(*x).to_le_bytes()).collect();
+    bytes.resize(values.len() * 4, 0);
+    bytes.chunks_exact(4).map(|bytes| f32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]])).collect()
 }
 
 /// A fault of one strength.

@@ -176,9 +176,12 @@ impl Report {
     }
 
     /// Things to list: all of them where everything is shown, else those of one pattern once, and only so many patterns.
-    fn shown<'a, T>(&mut self, things: &'a [T], pattern: impl Fn(&T) -> String) -> Vec<Listed<'a, T>> {
+    fn shown<'a, T>(&mut self, things: &'a [T], pattern: impl Fn(&T) -> String) -> Vec<ListedGroup<'a, T>> {
         if self.shows(Detail::Verbose) {
-            return things.iter().map(|first| Listed { first, count: 1, pattern: String::new() }).collect();
+            return things
+                .iter()
+                .map(|first| ListedGroup { first, count: 1, pattern: String::new() })
+                .collect();
         }
         let groups = grouped(things, pattern);
         let (shown, rest) = groups.split_at(groups.len().min(PATTERNS));
@@ -187,7 +190,7 @@ impl Report {
             self.line(format!("  {names} more of {} patterns; --verbose lists them", rest.len()));
         }
         let listed = |group: &Group<'a, T>| {
-            Some(Listed {
+            Some(ListedGroup {
                 first: *group.members.first()?,
                 count: group.members.len(),
                 pattern: group.pattern.clone(),
@@ -231,13 +234,13 @@ fn absent_and_there(absent: &Absent) -> (&str, &str) {
 }
 
 /// A thing that is listed, for all of its pattern.
-struct Listed<'a, T> {
+struct ListedGroup<'a, T> {
     first: &'a T,
     count: usize,
     pattern: String,
 }
 
-impl<T> Listed<'_, T> {
+impl<T> ListedGroup<'_, T> {
     /// How many there are of the pattern, where there are several: `16 × block_{}_norm, such as `.
     fn times(&self) -> String {
         match self.count {

@@ -20,7 +20,7 @@ use crate::tensor::Dtype;
 
 /// What such a folder holds.
 #[derive(Debug, Default)]
-pub(super) struct DumpFolder {
+pub(super) struct DumperFolder {
     pub(super) items: Vec<Item>,
     /// Keys in the order of execution, where it is known of all outputs.
     pub(super) order: Option<Vec<String>>,
@@ -35,7 +35,7 @@ pub(super) fn of(
     files: &[PathBuf],
     folders: &[PathBuf],
     two_byte_integers: Option<Dtype>,
-) -> std::io::Result<Option<DumpFolder>> {
+) -> std::io::Result<Option<DumperFolder>> {
     if let Some(found) = module_tree::of(files, two_byte_integers) {
         return Ok(Some(found));
     }

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{DumpFolder, SingleTensor, file_name, stem};
+use super::{DumperFolder, SingleTensor, file_name, stem};
 use crate::store::item::Item;
 use crate::store::regular;
 use crate::tensor::Dtype;
@@ -27,22 +27,22 @@ const MAX_TREE: u64 = 1 << 27;
 
 /// A call of a module.
 #[derive(Deserialize)]
-struct Call {
+struct TreeCall {
     #[serde(default)]
     inputs: Value,
     #[serde(default)]
     outputs: Value,
     #[serde(default)]
-    children: Vec<Call>,
+    children: Vec<TreeCall>,
 }
 
 /// The folder's tensors; `None` without the tree of calls.
-pub(super) fn of(files: &[PathBuf], two_byte_integers: Option<Dtype>) -> Option<DumpFolder> {
+pub(super) fn of(files: &[PathBuf], two_byte_integers: Option<Dtype>) -> Option<DumperFolder> {
     let tree = files.iter().find(|file| file_name(file).ends_with(TREE))?;
     let class = file_name(tree).strip_suffix(TREE)?.to_string();
     let items: Vec<Item> = files.iter().filter_map(|file| item(file, &class, two_byte_integers)).collect();
-    let order = Call::read(tree).and_then(|tree| tree.order(&class, &items));
-    (!items.is_empty()).then_some(DumpFolder { items, order })
+    let order = TreeCall::read(tree).and_then(|tree| tree.order(&class, &items));
+    (!items.is_empty()).then_some(DumperFolder { items, order })
 }
 
 fn item(path: &Path, class: &str, two_byte_integers: Option<Dtype>) -> Option<Item> {
@@ -72,8 +72,8 @@ fn name(stem: &str, class: &str) -> Option<String> {
     })
 }
 
-impl Call {
-    fn read(path: &Path) -> Option<Call> {
+impl TreeCall {
+    fn read(path: &Path) -> Option<TreeCall> {
         let (file, length) = regular::open(path).ok()?;
         // The parser bounds how deep values lie in each other.
         (length <= MAX_TREE).then(|| serde_json::from_reader(BufReader::new(file)).ok()).flatten()

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use super::{DumpFolder, SingleTensor, file_name, stem};
+use super::{DumperFolder, SingleTensor, file_name, stem};
 use crate::store::item::Item;
 use crate::store::regular;
 use crate::tensor::Dtype;
@@ -25,7 +25,7 @@ const DEVICES: [&str; 7] = ["cpu", "cuda", "hpu", "mps", "npu", "tpu", "xpu"];
 const MAX_CALLS: u64 = 1 << 24;
 
 /// The tensors of a call.
-struct Call {
+struct ModuleCall {
     /// The name of its folder.
     folder: String,
     /// The module's name, and how often it was called before in its step.
@@ -42,9 +42,9 @@ struct Moment {
 }
 
 /// A step's calls.
-struct Step {
+struct StepFolder {
     number: u64,
-    calls: Vec<Call>,
+    calls: Vec<ModuleCall>,
     /// When they began and ended.
     moments: Option<Vec<Moment>>,
 }
@@ -57,16 +57,16 @@ pub(super) fn of(
     path: &Path,
     folders: &[PathBuf],
     two_byte_integers: Option<Dtype>,
-) -> std::io::Result<Option<DumpFolder>> {
+) -> std::io::Result<Option<DumperFolder>> {
     let mut steps = Vec::new();
     for folder in folders {
         let number = file_name(folder).strip_prefix(STEP).and_then(|number| number.parse().ok());
         let Some(number) = number else { continue };
-        steps.extend(Step::of(folder, number)?);
+        steps.extend(StepFolder::of(folder, number)?);
     }
     // The folder of one step may be named as well.
     if steps.is_empty() && path.join(CALLS).is_file() {
-        steps.extend(Step::of(path, 0)?);
+        steps.extend(StepFolder::of(path, 0)?);
     }
     steps.sort_by_key(|step| step.number);
     let runs = steps.len() > 1;
@@ -79,11 +79,11 @@ pub(super) fn of(
         });
         items.extend(found.into_iter().map(|(_, item)| item));
     }
-    Ok((!items.is_empty()).then_some(DumpFolder { items, order }))
+    Ok((!items.is_empty()).then_some(DumperFolder { items, order }))
 }
 
-impl Step {
-    fn of(folder: &Path, number: u64) -> std::io::Result<Option<Step>> {
+impl StepFolder {
+    fn of(folder: &Path, number: u64) -> std::io::Result<Option<StepFolder>> {
         let mut folders: BTreeMap<String, Vec<PathBuf>> = BTreeMap::new();
         for entry in std::fs::read_dir(folder)? {
             let entry = entry?.path();
@@ -103,17 +103,17 @@ impl Step {
         let known: BTreeSet<String> = folders.keys().cloned().collect();
         let call = |(folder, files): (String, Vec<PathBuf>)| {
             let (module, repeat) = module(&folder, &known);
-            Call { module: module.to_string(), repeat, folder, files }
+            ModuleCall { module: module.to_string(), repeat, folder, files }
         };
-        let calls: Vec<Call> = folders.into_iter().map(call).collect();
+        let calls: Vec<ModuleCall> = folders.into_iter().map(call).collect();
         let moments = calls_in(&folder.join(CALLS)).map(|calls| moments(&calls));
-        Ok((!calls.is_empty()).then_some(Step { number, calls, moments }))
+        Ok((!calls.is_empty()).then_some(StepFolder { number, calls, moments }))
     }
 
     /// The step's tensors, and when each was there. Runs are steps, or calls in the one step.
     fn items(&self, root: &Path, runs: bool, two_byte_integers: Option<Dtype>) -> Vec<(Moment, Item)> {
         let mut items = Vec::new();
-        for Call { folder, module, repeat, files } in &self.calls {
+        for ModuleCall { folder, module, repeat, files } in &self.calls {
             for file in files {
                 let name = file_name(file);
                 let Some(what) = stem(&name, EXTENSION).map(without_device) else { continue };

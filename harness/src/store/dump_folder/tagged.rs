@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{DumpFolder, SingleTensor, file_name, stem};
+use super::{DumperFolder, SingleTensor, file_name, stem};
 use crate::store::item::Item;
 use crate::tensor::Dtype;
 
@@ -60,7 +60,7 @@ pub(super) fn of(
     files: &[PathBuf],
     folders: &[PathBuf],
     two_byte_integers: Option<Dtype>,
-) -> std::io::Result<Option<DumpFolder>> {
+) -> std::io::Result<Option<DumperFolder>> {
     let own = run(path, files, two_byte_integers);
     if own.is_some() {
         return Ok(own);
@@ -78,7 +78,7 @@ pub(super) fn of(
     Ok(runs.pop().filter(|_| runs.is_empty()))
 }
 
-fn run(root: &Path, files: &[PathBuf], two_byte_integers: Option<Dtype>) -> Option<DumpFolder> {
+fn run(root: &Path, files: &[PathBuf], two_byte_integers: Option<Dtype>) -> Option<DumperFolder> {
     let item = |path: &PathBuf| -> Option<(u64, Item)> {
         let file = file_name(path);
         let Tags { name, step, index } = Tags::of(stem(&file, EXTENSION)?)?;
@@ -90,7 +90,7 @@ fn run(root: &Path, files: &[PathBuf], two_byte_integers: Option<Dtype>) -> Opti
     items.sort_by_key(|(index, item)| (item.call, *index));
     let items: Vec<Item> = items.into_iter().map(|(_, item)| item).collect();
     let order = items.iter().map(|item| item.key.clone()).collect();
-    (!items.is_empty()).then_some(DumpFolder { items, order: Some(order) })
+    (!items.is_empty()).then_some(DumperFolder { items, order: Some(order) })
 }
 
 #[cfg(test)]

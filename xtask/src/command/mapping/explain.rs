@@ -61,7 +61,7 @@ impl Explain {
             })
             .collect();
         let takes = |found: &&_| {
-            let harness::mapping::explanation::Explanation { rules, ignores, .. } = found;
+            let harness::mapping::explanation::NameExplanation { rules, ignores, .. } = found;
             !rules.is_empty() || !ignores.is_empty()
         };
         let taken: Vec<_> = found.iter().filter(takes).collect();
