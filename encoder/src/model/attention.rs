@@ -14,7 +14,6 @@ use crate::tap::BlockTap;
 
 /// Norm, multi-query attention, layer scale, skip.
 pub(super) struct Attention {
-    module: Module,
     spec: AttentionSpec,
     norm: Vec<f32>,
     query: Dense,
@@ -83,7 +82,6 @@ impl Attention {
         let name = |weight: &str| module.name_of(weight);
         let queries = spec.heads * spec.key_dim;
         Ok(Attention {
-            module: module.clone(),
             spec: *spec,
             norm: loader.parameter(&name(names::NORM), spec.input)?,
             query: loader.dense(&name(names::QUERY), [queries, spec.input, 1], 1)?,
@@ -102,7 +100,7 @@ impl Attention {
     ) -> Result<Activation, Error> {
         let spec = &self.spec;
         let ops = Epilogue { norm: Norm::Weighted(&self.norm), ..Epilogue::default() };
-        let normed = context.applied(&self.module.name_of("norm"), &ops, x);
+        let normed = context.applied(&self.end.module().name_of("norm"), &ops, x);
         context.tap(&BlockTap::AttnNorm.name(number), &normed)?;
 
         let mut query = self.query.forward(context, &normed, &Epilogue::default())?;
@@ -124,7 +122,7 @@ impl Attention {
             flop: 2.0 * (positions * (query.data.len() + results)) as f64,
             ..Cost::of_elements(elements)
         };
-        context.profiler.time(&self.module.name_of("attn"), cost, || {
+        context.profiler.time(&self.end.module().name_of("attn"), cost, || {
             let images = heads.data.chunks_exact_mut(x.height * x.width * heads.channels);
             for (image, out) in images.enumerate() {
                 let of_image = |a: &Activation| {

@@ -29,6 +29,11 @@ impl BlockEnd {
         Ok(BlockEnd { module: module.clone(), layer_scale, skip })
     }
 
+    /// The block.
+    pub(super) fn module(&self) -> &Module {
+        &self.module
+    }
+
     /// The output of block `number` on `x`. `product` computes the block up to its last product, which `of_product` taps, and
     /// applies the operations that it is given to the result.
     ///
