@@ -128,7 +128,11 @@ fn unknown(path: &Path, length: u64) -> String {
         Ok(_) => true,
         Err(error) => error.error_len().is_none() && error.valid_up_to() > 0,
     };
-    match text && !front.contains(&0) {
+    let printable = front.iter().all(|byte| !byte.is_ascii_control() || byte.is_ascii_whitespace());
+    if let [_, _, _, _, _, _, _, _, b'{', ..] = front {
+        return "what begins as a safetensors file and ends within its header: was it cut short?".to_string();
+    }
+    match text && printable {
         true => "text".to_string(),
         false => format!("{length} bytes that start with {:02x?}", &front[..read.min(6)]),
     }
