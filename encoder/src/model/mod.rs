@@ -68,7 +68,7 @@ pub struct Model {
 enum ModelBlock {
     EdgeResidual(edge_residual::EdgeResidual),
     InvertedResidual(inverted_residual::InvertedResidual),
-    Attention(Box<attention::Attention>),
+    Attention(attention::Attention),
 }
 
 impl ModelBlock {
@@ -81,7 +81,7 @@ impl ModelBlock {
                 ModelBlock::InvertedResidual(inverted_residual::InvertedResidual::load(loader, module, spec)?)
             }
             BlockSpec::Attention(spec) => {
-                ModelBlock::Attention(Box::new(attention::Attention::load(loader, module, spec)?))
+                ModelBlock::Attention(attention::Attention::load(loader, module, spec)?)
             }
         })
     }

@@ -328,7 +328,7 @@ impl Comparison {
 
     /// Whether a tensor of either side has no counterpart, or less was compared than the mapping asks for.
     pub fn is_uncovered(&self) -> bool {
-        self.layers.is_empty()
+        self.computed().next().is_none()
             || self.shortfall().is_some()
             || !(self.missing.is_empty() && self.unmapped.is_empty() && self.ambiguous.is_empty())
     }
@@ -336,13 +336,13 @@ impl Comparison {
     /// How much less was compared than the mapping asks for. Pairs whose shapes do not fit count: they are findings of
     /// their own.
     pub fn shortfall(&self) -> Option<Shortfall> {
-        let layers = self.layers.len();
-        let elements: usize = self.layers.iter().filter_map(Layer::compared).map(Compared::elements).sum();
+        let layers = self.computed().count();
+        let elements: usize = self.computed().filter_map(Layer::compared).map(Compared::elements).sum();
         let MinimumCoverage { layers: min_layers, elements: min_elements } = self.minimum;
         if layers < min_layers {
             return Some(Shortfall { of: Counted::Layers, compared: layers, minimum: min_layers });
         }
-        let all_compared = self.layers.iter().all(|layer| layer.compared().is_some());
+        let all_compared = self.computed().all(|layer| layer.compared().is_some());
         let too_few = all_compared && elements < min_elements;
         too_few.then_some(Shortfall { of: Counted::Elements, compared: elements, minimum: min_elements })
     }
@@ -461,6 +461,32 @@ mod tests {
         assert_eq!(changed(with(1, 3)).exit_code(), exit_code::UNREADABLE);
         assert_eq!(changed(with(2, 3)).exit_code(), exit_code::COVERAGE);
         assert_eq!(with(1, 4).exit_code(), exit_code::COVERAGE);
+    }
+
+    #[test]
+    fn trap_01_an_input_alone_is_no_pass() {
+        let compared = Compared {
+            shape: vec![3],
+            dtypes: PerSide { candidate: Dtype::F32, reference: Dtype::F32 },
+            without_batch: Vec::new(),
+            metrics: Metrics { n: 3, ..Metrics::default() },
+            worst: None,
+            judgement: Judgement { passed: true, criteria: Vec::new(), rounded: Vec::new(), diagnosis: None },
+            seen: None,
+            trend: None,
+        };
+        let layer = Layer {
+            name: "a".into(),
+            reference: "a".into(),
+            rule: "input".into(),
+            stands_for: None,
+            alias_reason: None,
+            is_input: true,
+            order: 0,
+            outcome: Outcome::Compared(Box::new(compared)),
+        };
+        let comparison = Comparison { layers: vec![layer], ..Comparison::default() };
+        assert_eq!(comparison.exit_code(), exit_code::COVERAGE);
     }
 
     #[test]

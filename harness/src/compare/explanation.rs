@@ -142,6 +142,17 @@ impl ExplanationKind {
         self.is_of_names() || of_layout || matches!(self, ExplanationKind::IntegersOf { .. })
     }
 
+    /// Whether it is about a run as a whole: what it explains is found on most layers, and holds for the others too.
+    pub fn is_of_the_whole(&self) -> bool {
+        matches!(
+            self,
+            ExplanationKind::Change { .. }
+                | ExplanationKind::NothingFinite
+                | ExplanationKind::IntegersOf { .. }
+                | ExplanationKind::Input { inherited: true, .. }
+        )
+    }
+
     /// Whether it leaves nothing to look for in the numbers.
     pub fn is_final(&self) -> bool {
         let more_to_find =

@@ -44,10 +44,10 @@ pub fn gaps<'a>(
     let entries: Vec<(&str, &str)> = entries.collect();
     let has_entry: BTreeSet<_> = entries.iter().copied().collect();
     let has_pair: BTreeSet<_> = pairs.iter().copied().collect();
-    let references: BTreeSet<&str> = entries.iter().map(|(_, reference)| *reference).collect();
+    let sole = |of: &str| entries.iter().filter(|(_, reference)| *reference == of).count() == 1;
     // A port that has a name of its own for a tensor is judged by the entry of its reference.
     let without_entry =
-        pairs.iter().filter(|pair| !has_entry.contains(*pair) && (both_ways || !references.contains(pair.1)));
+        pairs.iter().filter(|pair| !has_entry.contains(*pair) && (both_ways || !sole(pair.1)));
     let without_pair = entries.iter().filter(|entry| both_ways && !has_pair.contains(*entry));
     without_entry
         .map(|pair| gap(*pair, Counterpart::Entry))
@@ -70,6 +70,13 @@ mod tests {
         assert_eq!(found(&[("a", "ref_a"), ("b", "ref_b")], true), []);
         let expected = [("ref_b".to_string(), Counterpart::Entry), ("ref_c".to_string(), Counterpart::Pair)];
         assert_eq!(found(&[("a", "ref_a"), ("b", "ref_c")], true), expected);
+    }
+
+    #[test]
+    fn a_port_with_a_name_of_its_own_has_the_entry_of_its_reference() {
+        assert_eq!(found(&[("a", "ref_a"), ("x", "ref_b")], false), []);
+        let expected = [("ref_b".to_string(), Counterpart::Entry)];
+        assert_eq!(found(&[("a", "ref_a"), ("x", "ref_b"), ("y", "ref_b")], false), expected);
     }
 
     #[test]

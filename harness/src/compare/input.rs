@@ -24,7 +24,9 @@ impl Terms<'_> {
         let Some(reference) = self.reference_input(of_reference.map(|(_, name)| name.as_str())) else {
             return Vec::new();
         };
-        let ours = pairing.inputs.iter().filter(|(side, _)| *side == Side::Candidate);
+        // Of a text log no whole tensor is known.
+        let whole = |name: &String| candidate.printed(name).is_none();
+        let ours = pairing.inputs.iter().filter(|(side, name)| *side == Side::Candidate && whole(name));
         ours.enumerate()
             .map(|(order, (_, ours))| Layer {
                 name: ours.clone(),

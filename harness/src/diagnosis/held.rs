@@ -49,6 +49,9 @@ pub(super) fn failing(terms: &Terms<'_>, dump: &Dump, comparison: &Comparison) -
 
 /// The pair that a layer was made of.
 pub(super) fn pair_of(terms: &Terms<'_>, layer: &Layer) -> Option<Pair> {
+    if layer.is_input {
+        return None;
+    }
     let rule = terms.mapping.rules.iter().position(|rule| rule.name == layer.rule)?;
     Some(Pair {
         rule,

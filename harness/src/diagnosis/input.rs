@@ -35,7 +35,11 @@ pub(super) fn explain(terms: &Terms<'_>, dump: &Dump, comparison: &Comparison) -
         return None;
     }
     let changes = changes(&candidate.read().ok()?, &reference)?;
-    let inherited = comparison.layers.iter().any(|layer| !layer.is_input && failed(&layer.outcome));
+    let inherited = comparison.computed().next().is_some_and(|layer| failed(&layer.outcome));
+    let fails_later = comparison.computed().any(|layer| failed(&layer.outcome));
+    if fails_later && !inherited {
+        return None;
+    }
     let kind = ExplanationKind::Input { changes, inherited };
     Some(Explanation { kind, explains: vec![layer.name.clone()], tried: 1, ties: Vec::new() })
 }
@@ -145,7 +149,11 @@ impl Fitted {
             (line.0 - factor).abs() <= NEAR * factor.abs()
                 && (line.1 - shift).abs() <= NEAR * factor.abs().max(1.0)
         };
-        if self.lines.iter().all(|line| near(line, 1.0, 0.0)) {
+        if self
+            .lines
+            .iter()
+            .all(|(factor, shift)| (factor - 1.0).abs() <= HALF_A_LEVEL && shift.abs() <= HALF_A_LEVEL)
+        {
             return None;
         }
         if self.lines.iter().all(|line| near(line, 255.0, 0.0)) {

@@ -29,7 +29,9 @@ pub fn explain(terms: &Terms<'_>, candidate: &Dump, comparison: &mut Comparison)
     found.extend(values::nothing_finite(comparison));
     found.extend(types::explain(terms, candidate, comparison));
     found.extend(input::explain(terms, candidate, comparison));
-    if found.is_empty() {
+    // Where nothing is finite, or the input is another, there is nothing to find in what follows from it.
+    let of_the_whole = found.iter().any(|found| found.kind.is_of_the_whole());
+    if !of_the_whole {
         let mut held = held::failing(terms, candidate, comparison);
         found.extend(readings::explain(terms, &mut held, comparison));
         found.extend(values::explain(terms, candidate, &held, comparison));

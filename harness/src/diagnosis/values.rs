@@ -15,6 +15,8 @@ const MAX_PAIRS: usize = 12;
 const MAX_OTHERS: usize = 64;
 /// What a factor for each index leaves of the error at the most.
 const LEFT: f64 = 0.05;
+/// Times its limit that a layer must be wrong by: more than later layers could absorb.
+const GROSS: f64 = 100.0;
 /// Elements that an index of an axis must have for its factor to mean something.
 const MIN_ELEMENTS: usize = 8;
 
@@ -46,7 +48,10 @@ pub(super) fn isolated(comparison: &Comparison, explained: &[Explanation]) -> Op
         return None;
     }
     let after = &comparison.layers[at + 1..];
-    let sound = !after.is_empty() && after.iter().all(|layer| layer.exit_code() == exit_code::PASSED);
+    let whole = |layer: &Layer| layer.compared().is_some_and(|compared| compared.seen.is_none());
+    let sound = layer.used() > GROSS
+        && !after.is_empty()
+        && after.iter().all(|layer| layer.exit_code() == exit_code::PASSED && whole(layer));
     let explains = vec![layer.pair_name().to_string()];
     let (kind, tried) = (ExplanationKind::Isolated, 1);
     sound.then_some(Explanation { kind, explains, tried, ties: Vec::new() })

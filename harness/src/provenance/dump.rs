@@ -60,6 +60,7 @@ fn called(entries: &[StoreEntry], choice: CallChoice) -> Called {
     for (name, mut entries) in by_name {
         entries.sort_by_key(|entry| entry.call);
         let runs = entries.iter().all(|entry| entry.call.is_some());
+        let all: Vec<String> = entries.iter().map(|entry| entry.key.clone()).collect();
         if runs {
             match choice {
                 CallChoice::Number(number) => entries.retain(|entry| entry.call == Some(number)),
@@ -71,7 +72,11 @@ fn called(entries: &[StoreEntry], choice: CallChoice) -> Called {
                 CallChoice::Unchosen | CallChoice::MustAgree => {}
             }
         }
-        let Some(first) = entries.first() else { continue };
+        let Some(first) = entries.first() else {
+            // The run that was chosen is not there.
+            called.several.push(Several { name: name.to_string(), keys: all, runs: true, must_agree: false });
+            continue;
+        };
         called.keys.insert(name.to_string(), first.key.clone());
         if entries.len() > 1 {
             let keys = entries.iter().map(|entry| entry.key.clone()).collect();

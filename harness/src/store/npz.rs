@@ -18,6 +18,8 @@ use crate::tensor::Dtype;
 
 const EXPECTED: &str = "an .npz archive";
 const EXTENSION: &str = ".npy";
+/// A deflated tensor is held unpacked: no more than this.
+const MAX_UNPACKED: u64 = 1 << 32;
 
 /// One tensor of an archive.
 #[derive(Debug)]
@@ -91,6 +93,11 @@ impl TensorSource for NpzTensor {
 fn unpack(path: &Path, index: usize, length: u64) -> std::io::Result<Vec<u8>> {
     let mut archive = open(path).map_err(std::io::Error::other)?;
     let entry = archive.by_index(index).map_err(std::io::Error::other)?;
+    if length > MAX_UNPACKED {
+        return Err(std::io::Error::other(format!(
+            "expected at most {MAX_UNPACKED} bytes in a deflated tensor, found {length}; store it without compression (numpy.savez)"
+        )));
+    }
     let mut bytes = Vec::new();
     // The end of the entry is where its checksum is looked at.
     entry.take(length.saturating_add(1)).read_to_end(&mut bytes)?;

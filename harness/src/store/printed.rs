@@ -28,7 +28,7 @@ use crate::tensor::{Dtype, element_count};
 /// How far into a file its first tensor may be.
 const SEARCHED: u64 = 1 << 22;
 /// More than any log that a person keeps.
-const MAX_LOG: u64 = 1 << 30;
+const MAX_LOG: u64 = 1 << 28;
 const MAX_RANK: usize = 8;
 const EXPECTED: &str = "a text log of printed tensors";
 

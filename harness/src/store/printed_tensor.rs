@@ -39,6 +39,6 @@ impl PrintedNumber {
         let decimals = mantissa.split_once('.').map_or(0, |(_, decimals)| decimals.len());
         let digit = exponent.saturating_sub(i32::try_from(decimals).ok()?);
         let half_unit = if value.is_finite() { 0.5 * 10f64.powi(digit) } else { 0.0 };
-        Some(PrintedNumber { value, half_unit })
+        half_unit.is_finite().then_some(PrintedNumber { value, half_unit })
     }
 }

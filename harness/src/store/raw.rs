@@ -62,7 +62,7 @@ fn sidecar(path: &Path) -> Option<PathBuf> {
 }
 
 fn dtype_named(name: &str) -> Option<Dtype> {
-    match name.to_ascii_lowercase().trim_start_matches("torch.").trim_start_matches(['<', '=']) {
+    match name.to_ascii_lowercase().trim_start_matches("torch.").trim_start_matches(['<', '>', '=']) {
         "f16" | "float16" | "fp16" | "half" | "f2" => Some(Dtype::F16),
         "bf16" | "bfloat16" => Some(Dtype::Bf16),
         "f32" | "float32" | "fp32" | "float" | "f4" => Some(Dtype::F32),

@@ -129,7 +129,7 @@ impl<'a> JudgedBy<'a> {
             }
         } else if let Some(tolerances) = &self.tolerances {
             let unknown = |layer: &&Layer| tolerances.layer(layer.pair_name(), &layer.reference).is_none();
-            let layers = comparison.layers.iter().filter(unknown).count();
+            let layers = comparison.computed().filter(unknown).count();
             if layers > 0 {
                 comparison.remarks.push(RemarkKind::NotDerived { layers }.into());
             }

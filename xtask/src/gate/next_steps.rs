@@ -1,7 +1,7 @@
 //! What to type or edit after a comparison that failed.
 
 use harness::compare::cause::{Cause, causes};
-use harness::compare::comparison::{Comparison, Run};
+use harness::compare::comparison::{Comparison, Layer, Run};
 use harness::compare::explanation::{Explanation, ExplanationKind};
 use harness::exit_code;
 use harness::mapping::Mapping;
@@ -48,24 +48,46 @@ fn explanations(run: &Run) -> impl Iterator<Item = &Explanation> {
     run.comparisons.iter().flat_map(|comparison| &comparison.explanations)
 }
 
-/// Whether what explains a cause says what to do as well.
+/// Whether what explains a cause says what to do as well, of all that failed by it.
 fn is_explained(cause: Cause, run: &Run) -> bool {
-    explanations(run).any(|found| match cause {
-        Cause::Coverage => found.kind.is_of_names(),
-        Cause::Shape => found.kind.is_of_extents(),
-        Cause::Numbers => found.kind.is_final(),
-        Cause::Unreadable => matches!(found.kind, ExplanationKind::IntegersOf { .. }),
+    run.comparisons.iter().all(|comparison| match cause {
+        Cause::Coverage => names_are_explained(comparison),
+        Cause::Shape => are_explained(comparison, exit_code::SHAPE, ExplanationKind::is_of_extents),
+        Cause::Numbers => are_explained(comparison, exit_code::NUMBERS, ExplanationKind::is_final),
+        Cause::Unreadable => are_explained(comparison, exit_code::UNREADABLE, |kind| {
+            matches!(kind, ExplanationKind::IntegersOf { .. })
+        }),
         _ => false,
     })
 }
 
-/// Whether a layer after the first that failed fails too.
+/// Whether one of the fitting explanations holds for each layer that failed with a code; a change that explains most of them
+/// explains what follows from it too.
+fn are_explained(comparison: &Comparison, code: u8, fits: impl Fn(&ExplanationKind) -> bool) -> bool {
+    let fitting = || comparison.explanations.iter().filter(|found| fits(&found.kind));
+    let whole = fitting().any(|found| found.kind.is_of_the_whole());
+    let mut failing = comparison.layers.iter().filter(|layer| layer.exit_code() == code);
+    failing.all(|layer| {
+        whole || fitting().any(|found| found.explains.iter().any(|name| name == layer.pair_name()))
+    })
+}
+
+/// Whether every unmapped name is explained, so that what is missing follows from it.
+fn names_are_explained(comparison: &Comparison) -> bool {
+    let of_names = || comparison.explanations.iter().filter(|found| found.kind.is_of_names());
+    let explained = |name: &String| of_names().any(|found| found.explains.contains(name));
+    comparison.ambiguous.is_empty()
+        && of_names().next().is_some()
+        && comparison.unmapped.iter().all(|unmapped| explained(&unmapped.name))
+}
+
+/// Whether the layer after the first that failed fails too.
 fn inherited(run: &Run) -> bool {
-    let numbers = |comparison: &Comparison| {
-        let failing = comparison.failures().filter(|layer| layer.exit_code() == exit_code::NUMBERS);
-        failing.count() > 1
-    };
-    run.comparisons.iter().any(numbers)
+    let numbers = |layer: &&Layer| layer.exit_code() == exit_code::NUMBERS;
+    run.comparisons.iter().any(|comparison| {
+        let after = comparison.layers.iter().skip_while(|layer| !numbers(layer)).nth(1);
+        after.is_some_and(|layer| numbers(&layer))
+    })
 }
 
 fn step(cause: Cause, ordered: bool, inherited: bool, situation: &Situation<'_>) -> String {

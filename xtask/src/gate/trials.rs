@@ -115,7 +115,7 @@ pub(super) fn explain(
     // A set of another model has a manifest too.
     let Ok(settings) = settings::of_manifest(manifest) else { return Ok(None) };
     let Ok(checkpoint) = encoder.open(&weights) else { return Ok(None) };
-    let input = read_input(&input)?;
+    let Ok(input) = read_input(&input) else { return Ok(None) };
     let trial = ChangeTrial { encoder, terms, dump, failing: &failing, checkpoint: &checkpoint };
     for change in changes(&settings, &input) {
         let explains = trial.explained(&change.settings(settings), &change.input(&input));

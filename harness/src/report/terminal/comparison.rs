@@ -119,13 +119,21 @@ impl Report {
         }
     }
 
-    /// Whether a line says already why names of a comparison met no partner.
+    /// Whether lines say already why all unmapped names of a comparison met no partner; what is missing follows from that.
     fn names_are_explained(&self, comparison: &Comparison) -> bool {
-        !self.shows(Detail::Verbose) && comparison.explanations.iter().any(|found| found.kind.is_of_names())
+        let of_names = || comparison.explanations.iter().filter(|found| found.kind.is_of_names());
+        let explained = |name: &String| of_names().any(|found| found.explains.contains(name));
+        let all = comparison.unmapped.iter().all(|unmapped| explained(&unmapped.name));
+        !self.shows(Detail::Verbose) && of_names().next().is_some() && all
     }
 
     fn missing(&mut self, comparison: &Comparison) {
         if self.names_are_explained(comparison) {
+            if !comparison.missing.is_empty() {
+                let head = self.bad("missing");
+                let count = comparison.missing.len();
+                self.wrapped(2, &format!("{head}: {count} partners of such names; --verbose lists them"));
+            }
             return;
         }
         let pattern = |missing: &Missing| format!("{} {}", missing.side, missing.expected.join(" "));

@@ -232,7 +232,8 @@ impl Report {
 
 /// How many layers a line explains.
 fn explained(comparison: &Comparison) -> usize {
-    let mut names: Vec<&String> = comparison.explanations.iter().flat_map(|found| &found.explains).collect();
+    let of_layers = comparison.explanations.iter().filter(|found| !found.kind.is_of_names());
+    let mut names: Vec<&String> = of_layers.flat_map(|found| &found.explains).collect();
     names.sort_unstable();
     names.dedup();
     names.len()

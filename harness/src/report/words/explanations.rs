@@ -68,7 +68,7 @@ fn of_kind(kind: &ExplanationKind, of: &str, first: &str, explains: usize) -> St
             "{first}: bit by bit what {other} holds, where the reference's two differ: one buffer was written out twice"
         ),
         ExplanationKind::Isolated => format!(
-            "{first}: every layer after it is within its limits: the dump of this tensor is wrong, not the port"
+            "{first}: every layer after it is within its limits: its dump is wrong, it seems, and not the port"
         ),
         ExplanationKind::Prefix { side, prefixes } => format!(
             "{} of the {side} begin with {}, such as {first}; without it they fit: prefix = {} under [{side}] in the mapping",
@@ -101,7 +101,7 @@ fn of_kind(kind: &ExplanationKind, of: &str, first: &str, explains: usize) -> St
                 ),
             }
         }
-        ExplanationKind::Change { change } => format!("as with {change}: {of} within the limits"),
+        ExplanationKind::Change { change } => format!("as a run with {change}: {of} within the limits"),
     }
 }
 

@@ -47,7 +47,9 @@ fn of_kind(kind: &RemarkKind) -> String {
     match kind {
         RemarkKind::NoManifest => "the reference has no manifest, and so no noise floor".to_string(),
         RemarkKind::NarrowValues { side, dtype } => {
-            format!("every value of the {side} is a number of {dtype}: it was computed or stored in {dtype}")
+            format!(
+                "the values of the {side} that were looked at are all numbers of {dtype}: it was computed or stored in it"
+            )
         }
         RemarkKind::WholeNames { side, patterns } => {
             format!("no file of the {side} is named like {patterns}: their whole names were taken")
