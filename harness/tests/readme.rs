@@ -29,7 +29,7 @@ limits = { rel_l2 = 1e-6 }
 
 /// An example with what it leaves out; of what it has, it keeps all.
 fn completed(example: &Table) -> Table {
-    let mut whole: Table = REST.parse().unwrap();
+    let mut whole: Table = REST.parse().unwrap_or_else(|error| panic!("{error}"));
     for (key, value) in example {
         match (whole.get_mut(key), value) {
             (Some(Value::Table(whole)), Value::Table(own)) => whole.extend(own.clone()),

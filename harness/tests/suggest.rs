@@ -89,11 +89,9 @@ fn port(reference: &Dumped, error: f32) -> Dumped {
             _ => format!("{name}_out"),
         }
     };
-    let noisy = |(i, (name, (shape, values))): (usize, (&String, &(Vec<usize>, Vec<f32>)))| {
-        let values = with(values, &noise(5000 + i as u64, values.len()), error);
-        (renamed(name), (shape.clone(), values))
-    };
-    reference.iter().enumerate().map(noisy).collect()
+    let noisy = |i: usize, values: &[f32]| with(values, &noise(5000 + i as u64, values.len()), error);
+    let tensors = reference.iter().enumerate();
+    tensors.map(|(i, (name, (shape, values)))| (renamed(name), (shape.clone(), noisy(i, values)))).collect()
 }
 
 fn written(dumped: &Dumped) -> TempDir {

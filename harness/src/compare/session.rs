@@ -6,7 +6,7 @@ use rayon::prelude::*;
 
 use super::comparison::{Compared, Comparison, Layer, Origin, Outcome, Unreadable};
 use super::pair_comparison::Failed;
-use super::terms::{Terms, several};
+use super::terms::{Terms, of_other_runs, several};
 use crate::mapping::Mapping;
 use crate::mapping::pairing::{Pair, Pairing};
 use crate::provenance::Dump;
@@ -19,6 +19,7 @@ impl<'a> Terms<'a> {
     pub fn compare_dump(&self, candidate: &Dump) -> Comparison {
         let mut pairing = self.pair(&candidate.names(), &candidate.strangers());
         pairing.ambiguous.extend(several(Side::Candidate, candidate));
+        pairing.ignored.extend(of_other_runs(Side::Candidate, candidate));
         let pairs: Vec<(usize, &Pair)> = pairing.pairs.iter().enumerate().collect();
         let layers = pairs
             .into_par_iter()

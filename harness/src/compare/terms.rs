@@ -77,6 +77,7 @@ impl Terms<'_> {
             }
         }
         pairing.ambiguous.extend(several(Side::Reference, reference));
+        pairing.ignored.extend(of_other_runs(Side::Reference, reference));
         pairing
     }
 
@@ -234,6 +235,12 @@ fn unknown_inputs(pairing: &Pairing, layers: &[Layer]) -> Vec<Ignored> {
         Ignored { side: *side, name: name.clone(), reason, line: 0 }
     };
     pairing.inputs.iter().filter(|(_, name)| !compared(name)).map(ignored).collect()
+}
+
+/// Names of a side that only other runs have than the one that is chosen.
+pub(super) fn of_other_runs(side: Side, dump: &Dump) -> impl Iterator<Item = Ignored> + '_ {
+    let reason = || "of other runs than the one that the mapping chooses (`call`)".to_string();
+    dump.other_runs().iter().map(move |name| Ignored { side, name: name.clone(), reason: reason(), line: 0 })
 }
 
 /// Names that several tensors of a side have.

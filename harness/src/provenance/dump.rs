@@ -23,6 +23,7 @@ pub struct Dump {
     /// Keys by name.
     keys: BTreeMap<String, String>,
     several: Vec<Several>,
+    other_runs: Vec<String>,
     recording: Option<Recording>,
     /// Recorded fingerprints by key.
     recorded: BTreeMap<String, Fingerprint>,
@@ -46,6 +47,7 @@ pub struct Several {
 struct Called {
     keys: BTreeMap<String, String>,
     several: Vec<Several>,
+    other_runs: Vec<String>,
 }
 
 /// The tensors by name, of several runs the one that is chosen.
@@ -56,11 +58,10 @@ fn called(entries: &[StoreEntry], choice: CallChoice) -> Called {
             by_name.entry(name).or_default().push(entry);
         }
     }
-    let mut called = Called { keys: BTreeMap::new(), several: Vec::new() };
+    let mut called = Called { keys: BTreeMap::new(), several: Vec::new(), other_runs: Vec::new() };
     for (name, mut entries) in by_name {
         entries.sort_by_key(|entry| entry.call);
         let runs = entries.iter().all(|entry| entry.call.is_some());
-        let all: Vec<String> = entries.iter().map(|entry| entry.key.clone()).collect();
         if runs {
             match choice {
                 CallChoice::Number(number) => entries.retain(|entry| entry.call == Some(number)),
@@ -73,8 +74,7 @@ fn called(entries: &[StoreEntry], choice: CallChoice) -> Called {
             }
         }
         let Some(first) = entries.first() else {
-            // The run that was chosen is not there.
-            called.several.push(Several { name: name.to_string(), keys: all, runs: true, must_agree: false });
+            called.other_runs.push(name.to_string());
             continue;
         };
         called.keys.insert(name.to_string(), first.key.clone());
@@ -128,10 +128,10 @@ impl Dump {
 
     /// The tensors of a store, with what was recorded of them.
     pub fn new(store: Box<dyn TensorStore>, call: CallChoice, recording: Option<Recording>) -> Dump {
-        let Called { keys, several } = called(store.entries(), call);
+        let Called { keys, several, other_runs } = called(store.entries(), call);
         let tensors = recording.iter().flat_map(|recording| &recording.tensors);
         let recorded = tensors.map(|tensor| (tensor.key.clone(), tensor.fingerprint.clone())).collect();
-        Dump { store, keys, several, recording, recorded, fingerprints: Fingerprints::default() }
+        Dump { store, keys, several, other_runs, recording, recorded, fingerprints: Fingerprints::default() }
     }
 
     /// Gives a tensor of the store another name, or one that it has not by the mapping's pattern.
@@ -166,6 +166,11 @@ impl Dump {
     /// Names that several tensors have, of which the first is compared.
     pub fn several(&self) -> &[Several] {
         &self.several
+    }
+
+    /// Names that only other runs have than the one that is chosen.
+    pub fn other_runs(&self) -> &[String] {
+        &self.other_runs
     }
 
     /// Whether tensors, by key, hold the same.

@@ -20,7 +20,7 @@ pub(crate) struct Failure {
     kind: ObstacleKind,
     message: String,
     /// What it is about, for programs.
-    about: Option<Facts>,
+    about: Option<Box<Facts>>,
     help: Option<String>,
     /// The mistakes of a file that cannot be used.
     mistakes: Vec<LocatedMistake>,
@@ -67,7 +67,7 @@ impl Failure {
 
     /// With what it is about, for programs.
     pub(crate) fn about(self, facts: Facts) -> Failure {
-        Failure { about: Some(facts), ..self }
+        Failure { about: Some(Box::new(facts)), ..self }
     }
 
     /// Something from outside that cannot be used.
@@ -103,7 +103,8 @@ impl Failure {
 
     /// What stands in a report in the place of a comparison.
     pub(crate) fn obstacle(&self) -> Obstacle {
-        let (about, message, mistakes) = (self.about.clone(), self.message.clone(), self.mistakes.clone());
+        let (about, message, mistakes) =
+            (self.about.as_deref().cloned(), self.message.clone(), self.mistakes.clone());
         Obstacle { kind: self.kind, about, message, mistakes }
     }
 
