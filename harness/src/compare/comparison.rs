@@ -15,7 +15,7 @@ use crate::limits::file::FigureKind;
 use crate::limits::known_errors::Trend;
 use crate::limits::tolerance::Basis;
 use crate::mapping::order::ExecutionOrder;
-use crate::mapping::pairing::{Absent, Ambiguous, Ignored, Missing, Unmapped};
+use crate::mapping::pairing::{Absent, Ambiguous, Ignored, Missing, Unmapped, UnmappedHint};
 use crate::mapping::{MappingWarning, MinimumCoverage};
 use crate::provenance::RecordDifference;
 use crate::side::{PerSide, Side};
@@ -331,6 +331,17 @@ impl Comparison {
         self.computed().next().is_none()
             || self.shortfall().is_some()
             || !(self.missing.is_empty() && self.unmapped.is_empty() && self.ambiguous.is_empty())
+    }
+
+    /// Whether all unmapped names are explained, so that what is missing follows from that. A number beyond the lengths that
+    /// the reference's names show follows from the names of the reference.
+    pub fn names_are_explained(&self) -> bool {
+        let of_names = || self.explanations.iter().filter(|found| found.kind.is_of_names());
+        let explained = |unmapped: &Unmapped| {
+            matches!(unmapped.hint, Some(UnmappedHint::BeyondLengths(_)))
+                || of_names().any(|found| found.explains.contains(&unmapped.name))
+        };
+        of_names().next().is_some() && self.ambiguous.is_empty() && self.unmapped.iter().all(explained)
     }
 
     /// How much less was compared than the mapping asks for. Pairs whose shapes do not fit count: they are findings of

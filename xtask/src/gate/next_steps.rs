@@ -51,7 +51,7 @@ fn explanations(run: &Run) -> impl Iterator<Item = &Explanation> {
 /// Whether what explains a cause says what to do as well, of all that failed by it.
 fn is_explained(cause: Cause, run: &Run) -> bool {
     run.comparisons.iter().all(|comparison| match cause {
-        Cause::Coverage => names_are_explained(comparison),
+        Cause::Coverage => comparison.names_are_explained(),
         Cause::Shape => are_explained(comparison, exit_code::SHAPE, ExplanationKind::is_of_extents),
         Cause::Numbers => are_explained(comparison, exit_code::NUMBERS, ExplanationKind::is_final),
         Cause::Unreadable => are_explained(comparison, exit_code::UNREADABLE, |kind| {
@@ -70,15 +70,6 @@ fn are_explained(comparison: &Comparison, code: u8, fits: impl Fn(&ExplanationKi
     failing.all(|layer| {
         whole || fitting().any(|found| found.explains.iter().any(|name| name == layer.pair_name()))
     })
-}
-
-/// Whether every unmapped name is explained, so that what is missing follows from it.
-fn names_are_explained(comparison: &Comparison) -> bool {
-    let of_names = || comparison.explanations.iter().filter(|found| found.kind.is_of_names());
-    let explained = |name: &String| of_names().any(|found| found.explains.contains(name));
-    comparison.ambiguous.is_empty()
-        && of_names().next().is_some()
-        && comparison.unmapped.iter().all(|unmapped| explained(&unmapped.name))
 }
 
 /// Whether the layer after the first that failed fails too.

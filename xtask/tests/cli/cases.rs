@@ -311,7 +311,7 @@ fn headers_that_numpy_reads_are_read() {
     let file = npy(1, "'|O'", "(2,)", 0, b"\x80\x02]q\0.");
     std::fs::write(dump.path().join(format!("debug_{name}.npy")), file).unwrap();
     let seen = compare(dump.path(), &port.reference(), &[]);
-    findings.fails("an object array", &seen, 5, &["a tuple or list of tensors was saved", name]);
+    findings.fails("an object array", &seen, 5, &["a tuple or list was saved", name]);
     findings.never("an object array", &seen, &["git restore"]);
     findings.none();
 }
@@ -554,7 +554,7 @@ fn a_wrong_dump_of_a_right_port_is_told_as_such() {
 
     let damaged = mapped(&port.tensors[one], f32::sin);
     let seen = compare(dumped(&port.with(one, damaged)).path(), &port.reference(), &[]);
-    let says = ["every layer after it is within its limits: the dump of this tensor is wrong, not the port"];
+    let says = ["every layer after it is within its limits: its dump is wrong, it seems, and not the port"];
     findings.fails("one that is anything", &seen, 1, &says);
     findings.never("one that is anything", &seen, &[inherits]);
     findings.none();

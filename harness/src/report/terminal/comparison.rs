@@ -119,12 +119,9 @@ impl Report {
         }
     }
 
-    /// Whether lines say already why all unmapped names of a comparison met no partner; what is missing follows from that.
+    /// Whether lines say already why names of a comparison met no partner.
     fn names_are_explained(&self, comparison: &Comparison) -> bool {
-        let of_names = || comparison.explanations.iter().filter(|found| found.kind.is_of_names());
-        let explained = |name: &String| of_names().any(|found| found.explains.contains(name));
-        let all = comparison.unmapped.iter().all(|unmapped| explained(&unmapped.name));
-        !self.shows(Detail::Verbose) && of_names().next().is_some() && all
+        !self.shows(Detail::Verbose) && comparison.names_are_explained()
     }
 
     fn missing(&mut self, comparison: &Comparison) {

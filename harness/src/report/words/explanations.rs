@@ -101,7 +101,7 @@ fn of_kind(kind: &ExplanationKind, of: &str, first: &str, explains: usize) -> St
                 ),
             }
         }
-        ExplanationKind::Change { change } => format!("as a run with {change}: {of} within the limits"),
+        ExplanationKind::Change { change } => format!("as with {change}: {of} within the limits"),
     }
 }
 
