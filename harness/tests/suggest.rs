@@ -331,5 +331,21 @@ fn any_name_ends_in_a_mapping_that_is_sound() {
     };
     let pairing = pairing::pair(&mapping, &names, &references, &|_, _| false);
     assert_eq!(pairing.pairs.len(), reference.len(), "{}", found.text);
-    assert!(pairing.unmapped.is_empty() && pairing.ambiguous.is_empty(), "{pairing:?}");
+    // What the reference has nowhere may be what is wrong with the port: it is not ignored.
+    let unmapped: Vec<&str> = pairing.unmapped.iter().map(|unmapped| unmapped.name.as_str()).collect();
+    assert_eq!(unmapped, ["nan", "scalar", "zero"]);
+    assert!(pairing.ambiguous.is_empty(), "{pairing:?}");
+}
+
+#[test]
+fn a_tensor_that_is_wrong_is_left_unmapped_and_not_ignored() {
+    let reference = reference(0.5);
+    let mut candidate = port(&reference, 1e-4);
+    let (shape, values) = candidate["tokens_out"].clone();
+    candidate.insert("tokens_out".into(), (shape, noise(77, values.len())));
+    let found = new(&candidate, &reference);
+    let mapping = Mapping::parse(Path::new("suggested.toml"), found.text.clone()).unwrap();
+    let ignored = mapping.ignores.iter().filter(|ignore| ignore.side == harness::side::Side::Candidate);
+    let mut taken = ignored.flat_map(|ignore| &ignore.names);
+    assert!(taken.all(|template| template.matches("tokens_out").is_none()), "{}", found.text);
 }

@@ -33,6 +33,8 @@ pub enum ExplanationKind {
     /// The candidate's axes are in this order, as its headers say; two of them `exchanged` where the declared order fits the
     /// headers as well.
     Layout { layout: Layout, place: MappingPlace, exchanged: Option<(String, String)> },
+    /// The reference's axes are in this order: its channels come last, and the candidate's are as declared.
+    ReferenceLayout { layout: Layout },
     /// The candidate's headers give the extents in reverse order.
     ReversedExtents,
     /// The candidate's elements lie in this order, whatever its headers say.
@@ -130,6 +132,7 @@ impl ExplanationKind {
         matches!(
             self,
             ExplanationKind::Layout { .. }
+                | ExplanationKind::ReferenceLayout { .. }
                 | ExplanationKind::ReversedExtents
                 | ExplanationKind::Memory { .. }
                 | ExplanationKind::NoReading { .. }

@@ -146,10 +146,17 @@ impl UnpairedNames<'_> {
         if naming.prefixes.is_empty() {
             return None;
         }
-        // As the store would: taken off where all names have one.
+        // As the store would: taken off where all names have one; the empty one lets others be.
+        if naming.stripped(self.all).is_none() {
+            naming.prefixes.push(String::new());
+        }
         let stripped = naming.stripped(self.all)?;
         let names: BTreeMap<&str, String> = self.all.iter().map(String::as_str).zip(stripped).collect();
-        let prefixes = naming.prefixes.iter().map(|prefix| self.as_written(prefix)).collect();
+        let prefixes = naming.prefixes.iter().map(|prefix| match prefix.as_str() {
+            "" => String::new(),
+            prefix => self.as_written(prefix),
+        });
+        let prefixes = prefixes.collect();
         let kind = ExplanationKind::Prefix { side: self.side, prefixes };
         self.explanation(kind, |name| names.get(name).is_some_and(|name| self.is_taken(name)))
     }

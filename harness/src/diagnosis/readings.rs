@@ -89,6 +89,7 @@ fn name(comparison: &Comparison, pair: &HeldPair) -> String {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Told {
     Layout { order: Vec<String>, exchanged: Option<(String, String)> },
+    ReferenceLayout { order: Vec<String> },
     ReversedExtents,
     Memory { order: Vec<String> },
     Flipped { axis: String },
@@ -99,6 +100,7 @@ impl Told {
     fn text(&self) -> String {
         match self {
             Told::Layout { order, .. } => format!("`{}`", order.join(" ")),
+            Told::ReferenceLayout { order } => format!("`{}` in the reference", order.join(" ")),
             Told::ReversedExtents => "reversed extents".to_string(),
             Told::Memory { order } => format!("`{}` in memory", order.join(" ")),
             Told::Flipped { axis } => format!("`{axis}` reversed"),
@@ -121,6 +123,10 @@ impl Told {
                 Some(layout) => ExplanationKind::Layout { layout, place, exchanged: exchanged.clone() },
                 None => ExplanationKind::ReversedExtents,
             },
+            Told::ReferenceLayout { order } => match layout(order) {
+                Some(layout) => ExplanationKind::ReferenceLayout { layout },
+                None => ExplanationKind::ReversedExtents,
+            },
             Told::Memory { order } => match layout(order) {
                 Some(layout) => ExplanationKind::Memory { layout, place },
                 None => ExplanationKind::ReversedExtents,
@@ -135,7 +141,7 @@ impl Told {
     fn is_for(&self, terms: &Terms<'_>, pair: &HeldPair) -> bool {
         let axes = terms.mapping.rules[pair.pair.rule].reference_layout.group_names();
         match self {
-            Told::Layout { order, .. } | Told::Memory { order } => {
+            Told::Layout { order, .. } | Told::Memory { order } | Told::ReferenceLayout { order } => {
                 order.iter().all(|axis| axes.contains(axis))
             }
             Told::Flipped { axis } | Told::TransposedTokens { axis } => axes.contains(axis),
@@ -281,6 +287,27 @@ impl Reading {
         moved(candidate, extents, |index| self.position(index, extents))
     }
 
+    /// The order of the reference's axes, where the candidate's are as declared and the reference's channels come last: the
+    /// usual order on one side is likelier than an unusual one on the other.
+    fn of_the_reference(&self, axes: &[String], declared: &[usize]) -> Option<Vec<String>> {
+        let names: Vec<&String> = declared.iter().map(|axis| &axes[*axis]).collect();
+        let channels_last = |names: &[&String]| -> Vec<String> {
+            let mut moved: Vec<String> = names.iter().map(ToString::to_string).collect();
+            if moved.len() > 2 {
+                let channels = moved.remove(1);
+                moved.push(channels);
+            }
+            moved
+        };
+        let read: Vec<String> = self.order.iter().map(|axis| axes[*axis].clone()).collect();
+        let mut of_reference = vec![String::new(); axes.len()];
+        for (place, axis) in self.order.iter().enumerate() {
+            of_reference[*axis] = names[place].clone();
+        }
+        let usual = channels_last(&names);
+        (axes.len() > 3 && read != usual && of_reference == usual).then_some(of_reference)
+    }
+
     /// The reading in the mapping's terms.
     fn told(&self, axes: &[String], extents: &[usize], header: &[usize], declared: Option<&[usize]>) -> Told {
         if let Some(axis) = self.flipped {
@@ -301,6 +328,9 @@ impl Reading {
         }
         match header_as_is == in_order(&self.order) {
             true => {
+                if let Some(order) = declared.and_then(|declared| self.of_the_reference(axes, declared)) {
+                    return Told::ReferenceLayout { order };
+                }
                 let fits = |declared: &&[usize]| in_order(declared) == header_as_is;
                 let exchanged = declared.filter(fits).and_then(|declared| {
                     let other = |place: &usize| declared[*place] != self.order[*place];
@@ -325,6 +355,21 @@ mod tests {
         let orders: Vec<Vec<usize>> = readings(&[1, 2, 3, 4], None).into_iter().map(|r| r.order).collect();
         assert_eq!(orders.len(), 6);
         assert!(orders.iter().all(|order| order[0] == 0), "an axis of one element stays");
+    }
+
+    #[test]
+    fn channels_last_of_the_reference_are_told_of_the_reference() {
+        let axes = ["b", "c", "h", "w"].map(String::from);
+        let told = |order: [usize; 4], header: [usize; 4], extents: [usize; 4]| {
+            let reading = Reading { order: order.to_vec(), flipped: None, transposed: None };
+            reading.told(&axes, &extents, &header, Some(&[0, 1, 2, 3]))
+        };
+        let usual = ["b", "h", "w", "c"].map(String::from).to_vec();
+        // The candidate is 1 x 8 x 4 x 6; what is declared `b c h w` of the reference is 1 x 4 x 6 x 8.
+        let reference = told([0, 3, 1, 2], [1, 8, 4, 6], [1, 4, 6, 8]);
+        assert_eq!(reference, Told::ReferenceLayout { order: usual.clone() });
+        let candidate = told([0, 2, 3, 1], [1, 4, 6, 8], [1, 8, 4, 6]);
+        assert_eq!(candidate, Told::Layout { order: usual, exchanged: None });
     }
 
     #[test]

@@ -80,6 +80,8 @@ pub struct Mapping {
     pub candidate: SideFormat,
     /// How the reference's dumps look.
     pub reference: SideFormat,
+    /// Whether rules are in the order of execution, as far as they say it.
+    pub rules_in_order: bool,
     /// The names of the model's input.
     pub input: InputNames,
     /// What must be compared at the least.

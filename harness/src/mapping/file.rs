@@ -26,6 +26,8 @@ pub(super) struct File {
     pub(super) candidate: FileSide,
     /// How the reference's dumps look.
     pub(super) reference: FileSide,
+    /// `false` where the order of the rules is not that of execution; then no layer is called the first.
+    pub(super) rules_in_order: Option<bool>,
     /// The model's input: layer 0.
     pub(super) input: Option<FileInput>,
     /// A comparison of less is a failure.

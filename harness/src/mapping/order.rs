@@ -25,6 +25,8 @@ pub enum ExecutionOrder {
 /// Rules whose tensors cannot be put in order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum UnknownOrder {
+    /// The mapping says that its rules are in no order.
+    NoOrder,
     /// The rule's names count the same numbers in different orders.
     Within {
         /// The rule.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use super::definition::Mapping;
 use super::mistake::MappingWarning;
-use super::order::{self, ExecutionOrder};
+use super::order::{self, ExecutionOrder, UnknownOrder};
 use super::placeholder::{Lengths, LengthsSource, expand};
 use super::rule::Ignore;
 use super::template::{Bindings, Template};
@@ -221,8 +221,10 @@ pub fn pair(
     let mut out = work.out;
     out.lengths = lengths;
     let pairs_of = |rule: usize| out.pairs.iter().filter(|pair| pair.rule == rule).count();
+    let unordered = || !mapping.rules_in_order;
     out.order = match order::unknown(&mapping.rules, pairs_of) {
         _ if references.in_order => ExecutionOrder::Manifest,
+        _ if unordered() => ExecutionOrder::Unknown(UnknownOrder::NoOrder),
         Some(unknown) => ExecutionOrder::Unknown(unknown),
         None => ExecutionOrder::Mapping,
     };

@@ -10,7 +10,6 @@ use super::matching::PairedBy;
 use super::relation::FlatCount;
 use crate::mapping::SCHEMA_VERSION;
 use crate::mapping::template::Template;
-use crate::side::Side;
 
 /// Lines of a comment that list pairs, before the rest is only counted.
 const MAX_LISTED: usize = 12;
@@ -32,6 +31,7 @@ impl MappingDocument {
         name: &str,
         files: [Option<&str>; 2],
         layouts: [String; 2],
+        in_order: bool,
         comment: &[String],
     ) -> MappingDocument {
         let mut document = DocumentMut::new();
@@ -48,6 +48,9 @@ impl MappingDocument {
             table.insert("layout", value(layout));
             table.decor_mut().set_prefix("\n");
             document.insert(side, Item::Table(table));
+        }
+        if !in_order {
+            document.insert("rules_in_order", value(false));
         }
         if let Some(mut first) = document.key_mut("schema_version") {
             first.leaf_decor_mut().set_prefix(lines(comment));
@@ -185,12 +188,11 @@ fn lines(comment: &[String]) -> String {
 }
 
 fn reason(ignore: &DraftIgnore) -> &'static str {
-    match (ignore.kind, ignore.side) {
-        (IgnoreKind::SameValues, _) => "the same values as a tensor that is compared under another name",
-        (IgnoreKind::NoPartner, Side::Candidate) => "no tensor of the reference has its values",
-        (IgnoreKind::NoPartner, Side::Reference) => "no tensor of the candidate has its values",
-        (IgnoreKind::Unnameable, _) => "its name has braces or a star, which no rule can name",
-        (IgnoreKind::OtherType, _) => "holds no floating-point numbers",
+    match ignore.kind {
+        IgnoreKind::SameValues => "the same values as a tensor that is compared under another name",
+        IgnoreKind::NoPartner => "no tensor of the candidate has its values",
+        IgnoreKind::Unnameable => "its name has braces or a star, which no rule can name",
+        IgnoreKind::OtherType => "holds no floating-point numbers",
     }
 }
 

@@ -157,7 +157,11 @@ pub(super) fn ignores(
     identical: &dyn Fn(&str, &str) -> bool,
 ) -> Vec<DraftIgnore> {
     let mut groups: BTreeMap<(Side, IgnoreKind, Vec<String>), BTreeSet<String>> = BTreeMap::new();
-    for leftover in leftovers.iter().filter(|leftover| !leftover.missing) {
+    // What a port computes and no reference has may be what is wrong with it: it is left unmapped, and so told.
+    let wrong = |leftover: &Leftover| {
+        leftover.side == Side::Candidate && leftover.reason.kind() == IgnoreKind::NoPartner
+    };
+    for leftover in leftovers.iter().filter(|leftover| !leftover.missing && !wrong(leftover)) {
         let (name, same) = ignored_names(leftover, rules, pairs, identical);
         groups.entry((leftover.side, leftover.reason.kind(), same)).or_default().insert(name);
     }

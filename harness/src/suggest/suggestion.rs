@@ -247,9 +247,17 @@ impl Writing<'_> {
     ) -> Result<MappingDocument, SuggestError> {
         let base = self.base_document()?;
         if !self.base.extend {
-            let comment = introduction(pairs, leftovers, self.names.references.in_order);
+            let in_order = self.names.references.in_order;
+            let comment = introduction(pairs, leftovers, in_order);
             let layouts = usual_layouts(rules);
-            return Ok(MappingDocument::new(&base, "suggested", self.base.files, layouts, &comment));
+            return Ok(MappingDocument::new(
+                &base,
+                "suggested",
+                self.base.files,
+                layouts,
+                in_order,
+                &comment,
+            ));
         }
         for list in ["rule", "ignore"] {
             if base.get(list).is_some_and(|list| list.as_array_of_tables().is_none()) {
@@ -303,8 +311,10 @@ fn introduction(pairs: &[SuggestedPair], leftovers: &[Leftover], in_order: bool)
                 .to_string(),
         );
         lines.push(
-            "computed. Put them in the order of execution, which decides what fails first.".to_string(),
+            "computed. Put them in the order of execution, and take `rules_in_order` out: until then no"
+                .to_string(),
         );
+        lines.push("layer is called the first that fails.".to_string());
     }
     let missing = |side: Side| {
         leftovers.iter().filter(move |leftover| leftover.missing && leftover.side == side.other())

@@ -34,8 +34,12 @@ pub(crate) fn next_steps(run: &Run, situation: &Situation<'_>) -> Vec<String> {
         .collect();
     if explanations(run).any(|found| found.kind.is_line_of_mapping()) {
         steps.push(match situation.mapping.path.is_file() {
+            // What the user wrote is the user's to edit.
+            true if !paths::is_default(situation.mapping) => {
+                format!("next: write that line into {}", paths::shown(&situation.mapping.path))
+            }
             true => format!(
-                "next: write that into the mapping, or into a copy of it:\n      cp {} port.toml, then --mapping port.toml",
+                "next: write that line into a copy of the mapping:\n      cp {} port.toml, then --mapping port.toml",
                 paths::shown(&situation.mapping.path)
             ),
             false => "next: write that into a mapping of your own, and name it: --mapping FILE".to_string(),
@@ -103,7 +107,10 @@ fn step(cause: Cause, ordered: bool, inherited: bool, situation: &Situation<'_>)
                 true => format!("\n      cargo xtask mapping check {mapping}"),
                 false => String::new(),
             };
-            format!("next: dump what is missing, or say in {mapping} what belongs together{check}")
+            format!(
+                "next: dump what is missing, or say in {mapping} what belongs together{check}\n      names of your own: \
+                 cargo xtask mapping suggest finds the pairs by their values"
+            )
         }
         Cause::Gaps => format!(
             "next: where entries are missing: git restore baselines, or, for the set that lacks them\n      \

@@ -67,6 +67,7 @@ pub(super) fn check(path: &Path, text: &str, file: File) -> Result<Mapping, Vec<
         name: file.name,
         candidate,
         reference,
+        rules_in_order: file.rules_in_order != Some(false),
         input,
         coverage: MinimumCoverage { layers: file.coverage.min_layers, elements: file.coverage.min_elements },
         placeholders,

@@ -32,6 +32,7 @@ pub(super) fn findings(comparison: &Comparison) -> Vec<Value> {
             let rules = match unknown {
                 UnknownOrder::Within { rule } => vec![rule],
                 UnknownOrder::Between { rule, next } => vec![rule, next],
+                UnknownOrder::NoOrder => Vec::new(),
             };
             Some(with_text(words::unknown_order(unknown), json!({"kind": "order_unknown", "rules": rules})))
         }
@@ -93,6 +94,9 @@ fn about_explanation(explanation: &Explanation) -> Value {
             "of": "layout", "layout": layout.to_string(), "place": place(at),
             "exchanged": exchanged.as_ref().map(|(a, b)| [a, b]),
         }),
+        ExplanationKind::ReferenceLayout { layout } => {
+            json!({"of": "reference_layout", "layout": layout.to_string()})
+        }
         ExplanationKind::ReversedExtents => json!({"of": "reversed_extents"}),
         ExplanationKind::Memory { layout, place: at } => {
             json!({"of": "memory", "layout": layout.to_string(), "place": place(at)})

@@ -29,6 +29,9 @@ fn of_kind(kind: &ExplanationKind, of: &str, first: &str, explains: usize) -> St
             "the candidate's axes are `{layout}`: so read, {of} within the limits; {}",
             line(place, "layout", "candidate_layout", &layout.to_string())
         ),
+        ExplanationKind::ReferenceLayout { layout } => format!(
+            "the reference's axes are `{layout}`: so read, {of} within the limits; under [reference] in the mapping: layout = \"{layout}\""
+        ),
         ExplanationKind::ReversedExtents => format!(
             "extents are in reverse order: so read, {of} within the limits; let the writer reverse the shape (not the data), \
              or say in the mapping, under [candidate]: extents = \"reversed\""
@@ -73,7 +76,12 @@ fn of_kind(kind: &ExplanationKind, of: &str, first: &str, explains: usize) -> St
         ExplanationKind::Prefix { side, prefixes } => format!(
             "{} of the {side} begin with {}, such as {first}; without it they fit: prefix = {} under [{side}] in the mapping",
             count(explains, "name"),
-            prefixes.iter().map(|prefix| format!("`{prefix}`")).collect::<Vec<_>>().join(" or "),
+            prefixes
+                .iter()
+                .filter(|prefix| !prefix.is_empty())
+                .map(|prefix| format!("`{prefix}`"))
+                .collect::<Vec<_>>()
+                .join(" or "),
             list(prefixes)
         ),
         ExplanationKind::Runs { side, pattern, numbers } => format!(

@@ -72,6 +72,11 @@ pub fn gap(gap: &Gap) -> String {
 /// Why no layer can be called the first.
 pub fn unknown_order(unknown: &UnknownOrder) -> String {
     let why = match unknown {
+        UnknownOrder::NoOrder => {
+            return "the mapping says that its rules are in no order (`rules_in_order`), and no manifest lists the layers: put \
+                    the rules in the order of execution and take that line out"
+                .to_string();
+        }
         UnknownOrder::Within { rule } => {
             format!("the names of rule `{rule}` count in different orders on the two sides")
         }

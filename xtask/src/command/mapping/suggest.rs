@@ -171,7 +171,11 @@ fn left_over(found: &Suggestion, side: Side) -> Vec<String> {
     let ignored = of_side().filter(|leftover| !leftover.missing).count() - without.len();
     let mut lines = Vec::new();
     if !without.is_empty() {
-        lines.push(format!("{} of the {side} without a partner, ignored: {}", without.len(), few(&without)));
+        let then = match side {
+            Side::Candidate => "left unmapped: wrong values, or what the reference lacks",
+            Side::Reference => "ignored",
+        };
+        lines.push(format!("{} of the {side} without a partner, {then}: {}", without.len(), few(&without)));
     }
     if !missing.is_empty() {
         let other = side.other();
