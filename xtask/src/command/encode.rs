@@ -60,7 +60,7 @@ impl Encode {
         }
         let pool = self.encoder.pool()?;
         let started = Instant::now();
-        let checkpoint = self.encoder.open(&self.weights)?;
+        let checkpoint = self.encoder.open_named(&self.weights)?;
         let mut read = FilesRead::default();
         read.extend(checkpoint.files());
         read.note(&self.input);

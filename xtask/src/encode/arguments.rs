@@ -133,8 +133,13 @@ impl EncoderArguments {
 
     /// Opens the weights.
     pub(crate) fn open(&self, weights: &Path) -> Result<Checkpoint, Failure> {
-        let checkpoint = Checkpoint::open(weights)
-            .map_err(|error| Failure::unreadable(error).help(paths::unreadable_help(weights)))?;
+        Checkpoint::open(weights)
+            .map_err(|error| Failure::unreadable(error).help(paths::unreadable_help(weights)))
+    }
+
+    /// Opens weights that a user named, and warns of what is known to be wrong with them.
+    pub(crate) fn open_named(&self, weights: &Path) -> Result<Checkpoint, Failure> {
+        let checkpoint = self.open(weights)?;
         for warning in checkpoint.warnings() {
             anstream::eprintln!("\x1b[1;33mwarning\x1b[0m: {}: {warning}", weights.display());
         }

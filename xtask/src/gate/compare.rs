@@ -120,10 +120,15 @@ impl Gate<'_> {
         input: Option<&Path>,
     ) -> Result<(Comparison, Duration), Failure> {
         let reference = &self.reference(reference)?;
+        let named = weights.is_some();
         let Sources { weights, input } = sources(reference, weights, input)?;
         let set = reference.manifest().map(settings::of_manifest).transpose()?;
         let settings = self.encoder.settings(set.unwrap_or_default());
-        let checkpoint = self.encoder.open(&weights)?;
+        // A set may be of a model without what a release should have.
+        let checkpoint = match named {
+            true => self.encoder.open_named(&weights)?,
+            false => self.encoder.open(&weights)?,
+        };
         let hashed = hash_file(&input).map_err(|error| {
             let restore = match paths::is_of_a_set(&input) {
                 true => {

@@ -210,6 +210,11 @@ fn unusable_folders_and_options_say_what_to_do() {
 }
 
 #[test]
+fn no_committed_set_is_warned_of() {
+    xtask(&["parity", "--quiet"]).assert().code(0).stderr("");
+}
+
+#[test]
 fn a_reference_whose_files_have_other_names_is_told() {
     let run = xtask(&["parity", "--reference", DUMP, "--candidate", DUMP]).assert().code(3);
     run.stdout(contains("no file of the reference is named like `debug_activation_{name}.npy`"));
