@@ -14,6 +14,7 @@ use harness::provenance::sha256::{hash_file, hash_files};
 use harness::provenance::{Dump, DumpRecord, Identity, InputTensor};
 use harness::reference::Reference;
 use harness::tensor::{Dtype, Tensor};
+use harness::text::facts::Factual;
 
 use super::limits::JudgedBy;
 use super::origins::Origins;
@@ -54,8 +55,13 @@ impl Gate<'_> {
 
     fn dump(&self, path: &Path) -> Result<(Dump, Option<DumpRecord>), Failure> {
         let format = &self.mapping.candidate;
-        Dump::open(path, &format.naming, format.read_as)
-            .map_err(|error| Failure::found(error).help("is the path right? Or dump the port again"))
+        Dump::open(path, &format.naming, format.read_as).map_err(|error| {
+            match error.facts().values.contains_key("nearest") {
+                // The message says already what was meant.
+                true => Failure::found(error),
+                false => Failure::found(error).help("is the path right? Or dump the port again"),
+            }
+        })
     }
 
     /// Compares a folder of dumps.
