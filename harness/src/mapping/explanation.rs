@@ -178,13 +178,14 @@ fn nearest(mapping: &Mapping, side: Side, name: &str) -> Vec<NearTemplate> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use std::path::Path;
 
     use super::*;
     use crate::mapping::template::ExpectedPart;
 
-    const TEXT: &str = r#"schema_version = 1
+    /// A mapping that has every kind of name.
+    pub(crate) const TEXT: &str = r#"schema_version = 1
 name = "test"
 candidate = { files = "{name}.npy", layout = "b h w c" }
 reference = { files = "{name}.npy", layout = "b c h w" }

@@ -94,31 +94,7 @@ mod tests {
 
     use super::*;
     use crate::mapping::explanation::explain;
-
-    const TEXT: &str = r#"schema_version = 1
-name = "test"
-candidate = { files = "{name}.npy", layout = "b h w c" }
-reference = { files = "{name}.npy", layout = "b c h w" }
-
-[placeholders.block]
-flatten = ["stage", "index"]
-lengths_from = "blocks.{stage}.{index}"
-
-[[rule]]
-name = "norm"
-candidate = ["block_{block}_norm", "block_{block}_rms"]
-reference = "blocks.{stage}.{index}.norm"
-
-[[ignore]]
-side = "reference"
-names = ["blocks.{stage}.{index}.drop"]
-when_identical_to = "blocks.{stage}.{index}.norm"
-reason = "hands its input on"
-
-[profile.f32]
-description = "f32"
-limits = { rel_l2 = 1e-6 }
-"#;
+    use crate::mapping::explanation::tests::TEXT;
 
     #[test]
     fn in_words() {
