@@ -12,8 +12,8 @@ use rayon::prelude::*;
 
 use crate::encode::arguments::{AskedTaps, EncoderArguments};
 use crate::encode::input::read_input;
-use crate::encode::settings;
 use crate::encode::used_folder::UsedFolder;
+use crate::encode::{settings, weight_tensors};
 use crate::shell::failure::{CommandResult, Failure};
 use crate::shell::paths;
 
@@ -142,6 +142,7 @@ impl Encode {
             settings: settings::by_name(&model.settings()),
             facts: facts.map(|(name, value)| (name.to_string(), value)).into(),
             weights: hash_files(checkpoint.files()).map_err(Failure::unreadable)?,
+            weight_tensors: Some(weight_tensors::of(checkpoint, &model.settings())?),
             input: hash_file(&self.input).map_err(Failure::unreadable)?,
             input_tensor: Some(InputTensor::of(&input.shape, &input.data)),
             tensors: files.par_iter().map(|path| recorded(path)).collect::<Result<_, _>>()?,

@@ -22,7 +22,7 @@ use super::trials;
 use crate::committed::conditions::conditions;
 use crate::encode::arguments::{AskedTaps, EncoderArguments, as_candidate};
 use crate::encode::input::read_input;
-use crate::encode::settings;
+use crate::encode::{settings, weight_tensors};
 use crate::shell::failure::Failure;
 use crate::shell::paths;
 
@@ -147,6 +147,7 @@ impl Gate<'_> {
         let image = read_input(&input)?;
         let identity = Identity {
             weights: hash_files(checkpoint.files()).map_err(Failure::unreadable)?,
+            weight_tensors: if named { Some(weight_tensors::of(&checkpoint, &settings)?) } else { None },
             input: hashed,
             input_tensor: Some(InputTensor::of(&image.shape, &image.data)),
             settings: settings::by_name(&settings),

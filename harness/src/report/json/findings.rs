@@ -30,7 +30,7 @@ pub(super) fn findings(comparison: &Comparison) -> Vec<Value> {
     let order = match &comparison.order {
         ExecutionOrder::Unknown(unknown) => {
             let rules = match unknown {
-                UnknownOrder::Within { rule } => vec![rule],
+                UnknownOrder::Within { rule } | UnknownOrder::Words { rule } => vec![rule],
                 UnknownOrder::Between { rule, next } => vec![rule, next],
                 UnknownOrder::NoOrder => Vec::new(),
             };
