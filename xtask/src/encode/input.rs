@@ -18,10 +18,10 @@ pub(crate) fn read_input(path: &Path) -> Result<TapTensor, Failure> {
         && &magic == b"\x93NUMPY";
     if !npy && path.extension().is_none_or(|extension| extension != "npy") {
         return encoder::input::read_image(path)
-            .map_err(|error| Failure::unreadable(error).help(paths::unreadable_help(path)));
+            .map_err(|error| Failure::unreadable(error).or_help(|| paths::unreadable_help(path)));
     }
     let tensor = read_npy(path, None)
-        .map_err(|error| Failure::unreadable(error).help(paths::unreadable_help(path)))?;
+        .map_err(|error| Failure::unreadable(error).or_help(|| paths::unreadable_help(path)))?;
     let data = tensor.to_f32().iter().copied().collect();
     Ok(TapTensor { shape: tensor.shape().to_vec(), data })
 }

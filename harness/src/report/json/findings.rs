@@ -172,6 +172,9 @@ fn about_remark(remark: &Remark) -> Value {
         RemarkKind::NarrowValues { side, dtype } => {
             json!({"kind": "narrow_values", "side": side, "dtype": dtype.to_string()})
         }
+        RemarkKind::WithinProfile { profile, layers, .. } => {
+            json!({"kind": "within_profile", "profile": profile, "layers": layers})
+        }
         RemarkKind::WholeNames { side, patterns } => {
             json!({"kind": "whole_names", "side": side, "patterns": patterns})
         }
