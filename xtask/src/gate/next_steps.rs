@@ -30,7 +30,8 @@ pub(crate) fn next_steps(run: &Run, situation: &Situation<'_>) -> Vec<String> {
         .any(|comparison| comparison.failures().next().is_some() && is_unknown(comparison));
     let mut steps: Vec<String> = causes(run)
         .into_iter()
-        .filter(|cause| !is_explained(*cause, run) && !(*cause == Cause::Numbers && is_of_precision(run)))
+        .filter(|cause| !is_explained(*cause, run))
+        .filter(|cause| *cause != Cause::Numbers || !is_of_precision(run))
         .map(|cause| step(cause, ordered, inherited(run), situation))
         .collect();
     if explanations(run).any(|found| found.kind.is_line_of_mapping()) {
