@@ -103,19 +103,26 @@ impl InputTensor {
 /// What tensors were computed from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Identity {
-    /// The weights.
-    pub weights: Hashed,
+    /// The weights, where they are known.
+    pub weights: Option<Hashed>,
     /// Their tensors, where they are known; two files may hold the same ones.
     pub weight_tensors: Option<WeightTensors>,
-    /// The input's file.
-    pub input: Hashed,
+    /// The input's file, where it is known.
+    pub input: Option<Hashed>,
     /// What it decodes to, where that is known; two files may hold the same pixels.
     pub input_tensor: Option<InputTensor>,
     /// What the weights do not show, as far as it is known.
     pub settings: SettingFacts,
 }
 
-/// Refuses sides that were computed from different weights, inputs or settings. Weights are the same where each tensor is,
+impl Identity {
+    /// Whether it says what weights and input there were.
+    pub fn is_whole(&self) -> bool {
+        self.weights.is_some() && self.input.is_some()
+    }
+}
+
+/// Refuses sides that were computed from different weights, inputs or settings, as far as they are known. Weights are the same where each tensor is,
 /// inputs where they decode to the same values; where that is not recorded of both sides, where their files are the same.
 ///
 /// # Errors
@@ -126,28 +133,32 @@ pub fn check(candidate: &Identity, reference: &Identity) -> Result<(), Provenanc
         let (candidate, reference) = (candidate.clone(), reference.clone());
         Err(ProvenanceError::Different { what, candidate, reference })
     };
-    if !same_file(&candidate.weights, &reference.weights) {
+    if let (Some(ours), Some(theirs)) = (&candidate.weights, &reference.weights)
+        && !same_file(ours, theirs)
+    {
         let (Some(a), Some(b)) = (&candidate.weight_tensors, &reference.weight_tensors) else {
-            return different("weights", &candidate.weights, &reference.weights);
+            return different("weights", ours, theirs);
         };
         let differences = a.differences(b);
         if !differences.is_empty() {
-            let (candidate, reference) = (candidate.weights.file.clone(), reference.weights.file.clone());
+            let (candidate, reference) = (ours.file.clone(), theirs.file.clone());
             let of = a.len().max(b.len());
             return Err(ProvenanceError::Weights { differences, of, candidate, reference });
         }
     }
-    match (&candidate.input_tensor, &reference.input_tensor) {
-        (Some(a), Some(b)) if a == b => {}
-        (Some(a), Some(b)) => {
-            let of = |hashed: &Hashed, tensor: &InputTensor| Hashed {
-                file: format!("{}, {:?}", hashed.file, tensor.shape),
-                sha256: tensor.sha256.clone(),
-            };
-            return different("inputs", &of(&candidate.input, a), &of(&reference.input, b));
+    if let (Some(ours), Some(theirs)) = (&candidate.input, &reference.input) {
+        match (&candidate.input_tensor, &reference.input_tensor) {
+            (Some(a), Some(b)) if a == b => {}
+            (Some(a), Some(b)) => {
+                let of = |hashed: &Hashed, tensor: &InputTensor| Hashed {
+                    file: format!("{}, {:?}", hashed.file, tensor.shape),
+                    sha256: tensor.sha256.clone(),
+                };
+                return different("inputs", &of(ours, a), &of(theirs, b));
+            }
+            _ if same_file(ours, theirs) => {}
+            _ => return different("inputs", ours, theirs),
         }
-        _ if same_file(&candidate.input, &reference.input) => {}
-        _ => return different("inputs", &candidate.input, &reference.input),
     }
     if let Some((setting, candidate, reference)) =
         settings::difference(&candidate.settings, &reference.settings)
@@ -164,9 +175,9 @@ mod tests {
     fn identity() -> Identity {
         let hashed = |sha256: &str| Hashed { file: "f".into(), sha256: sha256.into() };
         Identity {
-            weights: hashed("1111"),
+            weights: Some(hashed("1111")),
             weight_tensors: None,
-            input: hashed("2222"),
+            input: Some(hashed("2222")),
             input_tensor: None,
             settings: [("padding".to_string(), "same".into())].into(),
         }
@@ -179,8 +190,8 @@ mod tests {
         let other = Hashed { file: "g".into(), sha256: "3333".into() };
         let message = |other: Identity| check(&a, &other).unwrap_err().to_string();
         let messages = [
-            message(Identity { weights: other.clone(), ..a.clone() }),
-            message(Identity { input: other, ..a.clone() }),
+            message(Identity { weights: Some(other.clone()), ..a.clone() }),
+            message(Identity { input: Some(other), ..a.clone() }),
             message(Identity { settings: [("padding".to_string(), "symmetric".into())].into(), ..a.clone() }),
         ];
         insta::assert_snapshot!(messages.join("\n"), @r"
@@ -189,6 +200,9 @@ mod tests {
         candidate and reference were computed with different settings: padding same and symmetric; their numbers say nothing about each other
         ");
         assert!(check(&a, &Identity { settings: SettingFacts::new(), ..a.clone() }).is_ok());
+        // What is not known is no difference.
+        assert!(check(&a, &Identity { weights: None, ..a.clone() }).is_ok());
+        assert!(check(&Identity { input: None, ..a.clone() }, &a).is_ok());
     }
 
     #[test]
@@ -198,7 +212,7 @@ mod tests {
             for (name, value) in tensors {
                 weight_tensors.insert(name.to_string(), &[1], &[*value]);
             }
-            let weights = Hashed { file: "f".into(), sha256: sha256.into() };
+            let weights = Some(Hashed { file: "f".into(), sha256: sha256.into() });
             Identity { weights, weight_tensors: Some(weight_tensors), ..identity() }
         };
         let a = of("1111", &[("m.a", 1.0), ("m.b", 2.0)]);
@@ -213,7 +227,7 @@ mod tests {
     #[test]
     fn inputs_are_the_same_where_they_decode_to_the_same() {
         let of = |sha256: &str, shape: &[usize], values: &[f32]| Identity {
-            input: Hashed { file: "f".into(), sha256: sha256.into() },
+            input: Some(Hashed { file: "f".into(), sha256: sha256.into() }),
             input_tensor: Some(InputTensor::of(shape, values)),
             ..identity()
         };

@@ -69,13 +69,15 @@ pub struct DumpRecord {
     pub settings: SettingFacts,
     /// How it was computed, such as its instruction set and precision.
     pub facts: BTreeMap<String, String>,
-    /// The weights.
-    pub weights: Hashed,
+    /// The weights, where they are known: those of the reference, also where the program ran a converted file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weights: Option<Hashed>,
     /// Their tensors, where they are recorded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub weight_tensors: Option<WeightTensors>,
-    /// The input's file.
-    pub input: Hashed,
+    /// The input's file, where it is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub input: Option<Hashed>,
     /// What it decodes to, where that is recorded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub input_tensor: Option<InputTensor>,
@@ -169,9 +171,9 @@ mod tests {
             program: "p 1".into(),
             settings: [("size".to_string(), serde_json::json!([16, 16]))].into(),
             facts: [("threads".to_string(), "2".to_string())].into(),
-            weights: hashed.clone(),
+            weights: Some(hashed.clone()),
             weight_tensors: Some(WeightTensors::default()),
-            input: hashed,
+            input: Some(hashed),
             input_tensor: Some(InputTensor::of(&[1, 1, 1, 1], &[0.5])),
             tensors: vec![RecordedTensor { key: "a.npy".into(), fingerprint }],
         };

@@ -129,9 +129,9 @@ impl Reference {
             return self.record.as_ref().map(|record| record.identity(settings_of_version_1));
         };
         Some(Identity {
-            weights: manifest.weights.clone(),
+            weights: Some(manifest.weights.clone()),
             weight_tensors: None,
-            input: manifest.input.clone(),
+            input: Some(manifest.input.clone()),
             input_tensor: None,
             settings: manifest.settings.clone(),
         })

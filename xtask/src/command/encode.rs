@@ -141,9 +141,9 @@ impl Encode {
             program: concat!("encoder ", env!("CARGO_PKG_VERSION")).to_string(),
             settings: settings::by_name(&model.settings()),
             facts: facts.map(|(name, value)| (name.to_string(), value)).into(),
-            weights: hash_files(checkpoint.files()).map_err(Failure::unreadable)?,
+            weights: Some(hash_files(checkpoint.files()).map_err(Failure::unreadable)?),
             weight_tensors: Some(weight_tensors::of(checkpoint, &model.settings())?),
-            input: hash_file(&self.input).map_err(Failure::unreadable)?,
+            input: Some(hash_file(&self.input).map_err(Failure::unreadable)?),
             input_tensor: Some(InputTensor::of(&input.shape, &input.data)),
             tensors: files.par_iter().map(|path| recorded(path)).collect::<Result<_, _>>()?,
         }

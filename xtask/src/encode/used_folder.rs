@@ -89,9 +89,9 @@ mod tests {
             program: String::new(),
             settings: Default::default(),
             facts: Default::default(),
-            weights: hashed(""),
+            weights: Some(hashed("")),
             weight_tensors: None,
-            input: hashed(""),
+            input: Some(hashed("")),
             input_tensor: None,
             tensors: [
                 "a.npy",

@@ -145,9 +145,9 @@ impl Gate<'_> {
         })?;
         let image = read_input(&input)?;
         let identity = Identity {
-            weights: hash_files(checkpoint.files()).map_err(Failure::unreadable)?,
+            weights: Some(hash_files(checkpoint.files()).map_err(Failure::unreadable)?),
             weight_tensors: if named { Some(weight_tensors::of(&checkpoint, &settings)?) } else { None },
-            input: hashed,
+            input: Some(hashed),
             input_tensor: Some(InputTensor::of(&image.shape, &image.data)),
             settings: settings::by_name(&settings),
         };

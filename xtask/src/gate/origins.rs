@@ -42,16 +42,18 @@ impl Origins<'_> {
     /// Refuses sides that do not belong together, before any number is judged.
     pub(crate) fn settle(self, reference: &Reference, pool: &rayon::ThreadPool) -> Result<Sides, Failure> {
         let mut known = reference.identity(&OF_VERSION_1);
-        let remarks = self.unknown_origins(reference, known.is_some())?;
+        let whole = known.as_ref().is_some_and(Identity::is_whole);
+        let remarks = self.unknown_origins(reference, whole)?;
         let mut changed = Vec::new();
         if let Some(identity) = &mut known
+            && let Some(input) = &identity.input
             && let Some(path) = input_of(reference)
         {
-            if is_as_recorded(&path, &identity.input.sha256).map_err(Failure::unreadable)? {
-                let input = read_input(&path)?;
-                identity.input_tensor = Some(InputTensor::of(&input.shape, &input.data));
+            if is_as_recorded(&path, &input.sha256).map_err(Failure::unreadable)? {
+                let image = read_input(&path)?;
+                identity.input_tensor = Some(InputTensor::of(&image.shape, &image.data));
             } else {
-                changed.push(changed_file(&identity.input.file));
+                changed.push(changed_file(&input.file));
             }
         }
         if self.strict
@@ -67,7 +69,7 @@ impl Origins<'_> {
                 provenance::check(candidate, known).map_err(|error| {
                     Failure::found(error).help(next_step(reference, known, self.dump.is_some()))
                 })?;
-                Some(known.input.file.clone())
+                known.input.as_ref().filter(|_| candidate.input.is_some()).map(|input| input.file.clone())
             }
             _ => None,
         };
@@ -89,7 +91,7 @@ impl Origins<'_> {
     fn unknown_origins(&self, reference: &Reference, known: bool) -> Result<Vec<Remark>, Failure> {
         let candidate = self.dump.map_or(reference.folder(), |dump| dump.store().location());
         let sides = [
-            (Side::Candidate, self.candidate.is_some(), candidate),
+            (Side::Candidate, self.candidate.as_ref().is_some_and(Identity::is_whole), candidate),
             (Side::Reference, known, reference.folder()),
         ];
         let mut remarks = Vec::new();
@@ -136,9 +138,12 @@ fn input_of(reference: &Reference) -> Option<PathBuf> {
 /// Weights that lie beside the reference and are not those it was made with. A comparison does not read them, and hashing
 /// them takes longer than all else.
 fn changed_weights(reference: &Reference, identity: &Identity) -> Result<Option<RecordDifference>, Failure> {
-    let Some(path) = reference.weights().filter(|path| path.is_file()) else { return Ok(None) };
-    let changed = !is_as_recorded(&path, &identity.weights.sha256).map_err(Failure::unreadable)?;
-    Ok(changed.then(|| changed_file(&identity.weights.file)))
+    let (Some(path), Some(weights)) = (reference.weights().filter(|path| path.is_file()), &identity.weights)
+    else {
+        return Ok(None);
+    };
+    let changed = !is_as_recorded(&path, &weights.sha256).map_err(Failure::unreadable)?;
+    Ok(changed.then(|| changed_file(&weights.file)))
 }
 
 /// Reads the tensors of the reference's weights where files differ and the candidate's tensors are known: another file may
@@ -148,8 +153,8 @@ fn name_tensors(
     reference_identity: &mut Identity,
     reference: &Reference,
 ) -> Result<(), Failure> {
-    let known = &reference_identity.weights;
-    let same_file = candidate.weights.sha256.eq_ignore_ascii_case(&known.sha256);
+    let (Some(ours), Some(known)) = (&candidate.weights, &reference_identity.weights) else { return Ok(()) };
+    let same_file = ours.sha256.eq_ignore_ascii_case(&known.sha256);
     let asked =
         !same_file && candidate.weight_tensors.is_some() && reference_identity.weight_tensors.is_none();
     let Some(path) = reference.weights().filter(|path| asked && path.is_file()) else { return Ok(()) };
