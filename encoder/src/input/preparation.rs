@@ -1,7 +1,7 @@
 //! What is done to a picture between its file and the model.
 
 use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
@@ -130,12 +130,7 @@ impl Preparation {
     /// # Errors
     /// A file that cannot be read, is not the settings of an image processor, or asks for what is not done here.
     pub fn beside(weights: &Path) -> Result<Option<Preparation>, Error> {
-        let folder = if weights.is_dir() { Some(weights) } else { weights.parent() };
-        for name in ["preprocessor_config.json", "processor_config.json"] {
-            let path = folder.unwrap_or(Path::new("")).join(name);
-            if !path.is_file() {
-                continue;
-            }
+        for path in Preparation::files_beside(weights).into_iter().filter(|path| path.is_file()) {
             let text = std::fs::read(&path).map_err(|source| Error::Read { path: path.clone(), source })?;
             let format = |found| Error::Format { path: path.clone(), expected: EXPECTED, found };
             let file: ProcessorFile =
@@ -146,6 +141,14 @@ impl Preparation {
             }
         }
         Ok(None)
+    }
+
+    /// Where [`beside`](Self::beside) looks.
+    #[must_use]
+    pub fn files_beside(weights: &Path) -> [PathBuf; 2] {
+        let folder = if weights.is_dir() { Some(weights) } else { weights.parent() };
+        ["preprocessor_config.json", "processor_config.json"]
+            .map(|name| folder.unwrap_or(Path::new("")).join(name))
     }
 
     /// Reads a picture and does this to it.
