@@ -21,7 +21,7 @@ fn folder() -> PathBuf {
 }
 
 #[derive(Deserialize)]
-struct Index {
+struct PictureIndex {
     pictures: Vec<IndexedPicture>,
     resized: Vec<IndexedResize>,
     letterboxed: Vec<IndexedResize>,
@@ -45,7 +45,7 @@ struct IndexedResize {
     expected: String,
 }
 
-fn index() -> Index {
+fn index() -> PictureIndex {
     serde_json::from_slice(&std::fs::read(folder().join("index.json")).unwrap()).unwrap()
 }
 

@@ -4,6 +4,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
+use serde_json::Value;
 
 use super::decode::read_picture;
 use super::letterbox::letterbox;
@@ -133,12 +134,17 @@ impl Preparation {
         for path in Preparation::files_beside(weights).into_iter().filter(|path| path.is_file()) {
             let text = std::fs::read(&path).map_err(|source| Error::Read { path: path.clone(), source })?;
             let format = |found| Error::Format { path: path.clone(), expected: EXPECTED, found };
-            let file: ProcessorFile =
-                serde_json::from_slice(&text).map_err(|error| format(error.to_string()))?;
-            // A processor of several inputs may have no settings for pictures here.
-            if let Some(settings) = file.image_processor.or(file.top_level) {
-                return Ok(Some(settings.preparation().map_err(format)?));
-            }
+            let file: Value = serde_json::from_slice(&text).map_err(|error| format(error.to_string()))?;
+            // `processor_config.json` has the settings of each processor under its own name, and perhaps none for pictures.
+            let top_level = ["size", "image_processor_type"].iter().any(|key| file.get(key).is_some());
+            let settings = match file.get("image_processor") {
+                Some(settings) => settings.clone(),
+                None if top_level => file,
+                None => continue,
+            };
+            let settings: ImageProcessorSettings =
+                serde_json::from_value(settings).map_err(|error| format(error.to_string()))?;
+            return Ok(Some(settings.preparation().map_err(format)?));
         }
         Ok(None)
     }
@@ -199,14 +205,6 @@ pub fn read_image(path: &Path) -> Result<TapTensor, Error> {
 const EXPECTED: &str = "settings of an image processor that resizes to a fixed size and divides by 255";
 const EXPECTED_PIXELS: &str = "a picture of at least 2 x 2 pixels, which llama.cpp can resize";
 
-/// `processor_config.json` has the settings of each processor under its own name, `preprocessor_config.json` at the top.
-#[derive(Deserialize)]
-struct ProcessorFile {
-    image_processor: Option<ImageProcessorSettings>,
-    #[serde(flatten)]
-    top_level: Option<ImageProcessorSettings>,
-}
-
 /// The settings that decide about pixels. What is not given is as in transformers' `SiglipImageProcessor`.
 #[derive(Deserialize)]
 struct ImageProcessorSettings {
@@ -257,5 +255,82 @@ impl ImageProcessorSettings {
         }
         let size = self.do_resize.unwrap_or(true).then_some((height, width));
         Ok(Preparation { size, interpolation, ..Preparation::GEMMA_3N })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What Gemma 3n's checkpoints have beside what is of no matter here.
+    const GEMMA_3N: &str = r#"{
+        "do_convert_rgb": null, "do_normalize": false, "do_rescale": true, "do_resize": true,
+        "feature_extractor_type": "Gemma3nAudioFeatureExtractor", "image_mean": [0.5, 0.5, 0.5],
+        "image_processor_type": "SiglipImageProcessorFast", "image_seq_length": 256, "image_std": [0.5, 0.5, 0.5],
+        "resample": 2, "rescale_factor": 0.00392156862745098, "size": {"height": 768, "width": 768}
+    }"#;
+
+    fn beside(name: &str, content: &str) -> Result<Option<Preparation>, String> {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join(name), content).unwrap();
+        let found = Preparation::beside(folder.path());
+        assert_eq!(
+            found.as_ref().ok(),
+            Preparation::beside(&folder.path().join("model.safetensors")).as_ref().ok(),
+            "a folder of weights, and a file in it"
+        );
+        found.map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn the_settings_of_gemma_3n_are_its_preparation() {
+        assert_eq!(beside("preprocessor_config.json", GEMMA_3N), Ok(Some(Preparation::GEMMA_3N)));
+        let nested = format!(r#"{{"image_processor": {GEMMA_3N}, "processor_class": "Gemma3nProcessor"}}"#);
+        assert_eq!(beside("processor_config.json", &nested), Ok(Some(Preparation::GEMMA_3N)));
+        assert_eq!(beside("processor_config.json", r#"{"processor_class": "Gemma3nProcessor"}"#), Ok(None));
+        assert_eq!(beside("config.json", GEMMA_3N), Ok(None));
+    }
+
+    #[test]
+    fn settings_that_ask_for_something_else_are_refused() {
+        let changes = [
+            (r#""resample": 2"#, r#""resample": 1"#),
+            (r#""size": {"height": 768, "width": 768}"#, r#""size": {"shortest_edge": 768}"#),
+            (r#""size": {"height": 768, "width": 768}"#, r#""size": {"height": 768, "width": 100000}"#),
+            (r#""do_normalize": false"#, r#""do_normalize": true"#),
+            (r#""do_rescale": true"#, r#""do_rescale": false"#),
+            ("0.00392156862745098", "0.5"),
+            (r#""do_resize": true"#, r#""do_resize": true, "do_center_crop": true"#),
+            ("}", ""),
+        ];
+        let refusals = changes.map(|(from, to)| {
+            let message = beside("preprocessor_config.json", &GEMMA_3N.replace(from, to)).unwrap_err();
+            message.rsplit_once(", found ").unwrap().1.to_string()
+        });
+        insta::assert_snapshot!(refusals.join("\n"), @r"
+        resample 1, where 2 is bilinear and 3 bicubic
+        missing field `height`
+        size 768x100000, where each extent is at most 4096
+        do_normalize, where the encoder takes values in [0, 1]
+        do_rescale false by 0.00392156862745098
+        do_rescale true by 0.5
+        do_center_crop
+        EOF while parsing an object at line 6 column 4
+        ");
+    }
+
+    #[test]
+    fn other_filters_and_none() {
+        let bicubic = GEMMA_3N.replace(r#""resample": 2"#, r#""resample": 3"#);
+        let expected = Preparation { interpolation: Interpolation::Bicubic, ..Preparation::GEMMA_3N };
+        assert_eq!(beside("preprocessor_config.json", &bicubic), Ok(Some(expected)));
+        let none = GEMMA_3N.replace(r#""do_resize": true"#, r#""do_resize": false"#);
+        let expected = Preparation { size: None, ..Preparation::GEMMA_3N };
+        assert_eq!(beside("preprocessor_config.json", &none), Ok(Some(expected)));
+        let identity = GEMMA_3N
+            .replace(r#""do_normalize": false"#, r#""do_normalize": true"#)
+            .replace(r#""image_mean": [0.5, 0.5, 0.5]"#, r#""image_mean": [0.0, 0.0, 0.0]"#)
+            .replace(r#""image_std": [0.5, 0.5, 0.5]"#, r#""image_std": [1.0, 1.0, 1.0]"#);
+        assert_eq!(beside("preprocessor_config.json", &identity), Ok(Some(Preparation::GEMMA_3N)));
     }
 }

@@ -77,19 +77,19 @@ struct Window {
 }
 
 /// The same in fixed point.
-struct Taps {
+struct FixedWeights {
     bits: u32,
     /// For each output pixel the first pixel and the weights of it and those after it.
     windows: Vec<(usize, Vec<i32>)>,
 }
 
-impl Taps {
+impl FixedWeights {
     #[expect(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,
         reason = "positions are within the picture"
     )]
-    fn new(input: usize, output: usize, interpolation: Interpolation, fraction: Fraction) -> Taps {
+    fn new(input: usize, output: usize, interpolation: Interpolation, fraction: Fraction) -> FixedWeights {
         let scale = input as f64 / output as f64;
         let stretch = scale.max(1.0);
         let support = interpolation.support() * stretch;
@@ -110,7 +110,7 @@ impl Taps {
             .into_iter()
             .map(|window| (window.first, window.weights.iter().map(fixed).collect()))
             .collect();
-        Taps { bits, windows }
+        FixedWeights { bits, windows }
     }
 
     /// One channel of a sum of pixels, rounded and cut to 8 bits.
@@ -133,17 +133,17 @@ pub(super) fn resample(
 ) -> Picture {
     let mut pixels = None;
     if width != picture.width {
-        let taps = Taps::new(picture.width, width, interpolation, fraction);
+        let taps = FixedWeights::new(picture.width, width, interpolation, fraction);
         pixels = Some(along_rows(&picture.pixels, picture.width, &taps));
     }
     if height != picture.height {
-        let taps = Taps::new(picture.height, height, interpolation, fraction);
+        let taps = FixedWeights::new(picture.height, height, interpolation, fraction);
         pixels = Some(along_columns(pixels.as_ref().unwrap_or(&picture.pixels), width, &taps));
     }
     Picture { height, width, pixels: pixels.unwrap_or_else(|| picture.pixels.clone()) }
 }
 
-fn along_rows(pixels: &[u8], width: usize, taps: &Taps) -> Vec<u8> {
+fn along_rows(pixels: &[u8], width: usize, taps: &FixedWeights) -> Vec<u8> {
     let output = 3 * taps.windows.len();
     let mut resized = vec![0; pixels.len() / (3 * width) * output];
     resized.par_chunks_exact_mut(output).zip(pixels.par_chunks_exact(3 * width)).for_each(|(to, from)| {
@@ -162,7 +162,7 @@ fn along_rows(pixels: &[u8], width: usize, taps: &Taps) -> Vec<u8> {
     resized
 }
 
-fn along_columns(pixels: &[u8], width: usize, taps: &Taps) -> Vec<u8> {
+fn along_columns(pixels: &[u8], width: usize, taps: &FixedWeights) -> Vec<u8> {
     let row = 3 * width;
     let mut resized = vec![0; taps.windows.len() * row];
     resized.par_chunks_exact_mut(row).zip(&taps.windows).for_each(|(to, (first, weights))| {

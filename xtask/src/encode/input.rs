@@ -35,9 +35,16 @@ pub(crate) fn read_input(path: &Path) -> Result<TapTensor, Failure> {
 /// Reads an input: a picture, to which that is done, or an `.npy` of `[batch, channels, height, width]`.
 pub(crate) fn prepared(path: &Path, preparation: &Preparation) -> Result<PreparedInput, Failure> {
     if !is_npy(path) {
-        let PreparedPicture { tensor, treatments } = preparation
-            .read(path)
-            .map_err(|error| Failure::unreadable(error).help(paths::unreadable_help(path)))?;
+        let PreparedPicture { tensor, treatments } = preparation.read(path).map_err(|error| {
+            let help = match error {
+                encoder::Error::Format { .. } if path.is_file() && !paths::is_of_a_set(path) => {
+                    "name another file, or save the picture anew: as an RGB PNG, whole, of a usual size"
+                        .to_string()
+                }
+                _ => paths::unreadable_help(path),
+            };
+            Failure::unreadable(error).help(help)
+        })?;
         return Ok(PreparedInput { tensor, treatments: Some(treatments) });
     }
     let tensor = read_npy(path, None)

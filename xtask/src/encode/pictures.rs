@@ -75,6 +75,11 @@ pub(crate) struct ChosenPreparation {
 }
 
 impl PictureArguments {
+    /// Whether anything is asked for.
+    pub(crate) fn are_given(self) -> bool {
+        self.resize.is_some() || self.processor.is_some() || self.transparency.is_some()
+    }
+
     /// What is done to pictures that a model of these weights takes.
     pub(crate) fn choose(
         self,

@@ -114,11 +114,14 @@ impl<'a> EncodingRun<'a> {
             0 | 1 => String::new(),
             _ => format!(", {:.2} pictures/s", pictures as f64 / seconds),
         };
+        let input = match self.input.contains(&0) {
+            true => format!("{pictures} pictures of several sizes"),
+            false => format!("{:?}", self.input),
+        };
         let said = self.counts.sentence(&self.chosen).map(|said| format!("; {said}")).unwrap_or_default();
         anstream::eprintln!(
-            "{:?} from {:?} in {} on {} ({} threads): loaded in {:.2} s, encoded in {seconds:.2} s{rate}{said}",
+            "{:?} from {input} in {} on {} ({} threads): loaded in {:.2} s, encoded in {seconds:.2} s{rate}{said}",
             self.shape,
-            self.input,
             self.model.precision(),
             self.model.isa(),
             self.pool.current_num_threads(),

@@ -10,8 +10,8 @@ use super::pictures::{ChosenPreparation, SizeReason};
 #[derive(Default)]
 pub(crate) struct TreatmentCounts {
     pictures: usize,
-    /// Of each kind how many, with the words for one alone.
-    kinds: BTreeMap<String, (usize, String)>,
+    /// Of each kind how many, with the words for one alone; in the order in which they are done.
+    kinds: BTreeMap<(u8, String), (usize, String)>,
 }
 
 impl TreatmentCounts {
@@ -19,14 +19,14 @@ impl TreatmentCounts {
         self.pictures += 1;
         for treatment in treatments {
             let kind = match treatment {
-                Treatment::Oriented(_) => "turned by their orientation".to_string(),
-                Treatment::Clipped(_) => "of 16-bit grey clipped to 255, as Pillow does".to_string(),
-                Treatment::Transparent(_) => treatment.to_string(),
+                Treatment::Oriented(_) => (0, "turned by their orientation".to_string()),
+                Treatment::Transparent(_) => (1, treatment.to_string()),
+                Treatment::Clipped(_) => (2, "of 16-bit grey clipped to 255, as Pillow does".to_string()),
                 // Pictures come in many sizes.
                 Treatment::Resized { to, .. } => {
                     let text = treatment.to_string();
                     let way = text.split_once(" (").map_or("", |(_, way)| way);
-                    format!("resized to {}x{} ({way}", to.0, to.1)
+                    (3, format!("resized to {}x{} ({way}", to.0, to.1))
                 }
             };
             self.kinds.entry(kind).or_insert((0, treatment.to_string())).0 += 1;
@@ -41,27 +41,26 @@ impl TreatmentCounts {
         let done: Vec<String> = self
             .kinds
             .iter()
-            .map(|(kind, (count, alone))| match self.pictures {
+            .map(|((_, kind), (count, alone))| match self.pictures {
                 1 => alone.clone(),
                 _ => format!("{count} {kind}"),
             })
             .collect();
+        let own = match self.pictures {
+            1 => "picture at its own size",
+            _ => "pictures at their own size",
+        };
         let size = match chosen.preparation.size {
             Some((height, width)) => format!("{height}x{width}"),
-            None => "their own size".to_string(),
+            None => own.to_string(),
         };
         let why = match chosen.reason {
-            SizeReason::Asked => "--resize",
-            SizeReason::BesideWeights => "the processor's settings beside the weights",
-            SizeReason::Model if chosen.preparation.size.is_some() => {
-                "the default for a model of Gemma 3n's size"
-            }
-            SizeReason::Model => "no settings beside the weights; --resize HxW resizes",
+            SizeReason::Asked => "as --resize says",
+            SizeReason::BesideWeights => "as the processor's settings beside the weights say",
+            SizeReason::Model if chosen.preparation.size.is_some() => "as Gemma 3n's processor does",
+            SizeReason::Model => "since no processor's settings are beside the weights; --resize HxW resizes",
         };
-        let mut sentence = done.join(", ");
-        if !sentence.is_empty() {
-            sentence += "; ";
-        }
-        Some(format!("{sentence}pictures at {size}: {why}"))
+        let sentences = [done.join(", "), format!("{size} {why}")];
+        Some(sentences.into_iter().filter(|sentence| !sentence.is_empty()).collect::<Vec<_>>().join("; "))
     }
 }
