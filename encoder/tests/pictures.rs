@@ -164,14 +164,14 @@ fn resized(resize: &IndexedResize) -> (String, Result<Distance, String>) {
 #[test]
 fn resizing_has_the_pixels_of_transformers() {
     let index = index();
-    assert_eq!(index.resized.len(), 20, "two filters, two processors, five sizes");
+    assert_eq!(index.resized.len(), 24, "two filters, two processors, six sizes");
     judge(index.resized.iter().map(resized));
 }
 
 #[test]
 fn resizing_has_the_pixels_of_llama_cpp() {
     let index = index();
-    assert_eq!(index.letterboxed.len(), 5);
+    assert_eq!(index.letterboxed.len(), 6);
     judge(index.letterboxed.iter().map(resized));
 }
 

@@ -1,7 +1,8 @@
 //! Resizing by convolution, to the bit as Pillow and torchvision do it for 8-bit pictures.
 //!
 //! Both stretch the filter where a picture shrinks, sum in fixed point, and round to 8 bits between the two axes. They differ
-//! in the fraction bits of the weights: Pillow has 22, torchvision as many as fit the largest weight of an axis into 16 bits.
+//! in the fraction bits of the weights: Pillow has 22, torchvision as many as fit the largest weight of an axis into 16 bits;
+//! and in which axis comes first.
 
 use rayon::prelude::*;
 
@@ -54,7 +55,20 @@ pub(super) enum Fraction {
     TorchVision,
 }
 
+/// What is summed along.
+enum ResizedAxis {
+    Height,
+    Width,
+}
+
 impl Fraction {
+    /// Whether the height is resized before the width, where both are: Pillow does so from version 13 on where the height
+    /// loses more than twice as many pixels as the width (its pull request 9549). Between the two a picture is rounded.
+    fn is_height_first(self, from: (usize, usize), to: (usize, usize)) -> bool {
+        let lost = from.0.saturating_sub(to.0);
+        self == Fraction::Pillow && lost > 0 && lost + 2 * to.1 > 2 * from.1
+    }
+
     fn bits(self, windows: &[Window]) -> u32 {
         /// 32 bits less those of a pixel, less two against overflow.
         const MOST: u32 = 32 - 8 - 2;
@@ -131,49 +145,60 @@ pub(super) fn resample(
     interpolation: Interpolation,
     fraction: Fraction,
 ) -> Picture {
-    let mut pixels = None;
-    if width != picture.width {
-        let taps = FixedWeights::new(picture.width, width, interpolation, fraction);
-        pixels = Some(along_rows(&picture.pixels, picture.width, &taps));
+    let mut resized = picture.clone();
+    let axes = match fraction.is_height_first((picture.height, picture.width), (height, width)) {
+        true => [ResizedAxis::Height, ResizedAxis::Width],
+        false => [ResizedAxis::Width, ResizedAxis::Height],
+    };
+    for axis in axes {
+        match axis {
+            ResizedAxis::Width if width != resized.width => {
+                let weights = FixedWeights::new(resized.width, width, interpolation, fraction);
+                resized.pixels = along_rows(&resized.pixels, resized.width, &weights);
+                resized.width = width;
+            }
+            ResizedAxis::Height if height != resized.height => {
+                let weights = FixedWeights::new(resized.height, height, interpolation, fraction);
+                resized.pixels = along_columns(&resized.pixels, resized.width, &weights);
+                resized.height = height;
+            }
+            ResizedAxis::Width | ResizedAxis::Height => {}
+        }
     }
-    if height != picture.height {
-        let taps = FixedWeights::new(picture.height, height, interpolation, fraction);
-        pixels = Some(along_columns(pixels.as_ref().unwrap_or(&picture.pixels), width, &taps));
-    }
-    Picture { height, width, pixels: pixels.unwrap_or_else(|| picture.pixels.clone()) }
+    resized
 }
 
-fn along_rows(pixels: &[u8], width: usize, taps: &FixedWeights) -> Vec<u8> {
-    let output = 3 * taps.windows.len();
+fn along_rows(pixels: &[u8], width: usize, weights: &FixedWeights) -> Vec<u8> {
+    let output = 3 * weights.windows.len();
     let mut resized = vec![0; pixels.len() / (3 * width) * output];
     resized.par_chunks_exact_mut(output).zip(pixels.par_chunks_exact(3 * width)).for_each(|(to, from)| {
         let (to, _) = to.as_chunks_mut::<3>();
         let (from, _) = from.as_chunks::<3>();
-        for (to, (first, weights)) in to.iter_mut().zip(&taps.windows) {
-            let mut sums = [taps.half(); 3];
-            for (pixel, weight) in from[*first..].iter().zip(weights) {
+        for (to, (first, window)) in to.iter_mut().zip(&weights.windows) {
+            let mut sums = [weights.half(); 3];
+            for (pixel, weight) in from[*first..].iter().zip(window) {
                 for (sum, value) in sums.iter_mut().zip(pixel) {
                     *sum += i32::from(*value) * weight;
                 }
             }
-            *to = sums.map(|sum| taps.round(sum));
+            *to = sums.map(|sum| weights.round(sum));
         }
     });
     resized
 }
 
-fn along_columns(pixels: &[u8], width: usize, taps: &FixedWeights) -> Vec<u8> {
+fn along_columns(pixels: &[u8], width: usize, weights: &FixedWeights) -> Vec<u8> {
     let row = 3 * width;
-    let mut resized = vec![0; taps.windows.len() * row];
-    resized.par_chunks_exact_mut(row).zip(&taps.windows).for_each(|(to, (first, weights))| {
-        let mut sums = vec![taps.half(); row];
-        for (from, weight) in pixels.chunks_exact(row).skip(*first).zip(weights) {
+    let mut resized = vec![0; weights.windows.len() * row];
+    resized.par_chunks_exact_mut(row).zip(&weights.windows).for_each(|(to, (first, window))| {
+        let mut sums = vec![weights.half(); row];
+        for (from, weight) in pixels.chunks_exact(row).skip(*first).zip(window) {
             for (sum, value) in sums.iter_mut().zip(from) {
                 *sum += i32::from(*value) * weight;
             }
         }
         for (to, sum) in to.iter_mut().zip(sums) {
-            *to = taps.round(sum);
+            *to = weights.round(sum);
         }
     });
     resized
