@@ -9,7 +9,8 @@ use std::path::PathBuf;
 
 use encoder::TapTensor;
 use encoder::input::{
-    Interpolation, MAX_PIXELS, Preparation, Resizer, Transparency, Treatment, read_image, read_picture,
+    Interpolation, MAX_PIXELS, PictureReader, Preparation, Resizer, Transparency, Treatment, read_image,
+    read_picture,
 };
 use proptest::prelude::*;
 use serde::Deserialize;
@@ -134,7 +135,8 @@ fn orientations_are_applied_and_said() {
     let oriented: Vec<IndexedPicture> = oriented.collect();
     assert!(oriented.len() >= 10, "every orientation in JPEG, and one in PNG, WebP and TIFF");
     for IndexedPicture { file, orientation, .. } in oriented {
-        let read = read_picture(&folder().join(&file), Transparency::OverWhite).unwrap();
+        let read =
+            read_picture(&folder().join(&file), PictureReader::Pillow, Transparency::OverWhite).unwrap();
         assert_eq!(read.orientation, Some(orientation), "{file}");
     }
 }
@@ -185,6 +187,22 @@ fn a_picture_of_the_right_size_is_left_as_it_is() {
     assert_eq!(prepared.treatments, []);
 }
 
+/// stb_image lets pixels lie as they are in the file, and keeps the high byte of 16 bits.
+#[test]
+fn files_are_read_as_llama_cpp_reads_them() {
+    let read = |name: &str| {
+        let path = folder().join(name);
+        read_picture(&path, PictureReader::StbImage, Transparency::Dropped).unwrap()
+    };
+    let (as_it_lies, turned) = (read("rgb.png"), read("orientation-6.png"));
+    assert_eq!(as_it_lies.picture, turned.picture);
+    assert_eq!(turned.orientation, Some(6));
+    let wide = image::open(folder().join("grey-16-bit.png")).unwrap().into_luma16();
+    let high: Vec<u8> = wide.iter().flat_map(|value| [(value >> 8) as u8; 3]).collect();
+    let grey = read("grey-16-bit.png");
+    assert_eq!((grey.picture.pixels, grey.clipped), (high, 0));
+}
+
 #[test]
 fn what_was_done_is_said() {
     let preparation = Preparation { size: Some((16, 16)), ..Preparation::GEMMA_3N };
@@ -197,14 +215,16 @@ fn what_was_done_is_said() {
             said("orientation-6.jpg", preparation),
             said("rgba.png", Preparation { resizer: Resizer::Pillow, ..preparation }),
             said("rgba.png", Preparation { transparency: Transparency::Dropped, size: None, ..preparation }),
-            said("grey-16-bit.png", Preparation { resizer: Resizer::LlamaCpp, ..preparation }),
+            said("grey-16-bit.png", preparation),
+            said("orientation-6.jpg", Preparation { resizer: Resizer::LlamaCpp, ..preparation }),
         ]
         .join("\n"),
         @r"
     orientation 6 applied, resized 17x10 to 16x16 (bilinear, as transformers' fast image processor)
     laid over white, resized 23x31 to 16x16 (bilinear, as transformers' slow image processor)
     transparency dropped
-    521 values of 16-bit grey clipped to 255, as Pillow does, resized 23x31 to 16x16 (bilinear on black, as llama.cpp)
+    521 values of 16-bit grey clipped to 255, as Pillow does, resized 23x31 to 16x16 (bilinear, as transformers' fast image processor)
+    orientation 6 ignored, as llama.cpp does, resized 10x17 to 16x16 (bilinear on black, as llama.cpp)
     "
     );
 }
@@ -212,7 +232,7 @@ fn what_was_done_is_said() {
 /// The messages with the folder left out, which differs from machine to machine.
 fn refusals(folder: &std::path::Path, names: &[&str]) -> String {
     let refusal = |name: &&str| {
-        let read = read_picture(&folder.join(name), Transparency::OverWhite);
+        let read = read_picture(&folder.join(name), PictureReader::Pillow, Transparency::OverWhite);
         let message = read.map(|_| ()).expect_err(name).to_string();
         assert!(message.contains(name), "{message}");
         message.replace(&format!("{}{}", folder.display(), std::path::MAIN_SEPARATOR), "")
@@ -300,6 +320,7 @@ proptest! {
         which in any::<prop::sample::Index>(),
         changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>(), any::<bool>()), 0..6),
         kept in prop::option::of(any::<prop::sample::Index>()),
+        reader in prop::sample::select(vec![PictureReader::Pillow, PictureReader::StbImage]),
         transparency in prop::sample::select(vec![Transparency::OverWhite, Transparency::Dropped]),
     ) {
         let pictures = index().pictures;
@@ -315,7 +336,7 @@ proptest! {
         let copies = tempfile::tempdir().unwrap();
         let path = copies.path().join(file);
         std::fs::write(&path, bytes).unwrap();
-        match read_picture(&path, transparency) {
+        match read_picture(&path, reader, transparency) {
             Ok(read) => {
                 let picture = read.picture;
                 prop_assert_eq!(picture.pixels.len(), 3 * picture.height * picture.width);

@@ -8,7 +8,7 @@ use image::{DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, Li
 use libjpeg_turbo_rs::JpegError;
 
 use super::jpeg::JpegHeader;
-use super::picture::{Picture, Transparency};
+use super::picture::{Picture, PictureReader, Transparency};
 use crate::error::Error;
 
 /// How many pixels a picture may have: where Pillow refuses one as a decompression bomb.
@@ -27,7 +27,7 @@ const EXPECTED_DEPTH: &str = "a picture of 8 or 16 bits a channel";
 pub struct DecodedPicture {
     /// The picture.
     pub picture: Picture,
-    /// The EXIF orientation that was applied, 2 to 8.
+    /// The EXIF orientation, 2 to 8, which [`PictureReader::Pillow`] has applied.
     pub orientation: Option<u8>,
     /// Whether any of it was transparent.
     pub transparent: bool,
@@ -35,18 +35,22 @@ pub struct DecodedPicture {
     pub clipped: usize,
 }
 
-/// Reads a picture (PNG, JPEG, WebP, GIF, BMP, TIFF) with the values that Pillow has for it: upright by its EXIF orientation,
-/// of an animation the first frame.
+/// Reads a picture (PNG, JPEG, WebP, GIF, BMP, TIFF), of an animation the first frame, with the values that Pillow has for it
+/// or stb_image.
 ///
 /// # Errors
 /// A file that cannot be read, is not such a picture, is damaged or cut short, or would be too large.
-pub fn read_picture(path: &Path, transparency: Transparency) -> Result<DecodedPicture, Error> {
+pub fn read_picture(
+    path: &Path,
+    reader: PictureReader,
+    transparency: Transparency,
+) -> Result<DecodedPicture, Error> {
     let wrong = |(expected, found)| Error::Format { path: path.to_path_buf(), expected, found };
     let bytes = read_bytes(path)?;
     let decoded = match image::guess_format(&bytes) {
-        Ok(ImageFormat::Jpeg) => decode_jpeg(&bytes),
+        Ok(ImageFormat::Jpeg) => decode_jpeg(&bytes, reader),
         Ok(format) => match whole(format) {
-            Some(expected) => decode(&bytes, format, expected, transparency),
+            Some(expected) => decode(&bytes, (format, expected), reader, transparency),
             None => Err((EXPECTED, format!("{format:?}"))),
         },
         Err(_) if bytes.is_empty() => Err((EXPECTED, "an empty file".to_string())),
@@ -70,7 +74,7 @@ fn whole(format: ImageFormat) -> Option<&'static str> {
 /// What was expected, and what was found.
 type Mismatch = (&'static str, String);
 
-fn decode_jpeg(bytes: &[u8]) -> Result<DecodedPicture, Mismatch> {
+fn decode_jpeg(bytes: &[u8], reader: PictureReader) -> Result<DecodedPicture, Mismatch> {
     let damaged = |error| match error {
         JpegError::UnexpectedEof => (EXPECTED_JPEG, CUT_SHORT.to_string()),
         error => (EXPECTED_JPEG, format!("a damaged one: {error}")),
@@ -84,13 +88,13 @@ fn decode_jpeg(bytes: &[u8]) -> Result<DecodedPicture, Mismatch> {
     }
     let orientation = header.orientation();
     let picture = header.decode(MAX_PIXELS).map_err(damaged)?;
-    upright(picture, orientation.and_then(Orientation::from_exif))
+    reader.turn(picture, orientation.and_then(Orientation::from_exif))
 }
 
 fn decode(
     bytes: &[u8],
-    format: ImageFormat,
-    expected: &'static str,
+    (format, expected): (ImageFormat, &'static str),
+    reader: PictureReader,
     transparency: Transparency,
 ) -> Result<DecodedPicture, Mismatch> {
     let damaged = |error| match error {
@@ -102,15 +106,15 @@ fn decode(
     };
     let mut limits = Limits::default();
     limits.max_alloc = Some(MAX_BYTES);
-    let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
-    reader.limits(limits);
-    let mut decoder = reader.into_decoder().map_err(damaged)?;
+    let mut file = ImageReader::with_format(Cursor::new(bytes), format);
+    file.limits(limits);
+    let mut decoder = file.into_decoder().map_err(damaged)?;
     let (width, height) = decoder.dimensions();
     check_extents(u64::from(width), u64::from(height))?;
     let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
     let image = DynamicImage::from_decoder(decoder).map_err(damaged)?;
-    let (picture, transparent, clipped) = to_rgb(image, transparency)?;
-    Ok(DecodedPicture { transparent, clipped, ..upright(picture, Some(orientation))? })
+    let (picture, transparent, clipped) = to_rgb(image, reader, transparency)?;
+    Ok(DecodedPicture { transparent, clipped, ..reader.turn(picture, Some(orientation))? })
 }
 
 fn read_bytes(path: &Path) -> Result<Vec<u8>, Error> {
@@ -137,21 +141,27 @@ fn check_extents(width: u64, height: u64) -> Result<(), Mismatch> {
     }
 }
 
-/// The picture as a viewer shows it.
-fn upright(picture: Picture, orientation: Option<Orientation>) -> Result<DecodedPicture, Mismatch> {
-    let orientation = orientation.unwrap_or(Orientation::NoTransforms);
-    let plain =
-        |picture, orientation| DecodedPicture { picture, orientation, transparent: false, clipped: 0 };
-    if orientation == Orientation::NoTransforms {
-        return Ok(plain(picture, None));
+impl PictureReader {
+    /// The picture as a viewer shows it, if that is what this library gives.
+    fn turn(self, picture: Picture, orientation: Option<Orientation>) -> Result<DecodedPicture, Mismatch> {
+        let turned = orientation.filter(|orientation| *orientation != Orientation::NoTransforms);
+        let decoded = |picture| DecodedPicture {
+            picture,
+            orientation: turned.map(Orientation::to_exif),
+            transparent: false,
+            clipped: 0,
+        };
+        let Some(orientation) = turned.filter(|_| self == PictureReader::Pillow) else {
+            return Ok(decoded(picture));
+        };
+        let extent = |n: usize| u32::try_from(n).map_err(|_| (EXPECTED_SIZE, format!("an extent of {n}")));
+        let (width, height) = (extent(picture.width)?, extent(picture.height)?);
+        let image = RgbImage::from_raw(width, height, picture.pixels)
+            .ok_or((EXPECTED, "fewer pixels than its extents say".to_string()))?;
+        let mut image = DynamicImage::ImageRgb8(image);
+        image.apply_orientation(orientation);
+        Ok(decoded(to_picture(image.into_rgb8())))
     }
-    let extent = |n: usize| u32::try_from(n).map_err(|_| (EXPECTED_SIZE, format!("an extent of {n}")));
-    let (width, height) = (extent(picture.width)?, extent(picture.height)?);
-    let image = RgbImage::from_raw(width, height, picture.pixels);
-    let mut image =
-        DynamicImage::ImageRgb8(image.ok_or((EXPECTED, "fewer pixels than its extents say".to_string()))?);
-    image.apply_orientation(orientation);
-    Ok(plain(to_picture(image.into_rgb8()), Some(orientation.to_exif())))
 }
 
 fn to_picture(image: RgbImage) -> Picture {
@@ -159,9 +169,13 @@ fn to_picture(image: RgbImage) -> Picture {
 }
 
 /// The picture in 8-bit RGB, whether any of it is transparent, and how many values were clipped.
-fn to_rgb(image: DynamicImage, transparency: Transparency) -> Result<(Picture, bool, usize), Mismatch> {
+fn to_rgb(
+    image: DynamicImage,
+    reader: PictureReader,
+    transparency: Transparency,
+) -> Result<(Picture, bool, usize), Mismatch> {
     let (height, width) = (image.height() as usize, image.width() as usize);
-    // Pillow keeps the high byte of 16 bits, except in grey without alpha, which it clips.
+    // Of 16 bits the high byte is kept, except by Pillow in grey without alpha.
     let high = |value: u16| value.to_be_bytes()[0];
     let (pixels, alpha, clipped) = match image {
         DynamicImage::ImageRgb8(image) => (image.into_raw(), None, 0),
@@ -173,6 +187,9 @@ fn to_rgb(image: DynamicImage, transparency: Transparency) -> Result<(Picture, b
         DynamicImage::ImageRgba8(image) => {
             let (pixels, alpha) = split::<4>(&image);
             (pixels, Some(alpha), 0)
+        }
+        DynamicImage::ImageLuma16(image) if reader == PictureReader::StbImage => {
+            (grey(image.iter().copied().map(high)), None, 0)
         }
         DynamicImage::ImageLuma16(image) => {
             let clipped = image.iter().filter(|value| **value > 255).count();

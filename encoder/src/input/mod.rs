@@ -17,6 +17,6 @@ mod preparation;
 mod resample;
 
 pub use decode::{DecodedPicture, MAX_PIXELS, read_picture};
-pub use picture::{Picture, Transparency};
+pub use picture::{Picture, PictureReader, Transparency};
 pub use preparation::{Preparation, PreparedPicture, Resizer, Treatment, read_image};
 pub use resample::Interpolation;

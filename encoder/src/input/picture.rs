@@ -36,3 +36,14 @@ pub enum Transparency {
     /// It is ignored: the colour below it shows, as where llama.cpp or transformers' `load_image` read the file.
     Dropped,
 }
+
+/// As which library a file is read, where they differ.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum PictureReader {
+    /// Pillow, as transformers uses it: upright by the EXIF orientation; 16-bit grey without alpha clipped at 255.
+    #[default]
+    Pillow,
+    /// stb_image, which llama.cpp has: as the pixels lie in the file; the high byte of 16 bits. Its JPEG decoder is not
+    /// reproduced.
+    StbImage,
+}

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::decode::read_picture;
 use super::letterbox::letterbox;
-use super::picture::{Picture, Transparency};
+use super::picture::{Picture, PictureReader, Transparency};
 use super::resample::{Fraction, Interpolation, resample};
 use crate::architecture::Architecture;
 use crate::error::Error;
@@ -22,8 +22,17 @@ pub enum Resizer {
     TorchVision,
     /// transformers' image processor on Pillow ("slow").
     Pillow,
-    /// llama.cpp: bilinear without widening the filter, in the middle of a black picture.
+    /// llama.cpp: bilinear without widening the filter, in the middle of a black picture. It reads files by stb_image.
     LlamaCpp,
+}
+
+impl Resizer {
+    fn reader(self) -> PictureReader {
+        match self {
+            Resizer::TorchVision | Resizer::Pillow => PictureReader::Pillow,
+            Resizer::LlamaCpp => PictureReader::StbImage,
+        }
+    }
 }
 
 /// What is done to a picture before the model takes it.
@@ -56,6 +65,8 @@ impl Default for Preparation {
 pub enum Treatment {
     /// It was turned or mirrored as its EXIF orientation, 2 to 8, asks for.
     Oriented(u8),
+    /// It lies as in the file, though its EXIF orientation, 2 to 8, asks for something else.
+    OrientationIgnored(u8),
     /// Some of it was transparent.
     Transparent(Transparency),
     /// So many values of 16-bit grey were more than 255 and became 255, as in Pillow.
@@ -77,6 +88,9 @@ impl fmt::Display for Treatment {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
             Treatment::Oriented(orientation) => write!(f, "orientation {orientation} applied"),
+            Treatment::OrientationIgnored(orientation) => {
+                write!(f, "orientation {orientation} ignored, as llama.cpp does")
+            }
             Treatment::Transparent(Transparency::OverWhite) => write!(f, "laid over white"),
             Treatment::Transparent(Transparency::Dropped) => write!(f, "transparency dropped"),
             Treatment::Clipped(values) => {
@@ -162,9 +176,13 @@ impl Preparation {
     /// # Errors
     /// As [`read_picture`]; a picture of one pixel's height or width that llama.cpp could not resize.
     pub fn read(&self, path: &Path) -> Result<PreparedPicture, Error> {
-        let decoded = read_picture(path, self.transparency)?;
-        let mut treatments: Vec<Treatment> =
-            decoded.orientation.map(Treatment::Oriented).into_iter().collect();
+        let reader = self.resizer.reader();
+        let decoded = read_picture(path, reader, self.transparency)?;
+        let oriented = match reader {
+            PictureReader::Pillow => Treatment::Oriented,
+            PictureReader::StbImage => Treatment::OrientationIgnored,
+        };
+        let mut treatments: Vec<Treatment> = decoded.orientation.map(oriented).into_iter().collect();
         if decoded.transparent {
             treatments.push(Treatment::Transparent(self.transparency));
         }

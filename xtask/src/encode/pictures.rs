@@ -15,7 +15,7 @@ pub(crate) struct PictureArguments {
     #[arg(long, value_name = "HxW", value_parser = resize)]
     resize: Option<WantedSize>,
     /// Whose resizing is reproduced: fast and slow are transformers' image processors, on torchvision and on Pillow;
-    /// llama.cpp puts the whole picture in the middle of a black one (default: fast).
+    /// llama.cpp puts the whole picture in the middle of a black one, and ignores its orientation (default: fast).
     #[arg(long, value_enum, value_name = "P")]
     processor: Option<ProcessorArgument>,
     /// What becomes of transparency: white below it, as transformers' image processors do, or dropped, as where

@@ -20,6 +20,9 @@ impl TreatmentCounts {
         for treatment in treatments {
             let kind = match treatment {
                 Treatment::Oriented(_) => (0, "turned by their orientation".to_string()),
+                Treatment::OrientationIgnored(_) => {
+                    (0, "not turned by their orientation, as llama.cpp does".to_string())
+                }
                 Treatment::Transparent(_) => (1, treatment.to_string()),
                 Treatment::Clipped(_) => (2, "of 16-bit grey clipped to 255, as Pillow does".to_string()),
                 // Pictures come in many sizes.
