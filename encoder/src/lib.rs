@@ -7,12 +7,11 @@
 //! use encoder::{Checkpoint, LoadOptions, Model, NoTaps};
 //!
 //! # fn main() -> Result<(), encoder::Error> {
-//! # std::env::set_current_dir("../fixtures/blocks").unwrap();
-//! let checkpoint = Checkpoint::open("model.safetensors".as_ref())?;
+//! let checkpoint = Checkpoint::open("../fixtures/blocks/model.safetensors".as_ref())?;
 //! let model = Model::load(&checkpoint, &LoadOptions::default())?;
 //! // As Gemma 3n's image processor does it, at another size.
 //! let preparation = Preparation { size: Some((96, 64)), ..Preparation::GEMMA_3N };
-//! let picture = preparation.read("../pictures/420.jpg".as_ref())?;
+//! let picture = preparation.read("../fixtures/pictures/420.jpg".as_ref())?;
 //! let tokens = model.encode(&picture.tensor.shape, &picture.tensor.data, &mut NoTaps)?;
 //! assert_eq!(tokens.shape, [1, 256, 48]);
 //! # Ok(())

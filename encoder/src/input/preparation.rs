@@ -196,18 +196,18 @@ impl Preparation {
                 let found = format!("{} x {} pixels", from.1, from.0);
                 return Err(Error::Format { path: path.to_path_buf(), expected: EXPECTED_PIXELS, found });
             }
-            picture = self.resize(&picture, to);
+            picture = self.resize(picture, to);
             let (interpolation, resizer) = (self.interpolation, self.resizer);
             treatments.push(Treatment::Resized { from, to, interpolation, resizer });
         }
         Ok(PreparedPicture { tensor: picture.to_tensor(), treatments })
     }
 
-    fn resize(&self, picture: &Picture, to: (usize, usize)) -> Picture {
+    fn resize(&self, picture: Picture, to: (usize, usize)) -> Picture {
         match self.resizer {
             Resizer::TorchVision => resample(picture, to, self.interpolation, Fraction::TorchVision),
             Resizer::Pillow => resample(picture, to, self.interpolation, Fraction::Pillow),
-            Resizer::LlamaCpp => letterbox(picture, to),
+            Resizer::LlamaCpp => letterbox(&picture, to),
         }
     }
 }

@@ -140,13 +140,13 @@ impl FixedWeights {
 
 /// Resizes a picture.
 pub(super) fn resample(
-    picture: &Picture,
+    picture: Picture,
     (height, width): (usize, usize),
     interpolation: Interpolation,
     fraction: Fraction,
 ) -> Picture {
-    let mut resized = picture.clone();
-    let axes = match fraction.is_height_first((picture.height, picture.width), (height, width)) {
+    let mut resized = picture;
+    let axes = match fraction.is_height_first((resized.height, resized.width), (height, width)) {
         true => [ResizedAxis::Height, ResizedAxis::Width],
         false => [ResizedAxis::Width, ResizedAxis::Height],
     };
