@@ -194,3 +194,16 @@ fn rules_and_an_ignore_far_apart_are_told_in_a_few_lines() {
     assert!(shown.lines().count() < 20, "{shown}");
     insta::assert_snapshot!(shown);
 }
+
+#[test]
+fn a_word_that_is_a_number_elsewhere() {
+    insta::assert_snapshot!(findings(
+        r#"reference = "blocks_{stage}_{index}""#,
+        r#"reference = "blocks_{stage:word}_{index}""#
+    ));
+}
+
+#[test]
+fn a_word_beside_a_letter() {
+    insta::assert_snapshot!(findings("stem_output", "{what:word}_stem{what:word}"));
+}

@@ -326,3 +326,27 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_word_is_the_same_on_both_sides() {
+    let rule = r#"[[rule]]
+name = "projection"
+candidate = "unit_{unit}_{what:word}_proj"
+reference = "layers_{stage}_{index}_attn_{what:word}"
+
+[[rule]]
+name = "unit output""#;
+    let text = MAPPING.replacen("[[rule]]\nname = \"unit output\"", rule, 1);
+    let candidates = ["unit_1_query_proj", "unit_1_key_proj", "unit_1_q_k_proj"];
+    let references = ["layers_0_0", "layers_1_0_attn_query", "layers_1_0_attn_key"];
+    let pairing = paired_by(&text, &candidates, &references, false);
+    let mut found = pairs(&pairing);
+    found.sort_unstable();
+    assert_eq!(
+        found,
+        [("unit_1_key_proj", "layers_1_0_attn_key"), ("unit_1_query_proj", "layers_1_0_attn_query")]
+    );
+    assert_eq!(pairing.unmapped.len(), 1);
+    let unknown = UnknownOrder::Words { rule: "projection".into() };
+    assert_eq!(pairing.order, ExecutionOrder::Unknown(unknown));
+}

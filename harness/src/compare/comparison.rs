@@ -110,11 +110,6 @@ impl Compared {
     pub fn passed(&self) -> bool {
         self.judgement.passed && !matches!(self.trend, Some(Trend::Worse(_)))
     }
-
-    /// Elements that were compared.
-    pub fn elements(&self) -> usize {
-        self.seen.map_or(self.metrics.n, |seen| seen.elements)
-    }
 }
 
 /// The element with the largest error.
@@ -348,7 +343,8 @@ impl Comparison {
     /// their own.
     pub fn shortfall(&self) -> Option<Shortfall> {
         let layers = self.computed().count();
-        let elements: usize = self.computed().filter_map(Layer::compared).map(Compared::elements).sum();
+        // A log that prints a few values of each tensor has found the tensors.
+        let elements: usize = self.computed().filter_map(Layer::compared).map(|c| c.metrics.n).sum();
         let MinimumCoverage { layers: min_layers, elements: min_elements } = self.minimum;
         if layers < min_layers {
             return Some(Shortfall { of: Counted::Layers, compared: layers, minimum: min_layers });

@@ -32,6 +32,8 @@ pub enum RemarkKind {
     PartlySeen { layers: usize, elements: usize, of: usize },
     /// Every value of a side is a number of a narrower type than it is stored in.
     NarrowValues { side: Side, dtype: Dtype },
+    /// Nearly all layers fail, from the first on, and all are within the limits of this profile.
+    WithinProfile { profile: String, description: String, layers: usize },
     /// How many values a placeholder has, where the reference's names show it.
     LengthsFromNames(CountedLengths),
     /// A layer is judged by a waiver.

@@ -86,7 +86,7 @@ impl Terms<'_> {
     }
 
     /// What a pair is judged by.
-    pub(super) fn resolve(&self, pair: &Pair) -> Resolved {
+    pub(crate) fn resolve(&self, pair: &Pair) -> Resolved {
         let derived = self.tolerances.and_then(|tolerances| tolerances.layer(pair.name(), &pair.reference));
         let derived = derived.map(|layer| Derived {
             tolerance: layer.tolerance,

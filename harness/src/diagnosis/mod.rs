@@ -7,6 +7,7 @@ mod held;
 mod input;
 mod names;
 mod narrow;
+mod profile;
 mod readings;
 mod types;
 mod values;
@@ -38,5 +39,9 @@ pub fn explain(terms: &Terms<'_>, candidate: &Dump, comparison: &mut Comparison)
         let isolated = values::isolated(comparison, &found);
         found.extend(isolated);
     }
+    let nothing_found = !found.iter().any(|found| found.kind.is_final());
     comparison.explanations.extend(found);
+    if nothing_found && comparison.exit_code() == exit_code::NUMBERS {
+        comparison.remarks.extend(profile::remark(terms, comparison));
+    }
 }

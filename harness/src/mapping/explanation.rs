@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use super::bindings::Bindings;
 use super::definition::Mapping;
 use super::mistake::position;
 use super::placeholder::{Lengths, LengthsSource, expand};
-use super::template::{Bindings, Departure, Template};
+use super::template::{Departure, Template};
 use crate::side::Side;
 use crate::tensor::layout::Layout;
 
@@ -116,7 +117,7 @@ fn rules_taking(mapping: &Mapping, side: Side, name: &str, references: Option<&[
             let mut uncounted: Vec<String> = others
                 .iter()
                 .flat_map(Template::placeholders)
-                .filter(|name| !numbers.contains_key(*name))
+                .filter(|name| !numbers.contains(name))
                 .map(String::from)
                 .collect();
             uncounted.dedup();
@@ -225,7 +226,7 @@ limits = { rel_l2 = 1e-6 }
         let [rule] = found.rules.as_slice() else { panic!("{found:?}") };
         assert_eq!((rule.rule.as_str(), rule.line), ("norm", 11));
         assert_eq!(rule.partners, ["blocks.1.1.norm"]);
-        assert_eq!(rule.numbers["stage"], 1);
+        assert_eq!(rule.numbers.number("stage"), Some(1));
         assert!(rule.uncounted.is_empty() && !rule.beyond);
         let back = explained(Side::Reference, "blocks.1.1.norm", Some(&references()));
         assert_eq!(back.rules[0].partners, ["block_3_norm", "block_3_rms"]);

@@ -66,6 +66,8 @@ pub enum MappingMistakeKind {
     EmptyReason,
     /// A placeholder that does not follow from `other`, or, where that is not given, from any rule.
     UnknownPlaceholder { found: String, known: Vec<String>, other: Option<Template> },
+    /// A placeholder that is a word in one place and a number in another.
+    WordAndNumber { found: String },
     /// `when_identical_to` on the candidate's side.
     IdentityOfCandidate,
     /// A mapping without rules.

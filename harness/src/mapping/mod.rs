@@ -4,6 +4,7 @@
 //! template, layout and limit is sound, or every mistake in it with its place. [`pairing`] then pairs the names of two
 //! sides.
 
+pub mod bindings;
 mod check;
 mod conflict;
 mod definition;

@@ -5,8 +5,9 @@
 //! by the reference's name: in `blocks.{stage}.{index}` it is the stage. Where two names of a rule contradict each other, or
 //! neighbours count different numbers of which they share some, nothing is known.
 
+use super::bindings::Bindings;
 use super::rule::{OrderPart, Rule};
-use super::template::{Bindings, Template};
+use super::template::Template;
 
 /// Where the order of the pairs comes from.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -32,6 +33,11 @@ pub enum UnknownOrder {
         /// The rule.
         rule: String,
     },
+    /// The rule takes words, which are in no order.
+    Words {
+        /// The rule.
+        rule: String,
+    },
     /// The rules count different numbers, of which they share some.
     Between {
         /// The first.
@@ -53,10 +59,10 @@ fn parts(rule: &Rule) -> Vec<OrderPart> {
     parts
 }
 
-/// The placeholders of a name in the order in which they first appear.
+/// The numbers of a name in the order in which they first appear.
 fn sequence(template: &Template) -> Vec<&str> {
     let mut seen = Vec::new();
-    for name in template.placeholders() {
+    for name in template.numbers() {
         if !seen.contains(&name) {
             seen.push(name);
         }
@@ -65,7 +71,7 @@ fn sequence(template: &Template) -> Vec<&str> {
 }
 
 fn counts(rule: &Rule) -> bool {
-    rule.reference.placeholders().next().is_some()
+    rule.reference.numbers().next().is_some()
 }
 
 /// For each rule the first rule of its group.
@@ -87,7 +93,7 @@ fn shares(a: &Rule, b: &Rule) -> bool {
 /// The numbers that a tensor of a rule is ordered by, within its group.
 pub(super) fn numbers(rule: &Rule, bindings: &Bindings) -> Vec<u64> {
     let number = |part: OrderPart| match part {
-        OrderPart::Placeholder(name) => bindings.get(&name).copied().unwrap_or_default(),
+        OrderPart::Placeholder(name) => bindings.number(&name).unwrap_or_default(),
         OrderPart::Number(number) => number,
     };
     parts(rule).into_iter().map(number).collect()
@@ -98,6 +104,9 @@ pub(super) fn unknown(rules: &[Rule], pairs: impl Fn(usize) -> usize) -> Option<
     let groups = groups(rules);
     let used = |i: &usize| pairs(*i) > 0;
     for (i, rule) in rules.iter().enumerate() {
+        if pairs(i) > 1 && rule.reference.words().next().is_some() {
+            return Some(UnknownOrder::Words { rule: rule.name.clone() });
+        }
         if pairs(i) > 1 && rule.order.is_empty() && contradicts(rule) {
             return Some(UnknownOrder::Within { rule: rule.name.clone() });
         }

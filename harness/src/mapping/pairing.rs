@@ -3,12 +3,13 @@
 
 use std::collections::BTreeMap;
 
+use super::bindings::Bindings;
 use super::definition::Mapping;
 use super::mistake::MappingWarning;
 use super::order::{self, ExecutionOrder, UnknownOrder};
 use super::placeholder::{Lengths, LengthsSource, expand};
 use super::rule::Ignore;
-use super::template::{Bindings, Template};
+use super::template::Template;
 use crate::reference::ReferenceNames;
 use crate::side::Side;
 use crate::text::nearest::nearest;

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::template::{Bindings, Template};
+use super::bindings::{Bindings, Bound};
+use super::template::Template;
 
 /// The flattened placeholders of a mapping by name.
 pub type Placeholders = BTreeMap<String, Flattened>;
@@ -43,9 +44,9 @@ impl Lengths {
         let mut seen: BTreeMap<u64, u64> = BTreeMap::new();
         for bindings in reference.filter_map(|name| template.matches_start(name)) {
             if let (Some(outer), Some(inner)) =
-                (bindings.get(&flattened.outer), bindings.get(&flattened.inner))
+                (bindings.number(&flattened.outer), bindings.number(&flattened.inner))
             {
-                let length = seen.entry(*outer).or_default();
+                let length = seen.entry(outer).or_default();
                 *length = (*length).max(inner + 1);
             }
         }
@@ -86,9 +87,8 @@ pub(crate) fn expand(
 ) -> Option<Bindings> {
     for (name, flattened) in placeholders {
         let lengths = lengths.get(name)?;
-        let (outer, inner) =
-            (bindings.get(&flattened.outer).copied(), bindings.get(&flattened.inner).copied());
-        let flat = bindings.get(name).copied();
+        let (outer, inner) = (bindings.number(&flattened.outer), bindings.number(&flattened.inner));
+        let flat = bindings.number(name);
         let flat = match (flat, outer, inner) {
             (Some(flat), ..) => flat,
             (None, Some(outer), Some(inner)) => lengths.flatten(outer, inner)?,
@@ -99,9 +99,12 @@ pub(crate) fn expand(
         {
             return None;
         }
-        bindings.insert(name.clone(), flat);
-        bindings.insert(flattened.outer.clone(), outer_value);
-        bindings.insert(flattened.inner.clone(), inner_value);
+        // Each of them was absent or is the same: what contradicts itself has been refused.
+        for (placeholder, number) in
+            [(name, flat), (&flattened.outer, outer_value), (&flattened.inner, inner_value)]
+        {
+            bindings.bind(placeholder, Bound::Number(number));
+        }
     }
     Some(bindings)
 }

@@ -1,10 +1,9 @@
-//! Names with numbers in them: `block_{block}_norm`, and `*` for any text where that is allowed.
+//! Names with numbers and words in them: `block_{block}_norm`, `block_{block}_{what:word}`, and `*` for any text where that
+//! is allowed.
 
-use std::collections::BTreeMap;
 use std::fmt;
 
-/// Numbers by placeholder.
-pub type Bindings = BTreeMap<String, u64>;
+use super::bindings::{Bindings, Bound};
 
 /// More digits than any index has.
 const MAX_DIGITS: usize = 9;
@@ -23,6 +22,8 @@ enum TemplatePart {
         name: String,
         offset: i64,
     },
+    /// Letters and digits, a letter first: what stands between two separators.
+    Word(String),
     Any,
 }
 
@@ -54,6 +55,10 @@ pub enum ExpectedPart {
     Number(String),
     /// The number that the placeholder has already.
     SameNumber(String, u64),
+    /// Letters and digits, a letter first.
+    Word(String),
+    /// The word that the placeholder has already.
+    SameWord(String, String),
     /// The end of the name.
     End,
 }
@@ -71,27 +76,45 @@ impl Template {
     /// Parses a template.
     ///
     /// # Errors
-    /// Unbalanced braces, a placeholder that is no `{name}` or `{name + 1}`, a placeholder beside another or beside a
-    /// digit (where one number ended and the next began could not be told), `*` where it is refused.
+    /// Unbalanced braces, a placeholder that is no `{name}`, `{name + 1}` or `{name:word}`, a number beside another or beside
+    /// a digit, a word beside a number, a letter or a digit (where one ended and the next began could not be told), `*` where
+    /// it is refused.
     pub fn parse(text: &str, wildcards: Wildcards) -> Result<Template, TemplateError> {
         let error = |range, message: &str| Err(TemplateError { range, message: message.to_string() });
         let mut parts: Vec<TemplatePart> = Vec::new();
         let mut at = 0;
         while let Some(c) = text[at..].chars().next() {
             let beside_a_number = matches!(parts.last(), Some(TemplatePart::Number { .. }));
+            let beside_a_word = matches!(parts.last(), Some(TemplatePart::Word(_)));
             match c {
                 '{' => {
                     let Some(length) = text[at..].find('}') else {
                         return error(at..text.len(), "`{` without `}`");
                     };
                     let range = at..at + length + 1;
-                    let Some((name, offset)) = placeholder(&text[at + 1..at + length]) else {
-                        return error(range, "expected a placeholder such as `{block}` or `{block + 1}`");
+                    let written = &text[at + 1..at + length];
+                    let after = |is: fn(char) -> bool| matches!(parts.last(), Some(TemplatePart::Text(text)) if text.ends_with(is));
+                    if let Some(name) = word(written) {
+                        if beside_a_number || beside_a_word || after(is_of_word) {
+                            return error(
+                                range,
+                                "a word directly after a placeholder, letter or digit; put a separator between them",
+                            );
+                        }
+                        parts.push(TemplatePart::Word(name));
+                        at += length + 1;
+                        continue;
+                    }
+                    let Some((name, offset)) = placeholder(written) else {
+                        return error(
+                            range,
+                            "expected a placeholder such as `{block}`, `{block + 1}` or `{what:word}`",
+                        );
                     };
-                    let after_a_digit = matches!(parts.last(), Some(TemplatePart::Text(text))
-                        if text.ends_with(|c: char| c.is_ascii_digit()));
-                    if beside_a_number || after_a_digit {
-                        return error(range, "a number directly after another; put a character between them");
+                    if beside_a_number || beside_a_word || after(|c| c.is_ascii_digit()) {
+                        let message =
+                            "a number directly after a word or another number; put a separator between them";
+                        return error(range, message);
                     }
                     parts.push(TemplatePart::Number { name, offset });
                     at += length + 1;
@@ -112,6 +135,12 @@ impl Template {
                         return error(
                             at..at + 1,
                             "a digit directly after a placeholder; put a character between them",
+                        );
+                    }
+                    if beside_a_word && is_of_word(c) {
+                        return error(
+                            at..at + 1,
+                            "a letter or digit directly after a word; put a separator between them",
                         );
                     }
                     let rest = &text[at..];
@@ -144,31 +173,44 @@ impl Template {
     pub fn matches_cut(&self, name: &str) -> Option<Bindings> {
         (1..=self.parts.len()).find_map(|kept| {
             let (kept, lost) = self.parts.split_at(kept);
-            if lost.iter().any(|part| matches!(part, TemplatePart::Number { .. })) {
+            if lost.iter().any(|part| part.placeholder().is_some()) {
                 return None;
             }
             let (TemplatePart::Text(text), before) = kept.split_last()? else { return None };
             let begins = |rest: &str| !rest.is_empty() && text.starts_with(rest);
-            take(before, name, Bindings::new(), &begins)
+            take(before, name, Bindings::default(), &begins)
         })
     }
 
     /// The placeholders, in order of appearance.
     pub fn placeholders(&self) -> impl Iterator<Item = &str> {
-        self.parts.iter().filter_map(|part| match part {
-            TemplatePart::Number { name, .. } => Some(name.as_str()),
-            _ => None,
-        })
+        self.parts.iter().filter_map(TemplatePart::placeholder)
+    }
+
+    /// Those of them that are numbers.
+    pub fn numbers(&self) -> impl Iterator<Item = &str> {
+        self.parts
+            .iter()
+            .filter(|part| !matches!(part, TemplatePart::Word(_)))
+            .filter_map(TemplatePart::placeholder)
+    }
+
+    /// Those of them that are words.
+    pub fn words(&self) -> impl Iterator<Item = &str> {
+        self.parts
+            .iter()
+            .filter(|part| matches!(part, TemplatePart::Word(_)))
+            .filter_map(TemplatePart::placeholder)
     }
 
     /// The numbers of a name that fits as a whole.
     pub fn matches(&self, name: &str) -> Option<Bindings> {
-        take(&self.parts, name, Bindings::new(), &|rest| rest.is_empty())
+        take(&self.parts, name, Bindings::default(), &|rest| rest.is_empty())
     }
 
     /// The numbers of a name that fits, or goes on with `_` after what fits.
     pub fn matches_start(&self, name: &str) -> Option<Bindings> {
-        take(&self.parts, name, Bindings::new(), &|rest| rest.is_empty() || rest.starts_with('_'))
+        take(&self.parts, name, Bindings::default(), &|rest| rest.is_empty() || rest.starts_with('_'))
     }
 
     /// Where a name stops fitting; `None` when it fits as a whole.
@@ -176,7 +218,7 @@ impl Template {
         if self.matches(name).is_some() {
             return None;
         }
-        let (mut at, mut bound) = (0, Bindings::new());
+        let (mut at, mut bound) = (0, Bindings::default());
         for part in &self.parts {
             let rest = &name[at..];
             at += match part {
@@ -191,7 +233,7 @@ impl Template {
                 },
                 TemplatePart::Number { name: placeholder, .. } => {
                     let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
-                    let known = bound.get(placeholder).copied();
+                    let known = bound.number(placeholder);
                     match take(std::slice::from_ref(part), &rest[..digits], bound, &str::is_empty) {
                         Some(more) => bound = more,
                         None => {
@@ -203,6 +245,21 @@ impl Template {
                         }
                     }
                     digits
+                }
+                TemplatePart::Word(placeholder) => {
+                    let length = word_length(rest);
+                    let known = bound.word(placeholder).map(String::from);
+                    match take(std::slice::from_ref(part), &rest[..length], bound, &str::is_empty) {
+                        Some(more) => bound = more,
+                        None => {
+                            let expected = match known.filter(|_| length > 0) {
+                                Some(word) => ExpectedPart::SameWord(placeholder.clone(), word),
+                                None => ExpectedPart::Word(placeholder.clone()),
+                            };
+                            return Some(Departure { at, expected });
+                        }
+                    }
+                    length
                 }
                 // What follows is looked for in all of the rest, and is not there.
                 TemplatePart::Any => break,
@@ -217,22 +274,35 @@ impl Template {
             match part {
                 TemplatePart::Text(text) => out.push_str(text),
                 TemplatePart::Number { name, offset } => {
-                    out.push_str(&bindings.get(name)?.checked_add_signed(*offset)?.to_string());
+                    out.push_str(&bindings.number(name)?.checked_add_signed(*offset)?.to_string());
                 }
+                TemplatePart::Word(name) => out.push_str(bindings.word(name)?),
                 TemplatePart::Any => return None,
             }
             Some(out)
         })
     }
 
-    /// A name that fits, with every number `n` plus the placeholder's offset, and nothing in the place of `*`.
+    /// A name that fits, with every number `n` plus the placeholder's offset, a word that no model has, and nothing in the
+    /// place of `*`.
     pub fn sample(&self, n: u64) -> String {
         let text = self.parts.iter().map(|part| match part {
             TemplatePart::Text(text) => text.clone(),
             TemplatePart::Number { offset, .. } => n.saturating_add_signed(*offset).to_string(),
+            TemplatePart::Word(_) => "anyword".to_string(),
             TemplatePart::Any => String::new(),
         });
         text.collect()
+    }
+}
+
+impl TemplatePart {
+    /// The placeholder's name.
+    fn placeholder(&self) -> Option<&str> {
+        match self {
+            TemplatePart::Number { name, .. } | TemplatePart::Word(name) => Some(name),
+            TemplatePart::Text(_) | TemplatePart::Any => None,
+        }
     }
 }
 
@@ -246,11 +316,35 @@ impl fmt::Display for Template {
                     write!(f, "{{{name} - {}}}", offset.unsigned_abs())?
                 }
                 TemplatePart::Number { name, offset } => write!(f, "{{{name} + {offset}}}")?,
+                TemplatePart::Word(name) => write!(f, "{{{name}:word}}")?,
                 TemplatePart::Any => f.write_str("*")?,
             }
         }
         Ok(())
     }
+}
+
+/// Whether a character can be part of a word.
+fn is_of_word(c: char) -> bool {
+    c.is_ascii_alphanumeric()
+}
+
+/// Bytes of the word at the start of a text; 0 where there is none.
+fn word_length(text: &str) -> usize {
+    let first = text.starts_with(|c: char| c.is_ascii_alphabetic());
+    if first { text.find(|c| !is_of_word(c)).unwrap_or(text.len()) } else { 0 }
+}
+
+/// `name:word`.
+fn word(text: &str) -> Option<String> {
+    let (name, kind) = text.split_once(':')?;
+    let name = name.trim();
+    (kind.trim() == "word" && is_name(name)).then(|| name.to_string())
+}
+
+fn is_name(text: &str) -> bool {
+    text.starts_with(|c: char| c.is_ascii_alphabetic())
+        && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
 }
 
 /// `name`, `name + 3` or `name - 3`.
@@ -268,9 +362,7 @@ fn placeholder(text: &str) -> Option<(String, i64)> {
             if sign == "-" { -number } else { number }
         }
     };
-    let sound = name.starts_with(|c: char| c.is_ascii_alphabetic())
-        && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
-    sound.then(|| (name.to_string(), offset))
+    is_name(name).then(|| (name.to_string(), offset))
 }
 
 fn take(
@@ -292,10 +384,14 @@ fn take(
             }
             let written: u64 = name[..digits].parse().ok()?;
             let value = written.checked_add_signed(-offset)?;
-            if *bound.entry(placeholder.clone()).or_insert(value) != value {
-                return None;
-            }
+            bound.bind(placeholder, Bound::Number(value)).then_some(())?;
             take(parts, &name[digits..], bound, done)
+        }
+        TemplatePart::Word(placeholder) => {
+            let length = word_length(name);
+            let bound_so = length > 0 && bound.bind(placeholder, Bound::Word(name[..length].to_string()));
+            bound_so.then_some(())?;
+            take(parts, &name[length..], bound, done)
         }
         TemplatePart::Any => {
             let mut ends = name.char_indices().map(|(at, _)| at).chain([name.len()]);
@@ -315,7 +411,7 @@ mod tests {
     }
 
     fn bindings(pairs: &[(&str, u64)]) -> Bindings {
-        pairs.iter().map(|(name, value)| (name.to_string(), *value)).collect()
+        pairs.iter().map(|(name, value)| (name.to_string(), Bound::Number(*value))).collect()
     }
 
     #[test]
@@ -353,6 +449,22 @@ mod tests {
     }
 
     #[test]
+    fn words_are_what_stands_between_separators() {
+        let t = template("blocks_{i}_{what:word}_proj");
+        let found = t.matches("blocks_3_query_proj").unwrap();
+        assert_eq!((found.number("i"), found.word("what")), (Some(3), Some("query")));
+        for name in ["blocks_3__proj", "blocks_3_q_k_proj", "blocks_3_7_proj", "blocks_3_a-b_proj"] {
+            assert_eq!(t.matches(name), None, "{name}");
+        }
+        assert_eq!(template("{side:word}.{i}").render(&t.matches("blocks_3_q2_proj").unwrap()), None);
+        let same = template("{a:word}_{a:word}");
+        assert!(same.matches("q_q").is_some());
+        let (at, expected) = same.departure("q_k").map(|found| (found.at, found.expected)).unwrap();
+        assert_eq!((at, expected), (2, ExpectedPart::SameWord("a".into(), "q".into())));
+        assert_eq!(same.to_string(), "{a:word}_{a:word}");
+    }
+
+    #[test]
     fn stars_take_any_text() {
         let t = template("* (*)*");
         assert!(t.matches("concat_norm (permuted) (cont)").is_some());
@@ -384,8 +496,15 @@ mod tests {
     fn errors_say_where() {
         let cases =
             [("", 0..0), ("a{b", 1..3), ("a}b", 1..2), ("{a}{b}", 3..6), ("{a}1", 3..4), ("1{a}", 1..4)];
+        let words = [
+            ("a{b:word}", 1..9),
+            ("{a:word}b", 8..9),
+            ("{a}{b:word}", 3..11),
+            ("{a:word}{b}", 8..11),
+            ("{a:text}", 0..8),
+        ];
         let more = [("{}", 0..2), ("{a + }", 0..6), ("{a + b}", 0..7), ("{1a}", 0..4), ("a*", 1..2)];
-        for (text, range) in cases.into_iter().chain(more) {
+        for (text, range) in cases.into_iter().chain(more).chain(words) {
             assert_eq!(Template::parse(text, Wildcards::Refused).unwrap_err().range, range, "{text}");
         }
     }
@@ -402,7 +521,7 @@ mod tests {
         }
 
         #[test]
-        fn any_text_is_parsed_or_refused(text in "[a-z0-9{}*+ é-]{0,20}", name in "[a-z0-9 é]{0,20}") {
+        fn any_text_is_parsed_or_refused(text in "([a-z0-9{}*+ é-]|:word){0,20}", name in "[a-z0-9 é]{0,20}") {
             if let Ok(template) = Template::parse(&text, Wildcards::Allowed) {
                 let _ = template.matches(&name);
                 prop_assert_eq!(Template::parse(&template.to_string(), Wildcards::Allowed), Ok(template));

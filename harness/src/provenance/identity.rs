@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::settings::{self, SettingFacts};
 use super::sha256::{Hashed, hash_values};
+use super::weight_tensors::{WeightDifference, WeightTensors};
 use crate::text::facts::{Facts, Factual};
 
 /// Two sides whose numbers say nothing about each other.
@@ -16,6 +17,12 @@ pub enum ProvenanceError {
         short(&candidate.sha256), candidate.file, short(&reference.sha256), reference.file
     )]
     Different { what: &'static str, candidate: Hashed, reference: Hashed },
+    #[error(
+        "candidate and reference were computed with different weights ({candidate} and {reference}): {}; their numbers say \
+         nothing about each other",
+        named(differences, *of)
+    )]
+    Weights { differences: Vec<WeightDifference>, of: usize, candidate: String, reference: String },
     #[error(
         "candidate and reference were computed with different settings: {setting} {candidate} and {reference}; \
          their numbers say nothing about each other"
@@ -36,6 +43,18 @@ impl Factual for ProvenanceError {
                     ("reference_sha256", reference.sha256.clone()),
                 ],
             ),
+            ProvenanceError::Weights { differences, of, candidate, reference } => {
+                let tensors: Vec<&str> = differences.iter().map(|found| found.name.as_str()).collect();
+                Facts::of(
+                    "different_weights",
+                    [
+                        ("candidate_file", candidate.clone()),
+                        ("reference_file", reference.clone()),
+                        ("differing", tensors.join(", ")),
+                        ("of", of.to_string()),
+                    ],
+                )
+            }
             ProvenanceError::Settings { setting, candidate, reference } => Facts::of(
                 "different_settings",
                 [
@@ -50,6 +69,18 @@ impl Factual for ProvenanceError {
 
 fn short(sha256: &str) -> &str {
     sha256.get(..12).unwrap_or(sha256)
+}
+
+/// The tensors that differ: as many names as fit into a line or two, and how many there are.
+fn named(differences: &[WeightDifference], of: usize) -> String {
+    const SHOWN: usize = 3;
+    let names: Vec<String> = differences.iter().take(SHOWN).map(WeightDifference::to_string).collect();
+    let count = differences.len();
+    match count {
+        1 => format!("1 of {of} tensors differs: {}", names.concat()),
+        2..=SHOWN => format!("{count} of {of} tensors differ: {}", names.join(", ")),
+        _ => format!("{count} of {of} tensors differ, the first {SHOWN}: {}", names.join(", ")),
+    }
 }
 
 /// What an input decodes to.
@@ -74,6 +105,8 @@ impl InputTensor {
 pub struct Identity {
     /// The weights.
     pub weights: Hashed,
+    /// Their tensors, where they are known; two files may hold the same ones.
+    pub weight_tensors: Option<WeightTensors>,
     /// The input's file.
     pub input: Hashed,
     /// What it decodes to, where that is known; two files may hold the same pixels.
@@ -82,8 +115,8 @@ pub struct Identity {
     pub settings: SettingFacts,
 }
 
-/// Refuses sides that were computed from different weights, inputs or settings. Inputs are the same where they decode to
-/// the same values; where that is not recorded of both sides, where their files are the same.
+/// Refuses sides that were computed from different weights, inputs or settings. Weights are the same where each tensor is,
+/// inputs where they decode to the same values; where that is not recorded of both sides, where their files are the same.
 ///
 /// # Errors
 /// The first difference.
@@ -94,7 +127,15 @@ pub fn check(candidate: &Identity, reference: &Identity) -> Result<(), Provenanc
         Err(ProvenanceError::Different { what, candidate, reference })
     };
     if !same_file(&candidate.weights, &reference.weights) {
-        return different("weights", &candidate.weights, &reference.weights);
+        let (Some(a), Some(b)) = (&candidate.weight_tensors, &reference.weight_tensors) else {
+            return different("weights", &candidate.weights, &reference.weights);
+        };
+        let differences = a.differences(b);
+        if !differences.is_empty() {
+            let (candidate, reference) = (candidate.weights.file.clone(), reference.weights.file.clone());
+            let of = a.len().max(b.len());
+            return Err(ProvenanceError::Weights { differences, of, candidate, reference });
+        }
     }
     match (&candidate.input_tensor, &reference.input_tensor) {
         (Some(a), Some(b)) if a == b => {}
@@ -124,6 +165,7 @@ mod tests {
         let hashed = |sha256: &str| Hashed { file: "f".into(), sha256: sha256.into() };
         Identity {
             weights: hashed("1111"),
+            weight_tensors: None,
             input: hashed("2222"),
             input_tensor: None,
             settings: [("padding".to_string(), "same".into())].into(),
@@ -147,6 +189,25 @@ mod tests {
         candidate and reference were computed with different settings: padding same and symmetric; their numbers say nothing about each other
         ");
         assert!(check(&a, &Identity { settings: SettingFacts::new(), ..a.clone() }).is_ok());
+    }
+
+    #[test]
+    fn weights_are_the_same_where_each_tensor_is() {
+        let of = |sha256: &str, tensors: &[(&str, f32)]| {
+            let mut weight_tensors = WeightTensors::default();
+            for (name, value) in tensors {
+                weight_tensors.insert(name.to_string(), &[1], &[*value]);
+            }
+            let weights = Hashed { file: "f".into(), sha256: sha256.into() };
+            Identity { weights, weight_tensors: Some(weight_tensors), ..identity() }
+        };
+        let a = of("1111", &[("m.a", 1.0), ("m.b", 2.0)]);
+        assert!(check(&a, &of("3333", &[("m.a", 1.0), ("m.b", 2.0)])).is_ok());
+        let message = check(&a, &of("3333", &[("m.a", 1.0), ("m.b", 3.0)])).unwrap_err().to_string();
+        insta::assert_snapshot!(message, @"candidate and reference were computed with different weights (f and f): 1 of 2 tensors differs: m.b; their numbers say nothing about each other");
+        let many = of("3333", &[("m.a", 2.0), ("m.b", 3.0), ("m.c", 1.0), ("m.d", 1.0)]);
+        insta::assert_snapshot!(check(&a, &many).unwrap_err().to_string(), @"candidate and reference were computed with different weights (f and f): 4 of 4 tensors differ, the first 3: m.a, m.b, m.c (the reference's only); their numbers say nothing about each other");
+        assert!(check(&a, &Identity { weight_tensors: None, ..many }).is_err());
     }
 
     #[test]

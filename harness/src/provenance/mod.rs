@@ -8,9 +8,11 @@ mod record;
 mod recorded;
 pub mod settings;
 pub mod sha256;
+mod weight_tensors;
 
 pub use dump::{Dump, DumpOpenError, Several};
 pub use identity::{Identity, InputTensor, ProvenanceError, check};
 pub use record::{DumpRecord, DumpRecordError, FILE_NAME, SCHEMA_VERSION};
 pub use recorded::{RecordDifference, RecordDifferenceKind, RecordedTensor, Recording, difference_kinds};
 pub use settings::SettingFacts;
+pub use weight_tensors::{WeightDifference, WeightDifferenceKind, WeightTensors};

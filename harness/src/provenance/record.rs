@@ -9,6 +9,7 @@ use super::identity::{Identity, InputTensor};
 use super::recorded::RecordedTensor;
 use super::settings::SettingFacts;
 use super::sha256::Hashed;
+use super::weight_tensors::WeightTensors;
 use crate::files::{atomic, regular};
 use crate::text::facts::{Facts, Factual};
 
@@ -70,6 +71,9 @@ pub struct DumpRecord {
     pub facts: BTreeMap<String, String>,
     /// The weights.
     pub weights: Hashed,
+    /// Their tensors, where they are recorded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weight_tensors: Option<WeightTensors>,
     /// The input's file.
     pub input: Hashed,
     /// What it decodes to, where that is recorded.
@@ -131,6 +135,7 @@ impl DumpRecord {
         }
         Identity {
             weights: self.weights.clone(),
+            weight_tensors: self.weight_tensors.clone(),
             input: self.input.clone(),
             input_tensor: self.input_tensor.clone(),
             settings,
@@ -165,6 +170,7 @@ mod tests {
             settings: [("size".to_string(), serde_json::json!([16, 16]))].into(),
             facts: [("threads".to_string(), "2".to_string())].into(),
             weights: hashed.clone(),
+            weight_tensors: Some(WeightTensors::default()),
             input: hashed,
             input_tensor: Some(InputTensor::of(&[1, 1, 1, 1], &[0.5])),
             tensors: vec![RecordedTensor { key: "a.npy".into(), fingerprint }],

@@ -130,6 +130,7 @@ impl Reference {
         };
         Some(Identity {
             weights: manifest.weights.clone(),
+            weight_tensors: None,
             input: manifest.input.clone(),
             input_tensor: None,
             settings: manifest.settings.clone(),

@@ -1,8 +1,9 @@
 //! What a mapping makes of one name, in words.
 
 use crate::mapping::Mapping;
+use crate::mapping::bindings::Bindings;
 use crate::mapping::explanation::{IgnoreTaking, NameExplanation, NearTemplate, RuleTaking};
-use crate::mapping::template::{Bindings, Departure, ExpectedPart};
+use crate::mapping::template::{Departure, ExpectedPart};
 use crate::side::Side;
 
 /// The explanation as lines; `mapping` is the one that it is of.
@@ -33,7 +34,7 @@ fn of_rule(taking: &RuleTaking, side: Side, name: &str, place: &str) -> Vec<Stri
     let other = side.other();
     let mut lines = vec![format!("{place}: rule `{rule}` takes `{name}` of the {side}, by `{template}`")];
     if !numbers.is_empty() {
-        lines.push(format!("  numbers: {}", listed(numbers)));
+        lines.push(format!("  placeholders: {}", listed(numbers)));
     }
     let partners: Vec<String> = partners.iter().map(|partner| format!("`{partner}`")).collect();
     match taking.beyond {
@@ -80,6 +81,8 @@ fn of_near(near: &NearTemplate, name: &str, mapping: &Mapping) -> String {
         ExpectedPart::Text(text) => format!("`{text}`"),
         ExpectedPart::Number(name) => format!("a number without leading zeros for {{{name}}}"),
         ExpectedPart::SameNumber(name, number) => format!("{number} again, for {{{name}}}"),
+        ExpectedPart::Word(name) => format!("letters and digits, a letter first, for {{{name}:word}}"),
+        ExpectedPart::SameWord(name, word) => format!("`{word}` again, for {{{name}:word}}"),
         ExpectedPart::End => "the end of the name".to_string(),
     };
     let found = if rest.is_empty() { "the end of the name".to_string() } else { format!("`{rest}`") };

@@ -79,6 +79,11 @@ impl Naming {
         }
     }
 
+    /// A name of a dump as the mapping calls it: with one separator for all, and without the prefix, where it has one.
+    pub fn without_prefix(&self, name: &str) -> Option<String> {
+        self.stripped(&[self.canonical(name)])?.pop()
+    }
+
     /// Takes prefixes off, where every name has one of them.
     fn without_prefixes(&self, names: &mut [Option<CalledName>]) {
         let all: Vec<String> = names.iter().flatten().map(|name| name.name.clone()).collect();

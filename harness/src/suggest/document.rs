@@ -68,6 +68,18 @@ impl MappingDocument {
         MappingDocument { document, layouts }
     }
 
+    /// Asks for as many layers as were paired.
+    pub(super) fn add_coverage(&mut self, layers: usize) {
+        let mut table = Table::new();
+        table.insert("min_layers", value(i64::try_from(layers).unwrap_or(i64::MAX)));
+        if let Some(mut key) = table.key_mut("min_layers") {
+            key.leaf_decor_mut()
+                .set_prefix("# as many as were paired; a dump of fewer is not compared by half in silence\n");
+        }
+        table.decor_mut().set_prefix("\n");
+        self.document.insert("coverage", Item::Table(table));
+    }
+
     /// Copies the profiles of another mapping, with their comments.
     pub(super) fn add_profiles(&mut self, base: &DocumentMut) {
         if let Some(profiles) = base.get("profile") {
@@ -114,6 +126,18 @@ impl MappingDocument {
         let pairs: Vec<&SuggestedPair> = rule.pairs.iter().map(|i| &pairs[*i]).collect();
         table.decor_mut().set_prefix(format!("\n{}", lines(&comment(&pairs))));
         self.push("rule", table);
+    }
+
+    /// Gives a rule of the mapping that is extended more names of candidates.
+    pub(super) fn extend_rule(&mut self, at: usize, rule: &DraftRule) {
+        let rules = self.document.get_mut("rule").and_then(Item::as_array_of_tables_mut);
+        let Some(known) = rules.and_then(|rules| rules.get_mut(at)) else { return };
+        let Some(candidate) = known.get_mut("candidate") else { return };
+        if let Some(one) = candidate.as_str() {
+            *candidate = value(Array::from_iter([one]));
+        }
+        let Some(names) = candidate.as_array_mut() else { return };
+        rule.candidates.iter().for_each(|template| names.push(template.to_string()));
     }
 
     pub(super) fn add_ignore(&mut self, ignore: &DraftIgnore) {

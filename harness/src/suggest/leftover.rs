@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::catalogue::{Catalogue, Catalogues};
 use super::draft::{DraftAlias, DraftRule, SuggestedPair};
 use super::numbered::NumberedName;
-use crate::mapping::template::{Bindings, Template, Wildcards};
+use crate::mapping::bindings::Bindings;
+use crate::mapping::template::{Template, Wildcards};
 use crate::side::Side;
 
 /// A tensor without a partner.

@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 
 use super::leftover::{Leftover, LeftoverReason};
 use super::numbered::natural_order;
-use crate::mapping::{Mapping, pairing};
+use crate::mapping::Mapping;
+use crate::mapping::pairing::{self, WantedBy};
 use crate::provenance::Dump;
 use crate::reference::{Reference, ReferenceNames};
 use crate::side::Side;
@@ -18,6 +19,8 @@ pub(super) struct SideNames {
     pub(super) known: Vec<(String, String)>,
     /// Tensors that the mapping that is extended settles: pairs, ignored and missing ones.
     settled: BTreeSet<(Side, String)>,
+    /// References that a rule of that mapping takes, and whose candidates are not there under the names that it gives.
+    wanting: BTreeSet<String>,
 }
 
 impl SideNames {
@@ -29,12 +32,21 @@ impl SideNames {
         if !references.in_order {
             references.present.sort_by_cached_key(|name| natural_order(name));
         }
-        let mut names = SideNames { candidates, references, known: Vec::new(), settled: BTreeSet::new() };
+        let (known, settled, wanting) = Default::default();
+        let mut names = SideNames { candidates, references, known, settled, wanting };
         if let Some(mapping) = extended {
             let identical = |a: &str, b: &str| reference.dump().identical(a, b);
             let found = pairing::pair(mapping, &names.candidates, &names.references, &identical);
             let free: BTreeSet<(Side, String)> =
                 found.unmapped.into_iter().map(|unmapped| (unmapped.side, unmapped.name)).collect();
+            names.wanting = found
+                .missing
+                .into_iter()
+                .filter_map(|missing| match (missing.side, missing.wanted_by) {
+                    (Side::Candidate, WantedBy::Partner(reference)) => Some(reference),
+                    _ => None,
+                })
+                .collect();
             let own = found.pairs.into_iter().filter(|pair| pair.stands_for.is_none());
             names.known = own.map(|pair| (pair.candidate, pair.reference)).collect();
             let candidates = names.candidates.iter().map(|name| (Side::Candidate, name.clone()));
@@ -53,6 +65,11 @@ impl SideNames {
     /// Whether the mapping that is extended settles a tensor.
     pub(super) fn is_settled(&self, side: Side, name: &str) -> bool {
         self.settled.contains(&(side, name.to_string()))
+    }
+
+    /// Whether a tensor can be a part of a new pair.
+    pub(super) fn is_free(&self, side: Side, name: &str) -> bool {
+        !self.is_settled(side, name) || (side == Side::Reference && self.wanting.contains(name))
     }
 
     fn of_side(&self, side: Side) -> &[String] {

@@ -1,5 +1,6 @@
 //! In which order rules are written, and what they are called.
 
+use crate::mapping::bindings::Bindings;
 use std::collections::BTreeMap;
 
 use super::draft::{DraftRule, SuggestedPair};
@@ -11,7 +12,7 @@ pub(super) fn sort(rules: &mut [DraftRule], pairs: &[SuggestedPair]) {
         |rule: &DraftRule| -> Vec<String> { rule.reference.placeholders().map(String::from).collect() };
     let position = |i: &usize| pairs[*i].places.1;
     let mut begins: BTreeMap<Vec<String>, usize> = BTreeMap::new();
-    let mut within: BTreeMap<Vec<(String, u64)>, Vec<usize>> = BTreeMap::new();
+    let mut within: BTreeMap<Bindings, Vec<usize>> = BTreeMap::new();
     for rule in rules.iter().filter(|rule| !rule.is_exact()) {
         for i in &rule.pairs {
             let begin = begins.entry(family(rule)).or_insert(usize::MAX);
@@ -34,8 +35,8 @@ pub(super) fn sort(rules: &mut [DraftRule], pairs: &[SuggestedPair]) {
 }
 
 /// The numbers of a pair.
-fn numbers(rule: &DraftRule, pair: &SuggestedPair) -> Vec<(String, u64)> {
-    rule.reference.matches(&pair.reference).into_iter().flatten().collect()
+fn numbers(rule: &DraftRule, pair: &SuggestedPair) -> Bindings {
+    rule.reference.matches(&pair.reference).unwrap_or_default()
 }
 
 /// Names for rules: the words of the reference's name, each once.

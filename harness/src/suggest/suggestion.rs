@@ -89,6 +89,7 @@ pub fn suggest(candidate: &Dump, reference: &Reference, base: Base<'_>) -> Resul
     leftovers.retain(|leftover| !names.is_settled(leftover.side, &leftover.name));
     let identical = |a: &str, b: &str| reference.dump().identical(a, b);
     let writing = Writing { names: &names, base, relations: &relations, identical: &identical };
+    let pairs = writing.writable(pairs);
     writing.proven(pairs, leftovers)
 }
 
@@ -105,8 +106,8 @@ fn paired(
         .trials
         .keys()
         .filter(|(c, r)| {
-            names.is_settled(Side::Candidate, &candidate.tensors[*c].name)
-                || names.is_settled(Side::Reference, &reference.tensors[*r].name)
+            !names.is_free(Side::Candidate, &candidate.tensors[*c].name)
+                || !names.is_free(Side::Reference, &reference.tensors[*r].name)
         })
         .filter(|places| !known.contains(places))
         .copied()
@@ -154,6 +155,25 @@ struct Writing<'a> {
 }
 
 impl Writing<'_> {
+    /// The rule of the mapping that is extended which takes the references of a new one: the same template.
+    fn extended_rule(&self, rule: &DraftRule) -> Option<usize> {
+        let rules = self.base.extend.then_some(&self.base.mapping.rules)?;
+        rules.iter().position(|known| known.reference == rule.reference)
+    }
+
+    /// Pairs without those whose reference a rule of the mapping that is extended takes by another template: a rule of their
+    /// own would contradict it.
+    fn writable(&self, pairs: Vec<SuggestedPair>) -> Vec<SuggestedPair> {
+        let rules = draft::rules(&pairs, self.relations, &BTreeSet::new());
+        let known = || self.base.mapping.rules.iter().filter(|_| self.base.extend);
+        let is_taken = |name: &str| known().any(|rule| rule.reference.matches(name).is_some());
+        let mut blocked: BTreeSet<usize> = BTreeSet::new();
+        for rule in rules.iter().filter(|rule| self.extended_rule(rule).is_none()) {
+            blocked.extend(rule.pairs.iter().filter(|i| is_taken(&pairs[**i].reference)));
+        }
+        pairs.into_iter().enumerate().filter(|(i, _)| !blocked.contains(i)).map(|(_, pair)| pair).collect()
+    }
+
     /// Writes the mapping, uses it, and writes rules that do not give their pairs back name by name, until all do.
     fn proven(
         &self,
@@ -210,12 +230,20 @@ impl Writing<'_> {
         let ignores = leftover::ignores(&leftovers, &rules, pairs, self.identical);
         let mut document = self.document(&rules, pairs, &leftovers)?;
         let rule_names = rule_order::names(&rules, document.rule_names());
+        if !self.base.extend {
+            document.add_coverage(pairs.len());
+        }
         for count in &self.relations.flat_counts {
             if !count.declared && rules.iter().any(|rule| uses(rule, &count.placeholder)) {
                 document.add_placeholder(count);
             }
         }
-        rules.iter().zip(&rule_names).for_each(|(rule, name)| document.add_rule(name, rule, pairs));
+        for (rule, name) in rules.iter().zip(&rule_names) {
+            match self.extended_rule(rule) {
+                Some(known) => document.extend_rule(known, rule),
+                None => document.add_rule(name, rule, pairs),
+            }
+        }
         ignores.iter().for_each(|ignore| document.add_ignore(ignore));
         if !self.base.extend {
             document.add_profiles(&self.base_document()?);

@@ -15,9 +15,9 @@ use crate::encode::arguments::{AskedTaps, EncoderArguments};
 use crate::encode::input::{InputFile, listed};
 use crate::encode::pictures::{PictureArguments, settings_beside};
 use crate::encode::run::EncodingRun;
-use crate::encode::settings;
 use crate::encode::tokens::save;
 use crate::encode::used_folder::UsedFolder;
+use crate::encode::{settings, weight_tensors};
 use crate::shell::failure::{CommandResult, Failure};
 use crate::shell::paths;
 
@@ -189,6 +189,7 @@ fn record_provenance(
         settings: settings::by_name(&model.settings()),
         facts: facts.into_iter().map(|(name, value)| (name.to_string(), value)).collect(),
         weights: hash_files(source.checkpoint.files()).map_err(Failure::unreadable)?,
+        weight_tensors: Some(weight_tensors::of(source.checkpoint, &model.settings())?),
         input: hash_file(source.file).map_err(Failure::unreadable)?,
         input_tensor: Some(InputTensor::of(&source.input.shape, &source.input.data)),
         tensors: files.par_iter().map(|path| recorded(path)).collect::<Result<_, _>>()?,

@@ -134,7 +134,7 @@ impl EncoderArguments {
     /// Opens the weights.
     pub(crate) fn open(&self, weights: &Path) -> Result<Checkpoint, Failure> {
         Checkpoint::open(weights)
-            .map_err(|error| Failure::unreadable(error).help(paths::unreadable_help(weights)))
+            .map_err(|error| Failure::unreadable(error).or_help(|| paths::unreadable_help(weights)))
     }
 
     /// Opens weights that a user named, and warns of what is known to be wrong with them.

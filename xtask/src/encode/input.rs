@@ -36,19 +36,17 @@ pub(crate) fn read_input(path: &Path) -> Result<TapTensor, Failure> {
 pub(crate) fn prepared(path: &Path, preparation: &Preparation) -> Result<PreparedInput, Failure> {
     if !is_npy(path) {
         let PreparedPicture { tensor, treatments } = preparation.read(path).map_err(|error| {
+            let anew = "name another file, or save the picture anew: as an RGB PNG, whole, of a usual size";
             let help = match error {
-                encoder::Error::Format { .. } if path.is_file() && !paths::is_of_a_set(path) => {
-                    "name another file, or save the picture anew: as an RGB PNG, whole, of a usual size"
-                        .to_string()
-                }
+                encoder::Error::Format { .. } => paths::unreadable_help(path).or(Some(anew.to_string())),
                 _ => paths::unreadable_help(path),
             };
-            Failure::unreadable(error).help(help)
+            Failure::unreadable(error).or_help(|| help)
         })?;
         return Ok(PreparedInput { tensor, treatments: Some(treatments) });
     }
     let tensor = read_npy(path, None)
-        .map_err(|error| Failure::unreadable(error).help(paths::unreadable_help(path)))?;
+        .map_err(|error| Failure::unreadable(error).or_help(|| paths::unreadable_help(path)))?;
     let data = tensor.to_f32().iter().copied().collect();
     Ok(PreparedInput { tensor: TapTensor { shape: tensor.shape().to_vec(), data }, treatments: None })
 }
@@ -102,7 +100,7 @@ fn pictures_in(path: &Path) -> Result<usize, Failure> {
         return Ok(1);
     }
     let tensor = open_npy(path, None)
-        .map_err(|error| Failure::unreadable(error).help(paths::unreadable_help(path)))?;
+        .map_err(|error| Failure::unreadable(error).or_help(|| paths::unreadable_help(path)))?;
     // A tensor of another rank is refused by the model, which says what it takes.
     Ok(tensor.shape().first().copied().unwrap_or(1))
 }

@@ -8,3 +8,4 @@ pub(crate) mod settings;
 pub(crate) mod summary;
 pub(crate) mod tokens;
 pub(crate) mod used_folder;
+pub(crate) mod weight_tensors;

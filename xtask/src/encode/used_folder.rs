@@ -90,6 +90,7 @@ mod tests {
             settings: Default::default(),
             facts: Default::default(),
             weights: hashed(""),
+            weight_tensors: None,
             input: hashed(""),
             input_tensor: None,
             tensors: [

@@ -14,7 +14,6 @@ use harness::provenance::sha256::{hash_file, hash_files};
 use harness::provenance::{Dump, DumpRecord, Identity, InputTensor};
 use harness::reference::Reference;
 use harness::tensor::{Dtype, Tensor};
-use harness::text::facts::Factual;
 
 use super::limits::JudgedBy;
 use super::origins::Origins;
@@ -23,7 +22,7 @@ use crate::committed::conditions::conditions;
 use crate::encode::arguments::{AskedTaps, EncoderArguments, as_candidate};
 use crate::encode::input::{prepared, read_input};
 use crate::encode::pictures::PictureArguments;
-use crate::encode::settings;
+use crate::encode::{settings, weight_tensors};
 use crate::shell::failure::Failure;
 use crate::shell::paths;
 
@@ -63,13 +62,8 @@ impl Gate<'_> {
 
     fn dump(&self, path: &Path) -> Result<(Dump, Option<DumpRecord>), Failure> {
         let format = &self.mapping.candidate;
-        Dump::open(path, &format.naming, format.read_as).map_err(|error| {
-            match error.facts().values.contains_key("nearest") {
-                // The message says already what was meant.
-                true => Failure::found(error),
-                false => Failure::found(error).help("is the path right? Or dump the port again"),
-            }
-        })
+        Dump::open(path, &format.naming, format.read_as)
+            .map_err(|error| Failure::found(error).or_help(|| paths::unreadable_help(path)))
     }
 
     /// Compares a folder of dumps.
@@ -102,12 +96,17 @@ impl Gate<'_> {
         self.pool.install(|| diagnosis::explain(&terms, &dump, &mut comparison));
         let tried = self.pool.install(|| trials::explain(self.encoder, &terms, &dump, &comparison))?;
         comparison.explanations.extend(tried);
-        self.advise_on_bf16(&mut comparison);
+        self.advise_on_profile(&mut comparison);
         Ok(comparison)
     }
 
-    /// Names the profile of runs in bf16 where a side proves to be one.
-    fn advise_on_bf16(&self, comparison: &mut Comparison) {
+    /// Names the profile that fits, where values or figures show one.
+    fn advise_on_profile(&self, comparison: &mut Comparison) {
+        for remark in &mut comparison.remarks {
+            if let RemarkKind::WithinProfile { profile, .. } = &remark.kind {
+                remark.advice = Some(format!("if that is what the port runs: --profile {profile}"));
+            }
+        }
         let unjudged = self.profile.name != BF16_RUNS && self.mapping.profiles.contains_key(BF16_RUNS);
         for remark in comparison.remarks.iter_mut().filter(|_| unjudged) {
             if matches!(remark.kind, RemarkKind::NarrowValues { dtype: Dtype::Bf16, .. }) {
@@ -162,6 +161,7 @@ impl Gate<'_> {
         };
         let identity = Identity {
             weights: hash_files(checkpoint.files()).map_err(Failure::unreadable)?,
+            weight_tensors: if named { Some(weight_tensors::of(&checkpoint, &settings)?) } else { None },
             input: hashed,
             input_tensor: Some(InputTensor::of(&image.shape, &image.data)),
             settings: settings::by_name(&settings),

@@ -3,6 +3,7 @@
 use harness::compare::cause::{Cause, causes};
 use harness::compare::comparison::{Comparison, Layer, Run};
 use harness::compare::explanation::{Explanation, ExplanationKind};
+use harness::compare::remark::RemarkKind;
 use harness::exit_code;
 use harness::mapping::Mapping;
 use harness::mapping::order::ExecutionOrder;
@@ -30,6 +31,7 @@ pub(crate) fn next_steps(run: &Run, situation: &Situation<'_>) -> Vec<String> {
     let mut steps: Vec<String> = causes(run)
         .into_iter()
         .filter(|cause| !is_explained(*cause, run))
+        .filter(|cause| *cause != Cause::Numbers || !is_of_precision(run))
         .map(|cause| step(cause, ordered, inherited(run), situation))
         .collect();
     if explanations(run).any(|found| found.kind.is_line_of_mapping()) {
@@ -63,6 +65,15 @@ fn is_explained(cause: Cause, run: &Run) -> bool {
         }),
         _ => false,
     })
+}
+
+/// Whether each comparison that failed in its numbers is within the limits of another profile, which its remark names.
+fn is_of_precision(run: &Run) -> bool {
+    let failed = |comparison: &&Comparison| comparison.exit_code() == exit_code::NUMBERS;
+    let named = |comparison: &Comparison| {
+        comparison.remarks.iter().any(|remark| matches!(remark.kind, RemarkKind::WithinProfile { .. }))
+    };
+    run.comparisons.iter().filter(failed).all(named)
 }
 
 /// Whether one of the fitting explanations holds for each layer that failed with a code; a change that explains most of them

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use encoder::Checkpoint;
 use harness::compare::comparison::Comparison;
 use harness::compare::remark::{Remark, RemarkKind};
 use harness::provenance::sha256::is_as_recorded;
@@ -15,6 +16,7 @@ use harness::text::facts::Facts;
 
 use crate::encode::input::read_input;
 use crate::encode::settings::OF_VERSION_1;
+use crate::encode::{self, weight_tensors};
 use crate::shell::failure::Failure;
 use crate::shell::paths;
 
@@ -56,6 +58,9 @@ impl Origins<'_> {
             && let Some(identity) = &known
         {
             changed.extend(changed_weights(reference, identity)?);
+        }
+        if let (Some(candidate), Some(identity)) = (&self.candidate, &mut known) {
+            name_tensors(candidate, identity, reference)?;
         }
         let input = match (&self.candidate, &known) {
             (Some(candidate), Some(known)) => {
@@ -134,6 +139,27 @@ fn changed_weights(reference: &Reference, identity: &Identity) -> Result<Option<
     let Some(path) = reference.weights().filter(|path| path.is_file()) else { return Ok(None) };
     let changed = !is_as_recorded(&path, &identity.weights.sha256).map_err(Failure::unreadable)?;
     Ok(changed.then(|| changed_file(&identity.weights.file)))
+}
+
+/// Reads the tensors of the reference's weights where files differ and the candidate's tensors are known: another file may
+/// hold the same ones. Weights that are not there, or not those that were recorded, are known by their file alone.
+fn name_tensors(
+    candidate: &Identity,
+    reference_identity: &mut Identity,
+    reference: &Reference,
+) -> Result<(), Failure> {
+    let known = &reference_identity.weights;
+    let same_file = candidate.weights.sha256.eq_ignore_ascii_case(&known.sha256);
+    let asked =
+        !same_file && candidate.weight_tensors.is_some() && reference_identity.weight_tensors.is_none();
+    let Some(path) = reference.weights().filter(|path| asked && path.is_file()) else { return Ok(()) };
+    if is_as_recorded(&path, &known.sha256).map_err(Failure::unreadable)? {
+        let settings = reference.manifest().map(encode::settings::of_manifest).transpose()?;
+        let checkpoint = Checkpoint::open(&path).map_err(Failure::unreadable)?;
+        reference_identity.weight_tensors =
+            Some(weight_tensors::of(&checkpoint, &settings.unwrap_or_default())?);
+    }
+    Ok(())
 }
 
 /// What to do about sides that do not belong together.

@@ -113,11 +113,14 @@ impl Failure {
         self.help.as_deref()
     }
 
-    /// With something to do, unless each mistake says it.
-    pub(crate) fn or_help(self, help: impl FnOnce() -> String) -> Failure {
-        match self.drawn {
-            Some(_) => self,
-            None => self.help(help()),
+    /// With something to do, if there is anything, unless the message says it: each mistake does, and so does a message that
+    /// names what was meant.
+    pub(crate) fn or_help(self, help: impl FnOnce() -> Option<String>) -> Failure {
+        let says_it = self.drawn.is_some()
+            || self.about.as_ref().is_some_and(|about| about.values.contains_key("nearest"));
+        match help().filter(|_| !says_it) {
+            Some(help) => self.help(help),
+            None => self,
         }
     }
 

@@ -149,11 +149,15 @@ pub(crate) fn resources(mapping: &Mapping) -> BTreeMap<String, String> {
 }
 
 /// What to do about a file that cannot be read: those of the checkout's sets come back.
-pub(crate) fn unreadable_help(path: &Path) -> String {
-    match is_of_a_set(path) {
-        true => "is the path right? The files of a set come back with `git restore fixtures`".to_string(),
-        false => "is the path right?".to_string(),
-    }
+pub(crate) fn unreadable_help(path: &Path) -> Option<String> {
+    let help = match (path.exists(), is_of_a_set(path)) {
+        (false, true) => "is the path right? The files of a set come back with `git restore fixtures`",
+        (false, false) => "is the path right?",
+        (true, true) => "the files of a set come back with `git restore fixtures`",
+        // What is wrong with what is there, the message says.
+        (true, false) => return None,
+    };
+    Some(help.to_string())
 }
 
 /// Whether a path lies in the checkout's sets.

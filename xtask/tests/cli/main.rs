@@ -13,6 +13,7 @@ mod inner;
 mod mapping;
 mod overwrite;
 mod parity;
+mod profiles;
 mod provenance;
 mod resources;
 mod review;

@@ -99,7 +99,7 @@ fn the_real_dump_fails_as_what_it_is_not() {
         .assert()
         .code(1)
         .stdout(contains("first failing layer: mobilenet_stem_output"))
-        .stdout(contains("next: "));
+        .stdout(contains("--profile f16-weights"));
 }
 
 #[test]

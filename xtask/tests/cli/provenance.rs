@@ -186,3 +186,56 @@ fn a_pipe_in_a_dump_is_not_waited_for() {
         .code(5)
         .stderr(contains("dump.json: cannot be read: expected a regular file"));
 }
+
+/// The tensors of a committed set's weights: name, type, shape, bytes.
+fn tensors_of(set: &str) -> Vec<(String, safetensors::Dtype, Vec<usize>, Vec<u8>)> {
+    let bytes = std::fs::read(root().join(format!("fixtures/{set}/model.safetensors"))).unwrap();
+    let tensors = safetensors::SafeTensors::deserialize(&bytes).unwrap();
+    let tensors = tensors.iter().map(|(name, view)| (name, view.dtype(), view.shape().to_vec(), view.data()));
+    tensors.map(|(name, dtype, shape, data)| (name.to_string(), dtype, shape, data.to_vec())).collect()
+}
+
+fn write_weights(path: &Path, tensors: &[(String, safetensors::Dtype, Vec<usize>, Vec<u8>)]) {
+    let views = tensors.iter().map(|(name, dtype, shape, data)| {
+        (name, safetensors::tensor::TensorView::new(*dtype, shape.clone(), data).unwrap())
+    });
+    std::fs::write(path, safetensors::serialize(views, None).unwrap()).unwrap();
+}
+
+#[test]
+fn weights_are_the_same_where_each_tensor_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let weights = folder.path().join("vision.safetensors");
+    let dumped = folder.path().join("dump");
+    let judged_by_dump = || {
+        let (weights, dumped) = (weights.to_str().unwrap(), dumped.to_str().unwrap());
+        let input = "fixtures/blocks/input.png";
+        let size = ["--output-resolution", "2x4"];
+        let arguments = ["encode", "--weights", weights, "--input", input, "--dump", dumped];
+        xtask(&[&arguments[..], &size].concat()).assert().code(0);
+        parity(Path::new(dumped), "blocks").assert()
+    };
+    let judged_at_once = || {
+        let weights = weights.to_str().unwrap();
+        xtask(&["parity", "--quiet", "--reference", "fixtures/blocks", "--weights", weights]).assert()
+    };
+    // Other names, and without a tensor that the model does not read.
+    let mut tensors = tensors_of("blocks");
+    for (name, ..) in &mut tensors {
+        *name = name.replace("model.vision_tower.timm_model.", "").replace("model.", "");
+    }
+    tensors.retain(|(name, ..)| name != "embed_vision.embedding.weight");
+    write_weights(&weights, &tensors);
+    judged_by_dump().code(0).stdout(contains("PASS"));
+    judged_at_once().code(0).stdout(contains("PASS"));
+    // The last bit of one value.
+    let changed = tensors.iter_mut().find(|(name, ..)| name.ends_with("conv_stem.conv.weight")).unwrap();
+    changed.3[0] ^= 1;
+    write_weights(&weights, &tensors);
+    let message = "tensors differs: conv_stem.conv.weight; their numbers say nothing about each other";
+    judged_by_dump()
+        .code(5)
+        .stderr(contains("vision.safetensors and model.safetensors"))
+        .stderr(contains(message));
+    judged_at_once().code(5).stderr(contains(message));
+}

@@ -197,6 +197,33 @@ fn an_existing_mapping_is_extended_with_its_comments() {
     assert_eq!(pairs(&out, &root().join(DUMP), &root().join("fixtures/ggml-small")), shipped());
 }
 
+/// A rule of the mapping wants a candidate that the dump has under another name: the rule gets the name too.
+#[test]
+fn a_renamed_candidate_joins_the_rule_that_wants_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let (dump, out) = (folder.path().join("dump"), folder.path().join("out.toml"));
+    std::fs::create_dir(&dump).unwrap();
+    for entry in std::fs::read_dir(root().join(DUMP)).unwrap() {
+        let entry = entry.unwrap();
+        let name = entry.file_name().to_string_lossy().replace("_layer_scale", "_gamma");
+        std::fs::copy(entry.path(), dump.join(name)).unwrap();
+    }
+    let sides = ["--candidate", dump.to_str().unwrap(), "--reference", "fixtures/ggml-small"];
+    let files = ["--mapping", MAPPING, "--out", out.to_str().unwrap()];
+    xtask(&[&["mapping", "suggest"], &files[..], &sides[..]].concat())
+        .assert()
+        .code(0)
+        .stdout(contains("in 1 rule"));
+    let text = std::fs::read_to_string(&out).unwrap();
+    let names = r#"candidate = ["mobilenet_block_{block}_layer_scale", "mobilenet_block_{block}_gamma"]"#;
+    assert!(text.contains(names), "{text}");
+    let judged = ["--mapping", out.to_str().unwrap(), "--profile", "f16-weights"];
+    xtask(&[&["parity", "--quiet"], &judged[..], &sides[..]].concat())
+        .assert()
+        .code(0)
+        .stdout(contains("47 compared, 47 passed"));
+}
+
 #[test]
 fn no_input_is_written_over() {
     let scrambled = Scrambled::by(|_, name| name.to_string());

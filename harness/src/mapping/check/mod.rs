@@ -384,7 +384,8 @@ impl Checker<'_> {
         let used = rules.iter().flat_map(|rule| rule.candidates.iter().chain([&rule.reference]));
         let known = follow(used.flat_map(Template::placeholders), placeholders);
         for (value, template) in &names {
-            if let Some(unknown) = template.placeholders().find(|name| !known.contains(name)) {
+            // A word needs no rule: as `*`, it says only which names are meant.
+            if let Some(unknown) = template.numbers().find(|name| !known.contains(name)) {
                 let range = self.span_of(value, unknown);
                 let (found, known) = (unknown.to_string(), known.iter().map(ToString::to_string).collect());
                 self.mistake(range, MappingMistakeKind::UnknownPlaceholder { found, known, other: None });

@@ -56,8 +56,8 @@ impl Checker<'_> {
 
     fn lengths_from(&mut self, from: &Spanned<String>, outer: &str, inner: &str) -> Option<LengthsSource> {
         let template = self.template(Side::Reference, from, Wildcards::Refused)?;
-        let used: BTreeSet<&str> = template.placeholders().collect();
-        if used != BTreeSet::from([outer, inner]) {
+        let used: BTreeSet<&str> = template.numbers().collect();
+        if used != BTreeSet::from([outer, inner]) || template.words().next().is_some() {
             let (outer, inner) = (outer.to_string(), inner.to_string());
             self.mistake(from.span(), MappingMistakeKind::OtherPlaceholders { outer, inner });
             return None;
@@ -95,6 +95,17 @@ impl Checker<'_> {
         other: &Template,
         placeholders: &Placeholders,
     ) {
+        // A number is not a word: what is counted is a number wherever it stands.
+        let counted = declared(placeholders);
+        let other_kind = template
+            .words()
+            .find(|name| counted.contains(name) || other.numbers().any(|number| number == *name))
+            .or_else(|| template.numbers().find(|name| other.words().any(|word| word == *name)));
+        if let Some(found) = other_kind {
+            let place = self.span_of(value, found);
+            self.mistake_once(place, MappingMistakeKind::WordAndNumber { found: found.to_string() });
+            return;
+        }
         let known = follow(other.placeholders(), placeholders);
         let Some(unknown) = template.placeholders().find(|name| !known.contains(name)) else {
             return;
@@ -102,7 +113,12 @@ impl Checker<'_> {
         let known = known.union(&declared(placeholders)).map(ToString::to_string).collect();
         let (found, other) = (unknown.to_string(), Some(other.clone()));
         let kind = MappingMistakeKind::UnknownPlaceholder { found, known, other };
-        let mistake = MappingMistake { place: self.span_of(value, unknown), kind };
+        self.mistake_once(self.span_of(value, unknown), kind);
+    }
+
+    /// A mistake that each name of a rule's other side shows again.
+    fn mistake_once(&mut self, place: Range<usize>, kind: MappingMistakeKind) {
+        let mistake = MappingMistake { place, kind };
         if !self.mistakes.contains(&mistake) {
             self.mistakes.push(mistake);
         }

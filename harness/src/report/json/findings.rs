@@ -30,7 +30,7 @@ pub(super) fn findings(comparison: &Comparison) -> Vec<Value> {
     let order = match &comparison.order {
         ExecutionOrder::Unknown(unknown) => {
             let rules = match unknown {
-                UnknownOrder::Within { rule } => vec![rule],
+                UnknownOrder::Within { rule } | UnknownOrder::Words { rule } => vec![rule],
                 UnknownOrder::Between { rule, next } => vec![rule, next],
                 UnknownOrder::NoOrder => Vec::new(),
             };
@@ -171,6 +171,9 @@ fn about_remark(remark: &Remark) -> Value {
         RemarkKind::NoManifest => json!({"kind": "no_manifest"}),
         RemarkKind::NarrowValues { side, dtype } => {
             json!({"kind": "narrow_values", "side": side, "dtype": dtype.to_string()})
+        }
+        RemarkKind::WithinProfile { profile, layers, .. } => {
+            json!({"kind": "within_profile", "profile": profile, "layers": layers})
         }
         RemarkKind::WholeNames { side, patterns } => {
             json!({"kind": "whole_names", "side": side, "patterns": patterns})

@@ -89,6 +89,11 @@ pub fn mapping_mistake(mistake: &MappingMistake, text: &str) -> InFile {
             };
             error(&format!("unknown placeholder `{found}`"), &label).help(suggested(found, known))
         }
+        MappingMistakeKind::WordAndNumber { found } => {
+            error(&format!("`{found}` is both a word and a number"), "expected the other of the two").help(format!(
+                "`{{{found}}}` is a number, `{{{found}:word}}` a word: write it in the same way everywhere, or use two names"
+            ))
+        }
         MappingMistakeKind::IdentityOfCandidate => {
             error("`when_identical_to` on the candidate's side", "is for the reference's only")
                 .help("a candidate may still have to be computed when names are paired; ignore it by name")

@@ -80,6 +80,12 @@ pub fn unknown_order(unknown: &UnknownOrder) -> String {
         UnknownOrder::Within { rule } => {
             format!("the names of rule `{rule}` count in different orders on the two sides")
         }
+        UnknownOrder::Words { rule } => {
+            return format!(
+                "rule `{rule}` takes tensors by words, which are in no order, and no manifest lists the layers: give each \
+                 word a rule of its own, in the order of execution"
+            );
+        }
         UnknownOrder::Between { rule, next } => {
             format!("rules `{rule}` and `{next}` count different numbers")
         }

@@ -51,6 +51,10 @@ fn of_kind(kind: &RemarkKind) -> String {
                 "the values of the {side} that were looked at are all numbers of {dtype}: it was computed or stored in it"
             )
         }
+        RemarkKind::WithinProfile { profile, description, layers } => format!(
+            "off from the first layer on, and all {} within the limits of profile `{profile}` ({description})",
+            count(*layers, "layer")
+        ),
         RemarkKind::WholeNames { side, patterns } => {
             format!("no file of the {side} is named like {patterns}: their whole names were taken")
         }

@@ -2,7 +2,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use harness::exit_code;
-use harness::mapping::explanation::explain;
+use harness::mapping::explanation::{NameExplanation, explain};
 use harness::reference::Reference;
 use harness::report::explanation;
 use harness::side::Side;
@@ -56,17 +56,24 @@ impl Explain {
         let found: Vec<_> = sides
             .into_iter()
             .map(|side| {
-                let name = mapping.format(side).naming.canonical(&self.name);
-                explain(&mapping, side, &name, references.as_deref())
+                let naming = &mapping.format(side).naming;
+                let whole = explain(&mapping, side, &naming.canonical(&self.name), references.as_deref());
+                // Names as their files have them may begin with the side's prefix.
+                let stripped = || naming.without_prefix(&self.name);
+                match (is_taken(&whole), stripped()) {
+                    (false, Some(name)) => explain(&mapping, side, &name, references.as_deref()),
+                    _ => whole,
+                }
             })
             .collect();
-        let takes = |found: &&_| {
-            let harness::mapping::explanation::NameExplanation { rules, ignores, .. } = found;
-            !rules.is_empty() || !ignores.is_empty()
-        };
-        let taken: Vec<_> = found.iter().filter(takes).collect();
+        let taken: Vec<_> = found.iter().filter(|found| is_taken(found)).collect();
         let shown = if taken.is_empty() { found.iter().collect() } else { taken.clone() };
         shown.iter().for_each(|found| say(&explanation::render(found, &mapping)));
         Ok(ExitCode::from(if taken.is_empty() { exit_code::COVERAGE } else { exit_code::PASSED }))
     }
+}
+
+/// Whether a rule or an ignore takes the name.
+fn is_taken(found: &NameExplanation) -> bool {
+    !found.rules.is_empty() || !found.ignores.is_empty()
 }

@@ -85,7 +85,7 @@ impl Suggest {
         let open = |naming: &Naming| {
             Dump::open(&self.candidate, naming, format.read_as)
                 .map(|(dump, _)| dump)
-                .map_err(|error| Failure::unreadable(error).help("is the path right? Or dump the port again"))
+                .map_err(|error| Failure::found(error).or_help(|| paths::unreadable_help(&self.candidate)))
         };
         let dump = open(&format.naming)?;
         match extend || is_named_by(dump.store(), &format.naming) {
