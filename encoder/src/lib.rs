@@ -2,18 +2,23 @@
 //!
 //! # From weights to tokens
 //!
-//! ```no_run
+//! ```
+//! use encoder::input::Preparation;
 //! use encoder::{Checkpoint, LoadOptions, Model, NoTaps};
 //!
 //! # fn main() -> Result<(), encoder::Error> {
-//! let checkpoint = Checkpoint::open("model.safetensors".as_ref())?;
+//! let checkpoint = Checkpoint::open("../fixtures/blocks/model.safetensors".as_ref())?;
 //! let model = Model::load(&checkpoint, &LoadOptions::default())?;
-//! let image = encoder::input::read_image("photo.png".as_ref())?;
-//! let tokens = model.encode(&image.shape, &image.data, &mut NoTaps)?;
-//! assert_eq!(tokens.shape, [1, 256, 2048]);
+//! // As Gemma 3n's image processor does it, at another size.
+//! let preparation = Preparation { size: Some((96, 64)), ..Preparation::GEMMA_3N };
+//! let picture = preparation.read("../fixtures/pictures/420.jpg".as_ref())?;
+//! let tokens = model.encode(&picture.tensor.shape, &picture.tensor.data, &mut NoTaps)?;
+//! assert_eq!(tokens.shape, [1, 256, 48]);
 //! # Ok(())
 //! # }
 //! ```
+//!
+//! `examples/tokens.rs` is a whole program, which takes the settings of the image processor that lie beside the weights.
 //!
 //! # One part alone
 //!

@@ -3,7 +3,8 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use encoder::dump::{self, DumpFolder};
-use encoder::{Checkpoint, Model, NoTaps, TapSink, TapTensor, WithInner};
+use encoder::input::Treatment;
+use encoder::{Checkpoint, Encoded, Model, TapSink, TapTensor, WithInner};
 use harness::files::overwrite::FilesRead;
 use harness::provenance::sha256::{hash_file, hash_files};
 use harness::provenance::{self, DumpRecord, InputTensor, RecordedTensor};
@@ -11,26 +12,38 @@ use harness::store::{Algorithm, open_npy};
 use rayon::prelude::*;
 
 use crate::encode::arguments::{AskedTaps, EncoderArguments};
-use crate::encode::input::read_input;
+use crate::encode::input::{InputFile, listed};
+use crate::encode::pictures::{PictureArguments, settings_beside};
+use crate::encode::run::EncodingRun;
+use crate::encode::tokens::save;
 use crate::encode::used_folder::UsedFolder;
 use crate::encode::{settings, weight_tensors};
 use crate::shell::failure::{CommandResult, Failure};
 use crate::shell::paths;
 
-/// Run the encoder: an image or .npy in, soft tokens out.
+/// Run the encoder: pictures or .npy in, soft tokens out.
 ///
-/// Example: cargo xtask encode --weights model.safetensors --input photo.png --dump debug_ggml_output
+/// Examples:
+///   cargo xtask encode --weights model.safetensors --input photo.jpg --dump debug_ggml_output
+///   cargo xtask encode --weights model.safetensors --input photos --batch 4 --out tokens.safetensors
+///   cargo xtask encode --weights model.safetensors --input photo.jpg --processor llama.cpp --out tokens.npy
 #[derive(clap::Args)]
+#[command(verbatim_doc_comment)]
 pub(crate) struct Encode {
     /// Safetensors file, sharded index, or a folder with either.
     #[arg(long, value_name = "FILE")]
     weights: PathBuf,
-    /// Image (PNG, JPEG) at the size to encode, or .npy of [batch, 3, height, width] in [0, 1].
+    /// Pictures (PNG, JPEG, WebP, GIF, BMP, TIFF; of an animation the first frame) of any size, .npy of
+    /// [batch, 3, height, width] in [0, 1], or folders of either.
+    #[arg(long, value_name = "PATH", num_args = 1.., required = true)]
+    input: Vec<PathBuf>,
+    /// Where to save the soft tokens: FILE.npy of all pictures, [batch, tokens, hidden] f32, or FILE.safetensors with
+    /// one tensor for each input file, under the file's name.
     #[arg(long, value_name = "FILE")]
-    input: PathBuf,
-    /// Where to save the soft tokens, [batch, tokens, hidden] f32.
-    #[arg(long, value_name = "FILE.npy")]
     out: Option<PathBuf>,
+    /// How many pictures the encoder takes at once; what it computes does not depend on it.
+    #[arg(long, value_name = "N", default_value = "1", value_parser = clap::value_parser!(u16).range(1..=256))]
+    batch: u16,
     /// Save every named intermediate tensor as debug_<name>.npy in this folder; also asked for by
     /// CLIP_DEBUG_SAVE_TENSORS=1 with CLIP_DEBUG_OUTPUT_DIR (default debug_ggml_output). Tensors of an
     /// earlier dump there, as its dump.json lists them, are removed; other files are left alone.
@@ -40,12 +53,56 @@ pub(crate) struct Encode {
     #[arg(long)]
     inner: bool,
     #[command(flatten)]
+    pictures: PictureArguments,
+    #[command(flatten)]
     encoder: EncoderArguments,
 }
 
 impl Encode {
     pub(crate) fn run(self) -> CommandResult {
         let folder = self.dump.clone().or_else(dump::folder_from_environment);
+        self.check_outputs(folder.as_deref())?;
+        let pool = self.encoder.pool()?;
+        let started = Instant::now();
+        let checkpoint = self.encoder.open_named(&self.weights)?;
+        let files = listed(&self.input)?;
+        if folder.is_some() && files.len() > 1 {
+            return Err(Failure::usage(
+                format!("a dump is of one input, found {}", files.len()),
+                "dump each into a folder of its own, or leave the dump out and save --out FILE",
+            ));
+        }
+        let mut read = FilesRead::default();
+        read.extend(checkpoint.files());
+        read.extend(settings_beside(&self.weights));
+        read.extend(files.iter().map(|file| &file.path));
+        if let Some(out) = &self.out {
+            check_place(out, &read)?;
+            check_beside_dump(out, folder.as_deref())?;
+        }
+        let model = pool.install(|| self.encoder.load(&checkpoint, None))?;
+        let chosen = self.pictures.choose(&self.weights, model.architecture())?;
+        let mut run = EncodingRun::new(&model, &pool, chosen, usize::from(self.batch));
+        let loaded = started.elapsed();
+        let started = Instant::now();
+        match (&folder, &self.out) {
+            (Some(folder), out) => {
+                let encoded = self.dump(&mut run, folder, &files, &checkpoint, &read)?;
+                if let Some(out) = out {
+                    save(out, &files, |writer| writer.push(&files[0].path, &encoded))?;
+                }
+            }
+            (None, Some(out)) => {
+                save(out, &files, |writer| run.encode(&files, |file, encoded| writer.push(file, encoded)))?
+            }
+            (None, None) => run.encode(&files, |_, _| Ok(()))?,
+        }
+        run.report(loaded, started.elapsed());
+        Ok(ExitCode::SUCCESS)
+    }
+
+    /// Refuses a run that would save nothing, or less than it is asked for.
+    fn check_outputs(&self, folder: Option<&Path>) -> Result<(), Failure> {
         if self.out.is_none() && folder.is_none() {
             return Err(Failure::usage(
                 "nothing to save: neither --out nor --dump is given",
@@ -58,98 +115,87 @@ impl Encode {
                 "add --dump DIR, or leave --inner out",
             ));
         }
-        let pool = self.encoder.pool()?;
-        let started = Instant::now();
-        let checkpoint = self.encoder.open_named(&self.weights)?;
-        let mut read = FilesRead::default();
-        read.extend(checkpoint.files());
-        read.note(&self.input);
-        if let Some(out) = &self.out {
-            check_place(out, &read)?;
-            let of_dump = |name: &str| {
-                name == provenance::FILE_NAME || (name.starts_with("debug_") && name.ends_with(".npy"))
-            };
-            let name = out.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-            let beside = |folder: &PathBuf| std::path::absolute(folder).ok() == out_folder(out);
-            if of_dump(name) && folder.as_ref().is_some_and(beside) {
-                return Err(Failure::usage(
-                    format!("{}: the dump has a file of that name", out.display()),
-                    "name another file with --out, or another folder with --dump",
-                ));
-            }
-        }
-        let model = pool.install(|| self.encoder.load(&checkpoint, None))?;
-        let input = read_input(&self.input)?;
-        let loaded = started.elapsed();
-        let started = Instant::now();
-        let encode =
-            |taps: &mut (dyn TapSink + Send)| pool.install(|| model.encode(&input.shape, &input.data, taps));
-        let encoded = match &folder {
-            None => encode(&mut NoTaps).map_err(Failure::unreadable)?,
-            Some(folder) => {
-                let used = UsedFolder::open(folder)?;
-                let asked = AskedTaps::of(&model, &input, |_| self.inner);
-                check_dump(folder, &asked, &used, &read)?;
-                let sink = DumpFolder::create(folder, std::io::stdout()).map_err(Failure::unreadable)?;
-                let mut sink = WithInner { asked: asked.inner, sink: Replacing { used: Some(used), sink } };
-                let encoded = encode(&mut sink).map_err(Failure::unreadable)?;
-                let files = sink.sink.sink.finish().map_err(Failure::unreadable)?;
-                pool.install(|| self.record_provenance(folder, &model, &checkpoint, &input, &files))?;
-                warn_of_strangers(folder, &files);
-                encoded
-            }
-        };
-        if let Some(out) = &self.out {
-            dump::write_npy(out, &encoded.shape, &encoded.data).map_err(Failure::unreadable)?;
-        }
-        let broken = encoded.data.iter().filter(|x| !x.is_finite()).count();
-        if broken > 0 {
-            anstream::eprintln!(
-                "warning: {broken} of {} soft tokens' values are not finite",
-                encoded.data.len()
-            );
-        }
-        anstream::eprintln!(
-            "{:?} from {:?} in {} on {} ({} threads): loaded in {:.2} s, encoded in {:.2} s",
-            encoded.shape,
-            input.shape,
-            model.precision(),
-            model.isa(),
-            pool.current_num_threads(),
-            loaded.as_secs_f64(),
-            started.elapsed().as_secs_f64()
-        );
-        Ok(ExitCode::SUCCESS)
+        Ok(())
     }
 
-    /// Writes down what the dump was computed from.
-    fn record_provenance(
+    /// Encodes one input and saves every intermediate tensor.
+    fn dump(
         &self,
+        run: &mut EncodingRun<'_>,
         folder: &Path,
-        model: &Model,
+        files: &[InputFile],
         checkpoint: &Checkpoint,
-        input: &TapTensor,
-        files: &[PathBuf],
-    ) -> Result<(), Failure> {
-        let facts = [
-            ("instruction set", model.isa().to_string()),
-            ("precision", model.precision().to_string()),
-            ("arithmetic", model.arithmetic()),
-        ];
-        DumpRecord {
-            schema_version: provenance::SCHEMA_VERSION,
-            program: concat!("encoder ", env!("CARGO_PKG_VERSION")).to_string(),
-            settings: settings::by_name(&model.settings()),
-            facts: facts.map(|(name, value)| (name.to_string(), value)).into(),
-            weights: Some(hash_files(checkpoint.files()).map_err(Failure::unreadable)?),
-            weight_tensors: Some(weight_tensors::of(checkpoint, &model.settings())?),
-            input: Some(hash_file(&self.input).map_err(Failure::unreadable)?),
-            input_tensor: Some(InputTensor::of(&input.shape, &input.data)),
-            tensors: files.par_iter().map(|path| recorded(path)).collect::<Result<_, _>>()?,
-        }
-        .write(folder)
-        .map_err(Failure::unreadable)
+        read: &FilesRead,
+    ) -> Result<Encoded, Failure> {
+        let Some(file) = files.first() else { return Err(Failure::unusable("no input")) };
+        let input = run.read(file)?;
+        let used = UsedFolder::open(folder)?;
+        let asked = AskedTaps::of(run.model, &input.tensor, |_| self.inner);
+        check_dump(folder, &asked, &used, read)?;
+        let sink = DumpFolder::create(folder, std::io::stdout()).map_err(Failure::unreadable)?;
+        let mut sink = WithInner { asked: asked.inner, sink: Replacing { used: Some(used), sink } };
+        let encoded = run.encode_one(&input.tensor, &mut sink)?;
+        let written = sink.sink.sink.finish().map_err(Failure::unreadable)?;
+        let said: Vec<String> = input.treatments.iter().flatten().map(Treatment::to_string).collect();
+        let source = DumpSource { checkpoint, file: &file.path, input: &input.tensor, treatments: said };
+        run.pool.install(|| record_provenance(folder, run.model, &source, &written))?;
+        warn_of_strangers(folder, &written);
+        Ok(encoded)
     }
+}
+
+/// Refuses tokens in the place of a tensor of the dump.
+fn check_beside_dump(out: &Path, folder: Option<&Path>) -> Result<(), Failure> {
+    let of_dump =
+        |name: &str| name == provenance::FILE_NAME || (name.starts_with("debug_") && name.ends_with(".npy"));
+    let name = out.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    let beside = |folder: &Path| std::path::absolute(folder).ok() == out_folder(out);
+    match of_dump(name) && folder.is_some_and(beside) {
+        true => Err(Failure::usage(
+            format!("{}: the dump has a file of that name", out.display()),
+            "name another file with --out, or another folder with --dump",
+        )),
+        false => Ok(()),
+    }
+}
+
+/// What a dump was computed from.
+struct DumpSource<'a> {
+    checkpoint: &'a Checkpoint,
+    file: &'a Path,
+    input: &'a TapTensor,
+    /// What was done to the picture.
+    treatments: Vec<String>,
+}
+
+/// Writes down what the dump was computed from.
+fn record_provenance(
+    folder: &Path,
+    model: &Model,
+    source: &DumpSource<'_>,
+    files: &[PathBuf],
+) -> Result<(), Failure> {
+    let mut facts = vec![
+        ("instruction set", model.isa().to_string()),
+        ("precision", model.precision().to_string()),
+        ("arithmetic", model.arithmetic()),
+    ];
+    if !source.treatments.is_empty() {
+        facts.push(("picture", source.treatments.join(", ")));
+    }
+    DumpRecord {
+        schema_version: provenance::SCHEMA_VERSION,
+        program: concat!("encoder ", env!("CARGO_PKG_VERSION")).to_string(),
+        settings: settings::by_name(&model.settings()),
+        facts: facts.into_iter().map(|(name, value)| (name.to_string(), value)).collect(),
+        weights: Some(hash_files(source.checkpoint.files()).map_err(Failure::unreadable)?),
+        weight_tensors: Some(weight_tensors::of(source.checkpoint, &model.settings())?),
+        input: Some(hash_file(source.file).map_err(Failure::unreadable)?),
+        input_tensor: Some(InputTensor::of(&source.input.shape, &source.input.data)),
+        tensors: files.par_iter().map(|path| recorded(path)).collect::<Result<_, _>>()?,
+    }
+    .write(folder)
+    .map_err(Failure::unreadable)
 }
 
 /// The folder that a file is to be written to.

@@ -10,7 +10,8 @@ use harness::report::terminal::{self, Detail, Options};
 
 use crate::committed::set;
 use crate::encode::arguments::EncoderArguments;
-use crate::gate::compare::Gate;
+use crate::encode::pictures::PictureArguments;
+use crate::gate::compare::{Gate, NamedInput};
 use crate::gate::files_read::{FilesNamed, RECORDS, files_read};
 use crate::gate::next_steps::{Situation, next_steps};
 use crate::shell::console::say;
@@ -43,7 +44,7 @@ pub(crate) struct Parity {
     /// Weights for the encoder (default: the set's).
     #[arg(long, value_name = "FILE", requires = "reference")]
     weights: Option<PathBuf>,
-    /// Input for the encoder, image or .npy (default: the set's).
+    /// Input for the encoder, a picture or .npy (default: the set's).
     #[arg(long, value_name = "FILE", requires = "reference")]
     input: Option<PathBuf>,
     /// Which candidate meets which reference (default: mappings/gemma3n.toml of the checkout, else that of the program).
@@ -64,6 +65,8 @@ pub(crate) struct Parity {
     /// Show every layer, reference names, everything that was ignored, and where the program's own files were found.
     #[arg(long)]
     verbose: bool,
+    #[command(flatten)]
+    pictures: PictureArguments,
     #[command(flatten)]
     encoder: EncoderArguments,
 }
@@ -159,6 +162,12 @@ impl Parity {
                 "leave them out, or leave --candidate out to run the encoder",
             ));
         }
+        if self.input.is_none() && self.pictures.are_given() {
+            return Err(Failure::usage(
+                "--resize, --processor and --transparency act on the picture of --input, and none is given",
+                "add --input FILE, or leave them out: the inputs of sets are as they are",
+            ));
+        }
         let references = self.references()?;
         let options = self.options(references.len());
         let gate = Gate { mapping, profile, pool: &pool, encoder: &self.encoder, strict: self.strict };
@@ -171,7 +180,10 @@ impl Parity {
         for path in &references {
             let made = match &self.candidate {
                 Some(folder) => gate.folder(folder, path).map(|comparison| (comparison, Duration::ZERO)),
-                None => gate.encoder(path, self.weights.as_deref(), self.input.as_deref()),
+                None => {
+                    let named = |path| NamedInput { path, pictures: self.pictures };
+                    gate.encoder(path, self.weights.as_deref(), self.input.as_deref().map(named))
+                }
             };
             let comparison = match made {
                 Ok((comparison, time)) => {

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use encoder::{Precision, TapSink, TapTensor, WithInner};
+use encoder::{Architecture, Precision, TapSink, TapTensor, WithInner};
 use harness::compare::comparison::{Comparison, Origin};
 use harness::compare::remark::{Remark, RemarkKind};
 use harness::compare::session::Session;
@@ -20,7 +20,8 @@ use super::origins::Origins;
 use super::trials;
 use crate::committed::conditions::conditions;
 use crate::encode::arguments::{AskedTaps, EncoderArguments, as_candidate};
-use crate::encode::input::read_input;
+use crate::encode::input::{prepared, read_input};
+use crate::encode::pictures::PictureArguments;
 use crate::encode::{settings, weight_tensors};
 use crate::shell::failure::Failure;
 use crate::shell::paths;
@@ -36,6 +37,13 @@ pub(crate) struct Gate<'a> {
     pub(crate) encoder: &'a EncoderArguments,
     /// Refuse sides whose origin is not recorded.
     pub(crate) strict: bool,
+}
+
+/// An input that a user named, and what is done to it if it is a picture.
+#[derive(Clone, Copy)]
+pub(crate) struct NamedInput<'a> {
+    pub(crate) path: &'a Path,
+    pub(crate) pictures: PictureArguments,
 }
 
 /// What the encoder is run on.
@@ -122,11 +130,11 @@ impl Gate<'_> {
         &self,
         reference: &Path,
         weights: Option<&Path>,
-        input: Option<&Path>,
+        named_input: Option<NamedInput<'_>>,
     ) -> Result<(Comparison, Duration), Failure> {
         let reference = &self.reference(reference)?;
         let named = weights.is_some();
-        let Sources { weights, input } = sources(reference, weights, input)?;
+        let Sources { weights, input } = sources(reference, weights, named_input.map(|input| input.path))?;
         let set = reference.manifest().map(settings::of_manifest).transpose()?;
         let settings = self.encoder.settings(set.unwrap_or_default());
         // A set may be of a model without what a release should have.
@@ -143,7 +151,14 @@ impl Gate<'_> {
             };
             Failure::unreadable(error).help(restore)
         })?;
-        let image = read_input(&input)?;
+        let image = match named_input {
+            // The pictures of sets are as they are.
+            None => read_input(&input)?,
+            Some(NamedInput { path, pictures }) => {
+                let architecture = Architecture::read(&checkpoint, &settings).map_err(Failure::unreadable)?;
+                prepared(path, &pictures.choose(&weights, &architecture)?.preparation)?.tensor
+            }
+        };
         let identity = Identity {
             weights: Some(hash_files(checkpoint.files()).map_err(Failure::unreadable)?),
             weight_tensors: if named { Some(weight_tensors::of(&checkpoint, &settings)?) } else { None },

@@ -8,6 +8,7 @@ use harness::files::overwrite::FilesRead;
 use harness::provenance;
 use harness::reference::manifest;
 
+use crate::encode::pictures::settings_beside;
 use crate::shell::paths;
 
 /// Records that lie beside tensors. Another `.json` file there may be an earlier report.
@@ -29,6 +30,7 @@ pub(crate) fn files_read(named: FilesNamed<'_>, reference: Option<&Path>) -> Fil
     read.extend(named.candidate.into_iter().flat_map(tensors_and_records));
     read.extend(named.input);
     read.extend(named.weights.into_iter().flat_map(weights));
+    read.extend(named.weights.into_iter().flat_map(settings_beside));
     let sets = paths::baselines().into_iter().flat_map(|folder| entries(&folder));
     read.extend(sets.flat_map(|set| entries(&set)));
     match reference {

@@ -1,0 +1,170 @@
+//! Pictures through the encoder, a batch at a time.
+
+use std::path::Path;
+use std::time::Duration;
+
+use encoder::{Encoded, Model, NoTaps, TapSink, TapTensor};
+use indicatif::{ProgressBar, ProgressStyle};
+use rayon::prelude::*;
+
+use super::input::{InputFile, PreparedInput, prepared};
+use super::pictures::ChosenPreparation;
+use super::summary::TreatmentCounts;
+use crate::shell::failure::Failure;
+
+/// Pictures on their way through the encoder, and what is to be said of them.
+pub(crate) struct EncodingRun<'a> {
+    pub(crate) model: &'a Model,
+    pub(crate) pool: &'a rayon::ThreadPool,
+    chosen: ChosenPreparation,
+    /// How many pictures are encoded at once.
+    batch: usize,
+    counts: TreatmentCounts,
+    /// The shape of all soft tokens.
+    shape: Vec<usize>,
+    /// The shape of what they are of, where it is the same for all, with all pictures as its batch.
+    input: Vec<usize>,
+    /// How many values of tokens are not finite.
+    broken: usize,
+}
+
+impl<'a> EncodingRun<'a> {
+    pub(crate) fn new(
+        model: &'a Model,
+        pool: &'a rayon::ThreadPool,
+        chosen: ChosenPreparation,
+        batch: usize,
+    ) -> EncodingRun<'a> {
+        EncodingRun {
+            model,
+            pool,
+            chosen,
+            batch,
+            counts: TreatmentCounts::default(),
+            shape: Vec::new(),
+            input: Vec::new(),
+            broken: 0,
+        }
+    }
+
+    /// Reads a file and prepares what it holds.
+    pub(crate) fn read(&mut self, file: &InputFile) -> Result<PreparedInput, Failure> {
+        let input = prepared(&file.path, &self.chosen.preparation)?;
+        input.treatments.iter().for_each(|treatments| self.counts.add(treatments));
+        Ok(input)
+    }
+
+    /// Encodes one batch.
+    pub(crate) fn encode_one(
+        &mut self,
+        input: &TapTensor,
+        taps: &mut (dyn TapSink + Send),
+    ) -> Result<Encoded, Failure> {
+        let (model, pool) = (self.model, self.pool);
+        let encoded = pool.install(|| model.encode(&input.shape, &input.data, taps));
+        let encoded = encoded.map_err(Failure::unreadable)?;
+        self.broken += encoded.data.iter().filter(|x| !x.is_finite()).count();
+        add_batch(&mut self.shape, &encoded.shape);
+        add_batch(&mut self.input, &input.shape);
+        Ok(encoded)
+    }
+
+    /// Encodes files in their order and hands over the tokens, with the first file that they are of.
+    pub(crate) fn encode<'f>(
+        &mut self,
+        files: &'f [InputFile],
+        mut save: impl FnMut(&'f Path, &Encoded) -> Result<(), Failure>,
+    ) -> Result<(), Failure> {
+        let bar = progress(files);
+        for files in files.chunks(self.batch) {
+            let preparation = self.chosen.preparation;
+            let inputs: Result<Vec<PreparedInput>, Failure> = self
+                .pool
+                .install(|| files.par_iter().map(|file| prepared(&file.path, &preparation)).collect());
+            let mut inputs = inputs?;
+            inputs.iter().filter_map(|input| input.treatments.as_ref()).for_each(|treatments| {
+                self.counts.add(treatments);
+            });
+            let mut start = 0;
+            while let Some(first) = inputs.get(start) {
+                let alike =
+                    |input: &&PreparedInput| input.tensor.shape.get(1..) == first.tensor.shape.get(1..);
+                let count = inputs[start..].iter().take_while(alike).count();
+                let batch = joined(inputs[start..start + count].iter_mut());
+                let encoded = self.encode_one(&batch, &mut NoTaps)?;
+                save(&files[start].path, &encoded)?;
+                let pictures: usize = files[start..start + count].iter().map(|file| file.pictures).sum();
+                bar.inc(pictures as u64);
+                start += count;
+            }
+        }
+        bar.finish_and_clear();
+        Ok(())
+    }
+
+    /// One line: what was encoded, how, and what was done to pictures.
+    pub(crate) fn report(&self, loaded: Duration, encoded: Duration) {
+        if self.broken > 0 {
+            let values: usize = self.shape.iter().product();
+            anstream::eprintln!("warning: {} of {values} soft tokens' values are not finite", self.broken);
+        }
+        let seconds = encoded.as_secs_f64();
+        let pictures = self.input.first().copied().unwrap_or_default();
+        let rate = match pictures {
+            0 | 1 => String::new(),
+            _ => format!(", {:.2} pictures/s", pictures as f64 / seconds),
+        };
+        let input = match self.input.contains(&0) {
+            true => format!("{pictures} pictures of several sizes"),
+            false => format!("{:?}", self.input),
+        };
+        let said = self.counts.sentence(&self.chosen).map(|said| format!("; {said}")).unwrap_or_default();
+        anstream::eprintln!(
+            "{:?} from {input} in {} on {} ({} threads): loaded in {:.2} s, encoded in {seconds:.2} s{rate}{said}",
+            self.shape,
+            self.model.precision(),
+            self.model.isa(),
+            self.pool.current_num_threads(),
+            loaded.as_secs_f64(),
+        );
+    }
+}
+
+/// Adds to the batch of a shape; extents that are not the same everywhere become 0.
+fn add_batch(all: &mut Vec<usize>, shape: &[usize]) {
+    if all.is_empty() {
+        *all = shape.to_vec();
+        return;
+    }
+    for (axis, (sum, extent)) in all.iter_mut().zip(shape).enumerate() {
+        match axis {
+            0 => *sum += extent,
+            _ if sum != extent => *sum = 0,
+            _ => {}
+        }
+    }
+}
+
+/// Inputs of one size as a batch.
+fn joined<'a>(inputs: impl Iterator<Item = &'a mut PreparedInput>) -> TapTensor {
+    let mut joined = TapTensor { shape: Vec::new(), data: Vec::new() };
+    for PreparedInput { tensor, .. } in inputs {
+        add_batch(&mut joined.shape, &tensor.shape);
+        match joined.data.is_empty() {
+            true => joined.data = std::mem::take(&mut tensor.data),
+            false => joined.data.append(&mut tensor.data),
+        }
+    }
+    joined
+}
+
+/// How far a run is, on a terminal, where there is more than one picture.
+fn progress(files: &[InputFile]) -> ProgressBar {
+    let pictures: usize = files.iter().map(|file| file.pictures).sum();
+    if pictures < 2 {
+        return ProgressBar::hidden();
+    }
+    let template = "{bar:24} {pos}/{len} pictures, {per_sec}, {eta} left";
+    let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
+    ProgressBar::new(pictures as u64).with_style(style)
+}
