@@ -16,9 +16,8 @@ use fixtures::fixtures;
 /// Name, shape, elements.
 type NamedWeight = (String, Vec<usize>, Vec<f32>);
 
-const TYPES: [&str; 13] = [
-    "F32", "F16", "BF16", "Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q8_0", "Q2_K", "Q3_K", "Q4_K", "Q5_K", "Q6_K",
-];
+const TYPES: [&str; 13] =
+    ["F32", "F16", "BF16", "Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q8_0", "Q2_K", "Q3_K", "Q4_K", "Q5_K", "Q6_K"];
 
 fn data(file: &str) -> PathBuf {
     fixtures().join("../encoder/tests/data").join(file)

@@ -71,6 +71,23 @@ pub(super) struct Unit {
 }
 
 impl WeightType {
+    /// Every type that is supported.
+    pub const SUPPORTED: [WeightType; 13] = [
+        WeightType::F32,
+        WeightType::F16,
+        WeightType::Bf16,
+        WeightType::Q4_0,
+        WeightType::Q4_1,
+        WeightType::Q5_0,
+        WeightType::Q5_1,
+        WeightType::Q8_0,
+        WeightType::Q2K,
+        WeightType::Q3K,
+        WeightType::Q4K,
+        WeightType::Q5K,
+        WeightType::Q6K,
+    ];
+
     /// By ggml's number.
     pub(super) fn of_ggml(number: u32) -> WeightType {
         match number {
@@ -127,11 +144,6 @@ impl WeightType {
     /// Whether elements are stored in blocks with scales of their own.
     pub fn is_quantised(&self) -> bool {
         self.unit().is_some_and(|unit| unit.elements > 1)
-    }
-
-    /// Whether it is supported.
-    pub fn is_supported(&self) -> bool {
-        !matches!(self, WeightType::Other(_))
     }
 
     /// What it is stored in; none for a type that is not supported.

@@ -22,7 +22,7 @@ use crate::shell::paths;
 /// Example: cargo xtask encode --weights model.safetensors --input photo.png --dump debug_ggml_output
 #[derive(clap::Args)]
 pub(crate) struct Encode {
-    /// Safetensors file, sharded index, or a folder with either.
+    /// Weights: a safetensors or GGUF file, the index of a sharded checkpoint, or a folder with one of them.
     #[arg(long, value_name = "FILE")]
     weights: PathBuf,
     /// Image (PNG, JPEG) at the size to encode, or .npy of [batch, 3, height, width] in [0, 1].

@@ -5,6 +5,7 @@ pub(crate) mod bench;
 pub(crate) mod ci;
 pub(crate) mod encode;
 pub(crate) mod fixtures;
+pub(crate) mod inspect;
 pub(crate) mod lint;
 pub(crate) mod mapping;
 pub(crate) mod parity;

@@ -40,7 +40,7 @@ pub(crate) struct Parity {
     /// Reference: a set with a manifest.json, or a folder of somebody's own dumps.
     #[arg(long, value_name = "DIR")]
     reference: Option<PathBuf>,
-    /// Weights for the encoder (default: the set's).
+    /// Weights for the encoder, safetensors or GGUF (default: the set's).
     #[arg(long, value_name = "FILE", requires = "reference")]
     weights: Option<PathBuf>,
     /// Input for the encoder, image or .npy (default: the set's).

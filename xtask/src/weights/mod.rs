@@ -1,0 +1,3 @@
+//! Checkpoints themselves: what one is, and how far two are apart.
+
+pub(crate) mod inspection;
