@@ -14,7 +14,7 @@ use safetensors::tensor::TensorView;
 use fixtures::fixtures;
 
 /// Name, shape, elements.
-type NamedWeight = (String, Vec<usize>, Vec<f32>);
+type SavedWeight = (String, Vec<usize>, Vec<f32>);
 
 const TYPES: [&str; 13] =
     ["F32", "F16", "BF16", "Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q8_0", "Q2_K", "Q3_K", "Q4_K", "Q5_K", "Q6_K"];
@@ -24,7 +24,7 @@ fn data(file: &str) -> PathBuf {
 }
 
 /// The weights of a committed set by timm's names, in f32.
-fn weights(set: &str) -> Vec<NamedWeight> {
+fn weights(set: &str) -> Vec<SavedWeight> {
     let checkpoint = Checkpoint::open(&fixtures().join(set).join("model.safetensors")).unwrap();
     let weight = |name: &str| {
         let shape = checkpoint.shape(name).unwrap().to_vec();
@@ -33,7 +33,7 @@ fn weights(set: &str) -> Vec<NamedWeight> {
     checkpoint.names().map(weight).collect()
 }
 
-fn save_safetensors(path: &Path, weights: &[NamedWeight]) {
+fn save_safetensors(path: &Path, weights: &[SavedWeight]) {
     let bytes: Vec<Vec<u8>> =
         weights.iter().map(|(_, _, x)| x.iter().flat_map(|x| x.to_le_bytes()).collect()).collect();
     let views = weights
@@ -44,7 +44,7 @@ fn save_safetensors(path: &Path, weights: &[NamedWeight]) {
 }
 
 /// A GGUF file of these weights, with tensors of audio beside them, and the weights as it holds them.
-fn save_gguf(path: &Path, weights: &[NamedWeight], kind: u32) -> Vec<NamedWeight> {
+fn save_gguf(path: &Path, weights: &[SavedWeight], kind: u32) -> Vec<SavedWeight> {
     let mut stored = Vec::new();
     let mut tensors = Vec::new();
     for (name, shape, values) in weights {

@@ -38,7 +38,7 @@ impl GgufFile {
 }
 
 /// A tensor as the header lists it.
-struct Listed {
+struct GgufTensorInfo {
     name: String,
     /// Slowest axis first.
     shape: Vec<usize>,
@@ -92,7 +92,7 @@ fn parse(bytes: &[u8]) -> Result<GgufFile, String> {
     }
     let data = cursor.at.checked_next_multiple_of(alignment).ok_or("an alignment beyond all files")?;
     place(bytes.len(), data, alignment, &mut listed)?;
-    let entry = |tensor: Listed| {
+    let entry = |tensor: GgufTensorInfo| {
         let start = data + tensor.offset;
         let range = start..start + tensor.size.unwrap_or(0);
         let (kind, order) = (tensor.kind, cursor.order);
@@ -104,11 +104,11 @@ fn parse(bytes: &[u8]) -> Result<GgufFile, String> {
 }
 
 /// Checks that every tensor lies in the file, and that none shares bytes with another.
-fn place(length: usize, data: usize, alignment: usize, listed: &mut [Listed]) -> Result<(), String> {
+fn place(length: usize, data: usize, alignment: usize, listed: &mut [GgufTensorInfo]) -> Result<(), String> {
     listed.sort_by_key(|tensor| tensor.offset);
     let mut end = 0;
     for tensor in listed {
-        let Listed { name, offset, size, .. } = tensor;
+        let GgufTensorInfo { name, offset, size, .. } = tensor;
         if !offset.is_multiple_of(alignment) {
             return Err(format!("tensor `{name}` at byte {offset}, which is not aligned to {alignment}"));
         }
@@ -227,7 +227,7 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    fn tensor(&mut self, number: u64) -> Result<Listed, String> {
+    fn tensor(&mut self, number: u64) -> Result<GgufTensorInfo, String> {
         let name = self.text(|| format!("the name of tensor {number}"))?;
         let axes = self.u32("a tensor's number of axes")?;
         if axes == 0 || axes > MOST_AXES {
@@ -256,7 +256,7 @@ impl<'a> Cursor<'a> {
             Some(unit) => Some((elements / unit.elements).checked_mul(unit.bytes).ok_or_else(beyond)?),
         };
         shape.reverse();
-        Ok(Listed { name, shape, kind, offset, size })
+        Ok(GgufTensorInfo { name, shape, kind, offset, size })
     }
 }
 

@@ -2,7 +2,7 @@
 
 /// The containers of weights.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum FileKind {
+pub(super) enum WeightFileKind {
     Gguf,
     /// The index of a sharded checkpoint.
     Index,
@@ -11,9 +11,9 @@ pub(super) enum FileKind {
 }
 
 /// What a file holds.
-pub(super) fn of(bytes: &[u8]) -> FileKind {
+pub(super) fn of(bytes: &[u8]) -> WeightFileKind {
     if bytes.starts_with(b"GGUF") {
-        return FileKind::Gguf;
+        return WeightFileKind::Gguf;
     }
     // A safetensors header is JSON too, after its length.
     let is_header = bytes.first_chunk::<8>().is_some_and(|length| {
@@ -22,8 +22,8 @@ pub(super) fn of(bytes: &[u8]) -> FileKind {
     });
     let begin = bytes.iter().find(|byte| !byte.is_ascii_whitespace());
     match begin {
-        Some(b'{' | b'[') if !is_header => FileKind::Index,
-        _ => FileKind::Safetensors,
+        Some(b'{' | b'[') if !is_header => WeightFileKind::Index,
+        _ => WeightFileKind::Safetensors,
     }
 }
 

@@ -29,30 +29,30 @@ const GGUF_NAMES: [(&str, &str); 8] = [
 
 /// How a checkpoint names its tensors.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Naming {
+pub(super) enum WeightNaming {
     /// timm's names behind a prefix.
     Prefixed(&'static str),
     /// llama.cpp's.
     Gguf,
 }
 
-impl Naming {
+impl WeightNaming {
     /// The naming by which `has` knows the weight that every MobileNetV5 begins with.
-    pub(super) fn find(has: impl Fn(&str) -> bool) -> Option<Naming> {
+    pub(super) fn find(has: impl Fn(&str) -> bool) -> Option<WeightNaming> {
         let prefix = TOWER_PREFIXES.iter().find(|prefix| has(&format!("{prefix}{FIRST_WEIGHT}")));
-        let gguf = || has(&format!("v.{FIRST_WEIGHT}")).then_some(Naming::Gguf);
-        prefix.map(|prefix| Naming::Prefixed(prefix)).or_else(gguf)
+        let gguf = || has(&format!("v.{FIRST_WEIGHT}")).then_some(WeightNaming::Gguf);
+        prefix.map(|prefix| WeightNaming::Prefixed(prefix)).or_else(gguf)
     }
 
     /// timm's name of a tensor of the encoder, the embedder's with the prefix [`EMBEDDER`]; none for any other tensor.
     pub(super) fn timm(self, name: &str) -> Option<String> {
         match self {
-            Naming::Prefixed(prefix) => {
+            WeightNaming::Prefixed(prefix) => {
                 let embedder = EMBEDDER_PREFIXES.iter().find_map(|prefix| name.strip_prefix(prefix));
                 let of_embedder = embedder.map(|rest| format!("{EMBEDDER}{rest}"));
                 of_embedder.or_else(|| name.strip_prefix(prefix).map(String::from))
             }
-            Naming::Gguf => {
+            WeightNaming::Gguf => {
                 let (begin, timm) = GGUF_NAMES.iter().find(|(begin, _)| name.starts_with(begin))?;
                 Some(format!("{timm}{}", &name[begin.len()..]))
             }
@@ -75,7 +75,7 @@ impl Naming {
 /// The encoder's weights among those of a checkpoint, by timm's names, and the names of the others.
 pub(super) fn normalised(
     raw: BTreeMap<String, Entry>,
-    naming: Naming,
+    naming: WeightNaming,
 ) -> (BTreeMap<String, Entry>, Vec<String>) {
     let mut entries = BTreeMap::new();
     let mut others = Vec::new();

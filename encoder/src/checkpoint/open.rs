@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::gguf::{GgufFile, timm_shape};
-use super::kind::FileKind;
+use super::kind::WeightFileKind;
 use super::mapped::MappedFile;
-use super::names::Naming;
+use super::names::WeightNaming;
 use super::quantised::ByteOrder;
 use super::snapshot::{self, Index};
 use super::{Checkpoint, Container, Entry, foreign, kind, names, safetensors};
@@ -33,31 +33,31 @@ impl Checkpoint {
         let file = MappedFile::open(&path)?;
         let is_json = path.extension().is_some_and(|extension| extension == "json");
         let raw = match kind::of(&file.bytes) {
-            FileKind::Gguf => read_gguf(file)?,
-            FileKind::Index => read_index(&file)?,
-            FileKind::Safetensors if is_json => read_index(&file)?,
-            FileKind::Safetensors => read_safetensors(file)?,
+            WeightFileKind::Gguf => read_gguf(file)?,
+            WeightFileKind::Index => read_index(&file)?,
+            WeightFileKind::Safetensors if is_json => read_index(&file)?,
+            WeightFileKind::Safetensors => read_safetensors(file)?,
         };
         Checkpoint::of_raw(&path, raw)
     }
 
     fn of_raw(path: &Path, raw: Raw) -> Result<Checkpoint, Error> {
         let origin = path.display().to_string();
-        let naming = Naming::find(|name| raw.tensors.contains_key(name)).ok_or_else(|| {
+        let naming = WeightNaming::find(|name| raw.tensors.contains_key(name)).ok_or_else(|| {
             let architecture = raw.facts.get("general.architecture").filter(|name| *name != "clip");
             let what = architecture.map(|name| {
                 format!(
                     "; this is a GGUF file of architecture {name}: the vision encoder is in the mmproj file"
                 )
             });
-            Naming::unknown(&origin, &what.unwrap_or_default())
+            WeightNaming::unknown(&origin, &what.unwrap_or_default())
         })?;
         let (mut entries, others) = names::normalised(raw.tensors, naming);
         if let Some(found) = foreign::refused(&entries) {
             let expected = "weights as timm, transformers and llama.cpp have them";
             return Err(Error::Format { path: path.to_path_buf(), expected, found });
         }
-        if naming == Naming::Gguf {
+        if naming == WeightNaming::Gguf {
             entries.iter_mut().for_each(|(name, entry)| entry.shape = timm_shape(name, &entry.shape));
         }
         let channels_last = foreign::is_channels_last(&entries);

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Component, Path, PathBuf};
 
 use super::mapped::MappedFile;
-use super::names::Naming;
+use super::names::WeightNaming;
 use crate::error::Error;
 
 const INDEX: &str = "model.safetensors.index.json";
@@ -71,18 +71,18 @@ impl Index {
     /// A file that is no index, or names a shard outside of its folder; an index without a MobileNetV5.
     pub(super) fn read(file: &MappedFile) -> Result<Index, Error> {
         #[derive(serde::Deserialize)]
-        struct Listed {
+        struct IndexText {
             weight_map: BTreeMap<String, String>,
         }
-        let Listed { weight_map } = serde_json::from_slice(&file.bytes)
+        let IndexText { weight_map } = serde_json::from_slice(&file.bytes)
             .map_err(|error| file.not(EXPECTED_INDEX, error.to_string()))?;
         if let Some((name, shard)) = weight_map.iter().find(|(_, shard)| !is_below(shard)) {
             let found = format!("shard `{shard}` of tensor `{name}`, which is not a file of that folder");
             return Err(file.not(EXPECTED_INDEX, found));
         }
         let all_shards = weight_map.values().collect::<BTreeSet<_>>().len();
-        let naming = Naming::find(|name| weight_map.contains_key(name))
-            .ok_or_else(|| Naming::unknown(&file.path.display().to_string(), ""))?;
+        let naming = WeightNaming::find(|name| weight_map.contains_key(name))
+            .ok_or_else(|| WeightNaming::unknown(&file.path.display().to_string(), ""))?;
         let mut places = BTreeMap::new();
         let mut others = Vec::new();
         for (name, shard) in weight_map {
