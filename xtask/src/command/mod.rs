@@ -3,6 +3,7 @@
 pub(crate) mod baseline;
 pub(crate) mod bench;
 pub(crate) mod ci;
+mod compare_weights;
 pub(crate) mod encode;
 pub(crate) mod fixtures;
 pub(crate) mod inspect;

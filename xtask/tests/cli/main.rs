@@ -20,3 +20,4 @@ mod selftest;
 mod suggest;
 mod support;
 mod tolerances;
+mod weights;
