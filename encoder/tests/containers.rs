@@ -183,6 +183,23 @@ fn quantised_weights_are_within_their_rounding() {
     }
 }
 
+/// The same of every type, for blocks that ggml made.
+#[test]
+fn every_type_is_within_the_rounding_that_is_said_of_it() {
+    let checkpoint = Checkpoint::open(&data("quantised.gguf")).unwrap();
+    let (whole, _) = checkpoint.values_and_rounding("types.F32").unwrap();
+    let mut wrong = Vec::new();
+    for kind in TYPES.iter().filter(|kind| **kind != "F32") {
+        let (values, rounding) = checkpoint.values_and_rounding(&format!("types.{kind}")).unwrap();
+        let pairs = values.iter().zip(&whole).zip(&rounding);
+        let most = pairs.map(|((value, whole), most)| (value - whole).abs() / most).fold(0.0, f32::max);
+        if !(0.25..=1.0).contains(&most) {
+            wrong.push(format!("{kind}: {most} of it"));
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:?}");
+}
+
 #[test]
 fn kernels_with_their_channels_last_are_read() {
     let folder = tempfile::tempdir().unwrap();

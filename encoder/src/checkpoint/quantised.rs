@@ -90,47 +90,50 @@ pub(super) fn dequantise(kind: &WeightType, order: ByteOrder, block: &[u8], out:
         }
         WeightType::Q2K => {
             let (d, d_min) = (scale(80), scale(82));
-            each(out, |i| {
-                let packed = block[i / 16];
+            each_part(out, 16, |part, out| {
+                let packed = block[part];
                 let (step, min) = (d * f32::from(packed & 0xF), d_min * f32::from(packed >> 4));
-                step * f32::from(two_bits(&block[16..80], i)) - min
+                each(out, |i| step * f32::from(two_bits(&block[16..80], 16 * part + i)) - min);
             });
         }
         WeightType::Q3K => {
             let d = scale(108);
-            each(out, |i| {
-                let step = d * q3_scale(&block[96..108], i / 16);
-                // The bit says that nothing is taken off.
-                let bit = block[i % 32] >> (i / 32) & 1;
-                let q = i16::from(two_bits(&block[32..96], i)) - i16::from((bit ^ 1) << 2);
-                step * f32::from(q)
+            each_part(out, 16, |part, out| {
+                let step = d * q3_scale(&block[96..108], part);
+                each(out, |i| {
+                    let i = 16 * part + i;
+                    // The bit says that nothing is taken off.
+                    let bit = block[i % 32] >> (i / 32) & 1;
+                    let q = i16::from(two_bits(&block[32..96], i)) - i16::from((bit ^ 1) << 2);
+                    step * f32::from(q)
+                });
             });
         }
-        WeightType::Q4K => {
+        WeightType::Q4K | WeightType::Q5K => {
             let (d, d_min) = (scale(0), scale(2));
-            each(out, |i| {
-                let (factor, min) = q4_scale_and_min(&block[4..16], i / 32);
-                let q = block[16 + i / 64 * 32 + i % 32] >> (i / 32 % 2 * 4) & 0xF;
-                d * f32::from(factor) * f32::from(q) - d_min * f32::from(min)
-            });
-        }
-        WeightType::Q5K => {
-            let (d, d_min) = (scale(0), scale(2));
-            each(out, |i| {
-                let (factor, min) = q4_scale_and_min(&block[4..16], i / 32);
-                let low = block[48 + i / 64 * 32 + i % 32] >> (i / 32 % 2 * 4) & 0xF;
-                let q = low | (block[16 + i % 32] >> (i / 32) & 1) << 4;
-                d * f32::from(factor) * f32::from(q) - d_min * f32::from(min)
+            let (high, low) = if *kind == WeightType::Q5K { (Some(&block[16..48]), 48) } else { (None, 16) };
+            each_part(out, 32, |part, out| {
+                let (factor, min) = q4_scale_and_min(&block[4..16], part);
+                let (step, min) = (d * f32::from(factor), d_min * f32::from(min));
+                let bytes = &block[low + part / 2 * 32..][..32];
+                each(out, |i| {
+                    let fifth = high.map_or(0, |high| high[i] >> part & 1);
+                    let q = bytes[i] >> (part % 2 * 4) & 0xF | fifth << 4;
+                    step * f32::from(q) - min
+                });
             });
         }
         WeightType::Q6K => {
             let d = scale(208);
-            each(out, |i| {
-                let (half, within) = (i / 128, i % 128);
-                let low = block[half * 64 + within % 64] >> (within / 64 * 4) & 0xF;
-                let high = block[128 + half * 32 + within % 32] >> (within / 32 * 2) & 3;
-                let q = i16::from(low | high << 4) - 32;
-                d * f32::from(block[192 + i / 16].cast_signed()) * f32::from(q)
+            each_part(out, 16, |part, out| {
+                let step = d * f32::from(block[192 + part].cast_signed());
+                each(out, |i| {
+                    let i = 16 * part + i;
+                    let (half, within) = (i / 128, i % 128);
+                    let low = block[half * 64 + within % 64] >> (within / 64 * 4) & 0xF;
+                    let high = block[128 + half * 32 + within % 32] >> (within / 32 * 2) & 3;
+                    step * f32::from(i16::from(low | high << 4) - 32)
+                });
             });
         }
         other => panic!("{other} is not stored in blocks"),
@@ -186,6 +189,11 @@ pub(super) fn half_unit_f16(x: f32) -> f32 {
 
 fn each(out: &mut [f32], value: impl Fn(usize) -> f32) {
     out.iter_mut().enumerate().for_each(|(i, out)| *out = value(i));
+}
+
+/// Parts of `length` elements, each with its number.
+fn each_part(out: &mut [f32], length: usize, part: impl Fn(usize, &mut [f32])) {
+    out.chunks_mut(length).enumerate().for_each(|(number, out)| part(number, out));
 }
 
 /// Element `i` of 32: the low halves of 16 bytes, then the high halves.

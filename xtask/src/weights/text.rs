@@ -47,9 +47,12 @@ impl WeightParity {
                 few(&self.unread, verbose)
             ));
         }
-        lines.extend([&self.a, &self.b].iter().flat_map(|side| {
-            side.warnings.iter().map(|warning| format!("  warning: {}: {warning}", side.file))
-        }));
+        let both = self.a.warnings.iter().filter(|warning| self.b.warnings.contains(warning));
+        lines.extend(both.map(|warning| format!("  warning: both: {warning}")));
+        for (side, other) in [(&self.a, &self.b), (&self.b, &self.a)] {
+            let alone = side.warnings.iter().filter(|warning| !other.warnings.contains(warning));
+            lines.extend(alone.map(|warning| format!("  warning: {}: {warning}", side.file)));
+        }
         if verbose {
             lines.extend(self.tensors.iter().map(JudgedWeight::line));
         }
