@@ -273,3 +273,19 @@ fn a_folder_with_one_file_of_weights_will_do() {
     let message = open().unwrap_err().to_string();
     assert!(message.contains("3 files of weights") && message.contains("name one"), "{message}");
 }
+
+#[test]
+fn two_tensors_for_one_place_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("twice.gguf");
+    let tensor = |name: &str| GgufTensor {
+        name: name.to_string(),
+        extents: vec![3, 3, 3, 8],
+        kind: F32,
+        bytes: vec![0; 864],
+    };
+    let names = ["v.conv_stem.conv.weight", "v.blk.0.0.conv_exp.weight", "v.blocks.0.0.conv_exp.weight"];
+    std::fs::write(&path, gguf_bytes("clip", &names.map(tensor))).unwrap();
+    let message = Checkpoint::open(&path).err().unwrap().to_string();
+    assert!(message.contains("which are both timm's `blocks.0.0.conv_exp.weight`"), "{message}");
+}

@@ -73,17 +73,24 @@ impl WeightNaming {
 }
 
 /// The encoder's weights among those of a checkpoint, by timm's names, and the names of the others.
+///
+/// # Errors
+/// Two tensors that have one name of timm's.
 pub(super) fn normalised(
     raw: BTreeMap<String, Entry>,
     naming: WeightNaming,
-) -> (BTreeMap<String, Entry>, Vec<String>) {
-    let mut entries = BTreeMap::new();
+) -> Result<(BTreeMap<String, Entry>, Vec<String>), String> {
+    let mut entries: BTreeMap<String, Entry> = BTreeMap::new();
     let mut others = Vec::new();
     for (name, entry) in raw {
-        match naming.timm(&name) {
-            Some(timm) => drop(entries.insert(timm, entry)),
-            None => others.push(name),
+        let Some(timm) = naming.timm(&name) else {
+            others.push(name);
+            continue;
+        };
+        if let Some(other) = entries.get(&timm) {
+            return Err(format!("`{}` and `{name}`, which are both timm's `{timm}`", other.name));
         }
+        entries.insert(timm, entry);
     }
-    (entries, others)
+    Ok((entries, others))
 }

@@ -52,10 +52,13 @@ impl Checkpoint {
             });
             WeightNaming::unknown(&origin, &what.unwrap_or_default())
         })?;
-        let (mut entries, others) = names::normalised(raw.tensors, naming);
-        if let Some(found) = foreign::refused(&entries) {
+        let not_usable = |found| {
             let expected = "weights as timm, transformers and llama.cpp have them";
-            return Err(Error::Format { path: path.to_path_buf(), expected, found });
+            Error::Format { path: path.to_path_buf(), expected, found }
+        };
+        let (mut entries, others) = names::normalised(raw.tensors, naming).map_err(not_usable)?;
+        if let Some(found) = foreign::refused(&entries) {
+            return Err(not_usable(found));
         }
         if naming == WeightNaming::Gguf {
             entries.iter_mut().for_each(|(name, entry)| entry.shape = timm_shape(name, &entry.shape));

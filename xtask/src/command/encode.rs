@@ -63,6 +63,7 @@ impl Encode {
         let checkpoint = self.encoder.open_named(&self.weights)?;
         let mut read = FilesRead::default();
         read.extend(checkpoint.files());
+        read.note(&self.weights);
         read.note(&self.input);
         if let Some(out) = &self.out {
             check_place(out, &read)?;

@@ -36,6 +36,8 @@ pub(crate) enum WeightFault {
     FactorOfEach { axis: usize },
     /// B is A rounded to a type that is not the one it is stored in.
     RoundedOnTheWay { to: &'static str },
+    /// B was quantised to so many bits on the way, in blocks of 32.
+    QuantisedOnTheWay { bits: u32 },
     /// B is A cut off, where its type should be rounded to.
     CutOff { to: &'static str },
     /// B is made of A's bytes read as something else.
@@ -68,7 +70,8 @@ pub(super) fn find(sides: WeightSides<'_>) -> WeightFault {
         .or_else(|| scaled(sides))
         .or_else(|| rounded(sides))
         .or(bytes)
-        .or_else(|| if differing(sides).len() > a.len() / 2 { in_blocks(sides) } else { None })
+        .or_else(|| quantised_on_the_way(sides))
+        .or_else(|| in_blocks(sides))
         .unwrap_or_else(|| unexplained(sides))
 }
 
@@ -242,10 +245,34 @@ fn bytes_read_as(sides: WeightSides<'_>) -> Option<WeightFault> {
 /// How near values have to be that were quantised on the way, to any number of bits: ‖error‖ / ‖A‖.
 const QUANTISED: f64 = 0.25;
 
+/// Whether B is near A, and its values in each block of 32 are whole multiples of one step.
+fn quantised_on_the_way(sides: WeightSides<'_>) -> Option<WeightFault> {
+    let b = &sides.b.values;
+    if !b.len().is_multiple_of(32) || sides.relative(|i| sides.a.values[i]) > QUANTISED {
+        return None;
+    }
+    let on_grid = |levels: f32| {
+        b.chunks(32).all(|block| {
+            let step = block.iter().fold(0f32, |most, x| most.max(x.abs())) / levels;
+            // What an f16 leaves of a multiple.
+            let near = |x: &f32| (x / step - (x / step).round()).abs() <= 0.002 + levels / 1024.0;
+            step == 0.0 || block.iter().all(near)
+        })
+    };
+    // The largest value of a block is the last level of its type, on either side.
+    let types = [(7.0, 4), (8.0, 4), (15.0, 5), (16.0, 5), (127.0, 8)];
+    let (_, bits) = types.into_iter().find(|(levels, _)| on_grid(*levels))?;
+    Some(WeightFault::QuantisedOnTheWay { bits })
+}
+
 /// Blocks of quantised elements that were read wrongly.
 fn in_blocks(sides: WeightSides<'_>) -> Option<WeightFault> {
     let n = sides.a.len();
     let a = &sides.a.values;
+    // What is near A was not read wrongly, whatever else it is.
+    if sides.relative(|i| a[i]) <= QUANTISED || differing(sides).len() <= n / 2 {
+        return None;
+    }
     for block in [32, 64] {
         if !n.is_multiple_of(block) || n < 2 * block {
             continue;

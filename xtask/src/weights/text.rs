@@ -231,6 +231,9 @@ impl WeightFault {
                 axes_of(&[*axis], shape)
             ),
             WeightFault::RoundedOnTheWay { to } => format!("B is A rounded to {to} on the way"),
+            WeightFault::QuantisedOnTheWay { bits } => {
+                format!("B is A quantised to {bits} bits on the way, in blocks of 32")
+            }
             WeightFault::CutOff { to } => format!("B is A cut off to {to} rather than rounded"),
             WeightFault::BytesReadAs { from, as_ } => format!("A's bytes in {from}, read as {as_}"),
             WeightFault::BlockOrder { block } => format!(

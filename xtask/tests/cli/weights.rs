@@ -113,7 +113,7 @@ type WeightChange = fn(&mut Vec<ConvertedWeight>);
 
 #[test]
 fn faults_of_a_conversion_are_named() {
-    let cases: [(&str, WeightChange, i32, &[&str]); 17] = [
+    let cases: [(&str, WeightChange, i32, &[&str]); 18] = [
         (
             "kernel transposed",
             |w| {
@@ -262,6 +262,17 @@ fn faults_of_a_conversion_are_named() {
             },
             1,
             &["wrong dequantisation: in each block of 32 B is A with a factor and an offset of its own"],
+        ),
+        (
+            "quantised on the way",
+            |w| {
+                let kernel = named(w, KERNEL);
+                kernel.values = through_4_bits(&kernel.values, |levels, scale| {
+                    levels.iter().map(|q| half::f16::from_f32(*q as f32 * scale).to_f32()).collect()
+                });
+            },
+            1,
+            &["quantised to 4 bits on the way"],
         ),
         ("one value", |w| named(w, KERNEL).values[100] += 0.5, 1, &["1 of ", "all in output channel 1"]),
     ];
