@@ -56,11 +56,14 @@ pub enum Error {
         found: Vec<usize>,
     },
     /// A tensor is stored in a type that the encoder does not support.
-    #[error("{origin}: tensor `{name}` is stored as {found}, expected F32, F16 or BF16")]
+    #[error(
+        "{origin}: not supported: {found} in tensor `{name}`; expected F32, F16, BF16, Q4_0, Q4_1, Q5_0, Q5_1, Q8_0 or \
+             Q2_K to Q6_K"
+    )]
     Dtype {
         /// The checkpoint.
         origin: String,
-        /// timm's name of the tensor.
+        /// The tensor's name in the file.
         name: String,
         /// The stored type.
         found: String,

@@ -77,7 +77,7 @@ mod tensor;
 mod testing;
 
 pub use architecture::{Architecture, Settings};
-pub use checkpoint::{Checkpoint, CheckpointWarning};
+pub use checkpoint::{Checkpoint, CheckpointWarning, Container, WeightType};
 pub use error::Error;
 pub use geometry::Padding;
 pub use model::{Encoded, LoadOptions, Model};

@@ -12,6 +12,7 @@ mod gate;
 #[cfg(feature = "faults")]
 mod selftest;
 mod shell;
+mod weights;
 
 use std::process::ExitCode;
 
@@ -29,6 +30,7 @@ struct Arguments {
 enum Command {
     Parity(command::parity::Parity),
     Encode(command::encode::Encode),
+    Inspect(command::inspect::Inspect),
     Baseline(command::baseline::BaselineCommand),
     Selftest(command::selftest::Selftest),
     Mapping(command::mapping::MappingCommand),
@@ -44,6 +46,7 @@ fn main() -> ExitCode {
     let result = match arguments.command {
         Command::Parity(command) => command.run(),
         Command::Encode(command) => command.run(),
+        Command::Inspect(command) => command.run(),
         Command::Baseline(command) => command.run(),
         Command::Selftest(command) => command.run(),
         Command::Mapping(command) => command.run(),

@@ -1,5 +1,6 @@
 //! What a model is made of, and what its tensors are called.
 
+mod inventory;
 pub(crate) mod names;
 mod reader;
 

@@ -38,6 +38,8 @@ pub(crate) mod inverted_residual {
 pub(crate) mod attention {
     use super::{Depthwise, KeyOrValueNames};
 
+    /// What the names of its products' weights begin with.
+    pub(crate) const PREFIX: &str = "attn.";
     pub(crate) const NORM: &str = "norm.weight";
     pub(crate) const QUERY: &str = "attn.query.proj.weight";
     pub(crate) const KEY: KeyOrValueNames = KeyOrValueNames {
@@ -127,6 +129,14 @@ impl std::fmt::Display for Module {
 /// What the names of a stage's weights begin with.
 pub(crate) fn stage_prefix(stage: usize) -> String {
     format!("blocks.{stage}.")
+}
+
+/// Stage and index in it of the block that a weight belongs to.
+pub(crate) fn block_of(weight: &str) -> Option<(usize, usize)> {
+    let mut parts = weight.strip_prefix("blocks.")?.split('.');
+    // No model has more than 4 stages.
+    let stage = parts.next()?.parse().ok().filter(|stage| *stage < 16)?;
+    Some((stage, parts.next()?.parse().ok()?))
 }
 
 /// The module that a weight belongs to.

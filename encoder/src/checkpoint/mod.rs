@@ -1,33 +1,89 @@
 //! Named weights, memory-mapped.
 //!
-//! Names are normalised to timm's here: the rest of the crate knows no Hugging Face prefixes.
+//! Names, shapes and the order of axes are made timm's here: the rest of the crate knows no Hugging Face prefixes, no GGUF
+//! and no MLX. Elements are widened when they are read, piece by piece; quantised ones block by block.
 
+mod foreign;
+mod gguf;
 mod kind;
+mod mapped;
 mod names;
+mod open;
+mod quantised;
 mod safetensors;
+mod snapshot;
+mod view;
+mod weight_type;
 
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::PathBuf;
 
-use ::safetensors::Dtype;
 use memmap2::Mmap;
 #[cfg(test)]
 pub(crate) use names::EMBEDDER;
 pub(crate) use names::FIRST_WEIGHT;
-use rayon::prelude::*;
+use quantised::ByteOrder;
+pub(crate) use view::View;
+use view::{ChannelsLast, StoredElements};
+pub use weight_type::WeightType;
 
 use crate::error::Error;
 
 /// Where a tensor's elements are.
 enum Location {
-    File { shard: usize, dtype: Dtype, range: Range<usize> },
+    File {
+        shard: usize,
+        kind: WeightType,
+        order: ByteOrder,
+        range: Range<usize>,
+        channels_last: Option<ChannelsLast>,
+    },
     Memory(Vec<f32>),
 }
 
 struct Entry {
+    /// Its name in the file.
+    name: String,
     shape: Vec<usize>,
     location: Location,
+}
+
+/// What weights are kept in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Container {
+    /// Nothing but memory.
+    Memory,
+    /// One safetensors file.
+    Safetensors,
+    /// Shards with an index.
+    Sharded {
+        /// Those that hold tensors of the encoder, and were opened.
+        opened: usize,
+        /// All that the index names.
+        shards: usize,
+    },
+    /// One GGUF file.
+    Gguf {
+        /// Of the format.
+        version: u32,
+        /// Whether its numbers have their highest byte first.
+        big_endian: bool,
+    },
+}
+
+impl std::fmt::Display for Container {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Container::Memory => f.write_str("memory"),
+            Container::Safetensors => f.write_str("safetensors"),
+            Container::Sharded { opened, shards } => {
+                write!(f, "sharded safetensors, {opened} of {shards} shards opened")
+            }
+            Container::Gguf { version, big_endian: false } => write!(f, "GGUF {version}"),
+            Container::Gguf { version, big_endian: true } => write!(f, "GGUF {version}, big-endian"),
+        }
+    }
 }
 
 /// The encoder's weights by timm's names, the embedder's with the prefix `embed_vision.`.
@@ -36,6 +92,10 @@ pub struct Checkpoint {
     files: Vec<PathBuf>,
     shards: Vec<Mmap>,
     entries: BTreeMap<String, Entry>,
+    container: Container,
+    facts: BTreeMap<String, String>,
+    left_alone: Vec<String>,
+    channels_last: bool,
 }
 
 /// What is known to be wrong with weights that can be used all the same.
@@ -82,9 +142,18 @@ impl Checkpoint {
                     found: shape,
                 });
             }
-            entries.insert(name, Entry { shape, location: Location::Memory(data) });
+            entries.insert(name.clone(), Entry { name, shape, location: Location::Memory(data) });
         }
-        Ok(Checkpoint { origin, files: Vec::new(), shards: Vec::new(), entries })
+        Ok(Checkpoint {
+            origin,
+            files: Vec::new(),
+            shards: Vec::new(),
+            entries,
+            container: Container::Memory,
+            facts: BTreeMap::new(),
+            left_alone: Vec::new(),
+            channels_last: false,
+        })
     }
 
     /// The files that hold the weights, in the order of the index; none for weights in memory.
@@ -107,10 +176,58 @@ impl Checkpoint {
         self.entries.get(name).map(|entry| entry.shape.as_slice())
     }
 
+    /// What the weights are kept in.
+    pub fn container(&self) -> Container {
+        self.container
+    }
+
+    /// What the file says of itself, by name.
+    pub fn facts(&self) -> &BTreeMap<String, String> {
+        &self.facts
+    }
+
+    /// Tensors that are none of the encoder's, such as those of audio and language, by their names in the file.
+    pub fn left_alone(&self) -> &[String] {
+        &self.left_alone
+    }
+
+    /// Whether kernels are stored as `[out, k, k, in]`, as MLX has them; they are given as `[out, in, k, k]`.
+    pub fn channels_last(&self) -> bool {
+        self.channels_last
+    }
+
+    /// A tensor's name in the file, if it exists.
+    pub fn stored_name(&self, name: &str) -> Option<&str> {
+        self.entries.get(name).map(|entry| entry.name.as_str())
+    }
+
+    /// What a tensor is stored as, if it exists.
+    pub fn stored_type(&self, name: &str) -> Option<&WeightType> {
+        match &self.entries.get(name)?.location {
+            Location::Memory(_) => Some(&WeightType::F32),
+            Location::File { kind, .. } => Some(kind),
+        }
+    }
+
+    /// The elements of a tensor, which need not be finite, and the most that each may be from the value that was stored:
+    /// half a step of its type.
+    ///
+    /// # Errors
+    /// A missing tensor, a type that is not supported.
+    pub fn values_and_rounding(&self, name: &str) -> Result<(Vec<f32>, Vec<f32>), Error> {
+        let entry = self.entry(name, "to be compared")?;
+        let view = self.view_of(entry)?;
+        let elements = entry.shape.iter().product();
+        let (mut values, mut rounding) = (vec![0.0; elements], vec![0.0; elements]);
+        view.read(0, &mut values);
+        view.rounding(0, &mut rounding);
+        Ok((values, rounding))
+    }
+
     /// The elements of a tensor, widened to f32, in row-major order.
     ///
     /// # Errors
-    /// A missing tensor, another shape, a type other than F32, F16, BF16, an element that is not finite.
+    /// A missing tensor, another shape, a type that is not supported, an element that is not finite.
     pub fn load(&self, name: &str, shape: &[usize]) -> Result<Vec<f32>, Error> {
         let view = self.view(name, shape)?;
         let mut values = vec![0.0; shape.iter().product()];
@@ -123,11 +240,7 @@ impl Checkpoint {
     /// # Errors
     /// As [`Checkpoint::load`].
     pub(crate) fn view(&self, name: &str, shape: &[usize]) -> Result<View<'_>, Error> {
-        let entry = self.entries.get(name).ok_or_else(|| Error::MissingTensor {
-            origin: self.origin.clone(),
-            name: name.to_string(),
-            needed_by: format!("expected a tensor of shape {shape:?}"),
-        })?;
+        let entry = self.entry(name, &format!("expected a tensor of shape {shape:?}"))?;
         if entry.shape != shape {
             return Err(Error::Shape {
                 origin: self.origin.clone(),
@@ -136,25 +249,7 @@ impl Checkpoint {
                 found: entry.shape.clone(),
             });
         }
-        let view = match &entry.location {
-            Location::Memory(values) => View { elements: StoredElements::Memory(values), mapped: None },
-            Location::File { shard, dtype, range } => {
-                let bytes = &self.shards[*shard][range.clone()];
-                let elements = match dtype {
-                    Dtype::F32 => StoredElements::F32(bytes.as_chunks().0),
-                    Dtype::F16 => StoredElements::F16(bytes.as_chunks().0),
-                    Dtype::BF16 => StoredElements::Bf16(bytes.as_chunks().0),
-                    other => {
-                        return Err(Error::Dtype {
-                            origin: self.origin.clone(),
-                            name: name.to_string(),
-                            found: format!("{other:?}"),
-                        });
-                    }
-                };
-                View { elements, mapped: Some((&self.shards[*shard], range.clone())) }
-            }
-        };
+        let view = self.view_of(entry)?;
         match view.first_not_finite(shape.iter().product()) {
             None => Ok(view),
             Some((index, value)) => {
@@ -162,69 +257,30 @@ impl Checkpoint {
             }
         }
     }
-}
 
-/// A tensor in place; the memory of its mapping is released when it is dropped.
-pub(crate) struct View<'a> {
-    elements: StoredElements<'a>,
-    /// The file, and where in it.
-    mapped: Option<(&'a Mmap, Range<usize>)>,
-}
-
-enum StoredElements<'a> {
-    Memory(&'a [f32]),
-    F32(&'a [[u8; 4]]),
-    F16(&'a [[u8; 2]]),
-    Bf16(&'a [[u8; 2]]),
-}
-
-impl View<'_> {
-    /// Widens the elements from `start` on, in row-major order, as many as `out` takes.
-    pub(crate) fn read(&self, start: usize, out: &mut [f32]) {
-        let end = start + out.len();
-        match self.elements {
-            StoredElements::Memory(values) => out.copy_from_slice(&values[start..end]),
-            StoredElements::F32(bytes) => widen(&bytes[start..end], out, f32::from_le_bytes),
-            StoredElements::F16(bytes) => {
-                widen(&bytes[start..end], out, |b| half::f16::from_le_bytes(b).to_f32());
-            }
-            StoredElements::Bf16(bytes) => {
-                widen(&bytes[start..end], out, |b| half::bf16::from_le_bytes(b).to_f32());
-            }
-        }
-    }
-
-    fn first_not_finite(&self, elements: usize) -> Option<(usize, f32)> {
-        const CHUNK: usize = 1 << 14;
-        (0..elements.div_ceil(CHUNK)).into_par_iter().find_map_first(|chunk| {
-            let start = chunk * CHUNK;
-            let values = &mut [0.0; CHUNK][..CHUNK.min(elements - start)];
-            self.read(start, values);
-            // A sum over all of them is faster than asking each, and not finite if one is not.
-            if values.iter().map(|x| x * 0.0).sum::<f32>() == 0.0 {
-                return None;
-            }
-            let index = values.iter().position(|x| !x.is_finite())?;
-            Some((start + index, values[index]))
+    fn entry(&self, name: &str, needed_by: &str) -> Result<&Entry, Error> {
+        self.entries.get(name).ok_or_else(|| Error::MissingTensor {
+            origin: self.origin.clone(),
+            name: name.to_string(),
+            needed_by: needed_by.to_string(),
         })
     }
-}
 
-impl Drop for View<'_> {
-    fn drop(&mut self) {
-        #[cfg(unix)]
-        if let Some((map, range)) = &self.mapped {
-            let advice = memmap2::UncheckedAdvice::DontNeed;
-            // SAFETY: the map is read-only and of a file: pages that are given back are read from the file again.
-            // A refusal costs memory and nothing else.
-            let _ = unsafe { map.unchecked_advise_range(advice, range.start, range.len()) };
+    fn view_of<'a>(&'a self, entry: &'a Entry) -> Result<View<'a>, Error> {
+        match &entry.location {
+            Location::Memory(values) => {
+                Ok(View { elements: StoredElements::Memory(values), channels_last: None, mapped: None })
+            }
+            Location::File { shard, kind, order, range, channels_last } => {
+                let map = &self.shards[*shard];
+                let elements =
+                    StoredElements::of(kind, *order, &map[range.clone()]).ok_or_else(|| Error::Dtype {
+                        origin: self.origin.clone(),
+                        name: entry.name.clone(),
+                        found: kind.to_string(),
+                    })?;
+                Ok(View { elements, channels_last: *channels_last, mapped: Some((map, range.clone())) })
+            }
         }
-    }
-}
-
-/// Elements of `N` bytes each as f32.
-fn widen<const N: usize>(bytes: &[[u8; N]], out: &mut [f32], convert: impl Fn([u8; N]) -> f32) {
-    for (out, bytes) in out.iter_mut().zip(bytes) {
-        *out = convert(*bytes);
     }
 }

@@ -15,30 +15,82 @@ pub(crate) const EMBEDDER: &str = "embed_vision.";
 /// The weight that every MobileNetV5 begins with, by which the prefix of the tower is found.
 pub(crate) const FIRST_WEIGHT: &str = "conv_stem.conv.weight";
 
-/// The encoder's weights among those of a checkpoint, by timm's names; the embedder's with the prefix [`EMBEDDER`].
-pub(super) fn normalised(
-    raw: BTreeMap<String, Entry>,
-    origin: &str,
-) -> Result<BTreeMap<String, Entry>, Error> {
-    let prefix = TOWER_PREFIXES.iter().find(|prefix| raw.contains_key(&format!("{prefix}{FIRST_WEIGHT}")));
-    let Some(prefix) = prefix else {
-        return Err(Error::MissingTensor {
+/// What GGUF files name differently, by the beginning of the name.
+const GGUF_NAMES: [(&str, &str); 8] = [
+    ("v.blk.", "blocks."),
+    ("v.conv_stem.", "conv_stem."),
+    ("v.msfa.", "msfa."),
+    ("mm.input_projection.", "embed_vision.embedding_projection."),
+    ("mm.soft_emb_norm.", "embed_vision.soft_embedding_norm."),
+    ("mm.embedding.", "embed_vision.embedding."),
+    ("mm.hard_emb_norm.", "embed_vision.hard_embedding_norm."),
+    ("v.", ""),
+];
+
+/// How a checkpoint names its tensors.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum WeightNaming {
+    /// timm's names behind a prefix.
+    Prefixed(&'static str),
+    /// llama.cpp's.
+    Gguf,
+}
+
+impl WeightNaming {
+    /// The naming by which `has` knows the weight that every MobileNetV5 begins with.
+    pub(super) fn find(has: impl Fn(&str) -> bool) -> Option<WeightNaming> {
+        let prefix = TOWER_PREFIXES.iter().find(|prefix| has(&format!("{prefix}{FIRST_WEIGHT}")));
+        let gguf = || has(&format!("v.{FIRST_WEIGHT}")).then_some(WeightNaming::Gguf);
+        prefix.map(|prefix| WeightNaming::Prefixed(prefix)).or_else(gguf)
+    }
+
+    /// timm's name of a tensor of the encoder, the embedder's with the prefix [`EMBEDDER`]; none for any other tensor.
+    pub(super) fn timm(self, name: &str) -> Option<String> {
+        match self {
+            WeightNaming::Prefixed(prefix) => {
+                let embedder = EMBEDDER_PREFIXES.iter().find_map(|prefix| name.strip_prefix(prefix));
+                let of_embedder = embedder.map(|rest| format!("{EMBEDDER}{rest}"));
+                of_embedder.or_else(|| name.strip_prefix(prefix).map(String::from))
+            }
+            WeightNaming::Gguf => {
+                let (begin, timm) = GGUF_NAMES.iter().find(|(begin, _)| name.starts_with(begin))?;
+                Some(format!("{timm}{}", &name[begin.len()..]))
+            }
+        }
+    }
+
+    /// The error for a checkpoint in which no naming is found.
+    pub(super) fn unknown(origin: &str, what: &str) -> Error {
+        Error::MissingTensor {
             origin: origin.to_string(),
             name: FIRST_WEIGHT.to_string(),
             needed_by: format!(
-                "looked for it bare and with the prefixes {}; every MobileNetV5 begins with it",
+                "looked for it bare and with the prefixes {}, v.; every MobileNetV5 begins with it{what}",
                 TOWER_PREFIXES[..3].join(", ")
             ),
-        });
-    };
-    let mut entries = BTreeMap::new();
-    for (name, entry) in raw {
-        let embedder = EMBEDDER_PREFIXES.iter().find_map(|prefix| name.strip_prefix(prefix));
-        if let Some(rest) = embedder {
-            entries.insert(format!("{EMBEDDER}{rest}"), entry);
-        } else if let Some(rest) = name.strip_prefix(prefix) {
-            entries.insert(rest.to_string(), entry);
         }
     }
-    Ok(entries)
+}
+
+/// The encoder's weights among those of a checkpoint, by timm's names, and the names of the others.
+///
+/// # Errors
+/// Two tensors that have one name of timm's.
+pub(super) fn normalised(
+    raw: BTreeMap<String, Entry>,
+    naming: WeightNaming,
+) -> Result<(BTreeMap<String, Entry>, Vec<String>), String> {
+    let mut entries: BTreeMap<String, Entry> = BTreeMap::new();
+    let mut others = Vec::new();
+    for (name, entry) in raw {
+        let Some(timm) = naming.timm(&name) else {
+            others.push(name);
+            continue;
+        };
+        if let Some(other) = entries.get(&timm) {
+            return Err(format!("`{}` and `{name}`, which are both timm's `{timm}`", other.name));
+        }
+        entries.insert(timm, entry);
+    }
+    Ok((entries, others))
 }

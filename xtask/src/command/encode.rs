@@ -30,7 +30,7 @@ use crate::shell::paths;
 #[derive(clap::Args)]
 #[command(verbatim_doc_comment)]
 pub(crate) struct Encode {
-    /// Safetensors file, sharded index, or a folder with either.
+    /// Weights: a safetensors or GGUF file, the index of a sharded checkpoint, or a folder with one of them.
     #[arg(long, value_name = "FILE")]
     weights: PathBuf,
     /// Pictures (PNG, JPEG, WebP, GIF, BMP, TIFF; of an animation the first frame) of any size, .npy of
@@ -74,6 +74,7 @@ impl Encode {
         }
         let mut read = FilesRead::default();
         read.extend(checkpoint.files());
+        read.note(&self.weights);
         read.extend(settings_beside(&self.weights));
         read.extend(files.iter().map(|file| &file.path));
         if let Some(out) = &self.out {

@@ -3,8 +3,10 @@
 pub(crate) mod baseline;
 pub(crate) mod bench;
 pub(crate) mod ci;
+mod compare_weights;
 pub(crate) mod encode;
 pub(crate) mod fixtures;
+pub(crate) mod inspect;
 pub(crate) mod lint;
 pub(crate) mod mapping;
 pub(crate) mod parity;

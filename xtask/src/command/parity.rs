@@ -8,6 +8,7 @@ use harness::mapping::{Mapping, Profile};
 use harness::report::Format;
 use harness::report::terminal::{self, Detail, Options};
 
+use super::compare_weights::{self, ParityDetail};
 use crate::committed::set;
 use crate::encode::arguments::EncoderArguments;
 use crate::encode::pictures::PictureArguments;
@@ -26,6 +27,7 @@ use crate::shell::{cost, paths};
 ///   cargo xtask parity --candidate debug_ggml_output --reference debug_output --profile f16-weights
 ///   cargo xtask parity --reference fixtures/blocks --threads 1 --isa avx2
 ///   cargo xtask parity --report json=parity.json --quiet
+///   cargo xtask parity --compare-weights model.safetensors mmproj-f16.gguf
 ///
 /// Exit codes: 0 all good, 1 numbers, 2 usage or mapping, 3 coverage, 4 shapes, 5 unreadable input or
 /// sides that do not belong together (of other weights, input or settings).
@@ -41,7 +43,7 @@ pub(crate) struct Parity {
     /// Reference: a set with a manifest.json, or a folder of somebody's own dumps.
     #[arg(long, value_name = "DIR")]
     reference: Option<PathBuf>,
-    /// Weights for the encoder (default: the set's).
+    /// Weights for the encoder, safetensors or GGUF (default: the set's).
     #[arg(long, value_name = "FILE", requires = "reference")]
     weights: Option<PathBuf>,
     /// Input for the encoder, a picture or .npy (default: the set's).
@@ -65,6 +67,10 @@ pub(crate) struct Parity {
     /// Show every layer, reference names, everything that was ignored, and where the program's own files were found.
     #[arg(long)]
     verbose: bool,
+    /// Compare two checkpoints tensor by tensor instead, of any containers: A the original, B what was made of it.
+    #[arg(long, num_args = 2, value_names = ["A", "B"],
+        conflicts_with_all = ["candidate", "reference", "weights", "input", "mapping", "profile", "strict"])]
+    compare_weights: Option<Vec<PathBuf>>,
     #[command(flatten)]
     pictures: PictureArguments,
     #[command(flatten)]
@@ -101,6 +107,9 @@ fn without_comparison(reference: &Path, failure: &Failure) -> Comparison {
 
 impl Parity {
     pub(crate) fn run(self) -> CommandResult {
+        if let Some([a, b]) = self.compare_weights.as_deref() {
+            return self.compare_weights(a, b);
+        }
         self.check_reports()?;
         let mapping = paths::mapping(self.mapping.as_deref());
         let resources = mapping.as_ref().map(paths::resources).unwrap_or_default();
@@ -115,6 +124,23 @@ impl Parity {
                 let _ = format.write(path, &run);
             }
         })
+    }
+
+    fn compare_weights(&self, a: &Path, b: &Path) -> CommandResult {
+        if self.encoder.chooses_a_model() {
+            return Err(Failure::usage(
+                "--compare-weights runs no encoder: its options have nothing to act on",
+                "leave them out",
+            ));
+        }
+        let is_json = |report: &&RequestedReport| report.format.name() == "json";
+        if let Some(other) = self.report.iter().find(|report| !is_json(report)) {
+            let message = format!("--report {}: checkpoints are reported as json alone", other.format.name());
+            return Err(Failure::usage(message, "ask for json=PATH"));
+        }
+        let reports: Vec<PathBuf> = self.report.iter().map(|report| report.path.clone()).collect();
+        let shown = ParityDetail { quiet: self.quiet, verbose: self.verbose };
+        self.encoder.pool()?.install(|| compare_weights::run([a, b], shown, &reports))
     }
 
     fn references(&self) -> Result<Vec<PathBuf>, Failure> {

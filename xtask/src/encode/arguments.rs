@@ -133,8 +133,7 @@ impl EncoderArguments {
 
     /// Opens the weights.
     pub(crate) fn open(&self, weights: &Path) -> Result<Checkpoint, Failure> {
-        Checkpoint::open(weights)
-            .map_err(|error| Failure::unreadable(error).or_help(|| paths::unreadable_help(weights)))
+        open(weights)
     }
 
     /// Opens weights that a user named, and warns of what is known to be wrong with them.
@@ -183,6 +182,12 @@ impl EncoderArguments {
             LoadOptions { settings, isa: self.isa, precision: self.precision(), strict_fma: self.strict_fma };
         Model::load(checkpoint, &options).map_err(Failure::unreadable)
     }
+}
+
+/// Opens weights.
+pub(crate) fn open(weights: &Path) -> Result<Checkpoint, Failure> {
+    Checkpoint::open(weights)
+        .map_err(|error| Failure::unreadable(error).or_help(|| paths::unreadable_help(weights)))
 }
 
 /// Why an instruction set cannot be had.

@@ -79,7 +79,9 @@ fn tensors_and_records(path: &Path) -> Vec<PathBuf> {
 /// A file of weights with what lies beside it, which an index may name, or a folder of them.
 fn weights(path: &Path) -> Vec<PathBuf> {
     let folder = if path.is_dir() { path } else { path.parent().unwrap_or(path) };
-    let is_index = path.extension().is_some_and(|extension| extension == "json");
+    // An index is told by its content, whatever it is called.
+    let is_alone = |extension: &std::ffi::OsStr| extension == "safetensors" || extension == "gguf";
+    let is_index = !path.extension().is_some_and(is_alone);
     let beside = if path.is_dir() || is_index { entries(folder) } else { Vec::new() };
     beside.into_iter().chain([path.to_path_buf()]).collect()
 }

@@ -21,3 +21,4 @@ mod selftest;
 mod suggest;
 mod support;
 mod tolerances;
+mod weights;
