@@ -1,5 +1,7 @@
 //! Images in f64, and what is done to them, written as it is defined.
 
+use rayon::prelude::*;
+
 use crate::geometry::Padding;
 
 /// `[batch, channels, height, width]`.
@@ -23,30 +25,27 @@ impl Image {
         self.data[self.index(index)]
     }
 
-    pub(super) fn at_mut(&mut self, index: [usize; 4]) -> &mut f64 {
-        let index = self.index(index);
-        &mut self.data[index]
-    }
-
     /// An image whose every element is computed from its index.
-    pub(super) fn from_fn(shape: [usize; 4], mut f: impl FnMut([usize; 4]) -> f64) -> Image {
+    pub(super) fn from_fn(shape: [usize; 4], f: impl Fn([usize; 4]) -> f64 + Sync) -> Image {
         let mut out = Image::zeros(shape);
-        let mut i = 0;
-        for b in 0..shape[0] {
-            for c in 0..shape[1] {
-                for y in 0..shape[2] {
-                    for x in 0..shape[3] {
-                        out.data[i] = f([b, c, y, x]);
-                        i += 1;
-                    }
-                }
+        let [_, channels, height, width] = shape;
+        out.data.par_chunks_mut((height * width).max(1)).enumerate().for_each(|(plane, out)| {
+            for (i, out) in out.iter_mut().enumerate() {
+                *out = f([plane / channels, plane % channels, i / width, i % width]);
             }
-        }
+        });
         out
     }
 
-    pub(super) fn map(mut self, f: impl Fn(f64) -> f64) -> Image {
-        self.data.iter_mut().for_each(|x| *x = f(*x));
+    /// The plane of one channel.
+    fn plane(&self, b: usize, c: usize) -> &[f64] {
+        let [_, channels, height, width] = self.shape;
+        let start = (b * channels + c) * height * width;
+        &self.data[start..start + height * width]
+    }
+
+    pub(super) fn map(mut self, f: impl Fn(f64) -> f64 + Sync) -> Image {
+        self.data.par_iter_mut().for_each(|x| *x = f(*x));
         self
     }
 
@@ -63,63 +62,94 @@ impl Image {
     /// RMS norm over the channels; `weights` empty for none.
     pub(super) fn normed(&self, epsilon: f64, weights: &[f64]) -> Image {
         let [batch, channels, height, width] = self.shape;
-        let roots = Image::from_fn([batch, 1, height, width], |[b, _, y, x]| {
-            let squares: f64 = (0..channels).map(|c| self.at([b, c, y, x]).powi(2)).sum();
-            (squares / channels as f64 + epsilon).sqrt()
-        });
+        let mut roots = Image::zeros([batch, 1, height, width]);
+        for (b, roots) in roots.data.chunks_mut((height * width).max(1)).enumerate() {
+            for c in 0..channels {
+                roots.iter_mut().zip(self.plane(b, c)).for_each(|(sum, x)| *sum += x.powi(2));
+            }
+            roots.iter_mut().for_each(|sum| *sum = (*sum / channels as f64 + epsilon).sqrt());
+        }
         Image::from_fn(self.shape, |[b, c, y, x]| {
             let normed = self.at([b, c, y, x]) / roots.at([b, 0, y, x]);
             normed * weights.get(c).copied().unwrap_or(1.0)
         })
     }
+
+    /// Each pixel without the mean of its channels.
+    pub(super) fn centred(&self) -> Image {
+        let [batch, channels, height, width] = self.shape;
+        let means = Image::from_fn([batch, 1, height, width], |[b, _, y, x]| {
+            (0..channels).map(|c| self.at([b, c, y, x])).sum::<f64>() / channels as f64
+        });
+        Image::from_fn(self.shape, |[b, c, y, x]| self.at([b, c, y, x]) - means.at([b, 0, y, x]))
+    }
 }
 
-/// (zeros before, output size)
-fn padded(padding: Padding, input: usize, kernel: usize, stride: usize) -> (isize, usize) {
-    match padding {
-        Padding::Same => {
-            let output = input.div_ceil(stride);
-            let total = ((output - 1) * stride + kernel) as isize - input as isize;
-            (total.max(0) / 2, output)
-        }
-        Padding::Symmetric => {
-            let before = (stride - 1 + kernel - 1) / 2;
-            (before as isize, (input + 2 * before - kernel) / stride + 1)
+/// Where a convolution's zeros are.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Padded {
+    pub(super) padding: Padding,
+    /// The odd zero is before the first pixel, not after the last.
+    pub(super) odd_first: bool,
+}
+
+impl Padded {
+    /// (zeros before, output size)
+    fn axis(self, input: usize, kernel: usize, stride: usize) -> (isize, usize) {
+        match self.padding {
+            Padding::Same => {
+                let output = input.div_ceil(stride);
+                let total = (((output - 1) * stride + kernel) as isize - input as isize).max(0);
+                (if self.odd_first { total - total / 2 } else { total / 2 }, output)
+            }
+            Padding::Symmetric => {
+                let before = (stride - 1 + kernel - 1) / 2;
+                (before as isize, (input + 2 * before - kernel) / stride + 1)
+            }
         }
     }
 }
 
-/// Weights `[out, in / groups, kernel, kernel]`; depthwise when `depthwise`.
+/// Weights `[out, in / groups, kernel, kernel]`; depthwise when `depthwise`. Each sum goes through input channels, rows and
+/// columns of the kernel, in this order.
 pub(super) fn convolve(
     x: &Image,
     weights: &[f64],
     out: usize,
     kernel: usize,
     stride: usize,
-    padding: Padding,
+    padded: Padded,
     depthwise: bool,
 ) -> Image {
     let [batch, channels, height, width] = x.shape;
-    let ((top, oh), (left, ow)) =
-        (padded(padding, height, kernel, stride), padded(padding, width, kernel, stride));
+    let ((top, oh), (left, ow)) = (padded.axis(height, kernel, stride), padded.axis(width, kernel, stride));
     let inputs = if depthwise { 1 } else { channels };
-    Image::from_fn([batch, out, oh, ow], |[b, o, oy, ox]| {
-        let mut sum = 0.0;
+    let mut result = Image::zeros([batch, out, oh, ow]);
+    result.data.par_chunks_mut((oh * ow).max(1)).enumerate().for_each(|(plane, sums)| {
+        let (b, o) = (plane / out, plane % out);
         for i in 0..inputs {
-            for ky in 0..kernel {
-                for kx in 0..kernel {
+            let source = x.plane(b, if depthwise { o } else { i });
+            for (ky, kx) in (0..kernel).flat_map(|ky| (0..kernel).map(move |kx| (ky, kx))) {
+                let weight = weights[((o * inputs + i) * kernel + ky) * kernel + kx];
+                // The outputs whose source column lies in the image.
+                let offset = kx as isize - left;
+                let first = (-offset).max(0) as usize;
+                let (from, end) = (first.div_ceil(stride), width as isize - offset);
+                let to = if end <= 0 { 0 } else { (end as usize).div_ceil(stride).min(ow) };
+                for (oy, sums) in sums.chunks_mut(ow).enumerate() {
                     let y = (oy * stride + ky) as isize - top;
-                    let x_ = (ox * stride + kx) as isize - left;
-                    if (0..height as isize).contains(&y) && (0..width as isize).contains(&x_) {
-                        let c = if depthwise { o } else { i };
-                        let weight = weights[((o * inputs + i) * kernel + ky) * kernel + kx];
-                        sum += weight * x.at([b, c, y as usize, x_ as usize]);
+                    if !(0..height as isize).contains(&y) || from >= to {
+                        continue;
                     }
+                    let row = &source[y as usize * width..][..width];
+                    let start = (from * stride) as isize + offset;
+                    let values = row[start as usize..].iter().step_by(stride);
+                    sums[from..to].iter_mut().zip(values).for_each(|(sum, x)| *sum += weight * x);
                 }
             }
         }
-        sum
-    })
+    });
+    result
 }
 
 /// The mean of each of `oh` x `ow` equal rectangles.

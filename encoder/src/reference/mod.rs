@@ -2,12 +2,18 @@
 //! but the checkpoint, the architecture, the parts, the choice of padding and of precision, the names of the taps and the
 //! seam for planted faults.
 
+mod change;
 mod image;
+mod nudge;
+mod rounding;
 mod run;
 
 use std::collections::BTreeMap;
 
+pub use change::{Activation, Change};
 use image::Image;
+use nudge::Nudge;
+pub use rounding::Rounding;
 use run::{ReferenceFlow, ReferenceRun};
 
 use crate::architecture::{Architecture, Settings};
@@ -31,13 +37,13 @@ pub fn gelu(x: f64) -> f64 {
 
 /// A model in f64.
 ///
-/// The operands of dense products are first rounded to what the precision holds of them; all arithmetic is in f64. With
-/// [`Precision::F32`] nothing is rounded. What the rounding alone does to a layer is the floor of that precision, for any
+/// Where values are rounded, and to what, says its [`Rounding`]; all arithmetic is in f64. With [`Precision::F32`] nothing is
+/// rounded; with the others the operands of dense products are, to what the precision holds of them. What the rounding alone does to a layer is the floor of that precision, for any
 /// port: [`Precision::Bf16`] is one term of every operand here, even where [`crate::Model`] takes two.
 pub struct ReferenceModel<'a> {
     checkpoint: &'a Checkpoint,
     settings: Settings,
-    precision: Precision,
+    rounding: Rounding,
     architecture: Architecture,
 }
 
@@ -47,10 +53,10 @@ impl<'a> ReferenceModel<'a> {
     pub fn new(
         checkpoint: &'a Checkpoint,
         settings: &Settings,
-        precision: Precision,
+        rounding: impl Into<Rounding>,
     ) -> Result<ReferenceModel<'a>, Error> {
         let architecture = Architecture::read(checkpoint, settings)?;
-        Ok(ReferenceModel { checkpoint, settings: *settings, precision, architecture })
+        Ok(ReferenceModel { checkpoint, settings: *settings, rounding: rounding.into(), architecture })
     }
 
     /// Every tap of the model on `input` (`[batch, channels, height, width]`), by name, in the order of execution.
@@ -81,7 +87,7 @@ impl<'a> ReferenceModel<'a> {
         input: &[f32],
     ) -> Result<Vec<(String, Tensor64)>, Error> {
         let x = Image { shape, data: input.iter().map(|x| f64::from(*x)).collect() };
-        let mut run = ReferenceRun { model: self, seam, inner, taps: Vec::new() };
+        let mut run = ReferenceRun { seam, inner, ..ReferenceRun::of(self) };
         let mut flow = ReferenceFlow { x, into_last_stage: None };
         for part in self.parts() {
             flow = run.forward(part.site(), flow)?;
@@ -106,13 +112,49 @@ impl<'a> ReferenceModel<'a> {
         part: &Part,
         tensors: &BTreeMap<String, Tensor64>,
     ) -> Result<Vec<(String, Tensor64)>, Error> {
+        self.run_part_by(part, tensors, ReferenceRun::of(self))
+    }
+
+    /// As [`ReferenceModel::run_part`], with a change.
+    ///
+    /// # Errors
+    /// As [`ReferenceModel::run_part`].
+    pub fn run_part_with(
+        &self,
+        part: &Part,
+        tensors: &BTreeMap<String, Tensor64>,
+        change: Change,
+    ) -> Result<Vec<(String, Tensor64)>, Error> {
+        self.run_part_by(part, tensors, ReferenceRun { change: Some(change), ..ReferenceRun::of(self) })
+    }
+
+    /// As [`ReferenceModel::run_part`], with values moved by as much as f32 arithmetic may move them, in a way that `seed`
+    /// chooses.
+    ///
+    /// # Errors
+    /// As [`ReferenceModel::run_part`].
+    pub fn run_part_nudged(
+        &self,
+        part: &Part,
+        tensors: &BTreeMap<String, Tensor64>,
+        seed: u64,
+    ) -> Result<Vec<(String, Tensor64)>, Error> {
+        let nudge = Some(Nudge::new(seed));
+        self.run_part_by(part, tensors, ReferenceRun { nudge, ..ReferenceRun::of(self) })
+    }
+
+    fn run_part_by(
+        &self,
+        part: &Part,
+        tensors: &BTreeMap<String, Tensor64>,
+        mut run: ReferenceRun<'_>,
+    ) -> Result<Vec<(String, Tensor64)>, Error> {
         part.expect_among(&self.parts())?;
         let inputs = part.inputs_among(tensors)?;
         let to_image = |(tensor, shape): &Input<'_, f64>| Image { shape: *shape, data: tensor.data.clone() };
         let mut images: Vec<Image> = inputs.iter().map(to_image).collect();
         let x = images.pop().expect("every part has an input");
         let flow = ReferenceFlow { x, into_last_stage: images.pop() };
-        let mut run = ReferenceRun { model: self, seam: Seam::default(), inner: false, taps: Vec::new() };
         run.forward(part.site(), flow)?;
         Ok(run.taps)
     }

@@ -1,0 +1,49 @@
+//! Values moved by as much as f32 arithmetic may move them, to find out how far a part's result can be from exact.
+
+use std::cell::Cell;
+
+use rayon::prelude::*;
+
+use super::image::Image;
+
+/// Moves values by up to a few units in the last place of f32, of the value and of the sums that it comes from.
+pub(super) struct Nudge {
+    seed: u64,
+    calls: Cell<u64>,
+}
+
+/// Units in the last place: what sums of hundreds to thousands of products in f32 are off by.
+const UNITS: f64 = 2.0;
+
+impl Nudge {
+    pub(super) fn new(seed: u64) -> Nudge {
+        Nudge { seed, calls: Cell::new(0) }
+    }
+
+    /// The values, each moved by its own share of the unit: that of the value, or of the root mean square where it is
+    /// larger, for sums cancel.
+    pub(super) fn of(&self, x: &Image) -> Image {
+        let call = self.calls.replace(self.calls.get() + 1);
+        let squares: f64 = x.data.par_iter().with_min_len(1 << 14).map(|x| x * x).sum();
+        let rms = (squares / x.data.len().max(1) as f64).sqrt();
+        let unit = UNITS * f64::from(f32::EPSILON) / 2.0;
+        let start = self.seed.wrapping_mul(0x9E37_79B9_7F4A_7C15).wrapping_add(call << 40);
+        let data = x
+            .data
+            .par_iter()
+            .with_min_len(1 << 14)
+            .enumerate()
+            .map(|(i, x)| x + share(start.wrapping_add(i as u64)) * unit * x.abs().max(rms))
+            .collect();
+        Image { shape: x.shape, data }
+    }
+}
+
+/// A number between -1 and 1 that looks random (SplitMix64).
+fn share(state: u64) -> f64 {
+    let mut z = state.wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+    z ^= z >> 31;
+    (z >> 11) as f64 / (1u64 << 52) as f64 - 1.0
+}
