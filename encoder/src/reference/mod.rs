@@ -95,6 +95,11 @@ impl<'a> ReferenceModel<'a> {
         Ok(run.taps)
     }
 
+    /// What the model is made of.
+    pub fn architecture(&self) -> &Architecture {
+        &self.architecture
+    }
+
     /// The parts of the model in the order of execution: those of [`crate::Model::parts`].
     pub fn parts(&self) -> Vec<Part> {
         Part::all_of(&self.architecture)

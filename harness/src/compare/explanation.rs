@@ -69,6 +69,9 @@ pub enum ExplanationKind {
     Input { changes: Vec<InputChange>, inherited: bool },
     /// The model or its input was changed like this.
     Change { change: String },
+    /// A part does this otherwise: computed so, what was off by `before` is off by `after`, `margin` times less than with
+    /// any other change that was tried.
+    PartChange { part: String, change: String, before: f64, after: f64, margin: f64 },
 }
 
 /// How an input differs from another.

@@ -8,7 +8,7 @@ use crate::side::Side;
 use crate::tensor::Dtype;
 
 /// Something that a reader should know.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Remark {
     /// What it is.
     pub kind: RemarkKind,
@@ -17,9 +17,12 @@ pub struct Remark {
 }
 
 /// What a remark is about.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 #[expect(missing_docs, reason = "the fields are what the variant is about")]
 pub enum RemarkKind {
+    /// Each part was computed from the candidate's own inputs: `joined` of them with the next ones, for the candidate lacks
+    /// what they give. The rounding model that fits, and the next best with how many times farther it is.
+    JudgedLocally { parts: usize, joined: usize, rounding: String, next: Option<(String, f64)> },
     /// The reference has no manifest, so no noise floor is known.
     NoManifest,
     /// No file of a side is named by the mapping's patterns: whole names were taken.

@@ -18,7 +18,10 @@ use crate::mapping::{Ignore, Mapping, Profile, Rule};
 use crate::provenance::{Dump, Several};
 use crate::reference::Reference;
 use crate::side::Side;
-use crate::tensor::{Dtype, Tensor};
+use crate::store::StoreError;
+use crate::tensor::fit::{DeclaredLayouts, with_batch_of};
+use crate::tensor::layout::align;
+use crate::tensor::{Dtype, Tensor, element_count};
 
 /// The input that the reference was computed from.
 #[derive(Clone, Debug)]
@@ -97,6 +100,26 @@ impl Terms<'_> {
         tolerance.resolve(self.reference.noise_floor(&pair.reference))
     }
 
+    /// A tensor of a candidate in the layout that the reference's have; `None` where its extents do not fit its layout, or do
+    /// not say those of the other.
+    ///
+    /// # Errors
+    /// A tensor that cannot be read.
+    pub fn candidate_as_reference(
+        &self,
+        pair: &Pair,
+        candidate: &Dump,
+    ) -> Result<Option<Tensor>, StoreError> {
+        let DeclaredLayouts { candidate: from, memory, reference: to } = self.rule(pair).layouts();
+        let tensor = candidate.read(&pair.candidate)?;
+        let shape = with_batch_of(from, tensor.shape());
+        let wanted = to.shape_of(from, &shape).filter(|_| memory.is_none());
+        let Some(wanted) = wanted.filter(|_| element_count(&shape) == Some(tensor.len())) else {
+            return Ok(None);
+        };
+        Ok(align(tensor.reshaped(&shape), from, &wanted, to).ok())
+    }
+
     pub(super) fn trend(&self, pair: &Pair, metrics: &Metrics) -> Option<Trend> {
         let (known, conditions) = self.known?;
         let known = known.layer(pair.name(), &pair.reference)?;
@@ -143,7 +166,7 @@ impl Terms<'_> {
 
     fn remarks(&self, pairing: &Pairing, layers: &[Layer]) -> Vec<Remark> {
         let mut remarks: Vec<Remark> = Vec::new();
-        if self.reference.manifest().is_none() {
+        if self.reference.manifest().is_none() && self.reference.as_computed().is_none() {
             remarks.push(RemarkKind::NoManifest.into());
             let shown =
                 pairing.lengths.iter().filter(|counted| !counted.given && !counted.lengths.is_empty());
@@ -185,7 +208,11 @@ impl Terms<'_> {
     fn origin(&self) -> Origin {
         let folder = self.reference.folder().to_path_buf();
         let Some(manifest) = self.reference.manifest() else {
-            return Origin { title: folder.display().to_string(), folder: Some(folder), ..Origin::default() };
+            let title = match self.reference.as_computed() {
+                Some(computed) => computed.title.clone(),
+                None => folder.display().to_string(),
+            };
+            return Origin { title, folder: Some(folder), ..Origin::default() };
         };
         let mut facts = manifest.generator.versions.clone();
         facts.insert("weights sha256".to_string(), manifest.weights.sha256.clone());

@@ -3,6 +3,7 @@
 pub mod manifest;
 mod names;
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 pub use names::ReferenceNames;
@@ -10,7 +11,7 @@ pub use names::ReferenceNames;
 use self::manifest::{Manifest, ManifestError};
 use crate::limits::tolerance::NoiseFloor;
 use crate::provenance::{Dump, DumpOpenError, DumpRecord, Identity, Recording};
-use crate::store::{self, Naming, OpenError, ReadAs};
+use crate::store::{self, MemoryStore, Naming, OpenError, ReadAs};
 use crate::text::facts::{Facts, Factual};
 
 /// Why a reference cannot be used.
@@ -45,11 +46,21 @@ struct SetFolder {
     manifest: Manifest,
 }
 
+/// What is known of a reference that was computed from the candidate's own tensors.
+#[derive(Debug)]
+pub struct ComputedReference {
+    /// What computed it, and from what.
+    pub title: String,
+    /// How far a right candidate may be from each tensor, by the tensor's name.
+    pub floors: BTreeMap<String, NoiseFloor>,
+}
+
 /// The reference side of a comparison.
 #[derive(Debug)]
 pub struct Reference {
     dump: Dump,
     set: Option<SetFolder>,
+    computed: Option<ComputedReference>,
     record: Option<DumpRecord>,
     names: ReferenceNames,
     naming: Naming,
@@ -67,7 +78,7 @@ impl Reference {
                 Some(present) => ReferenceNames { present, in_order: true, ..ReferenceNames::default() },
                 None => ReferenceNames { present: dump.names(), ..ReferenceNames::default() },
             };
-            return Ok(Reference { dump, set: None, record, names, naming: naming.clone() });
+            return Ok(Reference { dump, set: None, computed: None, record, names, naming: naming.clone() });
         };
         let manifest = &set.manifest;
         let folder = set.root.join(&manifest.reference.folder);
@@ -89,7 +100,20 @@ impl Reference {
         let listed = |name: &String| names.present.contains(name) || names.gone.contains(name);
         let unlisted: Vec<String> = dump.names().into_iter().filter(|name| !listed(name)).collect();
         names.present.extend(unlisted);
-        Ok(Reference { dump, set: Some(set), record: None, names, naming: naming.clone() })
+        Ok(Reference { dump, set: Some(set), computed: None, record: None, names, naming: naming.clone() })
+    }
+
+    /// Tensors that were computed from the candidate's own, in the order of execution.
+    pub fn computed(store: MemoryStore, computed: ComputedReference, naming: &Naming) -> Reference {
+        let dump = Dump::new(Box::new(store), naming.call, None);
+        let present = dump.names_in_order().unwrap_or_default();
+        let names = ReferenceNames { present, in_order: true, ..ReferenceNames::default() };
+        Reference { dump, set: None, computed: Some(computed), record: None, names, naming: naming.clone() }
+    }
+
+    /// What is known of it, where it was computed from the candidate's own tensors.
+    pub fn as_computed(&self) -> Option<&ComputedReference> {
+        self.computed.as_ref()
     }
 
     /// The tensors.
@@ -144,6 +168,9 @@ impl Reference {
 
     /// The recorded noise floor of a tensor.
     pub fn noise_floor(&self, name: &str) -> Option<&NoiseFloor> {
+        if let Some(computed) = &self.computed {
+            return computed.floors.get(name);
+        }
         let manifest = self.manifest()?;
         let canonical = || manifest.tensors.iter().find(|entry| self.naming.canonical(&entry.name) == name);
         manifest.tensor(name).or_else(canonical).map(|entry| &entry.noise_floor)

@@ -15,6 +15,7 @@ mod fingerprint;
 mod folder;
 mod item;
 mod lazy;
+mod memory;
 mod naming;
 mod npy;
 mod npz;
@@ -31,6 +32,7 @@ mod torch;
 
 pub use error::{Place, StoreError, TensorProblem};
 pub use fingerprint::{Algorithm, Fingerprint};
+pub use memory::MemoryStore;
 pub use naming::{CallChoice, Naming};
 pub use npy::{open as open_npy, read as read_npy, write as write_npy};
 pub use open_error::OpenError;

@@ -2,6 +2,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
+use encoder::reference::Rounding;
 use harness::compare::comparison::{Comparison, Origin, Run};
 use harness::exit_code;
 use harness::mapping::{Mapping, Profile};
@@ -14,6 +15,7 @@ use crate::encode::arguments::EncoderArguments;
 use crate::encode::pictures::PictureArguments;
 use crate::gate::compare::{Gate, NamedInput};
 use crate::gate::files_read::{FilesNamed, RECORDS, files_read};
+use crate::gate::local::{LocalSources, RoundingChoice};
 use crate::gate::next_steps::{Situation, next_steps};
 use crate::shell::console::say;
 use crate::shell::failure::{CommandResult, Failure};
@@ -25,6 +27,7 @@ use crate::shell::{cost, paths};
 ///
 /// Examples:
 ///   cargo xtask parity --candidate debug_ggml_output --reference debug_output --profile f16-weights
+///   cargo xtask parity --candidate debug_ggml_output --weights mmproj.gguf --input photo.png
 ///   cargo xtask parity --reference fixtures/blocks --threads 1 --isa avx2
 ///   cargo xtask parity --report json=parity.json --quiet
 ///   cargo xtask parity --compare-weights model.safetensors mmproj-f16.gguf
@@ -37,18 +40,23 @@ use crate::shell::{cost, paths};
 #[derive(clap::Args)]
 #[command(verbatim_doc_comment)]
 pub(crate) struct Parity {
-    /// Folder of dumps to compare, instead of running the encoder.
-    #[arg(long, value_name = "DIR", requires = "reference", conflicts_with_all = ["weights", "input"])]
+    /// Folder of dumps to compare, instead of running the encoder. With --reference against it; with --weights and
+    /// --input each part of the model by itself, computed from the dump's own tensors, without any reference.
+    #[arg(long, value_name = "DIR")]
     candidate: Option<PathBuf>,
     /// Reference: a set with a manifest.json, or a folder of somebody's own dumps.
     #[arg(long, value_name = "DIR")]
     reference: Option<PathBuf>,
-    /// Weights for the encoder, safetensors or GGUF (default: the set's).
-    #[arg(long, value_name = "FILE", requires = "reference")]
+    /// Weights for the encoder (default: the set's), or with --candidate those that the port read: safetensors or GGUF.
+    #[arg(long, value_name = "FILE")]
     weights: Option<PathBuf>,
-    /// Input for the encoder, a picture or .npy (default: the set's).
-    #[arg(long, value_name = "FILE", requires = "reference")]
+    /// Input for the encoder (default: the set's), or with --candidate that of the port: a picture or .npy.
+    #[arg(long, value_name = "FILE")]
     input: Option<PathBuf>,
+    /// Where the port's runtime rounds, for judging parts by themselves: auto, exact, ggml-f16, ggml-f16-gpu, f16-all,
+    /// bf16-all. auto takes the one under which the first parts come nearest.
+    #[arg(long, value_name = "MODEL", default_value = "auto", value_parser = rounding)]
+    rounding: RoundingChoice,
     /// Which candidate meets which reference (default: mappings/gemma3n.toml of the checkout, else that of the program).
     #[arg(long, value_name = "FILE")]
     mapping: Option<PathBuf>,
@@ -82,6 +90,16 @@ pub(crate) struct Parity {
 struct RequestedReport {
     format: Format,
     path: PathBuf,
+}
+
+fn rounding(text: &str) -> Result<RoundingChoice, String> {
+    if text == "auto" {
+        return Ok(RoundingChoice::Auto);
+    }
+    let known = || Rounding::OF_RUNTIMES.map(Rounding::name).join(", ");
+    Rounding::from_name(text)
+        .map(RoundingChoice::Fixed)
+        .ok_or_else(|| format!("expected one of auto, {}", known()))
 }
 
 fn report(text: &str) -> Result<RequestedReport, String> {
@@ -143,6 +161,26 @@ impl Parity {
         self.encoder.pool()?.install(|| compare_weights::run([a, b], shown, &reports))
     }
 
+    /// What each part of the candidate is judged from by itself, where that is asked for.
+    fn local(&self) -> Result<Option<LocalSources<'_>>, Failure> {
+        let help = "add --weights FILE (as the port read them) and --input FILE to judge each part by itself, or --reference \
+                    DIR to compare with a reference";
+        match (&self.candidate, &self.weights, &self.input) {
+            (Some(candidate), Some(weights), Some(input)) => {
+                let input = NamedInput { path: input, pictures: self.pictures };
+                Ok(Some(LocalSources { candidate, weights, input, rounding: self.rounding }))
+            }
+            (Some(_), None, None) if self.reference.is_some() => Ok(None),
+            (Some(_), ..) => Err(Failure::usage("--candidate: there is nothing to compare it with", help)),
+            (None, None, None) => Ok(None),
+            (None, ..) if self.reference.is_some() => Ok(None),
+            (None, ..) => Err(Failure::usage(
+                "--weights and --input: expected --reference DIR with them, or --candidate DIR",
+                help,
+            )),
+        }
+    }
+
     fn references(&self) -> Result<Vec<PathBuf>, Failure> {
         match &self.reference {
             Some(reference) => Ok(vec![reference.clone()]),
@@ -182,7 +220,7 @@ impl Parity {
         let started = Instant::now();
         let profile = self.profile(mapping)?;
         let pool = self.encoder.pool()?;
-        if self.candidate.is_some() && self.encoder.chooses_a_model() {
+        if self.candidate.is_some() && self.weights.is_none() && self.encoder.chooses_a_model() {
             return Err(Failure::usage(
                 "--candidate compares a folder: options of the encoder have nothing to act on",
                 "leave them out, or leave --candidate out to run the encoder",
@@ -194,8 +232,12 @@ impl Parity {
                 "add --input FILE, or leave them out: the inputs of sets are as they are",
             ));
         }
-        let references = self.references()?;
-        let options = self.options(references.len());
+        let local = self.local()?;
+        let references = match (&local, &self.reference) {
+            (Some(_), None) => Vec::new(),
+            _ => self.references()?,
+        };
+        let options = self.options(references.len() + usize::from(local.is_some()));
         let gate = Gate { mapping, profile, pool: &pool, encoder: &self.encoder, strict: self.strict };
         let mut run = Run { resources: paths::resources(mapping), ..Run::default() };
         if options.detail == Detail::Verbose {
@@ -203,6 +245,11 @@ impl Parity {
         }
         let mut encoding = Duration::ZERO;
         let mut remedies = Vec::new();
+        if let Some(sources) = local {
+            let comparison = gate.local(sources)?;
+            self.say(&comparison, options);
+            run.comparisons.push(comparison);
+        }
         for path in &references {
             let made = match &self.candidate {
                 Some(folder) => gate.folder(folder, path).map(|comparison| (comparison, Duration::ZERO)),
@@ -236,7 +283,7 @@ impl Parity {
         let situation = Situation {
             profile: &profile.name,
             mapping,
-            committed: references.iter().all(|path| paths::is_of_a_set(path)),
+            committed: !references.is_empty() && references.iter().all(|path| paths::is_of_a_set(path)),
             encoder: self.candidate.is_none(),
         };
         next_steps(&run, &situation).iter().for_each(|step| say(step));

@@ -60,7 +60,7 @@ impl Gate<'_> {
             .map_err(|error| Failure::from(error).or_help(|| paths::unreadable_help(path)))
     }
 
-    fn dump(&self, path: &Path) -> Result<(Dump, Option<DumpRecord>), Failure> {
+    pub(super) fn dump(&self, path: &Path) -> Result<(Dump, Option<DumpRecord>), Failure> {
         let format = &self.mapping.candidate;
         Dump::open(path, &format.naming, format.read_as)
             .map_err(|error| Failure::found(error).or_help(|| paths::unreadable_help(path)))

@@ -3,6 +3,7 @@
 pub(crate) mod compare;
 pub(crate) mod files_read;
 pub(crate) mod limits;
+pub(crate) mod local;
 pub(crate) mod next_steps;
 pub(crate) mod origins;
 mod trials;

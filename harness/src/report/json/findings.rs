@@ -97,6 +97,9 @@ fn about_explanation(explanation: &Explanation) -> Value {
         ExplanationKind::ReferenceLayout { layout } => {
             json!({"of": "reference_layout", "layout": layout.to_string()})
         }
+        ExplanationKind::PartChange { part, change, before, after, margin } => json!({
+            "of": "part_change", "part": part, "change": change, "before": before, "after": after, "margin": margin,
+        }),
         ExplanationKind::ReversedExtents => json!({"of": "reversed_extents"}),
         ExplanationKind::Memory { layout, place: at } => {
             json!({"of": "memory", "layout": layout.to_string(), "place": place(at)})
@@ -168,6 +171,10 @@ pub(super) fn about_ambiguity(cause: &AmbiguityCause) -> Value {
 
 fn about_remark(remark: &Remark) -> Value {
     let mut about = match &remark.kind {
+        RemarkKind::JudgedLocally { parts, joined, rounding, next } => json!({
+            "kind": "judged_locally", "parts": parts, "joined": joined, "rounding": rounding,
+            "next": next.as_ref().map(|(rounding, times)| json!({"rounding": rounding, "times": times})),
+        }),
         RemarkKind::NoManifest => json!({"kind": "no_manifest"}),
         RemarkKind::NarrowValues { side, dtype } => {
             json!({"kind": "narrow_values", "side": side, "dtype": dtype.to_string()})

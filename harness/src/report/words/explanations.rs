@@ -109,6 +109,10 @@ fn of_kind(kind: &ExplanationKind, of: &str, first: &str, explains: usize) -> St
                 ),
             }
         }
+        ExplanationKind::PartChange { part, change, before, after, margin } => format!(
+            "{part}: {change}: so computed, it is off by {after:.1e} and not {before:.1e}; the next best explanation leaves \
+             {margin:.1} times more"
+        ),
         ExplanationKind::Change { change } => format!("as with {change}: {of} within the limits"),
     }
 }

@@ -45,6 +45,20 @@ fn other(side: Side) -> Side {
 
 fn of_kind(kind: &RemarkKind) -> String {
     match kind {
+        RemarkKind::JudgedLocally { parts, joined, rounding, next } => {
+            let joined = match joined {
+                0 => String::new(),
+                n => format!(", {n} of them together with the next, for the dump lacks what they give"),
+            };
+            let margin = match next {
+                Some((next, times)) => format!(" ({next} is {times:.1} times farther)"),
+                None => String::new(),
+            };
+            format!(
+                "{} judged one by one, from the candidate's own inputs{joined}; rounded as {rounding}{margin}",
+                count(*parts, "part")
+            )
+        }
         RemarkKind::NoManifest => "the reference has no manifest, and so no noise floor".to_string(),
         RemarkKind::NarrowValues { side, dtype } => {
             format!(

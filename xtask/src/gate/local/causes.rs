@@ -1,0 +1,223 @@
+//! What a part that fails may do otherwise: tried on its values, told where it explains them.
+
+use encoder::reference::{Activation, Change};
+use harness::compare::comparison::Comparison;
+use harness::compare::explanation::{Explanation, ExplanationKind};
+use harness::exit_code;
+use rayon::prelude::*;
+
+use super::oracle::{ComputedPart, ComputedParts, Oracle, distance};
+use crate::shell::failure::Failure;
+
+/// Norms, convolutions and activations of a part that changes are tried on one by one.
+const MOST_OPERATIONS: usize = 8;
+/// A change explains a part that comes within so many times its floor, as limits are made.
+const TIMES_FLOOR: f64 = 4.0;
+
+/// A change that was tried on a part.
+struct Trial {
+    change: Change,
+    /// ‖candidate - changed‖ / ‖changed‖ of the part's last output that the candidate has.
+    left: f64,
+}
+
+/// What explains the parts that failed.
+pub(super) fn explain(
+    oracle: &Oracle<'_>,
+    computed: &ComputedParts,
+    comparison: &Comparison,
+) -> Result<Vec<Explanation>, Failure> {
+    let mut found = Vec::new();
+    for part in &computed.parts {
+        let failed: Vec<String> = failing(oracle, part, comparison);
+        if let Some(first) = failed.first()
+            && let Some(kind) = explained(oracle, part, first)
+        {
+            found.push(Explanation { kind, explains: failed, tried: 1, ties: Vec::new() });
+        }
+    }
+    Ok(found)
+}
+
+/// The outputs of a part that failed in their numbers, by the candidate's names.
+fn failing(oracle: &Oracle<'_>, part: &ComputedPart, comparison: &Comparison) -> Vec<String> {
+    let own = part.part.outputs.iter().filter_map(|name| oracle.tensors.own_names.get(name));
+    let failed = |name: &&String| {
+        let mut layers = comparison.layers.iter().filter(|layer| layer.exit_code() == exit_code::NUMBERS);
+        layers.any(|layer| layer.name == **name)
+    };
+    own.filter(failed).cloned().collect()
+}
+
+/// Tries every change, and refines the best where it has a number.
+fn explained(oracle: &Oracle<'_>, part: &ComputedPart, _first: &str) -> Option<ExplanationKind> {
+    let (name, exact) =
+        part.outputs.iter().rev().find(|(name, _)| oracle.tensors.by_part.contains_key(name))?;
+    let candidate = oracle.tensors.by_part.get(name)?;
+    let floor = part.floors.get(name)?.figures.rel_l2;
+    let before = distance(candidate, exact)?.figures.rel_l2;
+    let left = |change: Change| -> Option<f64> {
+        let outputs = oracle.model.run_part_with(&part.part, &part.inputs, change).ok()?;
+        let changed = outputs.iter().find(|(output, _)| output == name).map(|(_, tensor)| tensor)?;
+        (changed != exact).then(|| distance(candidate, changed))?.map(|found| found.figures.rel_l2)
+    };
+    let mut trials: Vec<Trial> = hypotheses()
+        .into_par_iter()
+        .filter_map(|change| Some(Trial { change, left: left(change)? }))
+        .collect();
+    trials.sort_by(|a, b| a.left.total_cmp(&b.left));
+    // Numbers are fitted of the few that come nearest, for a wrong one hides what is right.
+    let mut refined: Vec<Trial> = trials
+        .iter()
+        .filter(|trial| trial.left.is_finite())
+        .take(6)
+        .map(|trial| fitted(trial, &left))
+        .collect();
+    refined.sort_by(|a, b| a.left.total_cmp(&b.left));
+    let best = refined.first().filter(|best| best.left <= TIMES_FLOOR * floor.max(1e-7))?;
+    // One that differs in more than where it is done is another explanation.
+    let next = refined.iter().chain(&trials).filter(|other| !same_kind(best.change, other.change));
+    let next = next.map(|other| other.left).fold(before, f64::min);
+    Some(ExplanationKind::PartChange {
+        part: part.part.name.clone(),
+        change: said(best.change),
+        before,
+        after: best.left,
+        margin: next / best.left,
+    })
+}
+
+fn same_kind(a: Change, b: Change) -> bool {
+    std::mem::discriminant(&a) == std::mem::discriminant(&b)
+}
+
+/// A change with its number fitted, where it has one.
+fn fitted(trial: &Trial, left: &impl Fn(Change) -> Option<f64>) -> Trial {
+    let with = |value: f64| match trial.change {
+        Change::Epsilon { norm, .. } => Some(Change::Epsilon { norm, value }),
+        Change::LayerScaleTimes(_) => Some(Change::LayerScaleTimes(value)),
+        Change::ScoresTimes(_) => Some(Change::ScoresTimes(value)),
+        _ => None,
+    };
+    let start = match trial.change {
+        Change::Epsilon { value, .. } | Change::LayerScaleTimes(value) | Change::ScoresTimes(value) => value,
+        change => return Trial { change, left: trial.left },
+    };
+    // Golden-section search over the logarithm, one decade to either side.
+    let ratio = (5f64.sqrt() - 1.0) / 2.0;
+    let error = |logarithm: f64| with(logarithm.exp()).and_then(left).unwrap_or(f64::INFINITY);
+    let (mut low, mut high) = (start.ln() - 10f64.ln(), start.ln() + 10f64.ln());
+    let (mut a, mut b) = (high - ratio * (high - low), low + ratio * (high - low));
+    let (mut at_a, mut at_b) = (error(a), error(b));
+    for _ in 0..32 {
+        if at_a <= at_b {
+            (high, b, at_b) = (b, a, at_a);
+            a = high - ratio * (high - low);
+            at_a = error(a);
+        } else {
+            (low, a, at_a) = (a, b, at_b);
+            b = low + ratio * (high - low);
+            at_b = error(b);
+        }
+    }
+    let (logarithm, best) = if at_a <= at_b { (a, at_a) } else { (b, at_b) };
+    match with(logarithm.exp()).filter(|_| best < trial.left) {
+        Some(change) => Trial { change, left: best },
+        None => Trial { change: trial.change, left: trial.left },
+    }
+}
+
+/// Everything that is tried.
+fn hypotheses() -> Vec<Change> {
+    let places = || std::iter::once(None).chain((0..MOST_OPERATIONS).map(Some));
+    let mut all = vec![
+        Change::MeanSubtracted,
+        Change::LayerScaleTimes(1.01),
+        Change::NoLayerScale,
+        Change::LayerScaleTwice,
+        Change::LayerScaleAfterSkip,
+        Change::NoSkip,
+        Change::SkipTwice,
+        Change::ScoresTimes(1.01),
+        Change::ScoresNotScaled,
+        Change::SoftmaxOverQueries,
+        Change::KeysAndValuesExchanged,
+        Change::PoolAfterNorm,
+        Change::BilinearUpsampling,
+        Change::ConcatOrder,
+        Change::NoFactor,
+        Change::NoBias,
+    ];
+    for place in places() {
+        all.extend([1e-5, 1e-3].map(|value| Change::Epsilon { norm: place, value }));
+        all.extend([Change::NoNormWeight { norm: place }, Change::NoNorm { norm: place }]);
+        all.extend(Activation::ALL.map(|function| Change::Activation { at: place, function }));
+        all.extend([
+            Change::SymmetricPadding { convolution: place },
+            Change::PaddingShifted { convolution: place },
+            Change::KernelFlipped { convolution: place },
+            Change::KernelTransposed { convolution: place },
+            Change::WeightTransposed { convolution: place },
+            Change::WeightsBf16 { convolution: place },
+            Change::WeightsF16 { convolution: place },
+        ]);
+    }
+    all
+}
+
+/// A change in a few words.
+fn said(change: Change) -> String {
+    let of = |kind: &str, place: Option<usize>| match place {
+        Some(number) => format!("in {kind} {} of the part", number + 1),
+        None => format!("in every {kind} of the part"),
+    };
+    let convolution = |what: &str, place| format!("{what} {}", of("convolution", place));
+    match change {
+        Change::Epsilon { norm, value } => {
+            format!("epsilon {value:.2e} instead of 1e-6 {}", of("norm", norm))
+        }
+        Change::NoNormWeight { norm } => format!("no weight {}", of("norm", norm)),
+        Change::NoNorm { norm: Some(number) } => format!("norm {} of the part left out", number + 1),
+        Change::NoNorm { norm: None } => "no norms".to_string(),
+        Change::MeanSubtracted => "norms that subtract the mean, as layer norm does".to_string(),
+        Change::Activation { at, function } => {
+            let function = match function {
+                Activation::Erf => "GELU by erf instead of its tanh approximation",
+                Activation::Quick => "quick GELU, x sigmoid(1.702 x), instead of GELU",
+                Activation::Silu => "SiLU instead of GELU",
+                Activation::Relu => "ReLU instead of GELU",
+                Activation::Identity => "no GELU",
+                Activation::Twice => "GELU twice",
+            };
+            format!("{function} {}", of("activation", at))
+        }
+        Change::LayerScaleTimes(factor) => format!("the layer scale times {factor:.4}"),
+        Change::NoLayerScale => "no layer scale".to_string(),
+        Change::LayerScaleTwice => "the layer scale twice".to_string(),
+        Change::LayerScaleAfterSkip => "the layer scale after the skip".to_string(),
+        Change::NoSkip => "no skip".to_string(),
+        Change::SkipTwice => "the skip twice".to_string(),
+        Change::ScoresTimes(factor) => format!("attention scores times {factor:.4}"),
+        Change::ScoresNotScaled => "attention scores without 1/sqrt(d)".to_string(),
+        Change::SoftmaxOverQueries => "softmax over the queries instead of the keys".to_string(),
+        Change::KeysAndValuesExchanged => "keys and values exchanged".to_string(),
+        Change::SymmetricPadding { convolution: place } => convolution("symmetric padding", place),
+        Change::PaddingShifted { convolution: place } => {
+            convolution("the odd zero of the padding before the first pixel", place)
+        }
+        Change::KernelFlipped { convolution: place } => convolution("the kernel mirrored", place),
+        Change::KernelTransposed { convolution: place } => {
+            convolution("the kernel's height and width exchanged", place)
+        }
+        Change::WeightTransposed { convolution: place } => {
+            convolution("the weight's inputs and outputs exchanged", place)
+        }
+        Change::WeightsBf16 { convolution: place } => convolution("weights rounded to bf16", place),
+        Change::WeightsF16 { convolution: place } => convolution("weights rounded to f16", place),
+        Change::PoolAfterNorm => "pooling after the norm".to_string(),
+        Change::BilinearUpsampling => "bilinear instead of nearest upsampling".to_string(),
+        Change::ConcatOrder => "the feature map of the lower resolution first".to_string(),
+        Change::NoFactor => "no multiplication by sqrt(C)".to_string(),
+        Change::NoBias => "no bias in the stem".to_string(),
+    }
+}

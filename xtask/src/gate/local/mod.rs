@@ -1,0 +1,105 @@
+//! Local judgement: each part of the model computed in f64 from the candidate's own inputs, with the weights that the port
+//! read and the rounding of its runtime, and held against the candidate's own outputs.
+
+mod causes;
+mod oracle;
+mod parts;
+
+use std::path::Path;
+
+use encoder::reference::{ReferenceModel, Rounding};
+use harness::compare::comparison::Comparison;
+use harness::compare::remark::{Remark, RemarkKind};
+use harness::compare::terms::{KnownInput, Terms};
+use harness::reference::{ComputedReference, Reference};
+use harness::store::MemoryStore;
+use harness::tensor::Tensor;
+
+use self::oracle::Oracle;
+use self::parts::CandidateTensors;
+use super::compare::{Gate, NamedInput};
+use crate::encode::input::prepared;
+use crate::shell::failure::Failure;
+use crate::shell::paths;
+
+/// Which rounding model the candidate is computed by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum RoundingChoice {
+    /// The one that fits best.
+    Auto,
+    /// This one.
+    Fixed(Rounding),
+}
+
+/// What local judgement starts from.
+pub(crate) struct LocalSources<'a> {
+    pub(crate) candidate: &'a Path,
+    /// The weights as the port read them.
+    pub(crate) weights: &'a Path,
+    pub(crate) input: NamedInput<'a>,
+    pub(crate) rounding: RoundingChoice,
+}
+
+impl Gate<'_> {
+    /// Judges each part of a dump by itself.
+    pub(crate) fn local(&self, sources: LocalSources<'_>) -> Result<Comparison, Failure> {
+        self.pool.install(|| self.judged_locally(&sources))
+    }
+
+    fn judged_locally(&self, sources: &LocalSources<'_>) -> Result<Comparison, Failure> {
+        let (dump, _) = self.dump(sources.candidate)?;
+        let checkpoint = self.encoder.open_named(sources.weights)?;
+        let settings = self.encoder.settings(encoder::Settings::default());
+        let model = |rounding: Rounding| {
+            ReferenceModel::new(&checkpoint, &settings, rounding).map_err(|error| {
+                Failure::unreadable(error).or_help(|| paths::unreadable_help(sources.weights))
+            })
+        };
+        let exact = model(Rounding::Exact)?;
+        let NamedInput { path, pictures } = sources.input;
+        let chosen = pictures.choose(sources.weights, exact.architecture())?;
+        let image = prepared(path, &chosen.preparation)?.tensor;
+        let known = KnownInput {
+            name: path.file_name().unwrap_or_default().to_string_lossy().into_owned(),
+            tensor: Tensor::from_f32(image.shape.clone(), image.data.clone())
+                .ok_or_else(|| Failure::unusable("an input of another size than its shape"))?,
+        };
+        let tensors = CandidateTensors::read(self.mapping, &dump, &exact, &image)?;
+        let fit = match sources.rounding {
+            RoundingChoice::Fixed(rounding) => oracle::Fit { rounding, next: None },
+            RoundingChoice::Auto => oracle::best_fit(&tensors, model)?,
+        };
+        let model = model(fit.rounding)?;
+        let oracle = Oracle { model: &model, tensors: &tensors };
+        let computed = oracle.all()?;
+        let weights = sources.weights.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let title =
+            format!("each part in f64 from its own inputs, with {weights}, rounded as {}", fit.rounding);
+        let known_names: Vec<_> = computed.references(&tensors);
+        let store = MemoryStore::new(sources.weights, known_names);
+        let naming = &self.mapping.reference.naming;
+        let reference = Reference::computed(
+            store,
+            ComputedReference { title, floors: computed.floors(&tensors) },
+            naming,
+        );
+        let dumped = dump.names().iter().any(|name| self.mapping.input.candidate.contains(name));
+        let terms = Terms {
+            mapping: self.mapping,
+            profile: self.profile,
+            reference: &reference,
+            tolerances: None,
+            input: dumped.then_some(&known),
+            known: None,
+        };
+        let mut comparison = terms.compare_dump(&dump);
+        let joined = computed.joined(&tensors);
+        let rounding = fit.rounding.to_string();
+        let next = fit.next.map(|(rounding, times)| (rounding.to_string(), times));
+        let local = RemarkKind::JudgedLocally { parts: computed.parts.len(), joined, rounding, next };
+        comparison.remarks.insert(0, Remark::from(local));
+        let found = causes::explain(&oracle, &computed, &comparison)?;
+        comparison.explanations.extend(found);
+        Ok(comparison)
+    }
+}
