@@ -97,6 +97,17 @@ pub enum Change {
     NoBias,
 }
 
+/// How many operations of each kind a part has.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Operations {
+    /// RMS norms.
+    pub norms: usize,
+    /// Convolutions and products with weights.
+    pub convolutions: usize,
+    /// Activations.
+    pub activations: usize,
+}
+
 /// A function in the place of GELU.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Activation {

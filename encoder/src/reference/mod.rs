@@ -10,7 +10,7 @@ mod run;
 
 use std::collections::BTreeMap;
 
-pub use change::{Activation, Change};
+pub use change::{Activation, Change, Operations};
 use image::Image;
 use nudge::Nudge;
 pub use rounding::Rounding;
@@ -19,9 +19,10 @@ use run::{ReferenceFlow, ReferenceRun};
 use crate::architecture::{Architecture, Settings};
 use crate::checkpoint::Checkpoint;
 use crate::error::Error;
-use crate::faults::Seam;
 #[cfg(feature = "faults")]
-use crate::faults::{Fault, Site};
+use crate::faults::Fault;
+use crate::faults::Seam;
+pub use crate::part::Site;
 use crate::part::{Input, Part};
 use crate::precision::Precision;
 use crate::tensor::DenseTensor;
@@ -79,6 +80,29 @@ impl<'a> ReferenceModel<'a> {
         self.encode_through(Seam::default(), true, shape, input)
     }
 
+    /// A port, simulated: as [`ReferenceModel::encode`] with values moved by as much as f32 arithmetic may move them, and
+    /// with a change in each of some places, or everywhere.
+    ///
+    /// # Errors
+    /// As [`ReferenceModel::encode`].
+    pub fn simulate(
+        &self,
+        changes: &[(Option<Site>, Change)],
+        seed: u64,
+        shape: [usize; 4],
+        input: &[f32],
+    ) -> Result<Vec<(String, Tensor64)>, Error> {
+        let x = Image { shape, data: input.iter().map(|x| f64::from(*x)).collect() };
+        let mut run = ReferenceRun { nudge: Some(Nudge::new(seed, 1.0)), ..ReferenceRun::of(self) };
+        let mut flow = ReferenceFlow { x, into_last_stage: None };
+        for part in self.parts() {
+            let here = |place: &Option<Site>| place.is_none_or(|site| site == part.site());
+            run.change = changes.iter().find(|(place, _)| here(place)).map(|(_, change)| *change);
+            flow = run.forward(part.site(), flow)?;
+        }
+        Ok(run.taps)
+    }
+
     fn encode_through(
         &self,
         seam: Seam,
@@ -133,8 +157,8 @@ impl<'a> ReferenceModel<'a> {
         self.run_part_by(part, tensors, ReferenceRun { change: Some(change), ..ReferenceRun::of(self) })
     }
 
-    /// As [`ReferenceModel::run_part`], with values moved by as much as f32 arithmetic may move them, in a way that `seed`
-    /// chooses.
+    /// As [`ReferenceModel::run_part`], with values moved by `times` as much as f32 arithmetic may move them, in a way that
+    /// `seed` chooses.
     ///
     /// # Errors
     /// As [`ReferenceModel::run_part`].
@@ -143,9 +167,20 @@ impl<'a> ReferenceModel<'a> {
         part: &Part,
         tensors: &BTreeMap<String, Tensor64>,
         seed: u64,
+        times: f64,
     ) -> Result<Vec<(String, Tensor64)>, Error> {
-        let nudge = Some(Nudge::new(seed));
+        let nudge = Some(Nudge::new(seed, times));
         self.run_part_by(part, tensors, ReferenceRun { nudge, ..ReferenceRun::of(self) })
+    }
+
+    /// How many operations of each kind a part has, which changes are told by.
+    ///
+    /// # Errors
+    /// As [`ReferenceModel::run_part`].
+    pub fn operations(&self, part: &Part, tensors: &BTreeMap<String, Tensor64>) -> Result<Operations, Error> {
+        let mut run = ReferenceRun::of(self);
+        self.forward_part(part, tensors, &mut run)?;
+        Ok(run.operations())
     }
 
     fn run_part_by(
@@ -154,6 +189,16 @@ impl<'a> ReferenceModel<'a> {
         tensors: &BTreeMap<String, Tensor64>,
         mut run: ReferenceRun<'_>,
     ) -> Result<Vec<(String, Tensor64)>, Error> {
+        self.forward_part(part, tensors, &mut run)?;
+        Ok(run.taps)
+    }
+
+    fn forward_part(
+        &self,
+        part: &Part,
+        tensors: &BTreeMap<String, Tensor64>,
+        run: &mut ReferenceRun<'_>,
+    ) -> Result<(), Error> {
         part.expect_among(&self.parts())?;
         let inputs = part.inputs_among(tensors)?;
         let to_image = |(tensor, shape): &Input<'_, f64>| Image { shape: *shape, data: tensor.data.clone() };
@@ -161,7 +206,7 @@ impl<'a> ReferenceModel<'a> {
         let x = images.pop().expect("every part has an input");
         let flow = ReferenceFlow { x, into_last_stage: images.pop() };
         run.forward(part.site(), flow)?;
-        Ok(run.taps)
+        Ok(())
     }
 }
 

@@ -5,7 +5,7 @@ use std::cell::Cell;
 
 use rayon::prelude::*;
 
-use super::change::Change;
+use super::change::{Change, Operations};
 use super::image::{Image, Padded, average, convolve, interpolate};
 use super::nudge::Nudge;
 use super::rounding::Rounding;
@@ -74,6 +74,12 @@ impl<'a> ReferenceRun<'a> {
 }
 
 impl ReferenceRun<'_> {
+    /// How many operations the part that ran last had.
+    pub(super) fn operations(&self) -> Operations {
+        let Counts { norms, convolutions, activations } = &self.counts;
+        Operations { norms: norms.get(), convolutions: convolutions.get(), activations: activations.get() }
+    }
+
     fn rounding(&self) -> Rounding {
         self.model.rounding
     }

@@ -2,7 +2,7 @@
 #![no_main]
 
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
-    let name: String = String::from_utf8_lossy(bytes).chars().filter(|c| !"/\0".contains(*c)).take(80).collect();
+    let name: String = String::from_utf8_lossy(bytes).chars().filter(|c| !"/\0".contains(*c)).take(40).collect();
     let tagged = format!("step=0___rank=0___name={name}___.pt");
     harness_fuzz::read(&[("module_calls.txt", bytes), (tagged.as_str(), bytes)]);
 });

@@ -10,6 +10,7 @@ mod encode;
 mod fixtures;
 mod house;
 mod inner;
+mod local;
 mod mapping;
 mod overwrite;
 mod parity;

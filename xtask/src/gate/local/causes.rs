@@ -1,6 +1,6 @@
 //! What a part that fails may do otherwise: tried on its values, told where it explains them.
 
-use encoder::reference::{Activation, Change};
+use encoder::reference::{Activation, Change, Operations};
 use harness::compare::comparison::Comparison;
 use harness::compare::explanation::{Explanation, ExplanationKind};
 use harness::exit_code;
@@ -9,10 +9,13 @@ use rayon::prelude::*;
 use super::oracle::{ComputedPart, ComputedParts, Oracle, distance};
 use crate::shell::failure::Failure;
 
-/// Norms, convolutions and activations of a part that changes are tried on one by one.
-const MOST_OPERATIONS: usize = 8;
 /// A change explains a part that comes within so many times its floor, as limits are made.
 const TIMES_FLOOR: f64 = 4.0;
+
+/// Changes whose numbers are fitted, of those that come nearest.
+const NEAREST: usize = 6;
+/// Changes that leave errors within this factor explain a part alike.
+const ALIKE: f64 = 1.25;
 
 /// A change that was tried on a part.
 struct Trial {
@@ -30,8 +33,8 @@ pub(super) fn explain(
     let mut found = Vec::new();
     for part in &computed.parts {
         let failed: Vec<String> = failing(oracle, part, comparison);
-        if let Some(first) = failed.first()
-            && let Some(kind) = explained(oracle, part, first)
+        if !failed.is_empty()
+            && let Some(kind) = explained(oracle, part)
         {
             found.push(Explanation { kind, explains: failed, tried: 1, ties: Vec::new() });
         }
@@ -50,7 +53,7 @@ fn failing(oracle: &Oracle<'_>, part: &ComputedPart, comparison: &Comparison) ->
 }
 
 /// Tries every change, and refines the best where it has a number.
-fn explained(oracle: &Oracle<'_>, part: &ComputedPart, _first: &str) -> Option<ExplanationKind> {
+fn explained(oracle: &Oracle<'_>, part: &ComputedPart) -> Option<ExplanationKind> {
     let (name, exact) =
         part.outputs.iter().rev().find(|(name, _)| oracle.tensors.by_part.contains_key(name))?;
     let candidate = oracle.tensors.by_part.get(name)?;
@@ -61,22 +64,30 @@ fn explained(oracle: &Oracle<'_>, part: &ComputedPart, _first: &str) -> Option<E
         let changed = outputs.iter().find(|(output, _)| output == name).map(|(_, tensor)| tensor)?;
         (changed != exact).then(|| distance(candidate, changed))?.map(|found| found.figures.rel_l2)
     };
-    let mut trials: Vec<Trial> = hypotheses()
+    let operations = oracle.model.operations(&part.part, &part.inputs).ok()?;
+    let mut trials: Vec<Trial> = hypotheses(operations)
         .into_par_iter()
         .filter_map(|change| Some(Trial { change, left: left(change)? }))
         .collect();
     trials.sort_by(|a, b| a.left.total_cmp(&b.left));
-    // Numbers are fitted of the few that come nearest, for a wrong one hides what is right.
-    let mut refined: Vec<Trial> = trials
+    // The factors are fitted always: a wrong one is as far off as anything. Of the rest, the few that come nearest are.
+    let nearest = trials.iter().filter(|trial| trial.left.is_finite()).take(NEAREST);
+    let factors = trials
         .iter()
-        .filter(|trial| trial.left.is_finite())
-        .take(6)
-        .map(|trial| fitted(trial, &left))
-        .collect();
+        .skip(NEAREST)
+        .filter(|trial| matches!(trial.change, Change::LayerScaleTimes(_) | Change::ScoresTimes(_)));
+    let mut refined: Vec<Trial> = nearest.chain(factors).map(|trial| fitted(trial, &left)).collect();
     refined.sort_by(|a, b| a.left.total_cmp(&b.left));
-    let best = refined.first().filter(|best| best.left <= TIMES_FLOOR * floor.max(1e-7))?;
+    let least = refined.first()?.left;
+    // A fitted number may stand for something that has a name.
+    let named = refined.iter().find(|trial| trial.left <= ALIKE * least && !has_number(trial.change));
+    let best = named.or(refined.first()).filter(|best| best.left <= TIMES_FLOOR * floor.max(1e-7))?;
     // One that differs in more than where it is done is another explanation.
-    let next = refined.iter().chain(&trials).filter(|other| !same_kind(best.change, other.change));
+    let other = |other: &&Trial| {
+        !(same_kind(best.change, other.change)
+            || (has_number(other.change) && other.left <= ALIKE * best.left))
+    };
+    let next = refined.iter().chain(&trials).filter(other);
     let next = next.map(|other| other.left).fold(before, f64::min);
     Some(ExplanationKind::PartChange {
         part: part.part.name.clone(),
@@ -85,6 +96,11 @@ fn explained(oracle: &Oracle<'_>, part: &ComputedPart, _first: &str) -> Option<E
         after: best.left,
         margin: next / best.left,
     })
+}
+
+/// Whether a change has a number that is fitted.
+fn has_number(change: Change) -> bool {
+    matches!(change, Change::Epsilon { .. } | Change::LayerScaleTimes(_) | Change::ScoresTimes(_))
 }
 
 fn same_kind(a: Change, b: Change) -> bool {
@@ -127,9 +143,10 @@ fn fitted(trial: &Trial, left: &impl Fn(Change) -> Option<f64>) -> Trial {
     }
 }
 
-/// Everything that is tried.
-fn hypotheses() -> Vec<Change> {
-    let places = || std::iter::once(None).chain((0..MOST_OPERATIONS).map(Some));
+/// Everything that is tried on a part of so many operations.
+fn hypotheses(operations: Operations) -> Vec<Change> {
+    // In a part of one operation of a kind, "every" is that one.
+    let places = |count: usize| (count != 1).then_some(None).into_iter().chain((0..count).map(Some));
     let mut all = vec![
         Change::MeanSubtracted,
         Change::LayerScaleTimes(1.01),
@@ -148,18 +165,22 @@ fn hypotheses() -> Vec<Change> {
         Change::NoFactor,
         Change::NoBias,
     ];
-    for place in places() {
-        all.extend([1e-5, 1e-3].map(|value| Change::Epsilon { norm: place, value }));
-        all.extend([Change::NoNormWeight { norm: place }, Change::NoNorm { norm: place }]);
-        all.extend(Activation::ALL.map(|function| Change::Activation { at: place, function }));
+    for norm in places(operations.norms) {
+        all.extend([1e-5, 1e-3, 1e-1].map(|value| Change::Epsilon { norm, value }));
+        all.extend([Change::NoNormWeight { norm }, Change::NoNorm { norm }]);
+    }
+    for at in places(operations.activations) {
+        all.extend(Activation::ALL.map(|function| Change::Activation { at, function }));
+    }
+    for convolution in places(operations.convolutions) {
         all.extend([
-            Change::SymmetricPadding { convolution: place },
-            Change::PaddingShifted { convolution: place },
-            Change::KernelFlipped { convolution: place },
-            Change::KernelTransposed { convolution: place },
-            Change::WeightTransposed { convolution: place },
-            Change::WeightsBf16 { convolution: place },
-            Change::WeightsF16 { convolution: place },
+            Change::SymmetricPadding { convolution },
+            Change::PaddingShifted { convolution },
+            Change::KernelFlipped { convolution },
+            Change::KernelTransposed { convolution },
+            Change::WeightTransposed { convolution },
+            Change::WeightsBf16 { convolution },
+            Change::WeightsF16 { convolution },
         ]);
     }
     all

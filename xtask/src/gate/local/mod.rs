@@ -4,6 +4,8 @@
 mod causes;
 mod oracle;
 mod parts;
+#[cfg(test)]
+mod simulated;
 
 use std::path::Path;
 

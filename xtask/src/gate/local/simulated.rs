@@ -1,0 +1,140 @@
+//! Ports that are simulated: right ones pass, and what is wrong in others is found, in its place and by its name.
+
+use std::path::Path;
+
+use encoder::TapTensor;
+use encoder::reference::{Activation, Change, ReferenceModel, Rounding, Site, Tensor64};
+use harness::compare::comparison::Comparison;
+use harness::compare::explanation::ExplanationKind;
+use harness::exit_code;
+use harness::store::write_npy;
+use harness::tensor::Tensor;
+
+use super::{LocalSources, RoundingChoice};
+use crate::encode::arguments::EncoderArguments;
+use crate::encode::input::read_input;
+use crate::encode::pictures::PictureArguments;
+use crate::gate::compare::{Gate, NamedInput};
+use crate::shell::paths;
+
+/// A model, its input, and the rounding of its runtime.
+pub(crate) struct SimulatedPort<'a> {
+    pub(crate) model: &'a ReferenceModel<'a>,
+    pub(crate) input: &'a TapTensor,
+}
+
+impl SimulatedPort<'_> {
+    /// Writes what the port would dump, with these changes.
+    fn dump(&self, folder: &Path, changes: &[(Option<Site>, Change)], seed: u64) {
+        let shape = <[usize; 4]>::try_from(self.input.shape.as_slice()).unwrap();
+        for (name, Tensor64 { shape, data }) in
+            self.model.simulate(changes, seed, shape, &self.input.data).unwrap()
+        {
+            let values = data.iter().map(|x| *x as f32).collect();
+            let tensor = Tensor::from_f32(shape, values).unwrap();
+            write_npy(&folder.join(format!("debug_{name}.npy")), &tensor).unwrap();
+        }
+    }
+}
+
+/// Judges a simulated port of a committed set.
+fn judged(set: &str, rounding: Rounding, changes: &[(Option<Site>, Change)], seed: u64) -> Comparison {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fixtures").join(set);
+    let (weights, input) = (root.join("model.safetensors"), root.join("input.png"));
+    let encoder = EncoderArguments::default();
+    let checkpoint = encoder.open(&weights).unwrap();
+    let settings = encoder::Settings::default();
+    let model = ReferenceModel::new(&checkpoint, &settings, rounding).unwrap();
+    let image = read_input(&input).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    SimulatedPort { model: &model, input: &image }.dump(folder.path(), changes, seed);
+    let mapping = paths::mapping(None).unwrap();
+    let pool = rayon::ThreadPoolBuilder::new().build().unwrap();
+    let profile = &mapping.profiles["f32"];
+    let gate = Gate { mapping: &mapping, profile, pool: &pool, encoder: &encoder, strict: false };
+    let input = NamedInput { path: &input, pictures: PictureArguments::default() };
+    let sources =
+        LocalSources { candidate: folder.path(), weights: &weights, input, rounding: RoundingChoice::Auto };
+    gate.local(sources).unwrap()
+}
+
+/// The parts that failed, each with what explains it.
+fn causes(comparison: &Comparison) -> Vec<(String, String)> {
+    comparison
+        .explanations
+        .iter()
+        .filter_map(|found| match &found.kind {
+            ExplanationKind::PartChange { part, change, .. } => Some((part.clone(), change.clone())),
+            _ => None,
+        })
+        .collect()
+}
+
+#[test]
+fn right_ports_pass_and_no_cause_is_claimed() {
+    let runtimes = [Rounding::GgmlF16, Rounding::Exact, Rounding::GgmlF16ExactGelu];
+    for (rounding, seed) in
+        runtimes.into_iter().flat_map(|rounding| (100..103).map(move |seed| (rounding, seed)))
+    {
+        for set in ["blocks", "low-energy"] {
+            let comparison = judged(set, rounding, &[], seed);
+            let failed: Vec<&str> = comparison.failures().map(|layer| layer.name.as_str()).collect();
+            assert_eq!(comparison.exit_code(), exit_code::PASSED, "{set} {rounding} {seed}: {failed:?}");
+            assert!(comparison.explanations.is_empty(), "{set} {rounding}");
+        }
+    }
+}
+
+/// What a port does otherwise, where, and what is said of it.
+type Planted = (Site, Change, &'static str, &'static str);
+
+fn planted() -> Vec<Planted> {
+    let at = Site::Block;
+    let activation = |at, function| Change::Activation { at, function };
+    vec![
+        (at(4), activation(None, Activation::Erf), "blocks.1.2", "GELU by erf"),
+        (at(6), activation(Some(0), Activation::Quick), "blocks.2.1", "quick GELU"),
+        (at(0), activation(Some(0), Activation::Identity), "blocks.0.0", "no GELU"),
+        (at(8), Change::Epsilon { norm: Some(1), value: 0.1 }, "blocks.2.3", "epsilon 1.0"),
+        (at(9), Change::ScoresTimes(1.01), "blocks.2.4", "attention scores times 1.01"),
+        (at(6), Change::LayerScaleTimes(1.002), "blocks.2.1", "the layer scale times 1.002"),
+        (at(10), Change::WeightsBf16 { convolution: Some(0) }, "blocks.2.5", "weights rounded to bf16"),
+        (at(7), Change::ScoresNotScaled, "blocks.2.2", "without 1/sqrt(d)"),
+        (at(7), Change::SoftmaxOverQueries, "blocks.2.2", "softmax over the queries"),
+        (at(3), Change::NoNormWeight { norm: Some(1) }, "blocks.1.1", "no weight in norm 2"),
+        (at(6), Change::NoSkip, "blocks.2.1", "no skip"),
+        (at(10), Change::LayerScaleTwice, "blocks.2.5", "the layer scale twice"),
+        (at(10), Change::NoLayerScale, "blocks.2.5", "no layer scale"),
+        (at(5), Change::SymmetricPadding { convolution: Some(2) }, "blocks.2.0", "symmetric padding"),
+        (at(2), Change::KernelFlipped { convolution: Some(0) }, "blocks.1.0", "the kernel mirrored"),
+        (Site::Embedder, Change::Epsilon { norm: Some(1), value: 1e-2 }, "embed_vision", "epsilon"),
+    ]
+}
+
+#[test]
+fn faults_of_ports_are_found_where_they_are_and_by_name() {
+    let mut wrong = Vec::new();
+    for (site, change, part, cause) in planted() {
+        let comparison = judged("blocks", Rounding::GgmlF16, &[(Some(site), change)], 7);
+        let found = causes(&comparison);
+        let right = matches!(found.as_slice(), [(at, said)] if at == part && said.contains(cause));
+        if comparison.exit_code() != exit_code::NUMBERS || !right {
+            let failed: Vec<&str> = comparison.failures().map(|layer| layer.name.as_str()).collect();
+            wrong.push(format!("{change:?}: expected {part}: {cause}, found {found:?}, failing {failed:?}"));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn every_block_that_has_a_fault_is_named() {
+    let at = |block: usize| Some(Site::Block(block));
+    let changes = [
+        (at(3), Change::NoNormWeight { norm: Some(0) }),
+        (at(9), Change::ScoresNotScaled),
+        (at(13), Change::LayerScaleTwice),
+    ];
+    let comparison = judged("blocks", Rounding::GgmlF16, &changes, 11);
+    let parts: Vec<String> = causes(&comparison).into_iter().map(|(part, _)| part).collect();
+    assert_eq!(parts, ["blocks.1.1", "blocks.2.4", "blocks.3.2"]);
+}
