@@ -1,4 +1,4 @@
-//! Pictures as model inputs: `[batch, channels, height, width]` in [0, 1].
+//! Pictures as model inputs: `[batch, channels, height, width]` in [0, 1], or normalised where the checkpoint says so.
 //!
 //! A [`Preparation`] says what is done to a picture between its file and the model, as one of the programs does it whose
 //! inputs are to be reproduced: the two image processors of transformers, or llama.cpp. [`read_image`] does none of it.
@@ -18,5 +18,5 @@ mod resample;
 
 pub use decode::{DecodedPicture, MAX_PIXELS, read_picture};
 pub use picture::{Picture, PictureReader, Transparency};
-pub use preparation::{Preparation, PreparedPicture, Resizer, Treatment, read_image};
+pub use preparation::{Normalisation, Preparation, PreparedPicture, Resizer, Treatment, read_image};
 pub use resample::Interpolation;

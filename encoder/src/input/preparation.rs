@@ -35,8 +35,41 @@ impl Resizer {
     }
 }
 
+/// A mean and a standard deviation of each channel, of values in [0, 1], which become (value - mean) / deviation.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Normalisation {
+    /// Of red, green and blue.
+    pub mean: [f32; 3],
+    /// Of red, green and blue; not 0.
+    pub std: [f32; 3],
+}
+
+impl Normalisation {
+    /// The smallest and the largest value that it makes of those in [0, 1], with room for rounding.
+    pub(crate) fn range(self) -> [f32; 2] {
+        const ROOM: f32 = 1e-5;
+        let ends = |end: f32| (0..3).map(move |channel| (end - self.mean[channel]) / self.std[channel]);
+        let (low, high) = (ends(0.0).fold(f32::MAX, f32::min), ends(1.0).fold(f32::MIN, f32::max));
+        [low - ROOM * low.abs(), high + ROOM * high.abs()]
+    }
+
+    /// Normalises `[1, 3, height, width]`. torchvision does it at once with the division by 255, which rounds once less.
+    fn apply(&self, tensor: &mut TapTensor, resizer: Resizer) {
+        let plane = (tensor.data.len() / 3).max(1);
+        for (channel, values) in tensor.data.chunks_exact_mut(plane).enumerate() {
+            let (mean, std) = (self.mean[channel], self.std[channel]);
+            for value in values {
+                *value = match resizer {
+                    Resizer::TorchVision => ((*value * 255.0).round() - mean * 255.0) / (std * 255.0),
+                    Resizer::Pillow | Resizer::LlamaCpp => (*value - mean) / std,
+                };
+            }
+        }
+    }
+}
+
 /// What is done to a picture before the model takes it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Preparation {
     /// Height and width that a picture is resized to; `None` leaves it at its own.
     pub size: Option<(usize, usize)>,
@@ -46,6 +79,8 @@ pub struct Preparation {
     pub resizer: Resizer,
     /// What becomes of transparency.
     pub transparency: Transparency,
+    /// What is done to values after they are divided by 255; Gemma 3n's are left in [0, 1].
+    pub normalisation: Option<Normalisation>,
 }
 
 impl Default for Preparation {
@@ -56,12 +91,13 @@ impl Default for Preparation {
             interpolation: Interpolation::Bilinear,
             resizer: Resizer::default(),
             transparency: Transparency::default(),
+            normalisation: None,
         }
     }
 }
 
 /// One thing that was done to a picture.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Treatment {
     /// It was turned or mirrored as its EXIF orientation, 2 to 8, asks for.
     Oriented(u8),
@@ -82,6 +118,8 @@ pub enum Treatment {
         /// Whose resizing it was.
         resizer: Resizer,
     },
+    /// A mean was subtracted from its values, and they were divided by a deviation.
+    Normalised(Normalisation),
 }
 
 impl fmt::Display for Treatment {
@@ -105,6 +143,9 @@ impl fmt::Display for Treatment {
                 };
                 write!(f, "resized {}x{} to {}x{} ({way})", from.0, from.1, to.0, to.1)
             }
+            Treatment::Normalised(Normalisation { mean, std }) => {
+                write!(f, "normalised by mean {mean:?} and deviation {std:?}")
+            }
         }
     }
 }
@@ -112,7 +153,7 @@ impl fmt::Display for Treatment {
 /// A picture as the model takes it.
 #[derive(Clone, Debug)]
 pub struct PreparedPicture {
-    /// `[1, 3, height, width]`, in [0, 1].
+    /// `[1, 3, height, width]`, in [0, 1] unless it was normalised.
     pub tensor: TapTensor,
     /// What was done to it, in that order.
     pub treatments: Vec<Treatment>,
@@ -125,6 +166,7 @@ impl Preparation {
         interpolation: Interpolation::Bilinear,
         resizer: Resizer::TorchVision,
         transparency: Transparency::OverWhite,
+        normalisation: None,
     };
 
     /// What suits a model whose checkpoint does not say: a model with the channels of Gemma 3n's encoder gets
@@ -200,7 +242,12 @@ impl Preparation {
             let (interpolation, resizer) = (self.interpolation, self.resizer);
             treatments.push(Treatment::Resized { from, to, interpolation, resizer });
         }
-        Ok(PreparedPicture { tensor: picture.to_tensor(), treatments })
+        let mut tensor = picture.to_tensor();
+        if let Some(normalisation) = self.normalisation {
+            normalisation.apply(&mut tensor, self.resizer);
+            treatments.push(Treatment::Normalised(normalisation));
+        }
+        Ok(PreparedPicture { tensor, treatments })
     }
 
     fn resize(&self, picture: Picture, to: (usize, usize)) -> Picture {
@@ -234,8 +281,8 @@ struct ImageProcessorSettings {
     do_rescale: Option<bool>,
     rescale_factor: Option<f64>,
     do_normalize: Option<bool>,
-    image_mean: Option<[f64; 3]>,
-    image_std: Option<[f64; 3]>,
+    image_mean: Option<[f32; 3]>,
+    image_std: Option<[f32; 3]>,
 }
 
 #[derive(Deserialize)]
@@ -267,12 +314,22 @@ impl ImageProcessorSettings {
         if self.do_rescale == Some(false) || (factor * 255.0 - 1.0).abs() > 1e-6 {
             return Err(format!("do_rescale {:?} by {factor}", self.do_rescale.unwrap_or(true)));
         }
-        let identity = self.image_mean == Some([0.0; 3]) && self.image_std == Some([1.0; 3]);
-        if self.do_normalize.unwrap_or(true) && !identity {
-            return Err("do_normalize, where the encoder takes values in [0, 1]".to_string());
-        }
         let size = self.do_resize.unwrap_or(true).then_some((height, width));
-        Ok(Preparation { size, interpolation, ..Preparation::GEMMA_3N })
+        let normalisation = self.normalisation()?;
+        Ok(Preparation { size, interpolation, normalisation, ..Preparation::GEMMA_3N })
+    }
+
+    fn normalisation(&self) -> Result<Option<Normalisation>, String> {
+        let (mean, std) = (self.image_mean.unwrap_or([0.5; 3]), self.image_std.unwrap_or([0.5; 3]));
+        if !self.do_normalize.unwrap_or(true) || (mean, std) == ([0.0; 3], [1.0; 3]) {
+            return Ok(None);
+        }
+        if !std.iter().all(|std| std.is_normal() && *std > 0.0) || !mean.iter().all(|mean| mean.is_finite()) {
+            return Err(format!(
+                "image_mean {mean:?} and image_std {std:?}, by which nothing can be divided"
+            ));
+        }
+        Ok(Some(Normalisation { mean, std }))
     }
 }
 
@@ -315,7 +372,6 @@ mod tests {
             (r#""resample": 2"#, r#""resample": 1"#),
             (r#""size": {"height": 768, "width": 768}"#, r#""size": {"shortest_edge": 768}"#),
             (r#""size": {"height": 768, "width": 768}"#, r#""size": {"height": 768, "width": 100000}"#),
-            (r#""do_normalize": false"#, r#""do_normalize": true"#),
             (r#""do_rescale": true"#, r#""do_rescale": false"#),
             ("0.00392156862745098", "0.5"),
             (r#""do_resize": true"#, r#""do_resize": true, "do_center_crop": true"#),
@@ -329,7 +385,6 @@ mod tests {
         resample 1, where 2 is bilinear and 3 bicubic
         missing field `height`
         size 768x100000, where each extent is at most 4096
-        do_normalize, where the encoder takes values in [0, 1]
         do_rescale false by 0.00392156862745098
         do_rescale true by 0.5
         do_center_crop
@@ -350,5 +405,19 @@ mod tests {
             .replace(r#""image_mean": [0.5, 0.5, 0.5]"#, r#""image_mean": [0.0, 0.0, 0.0]"#)
             .replace(r#""image_std": [0.5, 0.5, 0.5]"#, r#""image_std": [1.0, 1.0, 1.0]"#);
         assert_eq!(beside("preprocessor_config.json", &identity), Ok(Some(Preparation::GEMMA_3N)));
+    }
+
+    #[test]
+    fn a_mean_and_a_deviation_that_are_asked_for() {
+        let asked = GEMMA_3N.replace(r#""do_normalize": false"#, r#""do_normalize": true"#);
+        let halves = Some(Normalisation { mean: [0.5; 3], std: [0.5; 3] });
+        let expected = Preparation { normalisation: halves, ..Preparation::GEMMA_3N };
+        assert_eq!(beside("preprocessor_config.json", &asked), Ok(Some(expected)));
+        // transformers' own, where nothing is said.
+        let unsaid = r#"{"size": {"height": 768, "width": 768}, "resample": 2}"#;
+        assert_eq!(beside("preprocessor_config.json", unsaid), Ok(Some(expected)));
+        let nothing = asked.replace(r#""image_std": [0.5, 0.5, 0.5]"#, r#""image_std": [0.5, 0.0, 0.5]"#);
+        let message = beside("preprocessor_config.json", &nothing).unwrap_err();
+        assert!(message.contains("image_std [0.5, 0.0, 0.5], by which nothing can be divided"), "{message}");
     }
 }

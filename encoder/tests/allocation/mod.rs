@@ -39,6 +39,6 @@ unsafe impl GlobalAlloc for Recording {
 static ALLOCATOR: Recording = Recording;
 
 /// Bytes of the largest request so far.
-pub fn largest() -> usize {
+pub(crate) fn largest() -> usize {
     LARGEST.load(Ordering::Relaxed)
 }
