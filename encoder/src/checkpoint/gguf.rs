@@ -6,8 +6,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::byte_order::ByteOrder;
 use super::mapped::MappedFile;
-use super::quantised::ByteOrder;
 use super::weight_type::WeightType;
 use super::{Entry, Location};
 use crate::error::Error;
