@@ -1,7 +1,6 @@
 //! The weights that a model reads, tensor by tensor, so that the same ones are known in any file.
 
 use encoder::{Architecture, Checkpoint, Settings};
-use half::{bf16, f16};
 use harness::provenance::{RoundedWeights, WeightDifferenceKind, WeightTensors};
 use harness::tensor::Dtype;
 use rayon::prelude::*;
@@ -20,8 +19,7 @@ pub(crate) fn of(checkpoint: &Checkpoint, settings: &Settings) -> Result<WeightT
 }
 
 /// The narrower types that converters round weights to.
-const ROUNDINGS: [(Dtype, fn(f32) -> f32); 2] =
-    [(Dtype::F16, |x| f16::from_f32(x).to_f32()), (Dtype::Bf16, |x| bf16::from_f32(x).to_f32())];
+const ROUNDINGS: [Dtype; 2] = [Dtype::F16, Dtype::Bf16];
 
 /// The tensors of a checkpoint that another side has rounded to a narrower type, among those in which it differs.
 pub(crate) fn rounded(
@@ -33,8 +31,8 @@ pub(crate) fn rounded(
     let rounded_to = |name: &str| {
         let values = load(checkpoint, name)?;
         let shape = checkpoint.shape(name).unwrap_or_default();
-        Ok(ROUNDINGS.into_iter().find_map(|(dtype, round)| {
-            let values: Vec<f32> = values.iter().copied().map(round).collect();
+        Ok(ROUNDINGS.into_iter().find_map(|dtype| {
+            let values: Vec<f32> = values.iter().map(|x| dtype.nearest(*x)).collect();
             let tensor = hashed(name, shape, &values);
             tensor.agree_on(name, other).then_some((dtype, tensor))
         }))
@@ -49,11 +47,7 @@ pub(crate) fn rounded(
         let tensors: WeightTensors = tensors.map(|(_, tensor)| tensor.clone()).collect();
         RoundedWeights { dtype: wanted, tensors }
     };
-    Ok(ROUNDINGS
-        .map(|(dtype, _)| of(dtype))
-        .into_iter()
-        .filter(|rounded| !rounded.tensors.is_empty())
-        .collect())
+    Ok(ROUNDINGS.map(of).into_iter().filter(|rounded| !rounded.tensors.is_empty()).collect())
 }
 
 fn load(checkpoint: &Checkpoint, name: &str) -> Result<Vec<f32>, Failure> {
