@@ -8,6 +8,8 @@ use encoder::{Architecture, Checkpoint, Settings};
 use harness::exit_code;
 use serde::Serialize;
 
+use super::text::few;
+
 /// What a checkpoint is, for people and programs.
 #[derive(Debug, Serialize)]
 pub(crate) struct Inspection {
@@ -283,16 +285,6 @@ fn stated(path: &Path, checkpoint: &Checkpoint) -> BTreeMap<String, String> {
         }
     }
     stated
-}
-
-/// The first of a list, and how many there are.
-fn few(all: &[String], verbose: bool) -> String {
-    const FEW: usize = 4;
-    match all {
-        [] => "none".to_string(),
-        all if verbose || all.len() <= FEW => all.join(", "),
-        all => format!("{}, … {} in all", all[..FEW].join(", "), all.len()),
-    }
 }
 
 fn count(number: u64) -> String {
