@@ -34,11 +34,12 @@ impl PictureEncoder {
     /// # Errors
     /// Weights or settings that cannot be read or used.
     pub(crate) fn load(weights: &Path) -> Result<PictureEncoder, Error> {
-        let model = Model::load(&Checkpoint::open(weights)?, &LoadOptions::default())?;
+        let mut model = Model::load(&Checkpoint::open(weights)?, &LoadOptions::default())?;
         let preparation = match Preparation::beside(weights)? {
             Some(preparation) => preparation,
             None => Preparation::of_architecture(model.architecture()),
         };
+        model.take_normalised(preparation.normalisation);
         Ok(PictureEncoder { model, preparation })
     }
 

@@ -176,6 +176,38 @@ fn incomplete_or_foreign_checkpoints_are_refused() {
     insta::assert_snapshot!(messages.join("\n"));
 }
 
+/// The last tensor of a block as another tool stores it: of another type, or with tensors of scales beside it.
+fn quantised_by(weights: &mut Vec<Weight>, dtype: Dtype, ending: &str, beside: &[&str]) {
+    let stem = format!("{TOWER}blocks.0.1.conv_pwl");
+    let weight = find(weights, "blocks.0.1.conv_pwl.weight");
+    let elements: usize = weight.shape.iter().product();
+    (weight.name, weight.dtype, weight.bytes) = (format!("{stem}{ending}"), dtype, vec![0x11; elements]);
+    if dtype == Dtype::U32 {
+        // Eight numbers of four bits in each word.
+        (weight.shape, weight.bytes) = (vec![elements / 8], vec![0x11; elements / 2]);
+    }
+    weights.extend(beside.iter().map(|ending| Weight {
+        name: format!("{stem}{ending}"),
+        dtype: Dtype::F32,
+        shape: vec![1],
+        bytes: vec![0; 4],
+    }));
+}
+
+#[test]
+fn what_other_tools_have_quantised_is_refused_by_name() {
+    let messages = [
+        refusal(|w| quantised_by(w, Dtype::U32, ".weight", &[".scales", ".biases"])),
+        refusal(|w| quantised_by(w, Dtype::U32, ".qweight", &[".qzeros", ".scales", ".g_idx"])),
+        refusal(|w| quantised_by(w, Dtype::U8, ".weight", &[".weight.absmax", ".weight.quant_map"])),
+        refusal(|w| quantised_by(w, Dtype::F8_E4M3, ".weight", &[])),
+        refusal(|w| quantised_by(w, Dtype::F8_E5M2, ".weight", &[])),
+        refusal(|w| quantised_by(w, Dtype::F8_E4M3, ".weight", &[".weight_scale_inv"])),
+        refusal(|w| quantised_by(w, Dtype::I8, ".weight", &[".weight_scale"])),
+    ];
+    insta::assert_snapshot!(messages.join("\n"));
+}
+
 #[test]
 fn malformed_checkpoint_files_are_refused() {
     let folder = tempfile::tempdir().unwrap();

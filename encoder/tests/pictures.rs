@@ -9,8 +9,8 @@ use std::path::PathBuf;
 
 use encoder::TapTensor;
 use encoder::input::{
-    Interpolation, MAX_PIXELS, PictureReader, Preparation, Resizer, Transparency, Treatment, read_image,
-    read_picture,
+    Interpolation, MAX_PIXELS, Normalisation, PictureReader, Preparation, Resizer, Transparency, Treatment,
+    read_image, read_picture,
 };
 use proptest::prelude::*;
 use serde::Deserialize;
@@ -158,6 +158,7 @@ fn resized(resize: &IndexedResize) -> (String, Result<Distance, String>) {
             Some(other) => panic!("{other}"),
         },
         transparency: Transparency::OverWhite,
+        normalisation: None,
     };
     let prepared = preparation.read(&folder().join("rgb.png")).unwrap();
     (prepared.treatments[0].to_string(), compared(&prepared.tensor, expected))
@@ -201,6 +202,21 @@ fn files_are_read_as_llama_cpp_reads_them() {
     let high: Vec<u8> = wide.iter().flat_map(|value| [(value >> 8) as u8; 3]).collect();
     let grey = read("grey-16-bit.png");
     assert_eq!((grey.picture.pixels, grey.clipped), (high, 0));
+}
+
+/// The bits that transformers' fast image processor has for one pixel, whose values are 150, 109 and 81.
+#[test]
+fn normalised_values_have_the_bits_of_transformers() {
+    let normalisation = Normalisation { mean: [0.481, 0.5, 0.1], std: [0.268, 0.5, 0.9] };
+    let preparation = Preparation { normalisation: Some(normalisation), ..Preparation::default() };
+    let prepared = preparation.read(&folder().join("rgb.png")).unwrap();
+    let TapTensor { shape, data } = prepared.tensor;
+    let bits = |channel: usize| data[(channel * shape[2] + 3) * shape[3] + 5].to_bits();
+    assert_eq!([0, 1, 2].map(bits), [0x3ecc_de10, 0xbe14_9495, 0x3e77_a24d]);
+    assert_eq!(
+        prepared.treatments[0].to_string(),
+        "normalised by mean [0.481, 0.5, 0.1] and deviation [0.268, 0.5, 0.9]"
+    );
 }
 
 #[test]

@@ -28,7 +28,7 @@ pub(super) fn of(bytes: &[u8]) -> WeightFileKind {
 }
 
 /// First bytes of files that hold no weights for this encoder, what they are, and what to do with it.
-const KINDS: [(&[u8], &str); 8] = [
+const WITHOUT_WEIGHTS: [(&[u8], &str); 8] = [
     (b"version https://git-lfs", "a git-lfs pointer: `git lfs pull` fetches the weights that it stands for"),
     (
         b"PK\x03\x04",
@@ -42,7 +42,7 @@ const KINDS: [(&[u8], &str); 8] = [
     (b"<!DOCTYPE", "a web page: was it downloaded without logging in?"),
 ];
 
-/// What a file is by its first bytes, where they tell it.
-pub(super) fn foreign(bytes: &[u8]) -> Option<&'static str> {
-    KINDS.iter().find(|(magic, _)| bytes.starts_with(magic)).map(|(_, kind)| *kind)
+/// What a file without weights for this encoder is, where its first bytes tell it.
+pub(super) fn without_weights(bytes: &[u8]) -> Option<&'static str> {
+    WITHOUT_WEIGHTS.iter().find(|(magic, _)| bytes.starts_with(magic)).map(|(_, kind)| *kind)
 }

@@ -3,6 +3,7 @@
 //! Names, shapes and the order of axes are made timm's here: the rest of the crate knows no Hugging Face prefixes, no GGUF
 //! and no MLX. Elements are widened when they are read, piece by piece; quantised ones block by block.
 
+mod byte_order;
 mod foreign;
 mod gguf;
 mod kind;
@@ -19,11 +20,11 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::PathBuf;
 
+use byte_order::ByteOrder;
 use memmap2::Mmap;
 #[cfg(test)]
 pub(crate) use names::EMBEDDER;
 pub(crate) use names::FIRST_WEIGHT;
-use quantised::ByteOrder;
 pub(crate) use view::View;
 use view::{ChannelsLast, StoredElements};
 pub use weight_type::WeightType;

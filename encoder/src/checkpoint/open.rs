@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use super::byte_order::ByteOrder;
 use super::gguf::{GgufFile, timm_shape};
 use super::kind::WeightFileKind;
 use super::mapped::MappedFile;
 use super::names::WeightNaming;
-use super::quantised::ByteOrder;
 use super::snapshot::{self, Index};
 use super::{Checkpoint, Container, Entry, foreign, kind, names, safetensors};
 use crate::error::Error;

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use safetensors::tensor::Metadata;
 use safetensors::{SafeTensorError, SafeTensors};
 
+use super::byte_order::ByteOrder;
 use super::mapped::MappedFile;
-use super::quantised::ByteOrder;
 use super::weight_type::WeightType;
 use super::{Entry, Location, kind};
 use crate::error::Error;
@@ -38,7 +38,7 @@ fn damage(error: &SafeTensorError, bytes: &[u8]) -> String {
 /// # Errors
 /// A file that is malformed or something else; a tensor that is there already.
 pub(super) fn read(file: &MappedFile, shard: usize, raw: &mut BTreeMap<String, Entry>) -> Result<(), Error> {
-    if let Some(found) = kind::foreign(&file.bytes) {
+    if let Some(found) = kind::without_weights(&file.bytes) {
         return Err(file.not(EXPECTED, found));
     }
     if file.bytes.starts_with(b"GGUF") {

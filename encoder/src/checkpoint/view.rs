@@ -5,7 +5,8 @@ use std::ops::Range;
 use memmap2::Mmap;
 use rayon::prelude::*;
 
-use super::quantised::{self, ByteOrder, LARGEST};
+use super::byte_order::ByteOrder;
+use super::quantised::{self, LARGEST};
 use super::weight_type::WeightType;
 
 /// A tensor in place; the memory of its mapping is released when it is dropped.

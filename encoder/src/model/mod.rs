@@ -24,6 +24,7 @@ use crate::checkpoint::Checkpoint;
 use crate::error::Error;
 use crate::faults::Seam;
 use crate::geometry::Axis;
+use crate::input::Normalisation;
 use crate::part::Site;
 use crate::precision::{Operands, Precision};
 use crate::profile::{Profiler, Step};
@@ -62,6 +63,7 @@ pub struct Model {
     last_stage: usize,
     fusion: Option<fusion::Fusion>,
     embedder: Option<embedder::Embedder>,
+    input_range: [f32; 2],
     idle: IdleBuffers,
 }
 
@@ -148,6 +150,7 @@ impl Model {
             last_stage,
             fusion,
             embedder,
+            input_range: [0.0, 1.0],
             idle: IdleBuffers::default(),
         })
     }
@@ -223,7 +226,13 @@ impl Model {
         (resolution(height), resolution(width))
     }
 
-    /// Runs the encoder on `input`, `[batch, channels, height, width]` row-major, every value in [0, 1].
+    /// Takes inputs that were normalised from now on, which lie outside [0, 1], or with `None` those that were not.
+    pub fn take_normalised(&mut self, normalisation: Option<Normalisation>) {
+        self.input_range = normalisation.map_or([0.0, 1.0], Normalisation::range);
+    }
+
+    /// Runs the encoder on `input`, `[batch, channels, height, width]` row-major, every value in [0, 1] unless it
+    /// [takes normalised ones](Model::take_normalised).
     ///
     /// The result does not depend on the number of threads of the current rayon pool, nor on what `taps` wants.
     ///
@@ -299,9 +308,9 @@ impl Model {
 
     /// The shape of the input, if this model accepts it.
     fn check_input(&self, shape: &[usize], input: &[f32]) -> Result<[usize; 4], Error> {
-        let channels = self.architecture.input_channels;
+        let (channels, [low, high]) = (self.architecture.input_channels, self.input_range);
         let wrong = |found: String| Error::Input {
-            expected: format!("[batch, {channels}, height, width] with values in [0, 1]"),
+            expected: format!("[batch, {channels}, height, width] with values in [{low}, {high}]"),
             found,
         };
         let &[batch, found, height, width] = shape else {
@@ -313,7 +322,7 @@ impl Model {
         if shape.iter().try_fold(1usize, |n, extent| n.checked_mul(*extent)) != Some(input.len()) {
             return Err(wrong(format!("{shape:?} with {} elements", input.len())));
         }
-        if let Some(index) = input.iter().position(|x| !(0.0..=1.0).contains(x)) {
+        if let Some(index) = input.iter().position(|x| !(low..=high).contains(x)) {
             return Err(wrong(format!("{} at element {index} (divide 8-bit pixels by 255)", input[index])));
         }
         Ok([batch, channels, height, width])

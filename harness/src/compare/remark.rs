@@ -47,6 +47,8 @@ pub enum RemarkKind {
     OriginUnknown { side: Side },
     /// A dump says that it was computed less exactly than it is judged.
     CoarserThanJudged { computed: String, judged: String },
+    /// Tensors of the candidate's weights are the reference's rounded to a narrower type.
+    RoundedWeights { dtype: Dtype, tensors: usize, of: usize },
     /// Layers that have no derived tolerance, and are judged by the mapping's limits.
     NotDerived { layers: usize },
     /// A set has the name of a kept one, and is another.

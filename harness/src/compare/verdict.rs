@@ -271,8 +271,8 @@ mod tests {
                 assert_eq!(of(dtype).rounded, [(Side::Candidate, dtype)]);
             }
         };
-        judged(&|x| half::f16::from_f32(x).to_f32(), Dtype::F16);
-        judged(&|x| half::bf16::from_f32(x).to_f32(), Dtype::Bf16);
+        judged(&|x| Dtype::F16.nearest(x), Dtype::F16);
+        judged(&|x| Dtype::Bf16.nearest(x), Dtype::Bf16);
     }
 
     fn rel_l2(limit: f64) -> Limits {

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::settings::{self, SettingFacts};
 use super::sha256::{Hashed, hash_values};
-use super::weight_tensors::{WeightDifference, WeightTensors};
+use super::weight_tensors::{RoundedWeights, WeightDifference, WeightTensors};
 use crate::text::facts::{Facts, Factual};
 
 /// Two sides whose numbers say nothing about each other.
@@ -122,12 +122,17 @@ impl Identity {
     }
 }
 
-/// Refuses sides that were computed from different weights, inputs or settings, as far as they are known. Weights are the same where each tensor is,
-/// inputs where they decode to the same values; where that is not recorded of both sides, where their files are the same.
+/// Refuses sides that were computed from different weights, inputs or settings, as far as they are known. Weights are the
+/// same where each tensor is, or is among the `rounded` ones of the reference; inputs where they decode to the same values;
+/// where that is not recorded of both sides, where their files are the same.
 ///
 /// # Errors
 /// The first difference.
-pub fn check(candidate: &Identity, reference: &Identity) -> Result<(), ProvenanceError> {
+pub fn check(
+    candidate: &Identity,
+    reference: &Identity,
+    rounded: &[RoundedWeights],
+) -> Result<(), ProvenanceError> {
     let same_file = |a: &Hashed, b: &Hashed| a.sha256.eq_ignore_ascii_case(&b.sha256);
     let different = |what, candidate: &Hashed, reference: &Hashed| {
         let (candidate, reference) = (candidate.clone(), reference.clone());
@@ -139,7 +144,9 @@ pub fn check(candidate: &Identity, reference: &Identity) -> Result<(), Provenanc
         let (Some(a), Some(b)) = (&candidate.weight_tensors, &reference.weight_tensors) else {
             return different("weights", ours, theirs);
         };
-        let differences = a.differences(b);
+        let is_rounded = |name: &str| rounded.iter().any(|rounded| rounded.tensors.agree_on(name, a));
+        let mut differences = a.differences(b);
+        differences.retain(|difference| !is_rounded(&difference.name));
         if !differences.is_empty() {
             let (candidate, reference) = (ours.file.clone(), theirs.file.clone());
             let of = a.len().max(b.len());
@@ -171,6 +178,11 @@ pub fn check(candidate: &Identity, reference: &Identity) -> Result<(), Provenanc
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::tensor::Dtype;
+
+    fn check(candidate: &Identity, reference: &Identity) -> Result<(), ProvenanceError> {
+        super::check(candidate, reference, &[])
+    }
 
     fn identity() -> Identity {
         let hashed = |sha256: &str| Hashed { file: "f".into(), sha256: sha256.into() };
@@ -222,6 +234,28 @@ mod tests {
         let many = of("3333", &[("m.a", 2.0), ("m.b", 3.0), ("m.c", 1.0), ("m.d", 1.0)]);
         insta::assert_snapshot!(check(&a, &many).unwrap_err().to_string(), @"candidate and reference were computed with different weights (f and f): 4 of 4 tensors differ, the first 3: m.a, m.b, m.c (the reference's only); their numbers say nothing about each other");
         assert!(check(&a, &Identity { weight_tensors: None, ..many }).is_err());
+    }
+
+    #[test]
+    fn weights_that_are_the_references_rounded_are_its_own() {
+        let of = |tensors: &[(&str, f32)]| {
+            let mut weight_tensors = WeightTensors::default();
+            tensors.iter().for_each(|(name, value)| weight_tensors.insert(name.to_string(), &[1], &[*value]));
+            weight_tensors
+        };
+        let identity_of = |sha256: &str, tensors: &[(&str, f32)]| {
+            let weights = Some(Hashed { file: "f".into(), sha256: sha256.into() });
+            Identity { weights, weight_tensors: Some(of(tensors)), ..identity() }
+        };
+        let reference = identity_of("1111", &[("m.a", 1.0), ("m.b", 0.1)]);
+        let halves = RoundedWeights { dtype: Dtype::F16, tensors: of(&[("m.b", 0.099_975_586)]) };
+        let rounded = identity_of("3333", &[("m.a", 1.0), ("m.b", 0.099_975_586)]);
+        assert!(super::check(&rounded, &reference, &[]).is_err());
+        assert_eq!(super::check(&rounded, &reference, std::slice::from_ref(&halves)), Ok(()));
+        // The other tensor is another one all the same.
+        let other = identity_of("4444", &[("m.a", 2.0), ("m.b", 0.099_975_586)]);
+        let message = super::check(&other, &reference, &[halves]).unwrap_err().to_string();
+        assert!(message.contains("1 of 2 tensors differs: m.a"), "{message}");
     }
 
     #[test]

@@ -15,4 +15,4 @@ pub use identity::{Identity, InputTensor, ProvenanceError, check};
 pub use record::{DumpRecord, DumpRecordError, FILE_NAME, SCHEMA_VERSION};
 pub use recorded::{RecordDifference, RecordDifferenceKind, RecordedTensor, Recording, difference_kinds};
 pub use settings::SettingFacts;
-pub use weight_tensors::{WeightDifference, WeightDifferenceKind, WeightTensors};
+pub use weight_tensors::{RoundedWeights, WeightDifference, WeightDifferenceKind, WeightTensors};

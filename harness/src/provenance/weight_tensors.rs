@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::tensor::Dtype;
+
 /// XXH3 in 128 bits of each tensor, by name: of its extents (u64, lowest byte first) and of its elements as f32 (lowest byte
 /// first, row-major). Which tensors are listed, and under which names, is for whoever lists them: those that the model
 /// reads, under names that do not depend on the container.
@@ -33,8 +35,10 @@ impl WeightTensors {
         let names = self.0.keys().chain(other.0.keys().filter(|name| !self.0.contains_key(*name)));
         let mut found: Vec<WeightDifference> = names
             .filter_map(|name| {
+                if self.agree_on(name, other) {
+                    return None;
+                }
                 let kind = match (self.0.get(name), other.0.get(name)) {
-                    (Some(a), Some(b)) if a.eq_ignore_ascii_case(b) => return None,
                     (Some(_), Some(_)) => WeightDifferenceKind::Values,
                     (Some(_), None) if other.has_module_of(name) => WeightDifferenceKind::OnlyCandidate,
                     (None, _) if self.has_module_of(name) => WeightDifferenceKind::OnlyReference,
@@ -45,6 +49,12 @@ impl WeightTensors {
             .collect();
         found.sort_by(|a, b| a.name.cmp(&b.name));
         found
+    }
+
+    /// Whether both sides have a tensor, and the same one.
+    pub fn agree_on(&self, name: &str, other: &WeightTensors) -> bool {
+        let hashes = self.0.get(name).zip(other.0.get(name));
+        hashes.is_some_and(|(a, b)| a.eq_ignore_ascii_case(b))
     }
 
     fn has_module_of(&self, name: &str) -> bool {
@@ -67,6 +77,15 @@ impl FromIterator<WeightTensors> for WeightTensors {
     fn from_iter<T: IntoIterator<Item = WeightTensors>>(parts: T) -> WeightTensors {
         WeightTensors(parts.into_iter().flat_map(|part| part.0).collect())
     }
+}
+
+/// Tensors of the reference's weights as a narrower type holds them: what a converter of weights makes of them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RoundedWeights {
+    /// The narrower type.
+    pub dtype: Dtype,
+    /// The tensors, rounded to it.
+    pub tensors: WeightTensors,
 }
 
 /// A tensor of the weights that is not the same on both sides.

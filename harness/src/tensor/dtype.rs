@@ -23,6 +23,15 @@ impl Dtype {
         }
     }
 
+    /// The number of this type that is nearest to an f32.
+    pub fn nearest(self, x: f32) -> f32 {
+        match self {
+            Dtype::F16 => half::f16::from_f32(x).to_f32(),
+            Dtype::Bf16 => half::bf16::from_f32(x).to_f32(),
+            _ => x,
+        }
+    }
+
     /// Half a unit in the last place of 1: the most that rounding to the type changes a number, relative to it.
     pub fn half_ulp(self) -> f64 {
         match self {

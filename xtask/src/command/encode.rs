@@ -81,8 +81,9 @@ impl Encode {
             check_place(out, &read)?;
             check_beside_dump(out, folder.as_deref())?;
         }
-        let model = pool.install(|| self.encoder.load(&checkpoint, None))?;
+        let mut model = pool.install(|| self.encoder.load(&checkpoint, None))?;
         let chosen = self.pictures.choose(&self.weights, model.architecture())?;
+        model.take_normalised(chosen.preparation.normalisation);
         let mut run = EncodingRun::new(&model, &pool, chosen, usize::from(self.batch));
         let loaded = started.elapsed();
         let started = Instant::now();

@@ -2,10 +2,11 @@ use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 
+use harness::reference::manifest;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::committed::set;
-use crate::fixtures::check;
+use crate::fixtures::{chain, check};
 use crate::shell::failure::{CommandResult, Failure};
 use crate::shell::paths;
 use crate::shell::python::{self, Environment};
@@ -39,6 +40,8 @@ pub(crate) struct Fixtures {
 enum FixturesAction {
     /// Make a set.
     Make,
+    /// Make a set unless it is there, its weights in GGUF too, and compare the encoder on both with it: times and memory.
+    Chain,
     /// List the presets.
     List,
     /// Verify the hashes of every set in fixtures/, and that its input can show what goes wrong.
@@ -56,6 +59,37 @@ impl Fixtures {
             None if self.action == FixturesAction::List => python::base()?.into(),
             None => environment()?,
         };
+        if self.action == FixturesAction::Chain {
+            if !self.set()?.join(manifest::FILE_NAME).is_file() {
+                let code = self.generate(&python)?;
+                if code != 0 {
+                    return Ok(ExitCode::from(code));
+                }
+            }
+            return chain::run(&python, &self.set()?);
+        }
+        let code = self.generate(&python)?;
+        if code == 0 && self.action == FixturesAction::Make {
+            let set = self.set()?;
+            let mapping = match self.inner || self.all || set::is_with_inner(&set) {
+                true => " --mapping mappings/gemma3n-inner.toml",
+                false => "",
+            };
+            anstream::eprintln!("next: cargo xtask parity{mapping} --reference {}", paths::shown(&set));
+        }
+        Ok(ExitCode::from(code))
+    }
+
+    /// Where the set is, or is to be.
+    fn set(&self) -> Result<PathBuf, Failure> {
+        let fixtures = paths::required_fixtures()?;
+        let of_folder = |folder: &str| fixtures.join(folder).join(&self.preset);
+        let made = ["large", "inner"].map(of_folder).into_iter().find(|set| set.is_dir());
+        Ok(self.out.clone().or(made).unwrap_or_else(|| fixtures.join(&self.preset)))
+    }
+
+    /// Runs the generator; its exit code.
+    fn generate(&self, python: &Path) -> Result<u8, Failure> {
         let script = paths::required_fixtures()?.join("generate").join("generate.py");
         let mut command = Command::new(python);
         command.arg(script);
@@ -68,21 +102,10 @@ impl Fixtures {
                 command.arg("--out").arg(out);
             }
         }
-        let make = self.action == FixturesAction::Make;
-        let code = if make { with_progress(&mut command)? } else { status(&mut command)? };
-        if code == 0 && make {
-            let large = paths::required_fixtures()?.join("large").join(&self.preset);
-            let inner = paths::required_fixtures()?.join("inner").join(&self.preset);
-            let small = paths::required_fixtures()?.join(&self.preset);
-            let made = [large, inner].into_iter().find(|set| set.is_dir()).unwrap_or(small);
-            let set = self.out.unwrap_or(made);
-            let mapping = match self.inner || self.all || set::is_with_inner(&set) {
-                true => " --mapping mappings/gemma3n-inner.toml",
-                false => "",
-            };
-            anstream::eprintln!("next: cargo xtask parity{mapping} --reference {}", paths::shown(&set));
+        match self.action {
+            FixturesAction::List => status(&mut command),
+            _ => with_progress(&mut command),
         }
-        Ok(ExitCode::from(code))
     }
 }
 

@@ -31,6 +31,7 @@ impl TreatmentCounts {
                     let way = text.split_once(" (").map_or("", |(_, way)| way);
                     (3, format!("resized to {}x{} ({way}", to.0, to.1))
                 }
+                Treatment::Normalised(_) => (4, treatment.to_string()),
             };
             self.kinds.entry(kind).or_insert((0, treatment.to_string())).0 += 1;
         }

@@ -151,12 +151,15 @@ impl Gate<'_> {
             };
             Failure::unreadable(error).help(restore)
         })?;
+        let mut normalisation = None;
         let image = match named_input {
             // The pictures of sets are as they are.
             None => read_input(&input)?,
             Some(NamedInput { path, pictures }) => {
                 let architecture = Architecture::read(&checkpoint, &settings).map_err(Failure::unreadable)?;
-                prepared(path, &pictures.choose(&weights, &architecture)?.preparation)?.tensor
+                let preparation = pictures.choose(&weights, &architecture)?.preparation;
+                normalisation = preparation.normalisation;
+                prepared(path, &preparation)?.tensor
             }
         };
         let identity = Identity {
@@ -168,7 +171,8 @@ impl Gate<'_> {
         };
         let origins = Origins { candidate: Some(identity), dump: None, strict: self.strict };
         let sides = origins.settle(reference, self.pool)?;
-        let model = self.pool.install(|| self.encoder.load(&checkpoint, Some(settings)))?;
+        let mut model = self.pool.install(|| self.encoder.load(&checkpoint, Some(settings)))?;
+        model.take_normalised(normalisation);
         let asked = AskedTaps::by_mapping(&model, &image, self.mapping);
         // Known errors are of the profile's own precision.
         let own = self.profile.name == model.precision().name();

@@ -7,7 +7,8 @@ use harness::compare::comparison::Comparison;
 use harness::compare::remark::{Remark, RemarkKind};
 use harness::provenance::sha256::is_as_recorded;
 use harness::provenance::{
-    self, Dump, Identity, InputTensor, RecordDifference, RecordDifferenceKind, settings,
+    self, Dump, Identity, InputTensor, RecordDifference, RecordDifferenceKind, RoundedWeights, WeightTensors,
+    settings,
 };
 use harness::reference::{Reference, manifest};
 use harness::report::words;
@@ -43,7 +44,7 @@ impl Origins<'_> {
     pub(crate) fn settle(self, reference: &Reference, pool: &rayon::ThreadPool) -> Result<Sides, Failure> {
         let mut known = reference.identity(&OF_VERSION_1);
         let whole = known.as_ref().is_some_and(Identity::is_whole);
-        let remarks = self.unknown_origins(reference, whole)?;
+        let mut remarks = self.unknown_origins(reference, whole)?;
         let mut changed = Vec::new();
         if let Some(identity) = &mut known
             && let Some(input) = &identity.input
@@ -61,12 +62,18 @@ impl Origins<'_> {
         {
             changed.extend(changed_weights(reference, identity)?);
         }
-        if let (Some(candidate), Some(identity)) = (&self.candidate, &mut known) {
-            name_tensors(candidate, identity, reference)?;
-        }
+        let rounded = match (&self.candidate, &mut known) {
+            (Some(candidate), Some(identity)) => name_tensors(candidate, identity, reference)?,
+            _ => Vec::new(),
+        };
+        let of = self.candidate.as_ref().and_then(|candidate| candidate.weight_tensors.as_ref());
+        let of = of.map_or(0, WeightTensors::len);
+        remarks.extend(rounded.iter().map(|RoundedWeights { dtype, tensors }| {
+            RemarkKind::RoundedWeights { dtype: *dtype, tensors: tensors.len(), of }.into()
+        }));
         let input = match (&self.candidate, &known) {
             (Some(candidate), Some(known)) => {
-                provenance::check(candidate, known).map_err(|error| {
+                provenance::check(candidate, known, &rounded).map_err(|error| {
                     Failure::found(error).help(next_step(reference, known, self.dump.is_some()))
                 })?;
                 known.input.as_ref().filter(|_| candidate.input.is_some()).map(|input| input.file.clone())
@@ -147,24 +154,29 @@ fn changed_weights(reference: &Reference, identity: &Identity) -> Result<Option<
 }
 
 /// Reads the tensors of the reference's weights where files differ and the candidate's tensors are known: another file may
-/// hold the same ones. Weights that are not there, or not those that were recorded, are known by their file alone.
+/// hold the same ones, or those that a converter has rounded, which are returned. Weights that are not there, or not those
+/// that were recorded, are known by their file alone.
 fn name_tensors(
     candidate: &Identity,
     reference_identity: &mut Identity,
     reference: &Reference,
-) -> Result<(), Failure> {
-    let (Some(ours), Some(known)) = (&candidate.weights, &reference_identity.weights) else { return Ok(()) };
+) -> Result<Vec<RoundedWeights>, Failure> {
+    let (Some(ours), Some(known)) = (&candidate.weights, &reference_identity.weights) else {
+        return Ok(Vec::new());
+    };
     let same_file = ours.sha256.eq_ignore_ascii_case(&known.sha256);
-    let asked =
-        !same_file && candidate.weight_tensors.is_some() && reference_identity.weight_tensors.is_none();
-    let Some(path) = reference.weights().filter(|path| asked && path.is_file()) else { return Ok(()) };
-    if is_as_recorded(&path, &known.sha256).map_err(Failure::unreadable)? {
-        let settings = reference.manifest().map(encode::settings::of_manifest).transpose()?;
-        let checkpoint = Checkpoint::open(&path).map_err(Failure::unreadable)?;
-        reference_identity.weight_tensors =
-            Some(weight_tensors::of(&checkpoint, &settings.unwrap_or_default())?);
+    let asked = !same_file && reference_identity.weight_tensors.is_none();
+    let path = reference.weights().filter(|path| asked && path.is_file());
+    let (Some(tensors), Some(path)) = (&candidate.weight_tensors, path) else { return Ok(Vec::new()) };
+    if !is_as_recorded(&path, &known.sha256).map_err(Failure::unreadable)? {
+        return Ok(Vec::new());
     }
-    Ok(())
+    let settings = reference.manifest().map(encode::settings::of_manifest).transpose()?;
+    let checkpoint = Checkpoint::open(&path).map_err(Failure::unreadable)?;
+    let exact = weight_tensors::of(&checkpoint, &settings.unwrap_or_default())?;
+    let rounded = weight_tensors::rounded(&checkpoint, &exact, tensors)?;
+    reference_identity.weight_tensors = Some(exact);
+    Ok(rounded)
 }
 
 /// What to do about sides that do not belong together.

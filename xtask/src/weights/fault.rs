@@ -2,6 +2,7 @@
 
 use encoder::WeightType;
 use half::{bf16, f16};
+use harness::tensor::Dtype;
 use serde::Serialize;
 
 use super::sides::{StoredWeight, WeightSides};
@@ -211,11 +212,10 @@ fn cut_to_bf16(x: f32) -> f32 {
 
 fn rounded(sides: WeightSides<'_>) -> Option<WeightFault> {
     let is = |expected: fn(f32) -> f32| sides.holds(|i| sides.b.values[i] == expected(sides.a.values[i]));
-    let through_bf16: fn(f32) -> f32 = |x| f16::from_f32(bf16::from_f32(x).to_f32()).to_f32();
-    if is(|x| bf16::from_f32(x).to_f32()) || is(through_bf16) {
+    if is(|x| Dtype::Bf16.nearest(x)) || is(|x| Dtype::F16.nearest(Dtype::Bf16.nearest(x))) {
         return Some(WeightFault::RoundedOnTheWay { to: "BF16" });
     }
-    if is(|x| f16::from_f32(x).to_f32()) {
+    if is(|x| Dtype::F16.nearest(x)) {
         return Some(WeightFault::RoundedOnTheWay { to: "F16" });
     }
     let cut = [(cut_to_f16 as fn(f32) -> f32, "F16"), (cut_to_bf16, "BF16")];
@@ -338,10 +338,10 @@ fn unexplained(sides: WeightSides<'_>) -> WeightFault {
 
 /// Whether A's values are rounded to B's type, one by one.
 pub(super) fn is_rounded_to(a: &StoredWeight, b: &StoredWeight) -> bool {
-    let round: fn(f32) -> f32 = match b.kind {
-        WeightType::F16 => |x| f16::from_f32(x).to_f32(),
-        WeightType::Bf16 => |x| bf16::from_f32(x).to_f32(),
+    let dtype = match b.kind {
+        WeightType::F16 => Dtype::F16,
+        WeightType::Bf16 => Dtype::Bf16,
         _ => return false,
     };
-    a.values.iter().zip(&b.values).all(|(a, b)| round(*a) == *b)
+    a.values.iter().zip(&b.values).all(|(a, b)| dtype.nearest(*a) == *b)
 }

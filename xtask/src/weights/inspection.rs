@@ -8,6 +8,8 @@ use encoder::{Architecture, Checkpoint, Settings};
 use harness::exit_code;
 use serde::Serialize;
 
+use super::text::few;
+
 /// What a checkpoint is, for people and programs.
 #[derive(Debug, Serialize)]
 pub(crate) struct Inspection {
@@ -73,8 +75,10 @@ impl Inspection {
         for name in checkpoint.left_alone() {
             *left_alone.entry(group(name)).or_default() += 1;
         }
-        let elements =
-            |tensor: &InspectedTensor| tensor.shape.iter().map(|extent| *extent as u64).product::<u64>();
+        // A tensor of an unknown type may have any shape.
+        let elements = |tensor: &InspectedTensor| {
+            tensor.shape.iter().fold(1u64, |all, extent| all.saturating_mul(*extent as u64))
+        };
         let size = |path: &std::path::PathBuf| std::fs::metadata(path).map_or(0, |metadata| metadata.len());
         let read = architecture.as_ref().ok();
         Inspection {
@@ -84,7 +88,7 @@ impl Inspection {
             bytes: checkpoint.files().iter().map(size).sum(),
             unused: read.map(|read| read.unused_tensors(checkpoint)).unwrap_or_default(),
             problem: architecture.as_ref().err().map(ToString::to_string),
-            parameters: tensors.iter().map(elements).sum(),
+            parameters: tensors.iter().map(elements).fold(0, u64::saturating_add),
             types,
             missing: Architecture::missing_tensors(checkpoint),
             left_alone,
@@ -281,16 +285,6 @@ fn stated(path: &Path, checkpoint: &Checkpoint) -> BTreeMap<String, String> {
         }
     }
     stated
-}
-
-/// The first of a list, and how many there are.
-fn few(all: &[String], verbose: bool) -> String {
-    const FEW: usize = 4;
-    match all {
-        [] => "none".to_string(),
-        all if verbose || all.len() <= FEW => all.join(", "),
-        all => format!("{}, … {} in all", all[..FEW].join(", "), all.len()),
-    }
 }
 
 fn count(number: u64) -> String {

@@ -6,7 +6,7 @@ use super::parity::{ComparedFile, JudgedWeight, WeightAgreement, WeightParity};
 /// Causes that are shown.
 const MOST_CAUSES: usize = 8;
 /// Names that are shown of a list.
-const FEW: usize = 3;
+const FEW: usize = 4;
 
 impl WeightParity {
     /// The whole comparison.
@@ -197,8 +197,10 @@ fn cause_line((text, tensors): &CauseOf<'_>) -> String {
     }
 }
 
-fn few(names: &[String], all: bool) -> String {
+/// The first of a list, or all of it, and how many there are.
+pub(super) fn few(names: &[String], all: bool) -> String {
     match names.len() {
+        0 => "none".to_string(),
         count if all || count <= FEW => names.join(", "),
         count => format!("{}, … {count} in all", names[..FEW].join(", ")),
     }

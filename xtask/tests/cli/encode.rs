@@ -214,6 +214,10 @@ fn settings_beside_the_weights_say_the_size() {
         .code(0)
         .stderr(contains("laid over white; picture at its own size as --resize says"));
     encode(&["--resize", "none", "--processor", "slow"]).code(2).stderr(contains("they are not"));
+    std::fs::write(&settings, r#"{"size": {"height": 64, "width": 48}, "resample": 2}"#).unwrap();
+    encode(&[])
+        .code(0)
+        .stderr(contains("normalised by mean [0.5, 0.5, 0.5] and deviation [0.5, 0.5, 0.5]; 64x48"));
     std::fs::write(&settings, r#"{"size": {"shortest_edge": 64}, "image_processor_type": "Other"}"#).unwrap();
     encode(&[])
         .code(5)

@@ -207,6 +207,9 @@ fn about_remark(remark: &Remark) -> Value {
         RemarkKind::CoarserThanJudged { computed, judged } => {
             json!({"kind": "coarser_than_judged", "computed": computed, "judged": judged})
         }
+        RemarkKind::RoundedWeights { dtype, tensors, of } => {
+            json!({"kind": "rounded_weights", "dtype": dtype.to_string(), "tensors": tensors, "of": of})
+        }
         RemarkKind::NotDerived { layers } => json!({"kind": "not_derived", "layers": layers}),
         RemarkKind::AnotherSet { set } => json!({"kind": "another_set", "set": set}),
         RemarkKind::NoFigures { of, set, profile } => {

@@ -102,6 +102,10 @@ fn of_kind(kind: &RemarkKind) -> String {
         RemarkKind::CoarserThanJudged { computed, judged } => {
             format!("the dump says that it was computed in {computed}, and is judged as {judged}")
         }
+        RemarkKind::RoundedWeights { dtype, tensors, of } => format!(
+            "{tensors} of {} of the candidate's weights are the reference's rounded to {dtype}",
+            count(*of, "tensor")
+        ),
         RemarkKind::NotDerived { layers } => {
             format!("{} without a derived tolerance: judged by the mapping's limits", count(*layers, "layer"))
         }
