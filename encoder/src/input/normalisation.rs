@@ -1,6 +1,5 @@
 //! The mean and the deviation that some image processors normalise by.
 
-use super::preparation::Resizer;
 use crate::tap::TapTensor;
 
 /// A mean and a standard deviation of each channel, of values in [0, 1], which become (value - mean) / deviation.
@@ -21,15 +20,16 @@ impl Normalisation {
         [low - ROOM * low.abs(), high + ROOM * high.abs()]
     }
 
-    /// Normalises `[1, 3, height, width]`. torchvision does it at once with the division by 255, which rounds once less.
-    pub(super) fn apply(&self, tensor: &mut TapTensor, resizer: Resizer) {
+    /// Normalises `[1, 3, height, width]`; `with_division` at once with the division by 255, as torchvision does, which rounds
+    /// once less.
+    pub(super) fn apply(&self, tensor: &mut TapTensor, with_division: bool) {
         let plane = (tensor.data.len() / 3).max(1);
         for (channel, values) in tensor.data.chunks_exact_mut(plane).enumerate() {
             let (mean, std) = (self.mean[channel], self.std[channel]);
             for value in values {
-                *value = match resizer {
-                    Resizer::TorchVision => ((*value * 255.0).round() - mean * 255.0) / (std * 255.0),
-                    Resizer::Pillow | Resizer::LlamaCpp => (*value - mean) / std,
+                *value = match with_division {
+                    true => ((*value * 255.0).round() - mean * 255.0) / (std * 255.0),
+                    false => (*value - mean) / std,
                 };
             }
         }

@@ -177,7 +177,7 @@ impl Preparation {
         }
         let mut tensor = picture.to_tensor();
         if let Some(normalisation) = self.normalisation {
-            normalisation.apply(&mut tensor, self.resizer);
+            normalisation.apply(&mut tensor, self.resizer == Resizer::TorchVision);
             treatments.push(Treatment::Normalised(normalisation));
         }
         Ok(PreparedPicture { tensor, treatments })

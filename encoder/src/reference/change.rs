@@ -3,7 +3,7 @@
 /// What a port does otherwise. Norms, convolutions and activations of a part are counted from 0 in the order of execution;
 /// `None` means all of them.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Change {
+pub enum PortChange {
     /// Another epsilon in RMS norms.
     Epsilon {
         /// Which norm.
@@ -28,7 +28,7 @@ pub enum Change {
         /// Which activation.
         at: Option<usize>,
         /// What it is.
-        function: Activation,
+        function: ActivationFunction,
     },
     /// The result of the layer scale times this.
     LayerScaleTimes(f64),
@@ -110,7 +110,7 @@ pub struct Operations {
 
 /// A function in the place of GELU.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Activation {
+pub enum ActivationFunction {
     /// By the error function.
     Erf,
     /// `x · sigmoid(1.702 x)`.
@@ -125,27 +125,27 @@ pub enum Activation {
     Twice,
 }
 
-impl Activation {
+impl ActivationFunction {
     /// All of them.
-    pub const ALL: [Activation; 6] = [
-        Activation::Erf,
-        Activation::Quick,
-        Activation::Silu,
-        Activation::Relu,
-        Activation::Identity,
-        Activation::Twice,
+    pub const ALL: [ActivationFunction; 6] = [
+        ActivationFunction::Erf,
+        ActivationFunction::Quick,
+        ActivationFunction::Silu,
+        ActivationFunction::Relu,
+        ActivationFunction::Identity,
+        ActivationFunction::Twice,
     ];
 
     /// Its value.
     pub(super) fn of(self, x: f64) -> f64 {
         let sigmoid = |x: f64| 1.0 / (1.0 + (-x).exp());
         match self {
-            Activation::Erf => 0.5 * x * (1.0 + erf(x / std::f64::consts::SQRT_2)),
-            Activation::Quick => x * sigmoid(1.702 * x),
-            Activation::Silu => x * sigmoid(x),
-            Activation::Relu => x.max(0.0),
-            Activation::Identity => x,
-            Activation::Twice => super::gelu(super::gelu(x)),
+            ActivationFunction::Erf => 0.5 * x * (1.0 + erf(x / std::f64::consts::SQRT_2)),
+            ActivationFunction::Quick => x * sigmoid(1.702 * x),
+            ActivationFunction::Silu => x * sigmoid(x),
+            ActivationFunction::Relu => x.max(0.0),
+            ActivationFunction::Identity => x,
+            ActivationFunction::Twice => super::gelu(super::gelu(x)),
         }
     }
 }

@@ -10,7 +10,7 @@ mod run;
 
 use std::collections::BTreeMap;
 
-pub use change::{Activation, Change, Operations};
+pub use change::{ActivationFunction, Operations, PortChange};
 use image::Image;
 use nudge::Nudge;
 pub use rounding::Rounding;
@@ -87,7 +87,7 @@ impl<'a> ReferenceModel<'a> {
     /// As [`ReferenceModel::encode`].
     pub fn simulate(
         &self,
-        changes: &[(Option<Site>, Change)],
+        changes: &[(Option<Site>, PortChange)],
         seed: u64,
         shape: [usize; 4],
         input: &[f32],
@@ -152,7 +152,7 @@ impl<'a> ReferenceModel<'a> {
         &self,
         part: &Part,
         tensors: &BTreeMap<String, Tensor64>,
-        change: Change,
+        change: PortChange,
     ) -> Result<Vec<(String, Tensor64)>, Error> {
         self.run_part_by(part, tensors, ReferenceRun { change: Some(change), ..ReferenceRun::of(self) })
     }

@@ -5,7 +5,7 @@ use std::cell::Cell;
 
 use rayon::prelude::*;
 
-use super::change::{Change, Operations};
+use super::change::{Operations, PortChange};
 use super::image::{Image, Padded, average, convolve, interpolate};
 use super::nudge::Nudge;
 use super::rounding::Rounding;
@@ -35,15 +35,15 @@ pub(super) struct ReferenceRun<'a> {
     pub(super) inner: bool,
     pub(super) taps: Vec<(String, Tensor64)>,
     /// What is done otherwise.
-    pub(super) change: Option<Change>,
+    pub(super) change: Option<PortChange>,
     /// Values are moved by as much as f32 arithmetic may move them.
     pub(super) nudge: Option<Nudge>,
-    pub(super) counts: Counts,
+    pub(super) counts: OperationCounts,
 }
 
 /// How many operations of a kind the current part has had.
 #[derive(Default)]
-pub(super) struct Counts {
+pub(super) struct OperationCounts {
     norms: Cell<usize>,
     convolutions: Cell<usize>,
     activations: Cell<usize>,
@@ -68,7 +68,7 @@ impl<'a> ReferenceRun<'a> {
             taps: Vec::new(),
             change: None,
             nudge: None,
-            counts: Counts::default(),
+            counts: OperationCounts::default(),
         }
     }
 }
@@ -76,7 +76,7 @@ impl<'a> ReferenceRun<'a> {
 impl ReferenceRun<'_> {
     /// How many operations the part that ran last had.
     pub(super) fn operations(&self) -> Operations {
-        let Counts { norms, convolutions, activations } = &self.counts;
+        let OperationCounts { norms, convolutions, activations } = &self.counts;
         Operations { norms: norms.get(), convolutions: convolutions.get(), activations: activations.get() }
     }
 
@@ -165,12 +165,12 @@ impl ReferenceRun<'_> {
 
     fn padded(&self, number: usize) -> Padded {
         let padding = match self.change {
-            Some(Change::SymmetricPadding { convolution }) if is_for(convolution, number) => {
+            Some(PortChange::SymmetricPadding { convolution }) if is_for(convolution, number) => {
                 Padding::Symmetric
             }
             _ => self.model.settings.padding,
         };
-        let odd_first = matches!(self.change, Some(Change::PaddingShifted { convolution }) if is_for(convolution, number));
+        let odd_first = matches!(self.change, Some(PortChange::PaddingShifted { convolution }) if is_for(convolution, number));
         Padded { padding, odd_first }
     }
 
@@ -194,21 +194,21 @@ impl ReferenceRun<'_> {
             moved
         };
         match self.change {
-            Some(Change::KernelFlipped { convolution }) if is_for(convolution, number) => {
+            Some(PortChange::KernelFlipped { convolution }) if is_for(convolution, number) => {
                 moved(&|[o, i, y, x]| [o, i, kernel - 1 - y, kernel - 1 - x])
             }
-            Some(Change::KernelTransposed { convolution }) if is_for(convolution, number) => {
+            Some(PortChange::KernelTransposed { convolution }) if is_for(convolution, number) => {
                 moved(&|[o, i, y, x]| [o, i, x, y])
             }
-            Some(Change::WeightTransposed { convolution })
+            Some(PortChange::WeightTransposed { convolution })
                 if is_for(convolution, number) && out == inputs =>
             {
                 moved(&|[o, i, y, x]| [i, o, y, x])
             }
-            Some(Change::WeightsBf16 { convolution }) if is_for(convolution, number) => {
+            Some(PortChange::WeightsBf16 { convolution }) if is_for(convolution, number) => {
                 weights.into_iter().map(|w| half::bf16::from_f32(w as f32).to_f64()).collect()
             }
-            Some(Change::WeightsF16 { convolution }) if is_for(convolution, number) => {
+            Some(PortChange::WeightsF16 { convolution }) if is_for(convolution, number) => {
                 weights.into_iter().map(|w| half::f16::from_f32(w as f32).to_f64()).collect()
             }
             _ => weights,
@@ -223,17 +223,17 @@ impl ReferenceRun<'_> {
     fn norm_by(&self, x: &Image, weights: &[f64]) -> Image {
         let number = next(&self.counts.norms);
         let epsilon = match self.change {
-            Some(Change::Epsilon { norm, value }) if is_for(norm, number) => value,
+            Some(PortChange::Epsilon { norm, value }) if is_for(norm, number) => value,
             _ => 1e-6 * self.seam.epsilon_times(),
         };
         let weights = match self.change {
-            Some(Change::NoNormWeight { norm }) if is_for(norm, number) => &[],
+            Some(PortChange::NoNormWeight { norm }) if is_for(norm, number) => &[],
             _ => weights,
         };
         let x = self.nudged(x);
         let normed = match self.change {
-            Some(Change::NoNorm { norm }) if is_for(norm, number) => x,
-            Some(Change::MeanSubtracted) => x.centred().normed(epsilon, weights),
+            Some(PortChange::NoNorm { norm }) if is_for(norm, number) => x,
+            Some(PortChange::MeanSubtracted) => x.centred().normed(epsilon, weights),
             _ => x.normed(epsilon, weights),
         };
         self.kept(normed)
@@ -245,7 +245,7 @@ impl ReferenceRun<'_> {
         let rounding = self.rounding();
         let x = self.nudged(&x);
         let activated = match self.change {
-            Some(Change::Activation { at, function }) if is_for(at, number) => {
+            Some(PortChange::Activation { at, function }) if is_for(at, number) => {
                 x.map(|x| rounding.activation(|x| function.of(x), x))
             }
             _ => x.map(|x| rounding.activation(gelu, x)),
@@ -256,7 +256,7 @@ impl ReferenceRun<'_> {
     /// Runs the part at `site`. A part alone and the whole model both run through here, hence with the same bits.
     pub(super) fn forward(&mut self, site: Site, flow: ReferenceFlow) -> Result<ReferenceFlow, Error> {
         self.seam.enter(site);
-        self.counts = Counts::default();
+        self.counts = OperationCounts::default();
         let architecture = &self.model.architecture;
         let ReferenceFlow { x, into_last_stage } = flow;
         match site {
@@ -282,7 +282,7 @@ impl ReferenceRun<'_> {
 
     fn stem(&mut self, spec: StemSpec, x: &Image) -> Result<Image, Error> {
         let mut x = self.dense(x, names::stem::CONVOLUTION, spec.channels, spec.kernel, 2)?;
-        if spec.bias && self.change != Some(Change::NoBias) {
+        if spec.bias && self.change != Some(PortChange::NoBias) {
             let bias = self.weights(names::stem::BIAS, &[spec.channels])?;
             x = Image::from_fn(x.shape, |i| x.at(i) + bias[i[1]]);
         }
@@ -347,13 +347,13 @@ impl ReferenceRun<'_> {
             let weights = self.weights(&module.name_of(names::LAYER_SCALE), &[y.shape[1]])?;
             let scaled = y.scaled(&weights);
             Ok(self.kept(match self.change {
-                Some(Change::NoLayerScale) => y,
-                Some(Change::LayerScaleTwice) => scaled.scaled(&weights),
-                Some(Change::LayerScaleTimes(factor)) => scaled.map(|x| x * factor),
+                Some(PortChange::NoLayerScale) => y,
+                Some(PortChange::LayerScaleTwice) => scaled.scaled(&weights),
+                Some(PortChange::LayerScaleTimes(factor)) => scaled.map(|x| x * factor),
                 _ => scaled,
             }))
         };
-        if layer_scale && skip && self.change == Some(Change::LayerScaleAfterSkip) {
+        if layer_scale && skip && self.change == Some(PortChange::LayerScaleAfterSkip) {
             return scale(self.with_skip(y, x));
         }
         if layer_scale {
@@ -368,8 +368,8 @@ impl ReferenceRun<'_> {
     /// A branch with its skip, as the change has it.
     fn with_skip(&self, y: Image, x: &Image) -> Image {
         self.kept(match self.change {
-            Some(Change::NoSkip) => y,
-            Some(Change::SkipTwice) => y.plus(x).plus(x),
+            Some(PortChange::NoSkip) => y,
+            Some(PortChange::SkipTwice) => y.plus(x).plus(x),
             _ => y.plus(x),
         })
     }
@@ -450,7 +450,7 @@ impl ReferenceRun<'_> {
             self.tap_inner(of_projection, number, &projected);
             sides.push(projected);
         }
-        if self.change == Some(Change::KeysAndValuesExchanged) && spec.key_dim == spec.value_dim {
+        if self.change == Some(PortChange::KeysAndValuesExchanged) && spec.key_dim == spec.value_dim {
             sides.reverse();
         }
         let heads = self.kept(self.attend(spec, &q, &sides[0], &sides[1]));
@@ -471,11 +471,11 @@ impl ReferenceRun<'_> {
         let [batch, _, height, width] = q.shape;
         let (pixels, positions) = (height * width, k.shape[2] * k.shape[3]);
         let factor = match self.change {
-            Some(Change::ScoresNotScaled) => (spec.key_dim as f64).sqrt(),
-            Some(Change::ScoresTimes(factor)) => factor,
+            Some(PortChange::ScoresNotScaled) => (spec.key_dim as f64).sqrt(),
+            Some(PortChange::ScoresTimes(factor)) => factor,
             _ => 1.0,
         };
-        let over_queries = self.change == Some(Change::SoftmaxOverQueries);
+        let over_queries = self.change == Some(PortChange::SoftmaxOverQueries);
         let mut heads = Image::zeros([batch, spec.heads * spec.value_dim, height, width]);
         let of_head = (spec.value_dim * pixels).max(1);
         heads.data.par_chunks_mut(of_head).enumerate().for_each(|(number, out)| {
@@ -522,14 +522,14 @@ impl ReferenceRun<'_> {
     fn fusion(&mut self, spec: &InvertedResidualSpec, high: &Image, low: &Image) -> Result<Image, Error> {
         let [batch, channels, height, width] = high.shape;
         let upsample = low.shape[2] < height || low.shape[3] < width;
-        let bilinear = self.change == Some(Change::BilinearUpsampling) && upsample;
+        let bilinear = self.change == Some(PortChange::BilinearUpsampling) && upsample;
         let smooth = bilinear.then(|| interpolate(low, height, width));
         let of_low = |[b, c, y, x]: [usize; 4]| match &smooth {
             Some(smooth) => smooth.at([b, c, y, x]),
             None if upsample => low.at([b, c, y * low.shape[2] / height, x * low.shape[3] / width]),
             None => low.at([b, c, y, x]),
         };
-        let low_first = self.change == Some(Change::ConcatOrder);
+        let low_first = self.change == Some(PortChange::ConcatOrder);
         let before = if low_first { low.shape[1] } else { channels };
         let joined = Image::from_fn([batch, channels + low.shape[1], height, width], |[b, c, y, x]| {
             let (second, c) = (c >= before, if c >= before { c - before } else { c });
@@ -539,7 +539,7 @@ impl ReferenceRun<'_> {
         let mut y = self.inverted_residual(&Module::feed_forward(), spec, None, &joined)?;
         self.tap(tap::MSFA_FFN_PROJECT, &y);
         let (oh, ow) = self.model.settings.output_resolution;
-        let norm_first = self.change == Some(Change::PoolAfterNorm);
+        let norm_first = self.change == Some(PortChange::PoolAfterNorm);
         if norm_first {
             y = self.norm(&y, names::fusion::NORM)?;
         }
@@ -560,7 +560,7 @@ impl ReferenceRun<'_> {
                 x.at([b, c, t / width, t % width])
             })
         };
-        let lacks_factor = self.seam.lacks_factor() || self.change == Some(Change::NoFactor);
+        let lacks_factor = self.seam.lacks_factor() || self.change == Some(PortChange::NoFactor);
         let factor = if lacks_factor { 1.0 } else { (channels as f64).sqrt() };
         let scaled = self.kept(x.clone().map(|x| x * factor));
         let soft = self.norm(&scaled, names::embedder::SOFT_NORM)?;

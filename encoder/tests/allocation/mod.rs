@@ -7,10 +7,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 static LARGEST: AtomicUsize = AtomicUsize::new(0);
 
-struct Recording;
+struct RecordingAllocator;
 
 // SAFETY: every call is handed to the system's allocator as it came.
-unsafe impl GlobalAlloc for Recording {
+unsafe impl GlobalAlloc for RecordingAllocator {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         LARGEST.fetch_max(layout.size(), Ordering::Relaxed);
         // SAFETY: the caller's promise is the same.
@@ -36,7 +36,7 @@ unsafe impl GlobalAlloc for Recording {
 }
 
 #[global_allocator]
-static ALLOCATOR: Recording = Recording;
+static ALLOCATOR: RecordingAllocator = RecordingAllocator;
 
 /// Bytes of the largest request so far.
 pub(crate) fn largest() -> usize {

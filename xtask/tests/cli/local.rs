@@ -24,7 +24,7 @@ fn the_real_dump_passes_part_by_part() {
     let report: serde_json::Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
     let text = report.to_string();
     assert!(text.contains("judged_locally"), "{text}");
-    // Every layer at half of its limit at the most, and no limit of a whole part over 2.5e-4.
+    // Every layer at half of its limit at the most, and no limit of a whole part over 4e-4.
     let layers = report["layers"].as_array().unwrap();
     for layer in layers {
         let name = layer["name"].as_str().unwrap();
@@ -34,7 +34,7 @@ fn the_real_dump_passes_part_by_part() {
             assert!(measured <= 0.5 * limit, "{name}: {criterion}");
             let ends_a_part = ["edge_residual", "inverted_residual", "attn_output"];
             if criterion["metric"] == "rel_l2" && ends_a_part.iter().any(|end| name.ends_with(end)) {
-                assert!(limit <= 2.5e-4, "{name}: {criterion}");
+                assert!(limit <= 4e-4, "{name}: {criterion}");
             }
         }
     }

@@ -1,6 +1,6 @@
 //! What a part that fails may do otherwise: tried on its values, told where it explains them.
 
-use encoder::reference::{Activation, Change, Operations};
+use encoder::reference::{ActivationFunction, Operations, PortChange};
 use harness::compare::comparison::Comparison;
 use harness::compare::explanation::{Explanation, ExplanationKind};
 use harness::exit_code;
@@ -18,8 +18,8 @@ const NEAREST: usize = 6;
 const ALIKE: f64 = 1.25;
 
 /// A change that was tried on a part.
-struct Trial {
-    change: Change,
+struct TriedChange {
+    change: PortChange,
     /// ‖candidate - changed‖ / ‖changed‖ of the part's last output that the candidate has.
     left: f64,
 }
@@ -59,15 +59,15 @@ fn explained(oracle: &Oracle<'_>, part: &ComputedPart) -> Option<ExplanationKind
     let candidate = oracle.tensors.by_part.get(name)?;
     let floor = part.floors.get(name)?.figures.rel_l2;
     let before = distance(candidate, exact)?.figures.rel_l2;
-    let left = |change: Change| -> Option<f64> {
+    let left = |change: PortChange| -> Option<f64> {
         let outputs = oracle.model.run_part_with(&part.part, &part.inputs, change).ok()?;
         let changed = outputs.iter().find(|(output, _)| output == name).map(|(_, tensor)| tensor)?;
         (changed != exact).then(|| distance(candidate, changed))?.map(|found| found.figures.rel_l2)
     };
     let operations = oracle.model.operations(&part.part, &part.inputs).ok()?;
-    let mut trials: Vec<Trial> = hypotheses(operations)
+    let mut trials: Vec<TriedChange> = hypotheses(operations)
         .into_par_iter()
-        .filter_map(|change| Some(Trial { change, left: left(change)? }))
+        .filter_map(|change| Some(TriedChange { change, left: left(change)? }))
         .collect();
     trials.sort_by(|a, b| a.left.total_cmp(&b.left));
     // The factors are fitted always: a wrong one is as far off as anything. Of the rest, the few that come nearest are.
@@ -75,15 +75,15 @@ fn explained(oracle: &Oracle<'_>, part: &ComputedPart) -> Option<ExplanationKind
     let factors = trials
         .iter()
         .skip(NEAREST)
-        .filter(|trial| matches!(trial.change, Change::LayerScaleTimes(_) | Change::ScoresTimes(_)));
-    let mut refined: Vec<Trial> = nearest.chain(factors).map(|trial| fitted(trial, &left)).collect();
+        .filter(|trial| matches!(trial.change, PortChange::LayerScaleTimes(_) | PortChange::ScoresTimes(_)));
+    let mut refined: Vec<TriedChange> = nearest.chain(factors).map(|trial| fitted(trial, &left)).collect();
     refined.sort_by(|a, b| a.left.total_cmp(&b.left));
     let least = refined.first()?.left;
     // A fitted number may stand for something that has a name.
     let named = refined.iter().find(|trial| trial.left <= ALIKE * least && !has_number(trial.change));
     let best = named.or(refined.first()).filter(|best| best.left <= TIMES_FLOOR * floor.max(1e-7))?;
     // One that differs in more than where it is done is another explanation.
-    let other = |other: &&Trial| {
+    let other = |other: &&TriedChange| {
         !(same_kind(best.change, other.change)
             || (has_number(other.change) && other.left <= ALIKE * best.left))
     };
@@ -99,25 +99,27 @@ fn explained(oracle: &Oracle<'_>, part: &ComputedPart) -> Option<ExplanationKind
 }
 
 /// Whether a change has a number that is fitted.
-fn has_number(change: Change) -> bool {
-    matches!(change, Change::Epsilon { .. } | Change::LayerScaleTimes(_) | Change::ScoresTimes(_))
+fn has_number(change: PortChange) -> bool {
+    matches!(change, PortChange::Epsilon { .. } | PortChange::LayerScaleTimes(_) | PortChange::ScoresTimes(_))
 }
 
-fn same_kind(a: Change, b: Change) -> bool {
+fn same_kind(a: PortChange, b: PortChange) -> bool {
     std::mem::discriminant(&a) == std::mem::discriminant(&b)
 }
 
 /// A change with its number fitted, where it has one.
-fn fitted(trial: &Trial, left: &impl Fn(Change) -> Option<f64>) -> Trial {
+fn fitted(trial: &TriedChange, left: &impl Fn(PortChange) -> Option<f64>) -> TriedChange {
     let with = |value: f64| match trial.change {
-        Change::Epsilon { norm, .. } => Some(Change::Epsilon { norm, value }),
-        Change::LayerScaleTimes(_) => Some(Change::LayerScaleTimes(value)),
-        Change::ScoresTimes(_) => Some(Change::ScoresTimes(value)),
+        PortChange::Epsilon { norm, .. } => Some(PortChange::Epsilon { norm, value }),
+        PortChange::LayerScaleTimes(_) => Some(PortChange::LayerScaleTimes(value)),
+        PortChange::ScoresTimes(_) => Some(PortChange::ScoresTimes(value)),
         _ => None,
     };
     let start = match trial.change {
-        Change::Epsilon { value, .. } | Change::LayerScaleTimes(value) | Change::ScoresTimes(value) => value,
-        change => return Trial { change, left: trial.left },
+        PortChange::Epsilon { value, .. }
+        | PortChange::LayerScaleTimes(value)
+        | PortChange::ScoresTimes(value) => value,
+        change => return TriedChange { change, left: trial.left },
     };
     // Golden-section search over the logarithm, one decade to either side.
     let ratio = (5f64.sqrt() - 1.0) / 2.0;
@@ -138,107 +140,107 @@ fn fitted(trial: &Trial, left: &impl Fn(Change) -> Option<f64>) -> Trial {
     }
     let (logarithm, best) = if at_a <= at_b { (a, at_a) } else { (b, at_b) };
     match with(logarithm.exp()).filter(|_| best < trial.left) {
-        Some(change) => Trial { change, left: best },
-        None => Trial { change: trial.change, left: trial.left },
+        Some(change) => TriedChange { change, left: best },
+        None => TriedChange { change: trial.change, left: trial.left },
     }
 }
 
 /// Everything that is tried on a part of so many operations.
-fn hypotheses(operations: Operations) -> Vec<Change> {
+fn hypotheses(operations: Operations) -> Vec<PortChange> {
     // In a part of one operation of a kind, "every" is that one.
     let places = |count: usize| (count != 1).then_some(None).into_iter().chain((0..count).map(Some));
     let mut all = vec![
-        Change::MeanSubtracted,
-        Change::LayerScaleTimes(1.01),
-        Change::NoLayerScale,
-        Change::LayerScaleTwice,
-        Change::LayerScaleAfterSkip,
-        Change::NoSkip,
-        Change::SkipTwice,
-        Change::ScoresTimes(1.01),
-        Change::ScoresNotScaled,
-        Change::SoftmaxOverQueries,
-        Change::KeysAndValuesExchanged,
-        Change::PoolAfterNorm,
-        Change::BilinearUpsampling,
-        Change::ConcatOrder,
-        Change::NoFactor,
-        Change::NoBias,
+        PortChange::MeanSubtracted,
+        PortChange::LayerScaleTimes(1.01),
+        PortChange::NoLayerScale,
+        PortChange::LayerScaleTwice,
+        PortChange::LayerScaleAfterSkip,
+        PortChange::NoSkip,
+        PortChange::SkipTwice,
+        PortChange::ScoresTimes(1.01),
+        PortChange::ScoresNotScaled,
+        PortChange::SoftmaxOverQueries,
+        PortChange::KeysAndValuesExchanged,
+        PortChange::PoolAfterNorm,
+        PortChange::BilinearUpsampling,
+        PortChange::ConcatOrder,
+        PortChange::NoFactor,
+        PortChange::NoBias,
     ];
     for norm in places(operations.norms) {
-        all.extend([1e-5, 1e-3, 1e-1].map(|value| Change::Epsilon { norm, value }));
-        all.extend([Change::NoNormWeight { norm }, Change::NoNorm { norm }]);
+        all.extend([1e-5, 1e-3, 1e-1].map(|value| PortChange::Epsilon { norm, value }));
+        all.extend([PortChange::NoNormWeight { norm }, PortChange::NoNorm { norm }]);
     }
     for at in places(operations.activations) {
-        all.extend(Activation::ALL.map(|function| Change::Activation { at, function }));
+        all.extend(ActivationFunction::ALL.map(|function| PortChange::Activation { at, function }));
     }
     for convolution in places(operations.convolutions) {
         all.extend([
-            Change::SymmetricPadding { convolution },
-            Change::PaddingShifted { convolution },
-            Change::KernelFlipped { convolution },
-            Change::KernelTransposed { convolution },
-            Change::WeightTransposed { convolution },
-            Change::WeightsBf16 { convolution },
-            Change::WeightsF16 { convolution },
+            PortChange::SymmetricPadding { convolution },
+            PortChange::PaddingShifted { convolution },
+            PortChange::KernelFlipped { convolution },
+            PortChange::KernelTransposed { convolution },
+            PortChange::WeightTransposed { convolution },
+            PortChange::WeightsBf16 { convolution },
+            PortChange::WeightsF16 { convolution },
         ]);
     }
     all
 }
 
 /// A change in a few words.
-fn said(change: Change) -> String {
+fn said(change: PortChange) -> String {
     let of = |kind: &str, place: Option<usize>| match place {
         Some(number) => format!("in {kind} {} of the part", number + 1),
         None => format!("in every {kind} of the part"),
     };
     let convolution = |what: &str, place| format!("{what} {}", of("convolution", place));
     match change {
-        Change::Epsilon { norm, value } => {
+        PortChange::Epsilon { norm, value } => {
             format!("epsilon {value:.2e} instead of 1e-6 {}", of("norm", norm))
         }
-        Change::NoNormWeight { norm } => format!("no weight {}", of("norm", norm)),
-        Change::NoNorm { norm: Some(number) } => format!("norm {} of the part left out", number + 1),
-        Change::NoNorm { norm: None } => "no norms".to_string(),
-        Change::MeanSubtracted => "norms that subtract the mean, as layer norm does".to_string(),
-        Change::Activation { at, function } => {
+        PortChange::NoNormWeight { norm } => format!("no weight {}", of("norm", norm)),
+        PortChange::NoNorm { norm: Some(number) } => format!("norm {} of the part left out", number + 1),
+        PortChange::NoNorm { norm: None } => "no norms".to_string(),
+        PortChange::MeanSubtracted => "norms that subtract the mean, as layer norm does".to_string(),
+        PortChange::Activation { at, function } => {
             let function = match function {
-                Activation::Erf => "GELU by erf instead of its tanh approximation",
-                Activation::Quick => "quick GELU, x sigmoid(1.702 x), instead of GELU",
-                Activation::Silu => "SiLU instead of GELU",
-                Activation::Relu => "ReLU instead of GELU",
-                Activation::Identity => "no GELU",
-                Activation::Twice => "GELU twice",
+                ActivationFunction::Erf => "GELU by erf instead of its tanh approximation",
+                ActivationFunction::Quick => "quick GELU, x sigmoid(1.702 x), instead of GELU",
+                ActivationFunction::Silu => "SiLU instead of GELU",
+                ActivationFunction::Relu => "ReLU instead of GELU",
+                ActivationFunction::Identity => "no GELU",
+                ActivationFunction::Twice => "GELU twice",
             };
             format!("{function} {}", of("activation", at))
         }
-        Change::LayerScaleTimes(factor) => format!("the layer scale times {factor:.4}"),
-        Change::NoLayerScale => "no layer scale".to_string(),
-        Change::LayerScaleTwice => "the layer scale twice".to_string(),
-        Change::LayerScaleAfterSkip => "the layer scale after the skip".to_string(),
-        Change::NoSkip => "no skip".to_string(),
-        Change::SkipTwice => "the skip twice".to_string(),
-        Change::ScoresTimes(factor) => format!("attention scores times {factor:.4}"),
-        Change::ScoresNotScaled => "attention scores without 1/sqrt(d)".to_string(),
-        Change::SoftmaxOverQueries => "softmax over the queries instead of the keys".to_string(),
-        Change::KeysAndValuesExchanged => "keys and values exchanged".to_string(),
-        Change::SymmetricPadding { convolution: place } => convolution("symmetric padding", place),
-        Change::PaddingShifted { convolution: place } => {
+        PortChange::LayerScaleTimes(factor) => format!("the layer scale times {factor:.4}"),
+        PortChange::NoLayerScale => "no layer scale".to_string(),
+        PortChange::LayerScaleTwice => "the layer scale twice".to_string(),
+        PortChange::LayerScaleAfterSkip => "the layer scale after the skip".to_string(),
+        PortChange::NoSkip => "no skip".to_string(),
+        PortChange::SkipTwice => "the skip twice".to_string(),
+        PortChange::ScoresTimes(factor) => format!("attention scores times {factor:.4}"),
+        PortChange::ScoresNotScaled => "attention scores without 1/sqrt(d)".to_string(),
+        PortChange::SoftmaxOverQueries => "softmax over the queries instead of the keys".to_string(),
+        PortChange::KeysAndValuesExchanged => "keys and values exchanged".to_string(),
+        PortChange::SymmetricPadding { convolution: place } => convolution("symmetric padding", place),
+        PortChange::PaddingShifted { convolution: place } => {
             convolution("the odd zero of the padding before the first pixel", place)
         }
-        Change::KernelFlipped { convolution: place } => convolution("the kernel mirrored", place),
-        Change::KernelTransposed { convolution: place } => {
+        PortChange::KernelFlipped { convolution: place } => convolution("the kernel mirrored", place),
+        PortChange::KernelTransposed { convolution: place } => {
             convolution("the kernel's height and width exchanged", place)
         }
-        Change::WeightTransposed { convolution: place } => {
+        PortChange::WeightTransposed { convolution: place } => {
             convolution("the weight's inputs and outputs exchanged", place)
         }
-        Change::WeightsBf16 { convolution: place } => convolution("weights rounded to bf16", place),
-        Change::WeightsF16 { convolution: place } => convolution("weights rounded to f16", place),
-        Change::PoolAfterNorm => "pooling after the norm".to_string(),
-        Change::BilinearUpsampling => "bilinear instead of nearest upsampling".to_string(),
-        Change::ConcatOrder => "the feature map of the lower resolution first".to_string(),
-        Change::NoFactor => "no multiplication by sqrt(C)".to_string(),
-        Change::NoBias => "no bias in the stem".to_string(),
+        PortChange::WeightsBf16 { convolution: place } => convolution("weights rounded to bf16", place),
+        PortChange::WeightsF16 { convolution: place } => convolution("weights rounded to f16", place),
+        PortChange::PoolAfterNorm => "pooling after the norm".to_string(),
+        PortChange::BilinearUpsampling => "bilinear instead of nearest upsampling".to_string(),
+        PortChange::ConcatOrder => "the feature map of the lower resolution first".to_string(),
+        PortChange::NoFactor => "no multiplication by sqrt(C)".to_string(),
+        PortChange::NoBias => "no bias in the stem".to_string(),
     }
 }

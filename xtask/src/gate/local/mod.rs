@@ -68,7 +68,7 @@ impl Gate<'_> {
         };
         let tensors = CandidateTensors::read(self.mapping, &dump, &exact, &image)?;
         let fit = match sources.rounding {
-            RoundingChoice::Fixed(rounding) => oracle::Fit { rounding, next: None },
+            RoundingChoice::Fixed(rounding) => oracle::RoundingFit { rounding, next: None },
             RoundingChoice::Auto => oracle::best_fit(&tensors, model)?,
         };
         let model = model(fit.rounding)?;

@@ -20,7 +20,7 @@ const NUDGED: [(f64, f64); 5] = [(1.0, 1.0), (1.0, 1.0), (1.0, 1.0), (16.0, 0.25
 const TRIED: usize = 8;
 
 /// The rounding model that fits.
-pub(super) struct Fit {
+pub(super) struct RoundingFit {
     pub(super) rounding: Rounding,
     /// The next best, and how many times farther it is.
     pub(super) next: Option<(Rounding, f64)>,
@@ -151,7 +151,7 @@ impl ComputedParts {
 pub(super) fn best_fit<'a>(
     tensors: &CandidateTensors,
     model: impl Fn(Rounding) -> Result<ReferenceModel<'a>, Failure>,
-) -> Result<Fit, Failure> {
+) -> Result<RoundingFit, Failure> {
     let tried: Vec<&Part> = tensors
         .parts
         .iter()
@@ -176,5 +176,5 @@ pub(super) fn best_fit<'a>(
     let (best, rounding) = fits[0];
     let next =
         fits.get(1).map(|(next, rounding)| (*rounding, next / best)).filter(|(_, times)| times.is_finite());
-    Ok(Fit { rounding, next })
+    Ok(RoundingFit { rounding, next })
 }

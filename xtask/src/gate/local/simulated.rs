@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use encoder::TapTensor;
-use encoder::reference::{Activation, Change, ReferenceModel, Rounding, Site, Tensor64};
+use encoder::reference::{ActivationFunction, PortChange, ReferenceModel, Rounding, Site, Tensor64};
 use harness::compare::comparison::Comparison;
 use harness::compare::explanation::ExplanationKind;
 use harness::exit_code;
@@ -25,7 +25,7 @@ pub(crate) struct SimulatedPort<'a> {
 
 impl SimulatedPort<'_> {
     /// Writes what the port would dump, with these changes.
-    fn dump(&self, folder: &Path, changes: &[(Option<Site>, Change)], seed: u64) {
+    fn dump(&self, folder: &Path, changes: &[(Option<Site>, PortChange)], seed: u64) {
         let shape = <[usize; 4]>::try_from(self.input.shape.as_slice()).unwrap();
         for (name, Tensor64 { shape, data }) in
             self.model.simulate(changes, seed, shape, &self.input.data).unwrap()
@@ -38,7 +38,7 @@ impl SimulatedPort<'_> {
 }
 
 /// Judges a simulated port of a committed set.
-fn judged(set: &str, rounding: Rounding, changes: &[(Option<Site>, Change)], seed: u64) -> Comparison {
+fn judged(set: &str, rounding: Rounding, changes: &[(Option<Site>, PortChange)], seed: u64) -> Comparison {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fixtures").join(set);
     let (weights, input) = (root.join("model.safetensors"), root.join("input.png"));
     let encoder = EncoderArguments::default();
@@ -86,28 +86,28 @@ fn right_ports_pass_and_no_cause_is_claimed() {
 }
 
 /// What a port does otherwise, where, and what is said of it.
-type Planted = (Site, Change, &'static str, &'static str);
+type PlantedInPort = (Site, PortChange, &'static str, &'static str);
 
-fn planted() -> Vec<Planted> {
+fn planted() -> Vec<PlantedInPort> {
     let at = Site::Block;
-    let activation = |at, function| Change::Activation { at, function };
+    let activation = |at, function| PortChange::Activation { at, function };
     vec![
-        (at(4), activation(None, Activation::Erf), "blocks.1.2", "GELU by erf"),
-        (at(6), activation(Some(0), Activation::Quick), "blocks.2.1", "quick GELU"),
-        (at(0), activation(Some(0), Activation::Identity), "blocks.0.0", "no GELU"),
-        (at(8), Change::Epsilon { norm: Some(1), value: 0.1 }, "blocks.2.3", "epsilon 1.0"),
-        (at(9), Change::ScoresTimes(1.01), "blocks.2.4", "attention scores times 1.01"),
-        (at(6), Change::LayerScaleTimes(1.002), "blocks.2.1", "the layer scale times 1.002"),
-        (at(10), Change::WeightsBf16 { convolution: Some(0) }, "blocks.2.5", "weights rounded to bf16"),
-        (at(7), Change::ScoresNotScaled, "blocks.2.2", "without 1/sqrt(d)"),
-        (at(7), Change::SoftmaxOverQueries, "blocks.2.2", "softmax over the queries"),
-        (at(3), Change::NoNormWeight { norm: Some(1) }, "blocks.1.1", "no weight in norm 2"),
-        (at(6), Change::NoSkip, "blocks.2.1", "no skip"),
-        (at(10), Change::LayerScaleTwice, "blocks.2.5", "the layer scale twice"),
-        (at(10), Change::NoLayerScale, "blocks.2.5", "no layer scale"),
-        (at(5), Change::SymmetricPadding { convolution: Some(2) }, "blocks.2.0", "symmetric padding"),
-        (at(2), Change::KernelFlipped { convolution: Some(0) }, "blocks.1.0", "the kernel mirrored"),
-        (Site::Embedder, Change::Epsilon { norm: Some(1), value: 1e-2 }, "embed_vision", "epsilon"),
+        (at(4), activation(None, ActivationFunction::Erf), "blocks.1.2", "GELU by erf"),
+        (at(6), activation(Some(0), ActivationFunction::Quick), "blocks.2.1", "quick GELU"),
+        (at(0), activation(Some(0), ActivationFunction::Identity), "blocks.0.0", "no GELU"),
+        (at(8), PortChange::Epsilon { norm: Some(1), value: 0.1 }, "blocks.2.3", "epsilon 1.0"),
+        (at(9), PortChange::ScoresTimes(1.01), "blocks.2.4", "attention scores times 1.01"),
+        (at(6), PortChange::LayerScaleTimes(1.002), "blocks.2.1", "the layer scale times 1.002"),
+        (at(10), PortChange::WeightsBf16 { convolution: Some(0) }, "blocks.2.5", "weights rounded to bf16"),
+        (at(7), PortChange::ScoresNotScaled, "blocks.2.2", "without 1/sqrt(d)"),
+        (at(7), PortChange::SoftmaxOverQueries, "blocks.2.2", "softmax over the queries"),
+        (at(3), PortChange::NoNormWeight { norm: Some(1) }, "blocks.1.1", "no weight in norm 2"),
+        (at(6), PortChange::NoSkip, "blocks.2.1", "no skip"),
+        (at(10), PortChange::LayerScaleTwice, "blocks.2.5", "the layer scale twice"),
+        (at(10), PortChange::NoLayerScale, "blocks.2.5", "no layer scale"),
+        (at(5), PortChange::SymmetricPadding { convolution: Some(2) }, "blocks.2.0", "symmetric padding"),
+        (at(2), PortChange::KernelFlipped { convolution: Some(0) }, "blocks.1.0", "the kernel mirrored"),
+        (Site::Embedder, PortChange::Epsilon { norm: Some(1), value: 1e-2 }, "embed_vision", "epsilon"),
     ]
 }
 
@@ -130,9 +130,9 @@ fn faults_of_ports_are_found_where_they_are_and_by_name() {
 fn every_block_that_has_a_fault_is_named() {
     let at = |block: usize| Some(Site::Block(block));
     let changes = [
-        (at(3), Change::NoNormWeight { norm: Some(0) }),
-        (at(9), Change::ScoresNotScaled),
-        (at(13), Change::LayerScaleTwice),
+        (at(3), PortChange::NoNormWeight { norm: Some(0) }),
+        (at(9), PortChange::ScoresNotScaled),
+        (at(13), PortChange::LayerScaleTwice),
     ];
     let comparison = judged("blocks", Rounding::GgmlF16, &changes, 11);
     let parts: Vec<String> = causes(&comparison).into_iter().map(|(part, _)| part).collect();
