@@ -18,7 +18,7 @@ const NEAREST: usize = 6;
 const ALIKE: f64 = 1.25;
 
 /// A change that was tried on a part.
-struct TriedChange {
+struct PartTrial {
     change: PortChange,
     /// ‖candidate - changed‖ / ‖changed‖ of the part's last output that the candidate has.
     left: f64,
@@ -65,9 +65,9 @@ fn explained(oracle: &Oracle<'_>, part: &ComputedPart) -> Option<ExplanationKind
         (changed != exact).then(|| distance(candidate, changed))?.map(|found| found.figures.rel_l2)
     };
     let operations = oracle.model.operations(&part.part, &part.inputs).ok()?;
-    let mut trials: Vec<TriedChange> = hypotheses(operations)
+    let mut trials: Vec<PartTrial> = hypotheses(operations)
         .into_par_iter()
-        .filter_map(|change| Some(TriedChange { change, left: left(change)? }))
+        .filter_map(|change| Some(PartTrial { change, left: left(change)? }))
         .collect();
     trials.sort_by(|a, b| a.left.total_cmp(&b.left));
     // The factors are fitted always: a wrong one is as far off as anything. Of the rest, the few that come nearest are.
@@ -76,14 +76,14 @@ fn explained(oracle: &Oracle<'_>, part: &ComputedPart) -> Option<ExplanationKind
         .iter()
         .skip(NEAREST)
         .filter(|trial| matches!(trial.change, PortChange::LayerScaleTimes(_) | PortChange::ScoresTimes(_)));
-    let mut refined: Vec<TriedChange> = nearest.chain(factors).map(|trial| fitted(trial, &left)).collect();
+    let mut refined: Vec<PartTrial> = nearest.chain(factors).map(|trial| fitted(trial, &left)).collect();
     refined.sort_by(|a, b| a.left.total_cmp(&b.left));
     let least = refined.first()?.left;
     // A fitted number may stand for something that has a name.
     let named = refined.iter().find(|trial| trial.left <= ALIKE * least && !has_number(trial.change));
     let best = named.or(refined.first()).filter(|best| best.left <= TIMES_FLOOR * floor.max(1e-7))?;
     // One that differs in more than where it is done is another explanation.
-    let other = |other: &&TriedChange| {
+    let other = |other: &&PartTrial| {
         !(same_kind(best.change, other.change)
             || (has_number(other.change) && other.left <= ALIKE * best.left))
     };
@@ -108,7 +108,7 @@ fn same_kind(a: PortChange, b: PortChange) -> bool {
 }
 
 /// A change with its number fitted, where it has one.
-fn fitted(trial: &TriedChange, left: &impl Fn(PortChange) -> Option<f64>) -> TriedChange {
+fn fitted(trial: &PartTrial, left: &impl Fn(PortChange) -> Option<f64>) -> PartTrial {
     let with = |value: f64| match trial.change {
         PortChange::Epsilon { norm, .. } => Some(PortChange::Epsilon { norm, value }),
         PortChange::LayerScaleTimes(_) => Some(PortChange::LayerScaleTimes(value)),
@@ -119,7 +119,7 @@ fn fitted(trial: &TriedChange, left: &impl Fn(PortChange) -> Option<f64>) -> Tri
         PortChange::Epsilon { value, .. }
         | PortChange::LayerScaleTimes(value)
         | PortChange::ScoresTimes(value) => value,
-        change => return TriedChange { change, left: trial.left },
+        change => return PartTrial { change, left: trial.left },
     };
     // Golden-section search over the logarithm, one decade to either side.
     let ratio = (5f64.sqrt() - 1.0) / 2.0;
@@ -140,8 +140,8 @@ fn fitted(trial: &TriedChange, left: &impl Fn(PortChange) -> Option<f64>) -> Tri
     }
     let (logarithm, best) = if at_a <= at_b { (a, at_a) } else { (b, at_b) };
     match with(logarithm.exp()).filter(|_| best < trial.left) {
-        Some(change) => TriedChange { change, left: best },
-        None => TriedChange { change: trial.change, left: trial.left },
+        Some(change) => PartTrial { change, left: best },
+        None => PartTrial { change: trial.change, left: trial.left },
     }
 }
 
