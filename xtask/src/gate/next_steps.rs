@@ -87,10 +87,13 @@ fn are_explained(comparison: &Comparison, code: u8, fits: impl Fn(&ExplanationKi
     })
 }
 
-/// Whether the layer after the first that failed fails too.
+/// Whether the layer after the first that failed fails too; parts that are judged by themselves inherit nothing.
 fn inherited(run: &Run) -> bool {
     let numbers = |layer: &&Layer| layer.exit_code() == exit_code::NUMBERS;
-    run.comparisons.iter().any(|comparison| {
+    let local = |comparison: &Comparison| {
+        comparison.remarks.iter().any(|remark| matches!(remark.kind, RemarkKind::JudgedLocally { .. }))
+    };
+    run.comparisons.iter().filter(|comparison| !local(comparison)).any(|comparison| {
         let after = comparison.layers.iter().skip_while(|layer| !numbers(layer)).nth(1);
         after.is_some_and(|layer| numbers(&layer))
     })
