@@ -112,9 +112,14 @@ impl Rounding {
         }
     }
 
-    /// Whether anything is rounded that is not given by the weights' own type.
-    pub fn is_exact(self) -> bool {
-        matches!(self, Rounding::Exact | Rounding::Operands(Precision::F32))
+    /// Whether operands are held in two terms.
+    pub(super) fn has_two_terms(self) -> bool {
+        self == Rounding::Operands(Precision::Bf16x3)
+    }
+
+    /// Whether the results of operations are rounded.
+    pub(super) fn rounds_results(self) -> bool {
+        matches!(self, Rounding::Bf16All | Rounding::F16All)
     }
 }
 

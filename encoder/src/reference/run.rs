@@ -91,9 +91,9 @@ impl ReferenceRun<'_> {
     /// What is kept of the result of an operation.
     fn kept(&self, x: Image) -> Image {
         let rounding = self.rounding();
-        match rounding.result(0.1) == 0.1 {
-            true => x,
-            false => x.map(|x| rounding.result(x)),
+        match rounding.rounds_results() {
+            true => x.map(|x| rounding.result(x)),
+            false => x,
         }
     }
 
@@ -145,9 +145,9 @@ impl ReferenceRun<'_> {
             convolve(&x, &weights, out, kernel, stride, self.padded(number), false)
         };
         let sum = product(|held| held.0);
-        let sum = match rounding.held(0.1).1 == 0.0 {
-            true => sum,
-            false => sum.plus(&product(|held| held.1).map(|x| -x)),
+        let sum = match rounding.has_two_terms() {
+            true => sum.plus(&product(|held| held.1).map(|x| -x)),
+            false => sum,
         };
         self.kept(sum)
     }
