@@ -2,15 +2,19 @@
 //! but the checkpoint, the architecture, the parts, the choice of padding and of precision, the names of the taps and the
 //! seam for planted faults.
 
+mod attention;
 mod change;
+mod changed;
 mod image;
 mod nudge;
+mod operation;
 mod rounding;
 mod run;
 
 use std::collections::BTreeMap;
 
 pub use change::{ActivationFunction, Operations, PortChange};
+use changed::Changed;
 use image::Image;
 use nudge::Nudge;
 pub use rounding::Rounding;
@@ -97,7 +101,8 @@ impl<'a> ReferenceModel<'a> {
         let mut flow = ReferenceFlow { x, into_last_stage: None };
         for part in self.parts() {
             let here = |place: &Option<Site>| place.is_none_or(|site| site == part.site());
-            run.change = changes.iter().find(|(place, _)| here(place)).map(|(_, change)| *change);
+            let change = changes.iter().find(|(place, _)| here(place)).map(|(_, change)| *change);
+            run.changed = Changed::by(change);
             flow = run.forward(part.site(), flow)?;
         }
         Ok(run.taps)
@@ -154,7 +159,11 @@ impl<'a> ReferenceModel<'a> {
         tensors: &BTreeMap<String, Tensor64>,
         change: PortChange,
     ) -> Result<Vec<(String, Tensor64)>, Error> {
-        self.run_part_by(part, tensors, ReferenceRun { change: Some(change), ..ReferenceRun::of(self) })
+        self.run_part_by(
+            part,
+            tensors,
+            ReferenceRun { changed: Changed::by(Some(change)), ..ReferenceRun::of(self) },
+        )
     }
 
     /// As [`ReferenceModel::run_part`], with values moved by `times` as much as f32 arithmetic may move them, in a way that
@@ -180,7 +189,7 @@ impl<'a> ReferenceModel<'a> {
     pub fn operations(&self, part: &Part, tensors: &BTreeMap<String, Tensor64>) -> Result<Operations, Error> {
         let mut run = ReferenceRun::of(self);
         self.forward_part(part, tensors, &mut run)?;
-        Ok(run.operations())
+        Ok(run.changed.operations())
     }
 
     fn run_part_by(
