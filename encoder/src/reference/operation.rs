@@ -2,7 +2,7 @@
 //! before the product.
 
 use super::attention::Attending;
-use super::change::PortChange;
+use super::change::{NamedConvolution, PortChange};
 use super::image::{Image, convolve};
 use super::rounding::Rounding;
 use super::run::ReferenceRun;
@@ -45,20 +45,21 @@ impl ReferenceRun<'_> {
         let as_it_is = name == names::stem::CONVOLUTION
             && matches!(self.rounding(), Rounding::GgmlF16 | Rounding::GgmlF16ExactGelu);
         let rounding = if as_it_is { Rounding::Exact } else { self.rounding() };
-        Ok(self.multiply(x, weights, out, kernel, stride, rounding))
+        Ok(self.multiply(name, x, weights, [out, kernel, stride], rounding))
     }
 
     /// A dense convolution of what is held of both operands.
     pub(super) fn multiply(
         &self,
+        name: &str,
         x: &Image,
         weights: Vec<f64>,
-        out: usize,
-        kernel: usize,
-        stride: usize,
+        [out, kernel, stride]: [usize; 3],
         rounding: Rounding,
     ) -> Image {
-        let number = self.changed.next_convolution();
+        let is_square = kernel == 1 && out == x.shape[1];
+        let name = names::module_of(name).to_string();
+        let number = self.changed.next_convolution(NamedConvolution { name, kernel, stride, is_square });
         let weights = self.changed.weights(number, weights, [out, x.shape[1], kernel]);
         let x = self.nudged(x);
         let product = |part: fn((f64, f64)) -> f64| {
@@ -84,7 +85,10 @@ impl ReferenceRun<'_> {
 
     pub(super) fn depthwise(&self, x: &Image, name: &str, spec: DepthwiseSpec) -> Result<Image, Error> {
         let weights = self.weights(name, &[x.shape[1], 1, spec.kernel, spec.kernel])?;
-        let number = self.changed.next_convolution();
+        let DepthwiseSpec { kernel, stride } = spec;
+        let name = names::module_of(name).to_string();
+        let number =
+            self.changed.next_convolution(NamedConvolution { name, kernel, stride, is_square: false });
         let weights = self.changed.weights(number, weights, [x.shape[1], 1, spec.kernel]);
         let rounding = self.rounding();
         let weights: Vec<f64> = weights.into_iter().map(|w| rounding.held_by_depthwise(w)).collect();
@@ -95,12 +99,12 @@ impl ReferenceRun<'_> {
 
     pub(super) fn norm(&self, x: &Image, name: &str) -> Result<Image, Error> {
         let weights = self.weights(name, &[x.shape[1]])?;
-        Ok(self.norm_by(x, &weights))
+        Ok(self.norm_by(name, x, &weights))
     }
 
-    pub(super) fn norm_by(&self, x: &Image, weights: &[f64]) -> Image {
+    pub(super) fn norm_by(&self, name: &str, x: &Image, weights: &[f64]) -> Image {
         let epsilon = 1e-6 * self.seam.epsilon_times();
-        self.kept(self.changed.normed(self.nudged(x), epsilon, weights))
+        self.kept(self.changed.normed(self.nudged(x), names::module_of(name), epsilon, weights))
     }
 
     /// GELU, or what the change has in its place.
@@ -116,7 +120,7 @@ impl ReferenceRun<'_> {
             spec,
             rounding: self.rounding(),
             scores_times: self.changed.scores_times(spec.key_dim),
-            over_queries: self.changed.is(PortChange::SoftmaxOverQueries),
+            over_queries: self.changed.has(PortChange::SoftmaxOverQueries),
         };
         self.kept(attending.heads(&self.nudged(q), &self.nudged(k), &self.nudged(v)))
     }

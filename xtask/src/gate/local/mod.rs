@@ -1,15 +1,18 @@
 //! Local judgement: each part of the model computed in f64 from the candidate's own inputs, with the weights that the port
 //! read and the rounding of its runtime, and held against the candidate's own outputs.
 
-mod causes;
+pub(crate) mod causes;
 mod oracle;
 mod parts;
+pub(crate) mod planted;
+pub(crate) mod score;
 #[cfg(test)]
 mod simulated;
+mod whole;
 
 use std::path::Path;
 
-use encoder::reference::{ReferenceModel, Rounding};
+use encoder::reference::{ReferenceModel, Rounding, Tensor64};
 use harness::compare::comparison::Comparison;
 use harness::compare::remark::{Remark, RemarkKind};
 use harness::compare::terms::{KnownInput, Terms};
@@ -100,8 +103,12 @@ impl Gate<'_> {
         let next = fit.next.map(|(rounding, times)| (rounding.to_string(), times));
         let local = RemarkKind::JudgedLocally { parts: computed.parts.len(), joined, rounding, next };
         comparison.remarks.insert(0, Remark::from(local));
-        let found = causes::explain(&oracle, &computed, &comparison)?;
+        let found = causes::explain(&oracle, &computed, &comparison);
         comparison.explanations.extend(found);
+        let data = image.data.iter().map(|x| f64::from(*x)).collect();
+        let image = Tensor64 { shape: image.shape.clone(), data };
+        let whole = oracle.whole(&image, &computed)?;
+        whole.tell(&oracle, (&image, &computed), &mut comparison)?;
         Ok(comparison)
     }
 }

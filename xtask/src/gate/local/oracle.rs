@@ -81,6 +81,15 @@ impl Oracle<'_> {
         Ok(ComputedParts { parts })
     }
 
+    /// A part computed from the candidate's own tensors alone; `None` where they lack something that it takes.
+    pub(super) fn alone(&self, part: &Part) -> Result<Option<ComputedPart>, Failure> {
+        let Some(inputs) = self.inputs(part, &BTreeMap::new()) else { return Ok(None) };
+        let outputs = self.model.run_part(part, &inputs).map_err(Failure::unreadable)?;
+        let mut nudged = vec![BTreeMap::new(); NUDGED.len()];
+        let floors = self.floors(part, &mut nudged, &outputs)?;
+        Ok(Some(ComputedPart { part: part.clone(), inputs, outputs, floors }))
+    }
+
     /// What a part takes: the candidate's own tensors, else those that were computed.
     fn inputs(&self, part: &Part, given: &BTreeMap<String, Tensor64>) -> Option<BTreeMap<String, Tensor64>> {
         let tensor = |name: &String| self.tensors.by_part.get(name).or_else(|| given.get(name)).cloned();

@@ -20,6 +20,7 @@ use crate::shell::paths;
 pub(super) const INPUT: &str = "input";
 
 /// What the candidate has of the tensors between parts.
+#[derive(Default)]
 pub(super) struct CandidateTensors {
     /// The model's parts in the order of execution.
     pub(super) parts: Vec<Part>,
