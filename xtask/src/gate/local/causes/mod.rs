@@ -10,9 +10,10 @@ use harness::compare::comparison::Comparison;
 use harness::compare::explanation::{Explanation, ExplanationKind};
 use harness::exit_code;
 
+pub(super) use self::trials::{PartTrials, Trial};
 pub(crate) use self::verdict::Verdict;
 pub(super) use self::verdict::verdict;
-use self::words::ChangeWords;
+pub(super) use self::words::ChangeWords;
 use super::oracle::{ComputedPart, ComputedParts, Oracle};
 
 /// A change explains a part that comes within so many times its floor, as limits are made.
