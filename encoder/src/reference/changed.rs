@@ -3,8 +3,9 @@
 use std::cell::Cell;
 
 use super::change::{Operations, PortChange};
+use super::convolution::Padded;
 use super::gelu;
-use super::image::{Image, Padded};
+use super::image::Image;
 use crate::geometry::Padding;
 
 /// A change, and how many operations of each kind the current part has had, by which changes are told.
@@ -69,7 +70,21 @@ impl Changed {
         }
     }
 
-    /// Weights `[out, inputs, kernel, kernel]` of a convolution.
+    /// Whether all convolutions have the weights that they should have.
+    pub(super) fn leaves_weights(&self) -> bool {
+        !matches!(
+            self.change,
+            Some(
+                PortChange::KernelFlipped { .. }
+                    | PortChange::KernelTransposed { .. }
+                    | PortChange::WeightTransposed { .. }
+                    | PortChange::WeightsBf16 { .. }
+                    | PortChange::WeightsF16 { .. }
+            )
+        )
+    }
+
+    /// Weights `[out, inputs, kernel, kernel]` of a convolution, where they are not all [left](Changed::leaves_weights).
     pub(super) fn weights(
         &self,
         number: usize,

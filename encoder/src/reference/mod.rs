@@ -5,13 +5,17 @@
 mod attention;
 mod change;
 mod changed;
+mod convolution;
 mod image;
 mod nudge;
 mod operation;
+mod product;
 mod rounding;
 mod run;
+mod weights;
 
 use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
 
 pub use change::{ActivationFunction, Operations, PortChange};
 use changed::Changed;
@@ -19,6 +23,7 @@ use image::Image;
 use nudge::Nudge;
 pub use rounding::Rounding;
 use run::{ReferenceFlow, ReferenceRun};
+use weights::PartWeights;
 
 use crate::architecture::{Architecture, Settings};
 use crate::checkpoint::Checkpoint;
@@ -50,6 +55,8 @@ pub struct ReferenceModel<'a> {
     settings: Settings,
     rounding: Rounding,
     architecture: Architecture,
+    /// The weights of the part that was run alone last: it may be run many times.
+    last_part: Mutex<Option<(Site, Arc<PartWeights>)>>,
 }
 
 impl<'a> ReferenceModel<'a> {
@@ -61,7 +68,13 @@ impl<'a> ReferenceModel<'a> {
         rounding: impl Into<Rounding>,
     ) -> Result<ReferenceModel<'a>, Error> {
         let architecture = Architecture::read(checkpoint, settings)?;
-        Ok(ReferenceModel { checkpoint, settings: *settings, rounding: rounding.into(), architecture })
+        Ok(ReferenceModel {
+            checkpoint,
+            settings: *settings,
+            rounding: rounding.into(),
+            architecture,
+            last_part: Mutex::default(),
+        })
     }
 
     /// Every tap of the model on `input` (`[batch, channels, height, width]`), by name, in the order of execution.
@@ -103,6 +116,7 @@ impl<'a> ReferenceModel<'a> {
             let here = |place: &Option<Site>| place.is_none_or(|site| site == part.site());
             let change = changes.iter().find(|(place, _)| here(place)).map(|(_, change)| *change);
             run.changed = Changed::by(change);
+            run.part_weights = Arc::default();
             flow = run.forward(part.site(), flow)?;
         }
         Ok(run.taps)
@@ -119,6 +133,7 @@ impl<'a> ReferenceModel<'a> {
         let mut run = ReferenceRun { seam, inner, ..ReferenceRun::of(self) };
         let mut flow = ReferenceFlow { x, into_last_stage: None };
         for part in self.parts() {
+            run.part_weights = Arc::default();
             flow = run.forward(part.site(), flow)?;
         }
         Ok(run.taps)
@@ -214,8 +229,21 @@ impl<'a> ReferenceModel<'a> {
         let mut images: Vec<Image> = inputs.iter().map(to_image).collect();
         let x = images.pop().expect("every part has an input");
         let flow = ReferenceFlow { x, into_last_stage: images.pop() };
+        run.part_weights = self.weights_of(part.site());
         run.forward(part.site(), flow)?;
         Ok(())
+    }
+
+    fn weights_of(&self, site: Site) -> Arc<PartWeights> {
+        let mut last = self.last_part.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*last {
+            Some((of, weights)) if *of == site => weights.clone(),
+            _ => {
+                let weights = Arc::<PartWeights>::default();
+                *last = Some((site, weights.clone()));
+                weights
+            }
+        }
     }
 }
 

@@ -6,7 +6,7 @@ use harness::compare::explanation::{Explanation, ExplanationKind};
 use harness::exit_code;
 use rayon::prelude::*;
 
-use super::oracle::{ComputedPart, ComputedParts, Oracle, distance};
+use super::oracle::{ComputedPart, ComputedParts, JudgedPart, Oracle, distance};
 use crate::shell::failure::Failure;
 
 /// A change explains a part that comes within so many times its floor, as limits are made.
@@ -34,7 +34,7 @@ pub(super) fn explain(
     for part in &computed.parts {
         let failed: Vec<String> = failing(oracle, part, comparison);
         if !failed.is_empty()
-            && let Some(kind) = explained(oracle, part)
+            && let Some(kind) = explained(oracle, &oracle.again(part)?)
         {
             found.push(Explanation { kind, explains: failed, tried: 1, ties: Vec::new() });
         }
@@ -43,7 +43,7 @@ pub(super) fn explain(
 }
 
 /// The outputs of a part that failed in their numbers, by the candidate's names.
-fn failing(oracle: &Oracle<'_>, part: &ComputedPart, comparison: &Comparison) -> Vec<String> {
+fn failing(oracle: &Oracle<'_>, part: &JudgedPart, comparison: &Comparison) -> Vec<String> {
     let own = part.part.outputs.iter().filter_map(|name| oracle.tensors.own_names.get(name));
     let failed = |name: &&String| {
         let mut layers = comparison.layers.iter().filter(|layer| layer.exit_code() == exit_code::NUMBERS);
@@ -54,19 +54,20 @@ fn failing(oracle: &Oracle<'_>, part: &ComputedPart, comparison: &Comparison) ->
 
 /// Tries every change, and refines the best where it has a number.
 fn explained(oracle: &Oracle<'_>, part: &ComputedPart) -> Option<ExplanationKind> {
-    let (name, exact) =
-        part.outputs.iter().rev().find(|(name, _)| oracle.tensors.by_part.contains_key(name))?;
-    let candidate = oracle.tensors.by_part.get(name)?;
+    let mut outputs = part.outputs.iter().rev();
+    let (name, exact, candidate) =
+        outputs.find_map(|(name, exact)| Some((name, exact, oracle.tensors.tensor(name)?)))?;
     let floor = part.floors.get(name)?.figures.rel_l2;
-    let before = distance(candidate, exact)?.figures.rel_l2;
+    let before = distance(&candidate, exact)?.figures.rel_l2;
     let left = |change: PortChange| -> Option<f64> {
         let outputs = oracle.model.run_part_with(&part.part, &part.inputs, change).ok()?;
         let changed = outputs.iter().find(|(output, _)| output == name).map(|(_, tensor)| tensor)?;
-        (changed != exact).then(|| distance(candidate, changed))?.map(|found| found.figures.rel_l2)
+        (changed != exact).then(|| distance(&candidate, changed))?.map(|found| found.figures.rel_l2)
     };
     let operations = oracle.model.operations(&part.part, &part.inputs).ok()?;
     let mut trials: Vec<PartTrial> = hypotheses(operations)
         .into_par_iter()
+        .with_min_len(part.runs_in_turn())
         .filter_map(|change| Some(PartTrial { change, left: left(change)? }))
         .collect();
     trials.sort_by(|a, b| a.left.total_cmp(&b.left));
