@@ -5,8 +5,9 @@ use std::cell::RefCell;
 use super::change::{
     ImageForm, NamedConvolution, NamedNorm, NormAxes, Operations, PoolingKind, PortChange, UpsamplingKind,
 };
+use super::convolution::Padded;
 use super::gelu;
-use super::image::{Image, Padded, average, corners_aligned, interpolate, strongest};
+use super::image::{Image, average, corners_aligned, interpolate, strongest};
 use crate::architecture::{AttentionSpec, DepthwiseSpec};
 use crate::geometry::Padding;
 
@@ -73,7 +74,20 @@ impl Changed {
         told.unwrap_or(usual)
     }
 
-    /// Weights `[out, inputs, kernel, kernel]` of a convolution.
+    /// Whether all convolutions have the weights that they should have.
+    pub(super) fn leaves_weights(&self) -> bool {
+        !self.changes.iter().any(|change| {
+            matches!(
+                change,
+                PortChange::KernelFlipped { .. }
+                    | PortChange::KernelTransposed { .. }
+                    | PortChange::WeightTransposed { .. }
+                    | PortChange::WeightsRounded { .. }
+            )
+        })
+    }
+
+    /// Weights `[out, inputs, kernel, kernel]` of a convolution, where they are not all [left](Changed::leaves_weights).
     pub(super) fn weights(
         &self,
         number: usize,

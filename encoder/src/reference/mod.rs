@@ -6,14 +6,18 @@ mod activation_function;
 mod attention;
 mod change;
 mod changed;
+mod convolution;
 mod image;
 mod nudge;
 mod operation;
+mod product;
 mod rounding;
 mod run;
 mod weight_type;
+mod weights;
 
 use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
 
 pub use activation_function::ActivationFunction;
 pub use change::{
@@ -25,6 +29,7 @@ use nudge::Nudge;
 pub use rounding::Rounding;
 use run::{ReferenceFlow, ReferenceRun};
 pub use weight_type::WeightType;
+use weights::PartWeights;
 
 use crate::architecture::{Architecture, Settings};
 use crate::checkpoint::Checkpoint;
@@ -56,6 +61,8 @@ pub struct ReferenceModel<'a> {
     settings: Settings,
     rounding: Rounding,
     architecture: Architecture,
+    /// The weights of the part that was run alone last: it may be run many times.
+    last_part: Mutex<Option<(Site, Arc<PartWeights>)>>,
 }
 
 impl<'a> ReferenceModel<'a> {
@@ -67,7 +74,13 @@ impl<'a> ReferenceModel<'a> {
         rounding: impl Into<Rounding>,
     ) -> Result<ReferenceModel<'a>, Error> {
         let architecture = Architecture::read(checkpoint, settings)?;
-        Ok(ReferenceModel { checkpoint, settings: *settings, rounding: rounding.into(), architecture })
+        Ok(ReferenceModel {
+            checkpoint,
+            settings: *settings,
+            rounding: rounding.into(),
+            architecture,
+            last_part: Mutex::default(),
+        })
     }
 
     /// Every tap of the model on `input` (`[batch, channels, height, width]`), by name, in the order of execution.
@@ -108,6 +121,7 @@ impl<'a> ReferenceModel<'a> {
         for part in self.parts() {
             let here = changes.iter().filter(|(place, _)| place.is_none_or(|site| site == part.site()));
             run.changed = Changed::by(here.map(|(_, change)| *change).collect());
+            run.part_weights = Arc::default();
             flow = run.forward(part.site(), flow)?;
         }
         Ok(run.taps)
@@ -124,6 +138,7 @@ impl<'a> ReferenceModel<'a> {
         let mut run = ReferenceRun { seam, inner, ..ReferenceRun::of(self) };
         let mut flow = ReferenceFlow { x, into_last_stage: None };
         for part in self.parts() {
+            run.part_weights = Arc::default();
             flow = run.forward(part.site(), flow)?;
         }
         Ok(run.taps)
@@ -235,8 +250,21 @@ impl<'a> ReferenceModel<'a> {
         let mut images: Vec<Image> = inputs.iter().map(to_image).collect();
         let x = images.pop().expect("every part has an input");
         let flow = ReferenceFlow { x, into_last_stage: images.pop() };
+        run.part_weights = self.weights_of(part.site());
         run.forward(part.site(), flow)?;
         Ok(())
+    }
+
+    fn weights_of(&self, site: Site) -> Arc<PartWeights> {
+        let mut last = self.last_part.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*last {
+            Some((of, weights)) if *of == site => weights.clone(),
+            _ => {
+                let weights = Arc::<PartWeights>::default();
+                *last = Some((site, weights.clone()));
+                weights
+            }
+        }
     }
 }
 

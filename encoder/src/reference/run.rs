@@ -1,9 +1,12 @@
 //! One run of the graph: its parts one after another, with the weights read as they are needed and every tap kept.
 
+use std::sync::Arc;
+
 use super::change::PortChange;
 use super::changed::Changed;
 use super::image::{Image, interpolate};
 use super::nudge::Nudge;
+use super::weights::PartWeights;
 use super::{ReferenceModel, Tensor64};
 use crate::architecture::names::{self, Module};
 use crate::architecture::{
@@ -24,6 +27,8 @@ pub(super) struct ReferenceFlow {
 
 pub(super) struct ReferenceRun<'a> {
     pub(super) model: &'a ReferenceModel<'a>,
+    /// Weights of the current part.
+    pub(super) part_weights: Arc<PartWeights>,
     pub(super) seam: Seam,
     /// Whether inner taps are kept too.
     pub(super) inner: bool,
@@ -38,6 +43,7 @@ impl<'a> ReferenceRun<'a> {
     pub(super) fn of(model: &'a ReferenceModel<'a>) -> ReferenceRun<'a> {
         ReferenceRun {
             model,
+            part_weights: Arc::default(),
             seam: Seam::default(),
             inner: false,
             taps: Vec::new(),
@@ -308,9 +314,7 @@ impl ReferenceRun<'_> {
         let scaled = self.kept(x.clone().map(|x| x * factor));
         let soft = self.norm(&scaled, names::embedder::SOFT_NORM)?;
         self.tap_tokens(tap::MM_SOFT_EMB_NORM, &tokens(&soft));
-        let weights = self.weights(names::embedder::PROJECTION, &[hidden, channels])?;
-        let projected =
-            self.multiply(names::embedder::PROJECTION, &soft, weights, [hidden, 1, 1], self.rounding());
+        let projected = self.product(&soft, names::embedder::PROJECTION, &[hidden, channels], 1)?;
         self.tap_tokens(tap::MM_INPUT_PROJ, &tokens(&projected));
         let normed = self.norm_by(names::embedder::LAST_NORM, &projected, &[]);
         self.tap_tokens(tap::MM_POST_PROJ_NORM, &tokens(&normed));

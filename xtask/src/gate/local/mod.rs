@@ -18,7 +18,7 @@ use harness::compare::comparison::Comparison;
 use harness::compare::remark::{Remark, RemarkKind};
 use harness::compare::terms::{KnownInput, Terms};
 use harness::reference::{ComputedReference, Reference};
-use harness::store::MemoryStore;
+use harness::store::ComputedStore;
 use harness::tensor::Tensor;
 
 use self::oracle::Oracle;
@@ -79,19 +79,18 @@ impl Gate<'_> {
             tensor: Tensor::from_f32(image.shape.clone(), image.data.clone())
                 .ok_or_else(|| Failure::unusable("an input of another size than its shape"))?,
         };
-        let tensors = CandidateTensors::read(self.mapping, &dump, &exact, &image)?;
+        let tensors = CandidateTensors::find(self.mapping, &dump, &exact, &image)?;
         let fit = match sources.rounding {
             RoundingChoice::Fixed(rounding) => oracle::RoundingFit { rounding, next: None },
             RoundingChoice::Auto => oracle::best_fit(&tensors, model)?,
         };
         let model = model(fit.rounding)?;
         let oracle = Oracle { model: &model, tensors: &tensors };
-        let computed = oracle.all()?;
+        let mut store = ComputedStore::new(sources.weights);
+        let computed = oracle.all(&mut store)?;
         let weights = sources.weights.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let title =
             format!("each part in f64 from its own inputs, with {weights}, rounded as {}", fit.rounding);
-        let known_names: Vec<_> = computed.references(&tensors);
-        let store = MemoryStore::new(sources.weights, known_names);
         let naming = &self.mapping.reference.naming;
         let reference = Reference::computed(
             store,
@@ -113,11 +112,14 @@ impl Gate<'_> {
         let next = fit.next.map(|(rounding, times)| (rounding.to_string(), times));
         let local = RemarkKind::JudgedLocally { parts: computed.parts.len(), joined, rounding, next };
         comparison.remarks.insert(0, Remark::from(local));
-        let found = causes::explain(&oracle, &computed, &comparison);
+        let found = causes::explain(&oracle, &computed, &comparison)?;
         comparison.explanations.extend(found);
-        let data = image.data.iter().map(|x| f64::from(*x)).collect();
-        let image = Tensor64 { shape: image.shape.clone(), data };
-        let whole = oracle.whole(&image, &computed)?;
+        let image = Tensor64::from(&image);
+        let alone = |name: &str| {
+            let tensor = reference.dump().read(tensors.references.get(name)?).ok()?;
+            Some(Tensor64 { shape: tensor.shape().to_vec(), data: tensor.iter().collect() })
+        };
+        let whole = oracle.whole(&image, &alone)?;
         whole.tell(&oracle, (&image, &computed), &mut comparison)?;
         let part = match sources.explained {
             Some(asked) => part_report::lines(&oracle, &computed, &comparison, asked)?,

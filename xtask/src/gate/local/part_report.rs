@@ -5,7 +5,7 @@ use harness::report::words;
 use harness::text::nearest::nearest;
 
 use super::causes::{ChangeWords, PartTrials, Trial};
-use super::oracle::{ComputedPart, ComputedParts, Oracle};
+use super::oracle::{ComputedPart, ComputedParts, JudgedPart, Oracle};
 use crate::shell::failure::Failure;
 
 /// Changes that are listed, the nearest first.
@@ -18,11 +18,11 @@ pub(super) fn lines(
     comparison: &Comparison,
     asked: &str,
 ) -> Result<Vec<String>, Failure> {
-    let part = found(oracle, computed, asked)?;
+    let part = &oracle.again(found(oracle, computed, asked)?)?;
     let mut lines = vec![format!("part {}", part.part.name)];
     for (name, tensor) in &part.inputs {
         let own = oracle.tensors.own_names.get(name).map_or(name.as_str(), String::as_str);
-        let place = match oracle.tensors.by_part.contains_key(name) {
+        let place = match oracle.tensors.has(name) {
             true => "the candidate's",
             false => "computed, for the candidate lacks it",
         };
@@ -37,8 +37,8 @@ fn found<'a>(
     oracle: &Oracle<'_>,
     computed: &'a ComputedParts,
     asked: &str,
-) -> Result<&'a ComputedPart, Failure> {
-    let names = |part: &ComputedPart| -> Vec<String> {
+) -> Result<&'a JudgedPart, Failure> {
+    let names = |part: &JudgedPart| -> Vec<String> {
         let outputs = || part.part.outputs.iter();
         let of = |names: &std::collections::BTreeMap<String, String>| {
             outputs().filter_map(|name| names.get(name).cloned()).collect::<Vec<_>>()
@@ -46,7 +46,7 @@ fn found<'a>(
         let (own, reference) = (of(&oracle.tensors.own_names), of(&oracle.tensors.references));
         [vec![part.part.name.clone()], outputs().cloned().collect(), own, reference].concat()
     };
-    let known: Vec<(Vec<String>, &ComputedPart)> =
+    let known: Vec<(Vec<String>, &JudgedPart)> =
         computed.parts.iter().map(|part| (names(part), part)).collect();
     let part = known.iter().find(|(names, _)| names.iter().any(|name| name == asked));
     part.map(|(_, part)| *part).ok_or_else(|| {

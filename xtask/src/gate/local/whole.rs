@@ -50,29 +50,30 @@ fn rel_l2(a: &Tensor64, b: &Tensor64) -> Option<f64> {
 
 impl Oracle<'_> {
     /// Runs the model from `image` to its end, exactly and nudged.
-    pub(super) fn whole(&self, image: &Tensor64, computed: &ComputedParts) -> Result<WholeRun, Failure> {
+    /// `alone` gives what a part computed from the candidate's own inputs gives, by name.
+    pub(super) fn whole(
+        &self,
+        image: &Tensor64,
+        alone: &dyn Fn(&str) -> Option<Tensor64>,
+    ) -> Result<WholeRun, Failure> {
         let parts = &self.tensors.parts;
         let start: Tensors = [(INPUT.to_string(), image.clone())].into();
         let mut exact = start.clone();
         let mut nudged = vec![start; NUDGED_RUNS as usize];
         let mut run = WholeRun { errors: BTreeMap::new(), end: None };
         for (number, part) in parts.iter().enumerate() {
-            let into = part
-                .inputs
-                .first()
-                .and_then(|name| rel_l2(self.tensors.by_part.get(name)?, exact.get(name)?));
+            let into =
+                part.inputs.first().and_then(|name| rel_l2(&*self.tensors.tensor(name)?, exact.get(name)?));
             let outputs = self.model.run_part(part, &exact).map_err(Failure::unreadable)?;
             for (seed, tensors) in (1..).zip(&mut nudged) {
                 let outputs =
                     self.model.run_part_nudged(part, tensors, seed, 1.0).map_err(Failure::unreadable)?;
                 tensors.extend(outputs);
             }
-            let alone = computed.parts.iter().find(|one| one.part == *part);
             for (name, tensor) in &outputs {
-                let Some(candidate) = self.tensors.by_part.get(name) else { continue };
-                let Some(whole) = rel_l2(candidate, tensor) else { continue };
-                let own = alone.and_then(|part| part.outputs.iter().find(|(output, _)| output == name));
-                let Some(inherited) = own.and_then(|(_, own)| rel_l2(own, tensor)) else { continue };
+                let Some(candidate) = self.tensors.tensor(name) else { continue };
+                let Some(whole) = rel_l2(&candidate, tensor) else { continue };
+                let Some(inherited) = alone(name).and_then(|own| rel_l2(&own, tensor)) else { continue };
                 let gain = into.filter(|into| *into > 0.0).map(|into| inherited / into);
                 run.errors.insert(name.clone(), RunErrors { inherited, whole, gain });
                 let off = |tensors: &Tensors| rel_l2(tensors.get(name)?, tensor);
@@ -91,8 +92,9 @@ impl Oracle<'_> {
     /// What the end is when parts from `first` on are computed, and all before are the candidate's.
     fn end_from(&self, first: usize, end: &RunEnd) -> Result<Option<Tensor64>, Failure> {
         let parts = &self.tensors.parts[..=end.part];
-        let mut tensors = self.tensors.by_part.clone();
-        keep_for_later(&mut tensors, &parts[first..]);
+        let taken = parts[first..].iter().flat_map(|part| &part.inputs);
+        let own = |name: &String| Some((name.clone(), Tensor64::clone(&*self.tensors.tensor(name)?)));
+        let mut tensors: Tensors = taken.filter_map(own).collect();
         for (number, part) in parts.iter().enumerate().skip(first) {
             let outputs = self.model.run_part(part, &tensors).map_err(Failure::unreadable)?;
             if number == end.part {
@@ -101,7 +103,7 @@ impl Oracle<'_> {
             tensors.extend(outputs);
             keep_for_later(&mut tensors, &parts[number + 1..]);
         }
-        Ok(self.tensors.by_part.get(&end.name).cloned())
+        Ok(self.tensors.tensor(&end.name).map(|own| Tensor64::clone(&own)))
     }
 
     /// Parts before which the candidate has all that the rest takes, in order; 0 is among them.
@@ -110,7 +112,7 @@ impl Oracle<'_> {
         let has_all = |first: &usize| {
             let given = |name: &String| parts[*first..].iter().any(|part| part.outputs.contains(name));
             let taken = parts[*first..].iter().flat_map(|part| &part.inputs).filter(|name| !given(name));
-            taken.into_iter().all(|name| self.tensors.by_part.contains_key(name))
+            taken.into_iter().all(|name| self.tensors.has(name))
         };
         (0..parts.len()).filter(has_all).collect()
     }
@@ -193,7 +195,7 @@ fn segments(
     let segment = |(first, next): (usize, usize)| {
         let parts = &oracle.tensors.parts[first..next];
         let of_these = computed.parts.iter().filter(|one| parts.contains(&one.part));
-        let over = of_these.flat_map(|part| failing(oracle, part, comparison)).map(|(_, used)| used);
+        let over = of_these.flat_map(|part| failing(oracle, &part.part, comparison)).map(|(_, used)| used);
         let of_limit = over.max_by(f64::total_cmp);
         let name = match parts {
             [one] => one.name.clone(),
@@ -233,7 +235,7 @@ fn shares(
     image: &Tensor64,
     told: Vec<Told>,
 ) -> Result<Vec<ErrorShare>, Failure> {
-    let Some(candidate) = oracle.tensors.by_part.get(&end.name) else { return Ok(Vec::new()) };
+    let Some(candidate) = oracle.tensors.tensor(&end.name) else { return Ok(Vec::new()) };
     let minus = |a: &[f64], b: &[f64]| -> Vec<f64> { a.iter().zip(b).map(|(a, b)| a - b).collect() };
     let dot = |a: &[f64], b: &[f64]| -> f64 { a.iter().zip(b).map(|(a, b)| a * b).sum() };
     let total = minus(&candidate.data, &end.exact.data);
@@ -246,7 +248,7 @@ fn shares(
     };
     let mut shares = Vec::new();
     let mut before = end.exact.data.clone();
-    if oracle.tensors.by_part.get(INPUT).is_some_and(|own| own.data != image.data)
+    if oracle.tensors.tensor(INPUT).is_some_and(|own| own.data != image.data)
         && let Some(own) = oracle.end_from(0, end)?
     {
         shares.push(share(ErrorSource::Input, None, &minus(&own.data, &before)));

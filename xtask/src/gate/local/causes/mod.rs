@@ -6,6 +6,7 @@ mod trials;
 mod verdict;
 mod words;
 
+use encoder::Part;
 use harness::compare::comparison::Comparison;
 use harness::compare::explanation::{Explanation, ExplanationKind};
 use harness::exit_code;
@@ -15,6 +16,7 @@ pub(crate) use self::verdict::Verdict;
 pub(super) use self::verdict::verdict;
 pub(super) use self::words::ChangeWords;
 use super::oracle::{ComputedPart, ComputedParts, Oracle};
+use crate::shell::failure::Failure;
 
 /// A change explains a part that comes within so many times its floor, as limits are made.
 pub(super) const TIMES_FLOOR: f64 = 4.0;
@@ -28,27 +30,28 @@ pub(super) fn explain(
     oracle: &Oracle<'_>,
     computed: &ComputedParts,
     comparison: &Comparison,
-) -> Vec<Explanation> {
+) -> Result<Vec<Explanation>, Failure> {
     let mut found = Vec::new();
-    for part in &computed.parts {
-        let failed: Vec<String> = failing(oracle, part, comparison).map(|(name, _)| name).collect();
+    for judged in &computed.parts {
+        let failed: Vec<String> = failing(oracle, &judged.part, comparison).map(|(name, _)| name).collect();
         if failed.is_empty() {
             continue;
         }
-        let Some(verdict) = verdict(oracle, part) else { continue };
-        let (kind, ties) = told(&verdict, part);
+        let part = oracle.again(judged)?;
+        let Some(verdict) = verdict(oracle, &part) else { continue };
+        let (kind, ties) = told(&verdict, &part);
         found.push(Explanation { kind, explains: failed, tried: 1, ties });
     }
-    found
+    Ok(found)
 }
 
 /// The outputs of a part that failed in their numbers, by the candidate's names, each with its share of its limit.
 pub(super) fn failing<'a>(
     oracle: &'a Oracle<'_>,
-    part: &'a ComputedPart,
+    part: &'a Part,
     comparison: &'a Comparison,
 ) -> impl Iterator<Item = (String, f64)> + 'a {
-    let own = part.part.outputs.iter().filter_map(|name| oracle.tensors.own_names.get(name));
+    let own = part.outputs.iter().filter_map(|name| oracle.tensors.own_names.get(name));
     own.filter_map(|name| {
         let mut layers = comparison.layers.iter().filter(|layer| layer.exit_code() == exit_code::NUMBERS);
         layers.find(|layer| layer.name == *name).map(|layer| (name.clone(), layer.used()))

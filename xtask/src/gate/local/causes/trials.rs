@@ -1,6 +1,7 @@
 //! Changes that are tried on the values of a part.
 
 use std::cell::Cell;
+use std::sync::Arc;
 
 use encoder::reference::{Operations, PortChange, Tensor64};
 use rayon::prelude::*;
@@ -24,7 +25,7 @@ pub(crate) struct Trial {
     /// ‖candidate - changed‖ / ‖changed‖ of the part's last output that the candidate has.
     pub(crate) left: f64,
     /// Of the number of the first change that has one, where it was fitted.
-    pub(super) uncertainty: Option<f64>,
+    pub(crate) uncertainty: Option<f64>,
 }
 
 impl Trial {
@@ -48,7 +49,7 @@ pub(in crate::gate::local) struct PartTrials<'a> {
     part: &'a ComputedPart,
     /// The output that is looked at.
     output: &'a str,
-    candidate: Tensor64,
+    candidate: Arc<Tensor64>,
     exact: &'a Tensor64,
     pub(in crate::gate::local) operations: Operations,
     pub(in crate::gate::local) floor: f64,
@@ -63,9 +64,9 @@ impl<'a> PartTrials<'a> {
         oracle: &'a Oracle<'a>,
         part: &'a ComputedPart,
     ) -> Option<PartTrials<'a>> {
-        let has = |(name, _): &&(String, Tensor64)| oracle.tensors.by_part.contains_key(name);
-        let (output, exact) = part.outputs.iter().rev().find(has)?;
-        let candidate = oracle.tensors.by_part.get(output)?.clone();
+        let mut outputs = part.outputs.iter().rev();
+        let (output, exact, candidate) =
+            outputs.find_map(|(name, exact)| Some((name, exact, oracle.tensors.tensor(name)?)))?;
         let floor = part.floors.get(output)?.figures.rel_l2;
         let before = distance(&candidate, exact)?.figures.rel_l2;
         let operations = oracle.model.operations(&part.part, &part.inputs).ok()?;
@@ -136,7 +137,7 @@ impl<'a> PartTrials<'a> {
             let left = run.left(&changes, candidate, exact)?;
             left.is_finite().then_some(Trial { changes, left, uncertainty: None })
         };
-        changes.into_par_iter().filter_map(trial).collect()
+        changes.into_par_iter().with_min_len(self.part.runs_in_turn()).filter_map(trial).collect()
     }
 
     /// Fits each number of a trial, twice where there are several.
