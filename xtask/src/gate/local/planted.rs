@@ -131,7 +131,24 @@ fn planted_in(
     let Ok(changed) = model.run_part_with(part, right, &changes) else {
         return Ok(outcome(PlantedOutcome::Equivalent));
     };
-    if !is_over(computed, &changed) {
+    let without = |at: usize| {
+        let others: Vec<PortChange> =
+            changes.iter().enumerate().filter(|(other, _)| *other != at).map(|(_, change)| *change).collect();
+        model.run_part_with(part, right, &others)
+    };
+    // Each of several must change what the others give.
+    let tells = (0..changes.len()).all(|at| {
+        without(at).is_ok_and(|others| {
+            let against = ComputedPart {
+                part: part.clone(),
+                inputs: BTreeMap::new(),
+                outputs: others,
+                floors: computed.floors.clone(),
+            };
+            is_over(&against, &changed)
+        })
+    });
+    if !tells {
         return Ok(outcome(PlantedOutcome::Equivalent));
     }
     let dumped = model.simulate_part(part, right, &changes, SEED + 1).map_err(Failure::unreadable)?;

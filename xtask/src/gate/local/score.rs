@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use encoder::reference::PortChange;
 use serde::{Deserialize, Serialize};
 
-use super::causes::Verdict;
+use super::causes::{Trial, Verdict};
 use super::planted::{PlantedInPart, PlantedOutcome};
 
 /// A wrong name with so much margin would send people the wrong way.
@@ -87,21 +87,23 @@ pub(crate) enum Named {
 
 /// How a fault that was seen is called.
 pub(crate) fn named(verdict: &Verdict, planted: &[PortChange]) -> Named {
-    let is_planted = |changes: &[PortChange]| {
-        changes.len() == planted.len()
-            && planted.iter().all(|one| changes.iter().any(|other| same(*one, *other)))
+    let is_planted = |trial: &Trial| {
+        trial.changes.len() == planted.len()
+            && planted.iter().all(|one| {
+                trial.changes.iter().any(|other| same(*one, *other, trial.uncertainty.unwrap_or(0.0)))
+            })
     };
     match &verdict.best {
         None => Named::Unexplained,
-        Some(best) if is_planted(&best.changes) => Named::First,
-        Some(_) if verdict.ties.iter().any(|tie| is_planted(&tie.changes)) => Named::Tied,
+        Some(best) if is_planted(best) => Named::First,
+        Some(_) if verdict.ties.iter().any(is_planted) => Named::Tied,
         Some(_) => Named::Wrong,
     }
 }
 
-/// The same change in the same place; numbers within 2 %.
-fn same(planted: PortChange, found: PortChange) -> bool {
-    let near = |a: f64, b: f64| (a / b - 1.0).abs() <= 0.02;
+/// The same change in the same place; numbers within 2 %, or within what they are told to be uncertain by.
+fn same(planted: PortChange, found: PortChange, uncertainty: f64) -> bool {
+    let near = |a: f64, b: f64| (a / b - 1.0).abs() <= 0.02 || (a - b).abs() <= uncertainty;
     match (planted, found) {
         (PortChange::Epsilon { norm: a, value: x }, PortChange::Epsilon { norm: b, value: y }) => {
             a == b && near(x, y)
