@@ -50,7 +50,15 @@ pub(crate) fn plant(model: &ReferenceModel<'_>, image: &TapTensor) -> Result<Vec
         }
         let Some(computed) = oracle.alone(part)? else { continue };
         for changes in faults(part, &operations, kinds.len()) {
-            planted.push(planted_in(model, &right, &computed, changes)?);
+            // Everywhere may be one place.
+            let is_one_place = changes.iter().any(|change| change.is_everywhere())
+                && narrower(part, &operations, &changes).into_iter().any(|other| {
+                    let run = |changes: &[PortChange]| model.run_part_with(part, &right, changes).ok();
+                    run(&other).is_some_and(|outputs| Some(outputs) == run(&changes))
+                });
+            if !is_one_place {
+                planted.push(planted_in(model, &right, &computed, changes)?);
+            }
         }
         kinds.push(kind);
     }
@@ -99,6 +107,33 @@ fn faults(part: &Part, operations: &Operations, turn: usize) -> Vec<Vec<PortChan
     let pairs = singles.iter().zip(singles.iter().skip(5)).step_by(9);
     let pairs: Vec<Vec<PortChange>> = pairs.map(|(a, b)| vec![*a, *b]).collect();
     singles.into_iter().map(|change| vec![change]).chain(pairs).collect()
+}
+
+/// A fault with one of its changes in one place instead of everywhere.
+fn narrower(part: &Part, operations: &Operations, changes: &[PortChange]) -> Vec<Vec<PortChange>> {
+    let all: Vec<PortChange> =
+        hypotheses::singles(part, operations).into_iter().map(with_own_number).collect();
+    let of = |at: usize| {
+        let kind = without_place(changes[at]);
+        let narrow =
+            all.iter().filter(move |one| !one.is_everywhere() && told_as(**one) == told_as_all(&kind));
+        narrow.map(move |one| {
+            let mut changes = changes.to_vec();
+            changes[at] = *one;
+            changes
+        })
+    };
+    (0..changes.len()).filter(|at| changes[*at].is_everywhere()).flat_map(of).collect()
+}
+
+/// A change as it is written, without places.
+fn told_as(change: PortChange) -> String {
+    without_place(change).replace("Some()", "")
+}
+
+/// The same of one that is told for all.
+fn told_as_all(kind: &str) -> String {
+    kind.replace("None", "")
 }
 
 /// Numbers that no trial starts from.

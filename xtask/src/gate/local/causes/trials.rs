@@ -40,7 +40,7 @@ impl Trial {
 
     /// Whether one of its changes is told for every operation of a kind.
     pub(super) fn is_everywhere(&self) -> bool {
-        self.changes.iter().any(|change| format!("{change:?}").contains("None"))
+        self.changes.iter().any(|change| change.is_everywhere())
     }
 
     /// Whether it differs from another only in where it is done, or is part of it.

@@ -9,7 +9,7 @@ use crate::gate::local::oracle::{ComputedPart, Oracle};
 /// Changes that leave errors within this factor explain a part alike.
 const ALIKE: f64 = 1.25;
 /// What is left of an error, at most, by a change that is held against its own floor.
-const NEAR: f64 = 0.02;
+const NEAR: f64 = 0.2;
 /// The least that counts as left: what f32 itself rounds.
 const LEAST: f64 = 1e-7;
 
