@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use super::error_shape::ErrorShape;
 use super::explanation::Explanation;
 use super::gap::{Gap, gaps};
 use super::metrics::Metrics;
@@ -206,6 +207,8 @@ pub struct Comparison {
     pub not_as_recorded: Vec<RecordDifference>,
     /// What explains findings: tried, and found to hold.
     pub explanations: Vec<Explanation>,
+    /// Where the error of layers is in which it begins.
+    pub error_shapes: Vec<ErrorShape>,
     /// What a reader should know, such as what is not recorded.
     pub remarks: Vec<Remark>,
     /// What the mapping's rules lack.
@@ -352,6 +355,23 @@ impl Comparison {
         let all_compared = self.computed().all(|layer| layer.compared().is_some());
         let too_few = all_compared && elements < min_elements;
         too_few.then_some(Shortfall { of: Counted::Elements, compared: elements, minimum: min_elements })
+    }
+
+    /// Takes away what explains the values alone of layers of which it is known what the model does otherwise: one cause is
+    /// told once.
+    pub fn keep_one_cause_of_each(&mut self) {
+        let of_model = self.explanations.iter().filter(|found| found.kind.is_of_the_model());
+        let whole = of_model.clone().any(|found| found.kind.is_of_the_whole());
+        let known: Vec<String> = of_model.flat_map(|found| found.explains.iter().cloned()).collect();
+        self.explanations.retain_mut(|found| {
+            if !found.kind.is_of_values() {
+                return true;
+            }
+            let explained = found.explains.len();
+            found.explains.retain(|name| !whole && !known.contains(name));
+            found.tried -= explained - found.explains.len();
+            !found.explains.is_empty()
+        });
     }
 
     /// Layers that did not pass.

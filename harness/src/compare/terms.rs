@@ -160,6 +160,7 @@ impl Terms<'_> {
             obstacle: None,
             not_as_recorded: Vec::new(),
             explanations: Vec::new(),
+            error_shapes: Vec::new(),
             remarks,
         }
     }

@@ -1,8 +1,10 @@
 //! The report for programs: stable, with a `schema_version`. A figure that is undefined is null, never 0 and never NaN.
 //! Beside each sentence stands what it is about, under `about`.
 
+mod error_shape;
 mod findings;
 mod layer;
+mod value_change;
 
 use std::collections::BTreeMap;
 
@@ -174,7 +176,7 @@ pub fn render(run: &Run) -> Result<String, serde_json::Error> {
             first_failure: run.first_failure().map(|(_, layer)| layer.pair_name()),
             first_failure_comparison: run.first_failure().map(|(at, _)| at),
         },
-        layers: numbered().flat_map(|(i, c)| c.layers.iter().map(move |l| layer(i, l))).collect(),
+        layers: numbered().flat_map(|(i, c)| c.layers.iter().map(move |l| layer(i, c, l))).collect(),
         missing: numbered()
             .flat_map(|(comparison, c)| {
                 c.missing.iter().map(move |m| DocumentMissing {

@@ -1,11 +1,14 @@
 //! Every sentence about a finding.
 
+mod error_shapes;
 mod explanations;
 mod layers;
 mod mapping;
 mod pairs;
 mod remarks;
+mod value_changes;
 
+pub use error_shapes::error_place;
 pub use explanations::explanation;
 pub use layers::{broken, diagnosis, mismatch, seen, shortfall, trend, unreadable};
 pub use mapping::{document_mistake, mapping_mistake, mapping_warning, suggestion};
