@@ -13,12 +13,14 @@ use encoder::reference::{ReferenceModel, Rounding};
 use harness::compare::comparison::Comparison;
 use harness::compare::remark::{Remark, RemarkKind};
 use harness::compare::terms::{KnownInput, Terms};
+use harness::diagnosis;
 use harness::reference::{ComputedReference, Reference};
 use harness::store::MemoryStore;
 use harness::tensor::Tensor;
 
 use self::oracle::Oracle;
 use self::parts::CandidateTensors;
+use super::background::OpenedBackground;
 use super::compare::{Gate, NamedInput};
 use crate::encode::input::prepared;
 use crate::shell::failure::Failure;
@@ -40,6 +42,8 @@ pub(crate) struct LocalSources<'a> {
     pub(crate) weights: &'a Path,
     pub(crate) input: NamedInput<'a>,
     pub(crate) rounding: RoundingChoice,
+    /// An earlier dump of the same port.
+    pub(crate) earlier: Option<&'a Path>,
 }
 
 impl Gate<'_> {
@@ -102,6 +106,8 @@ impl Gate<'_> {
         comparison.remarks.insert(0, Remark::from(local));
         let found = causes::explain(&oracle, &computed, &comparison)?;
         comparison.explanations.extend(found);
+        let opened = OpenedBackground::open(self, &[sources.weights], sources.earlier)?;
+        opened.with(|background| diagnosis::explain_values(&terms, &dump, background, &mut comparison));
         Ok(comparison)
     }
 }

@@ -53,8 +53,13 @@ fn judged(set: &str, rounding: Rounding, changes: &[(Option<Site>, PortChange)],
     let profile = &mapping.profiles["f32"];
     let gate = Gate { mapping: &mapping, profile, pool: &pool, encoder: &encoder, strict: false };
     let input = NamedInput { path: &input, pictures: PictureArguments::default() };
-    let sources =
-        LocalSources { candidate: folder.path(), weights: &weights, input, rounding: RoundingChoice::Auto };
+    let sources = LocalSources {
+        candidate: folder.path(),
+        weights: &weights,
+        input,
+        rounding: RoundingChoice::Auto,
+        earlier: None,
+    };
     gate.local(sources).unwrap()
 }
 
