@@ -361,13 +361,14 @@ fn factors_that_a_weight_equals_name_it() {
     };
     let background = Background { earlier: None, weights: Some(&weights) };
     let index = |i: &[usize]| i.iter().map(|i| *i as isize).collect::<Vec<_>>();
-    let cases: [(&str, &dyn Fn(f64, f64) -> f64, &str); 6] = [
-        ("twice", &|x, w| x * w, "which is norm.weight, as if it were applied once more"),
-        ("left out", &|x, w| x / w, "which is 1 / norm.weight, as if it were left out"),
-        ("as 1 + w", &|x, w| x * (1.0 + w), "which is 1 + norm.weight,"),
-        ("1 added", &|x, w| x * (1.0 + w) / w, "as if 1 were added to the weight"),
-        ("bias left out", &|x, w| x - w, "which is -norm.weight, as if it were left out"),
-        ("squared", &|x, w| x * w * w, "the reference times a factor for each index of c"),
+    type OfWeight = fn(f64, f64) -> f64;
+    let cases: [(&str, OfWeight, &str); 6] = [
+        ("twice", |x, w| x * w, "which is norm.weight, as if it were applied once more"),
+        ("left out", |x, w| x / w, "which is 1 / norm.weight, as if it were left out"),
+        ("as 1 + w", |x, w| x * (1.0 + w), "which is 1 + norm.weight,"),
+        ("1 added", |x, w| x * (1.0 + w) / w, "as if 1 were added to the weight"),
+        ("bias left out", |x, w| x - w, "which is -norm.weight, as if it were left out"),
+        ("squared", |x, w| x * w * w, "the reference times a factor for each index of c"),
     ];
     for (what, change, says) in cases {
         let changed = made(MAPS.1, |i| change(at(&reference, &index(i)), weight[i[1]]));
@@ -494,6 +495,22 @@ fn spoilt(x: &Tensor, wrong: fn(&[usize]) -> bool) -> Tensor {
         let x = at(x, &index);
         if wrong(i) { (7.0 * x).sin() + 2.0 } else { x }
     })
+}
+
+/// One wrong element in the first row is no border.
+#[test]
+fn a_few_wrong_elements_are_no_border() {
+    for wrong in [[0, 3, 0, 5], [0, 3, 7, 17], [0, 0, 12, 0]] {
+        let reference = random(MAPS.1, 61);
+        let candidate = made(MAPS.1, |i| {
+            let index: Vec<isize> = i.iter().map(|i| *i as isize).collect();
+            at(&reference, &index) + if i == wrong { 1.0 } else { 0.0 }
+        });
+        let comparison =
+            compared(MAPS.0, &[(noisy(&candidate, NOISE, 62), reference)], &Background::default());
+        assert_eq!(comparison.explanations, [], "{wrong:?}");
+        assert!(said(&comparison).contains(&format!("one element, {wrong:?}")), "{}", said(&comparison));
+    }
 }
 
 /// Noise is explained by nothing, and is nowhere in particular: whatever its size, its shape, and that of the tensor.

@@ -5,7 +5,7 @@ use super::background::Background;
 use super::beginnings::beginnings;
 use super::energies::Energies;
 use super::held::HeldPair;
-use super::{border, permutation, rounding, scale, shift, stale};
+use super::{border, error_place, permutation, rounding, scale, shift, stale};
 use crate::compare::comparison::Comparison;
 use crate::compare::error_shape::ErrorShape;
 use crate::compare::explanation::{Explanation, ExplanationKind};
@@ -50,7 +50,9 @@ pub(super) fn explain(
     for pair in held.iter().filter(is_open).take(MAX_LAYERS) {
         let Some(aligned) = AlignedPair::of(terms, pair) else { continue };
         let name = name(pair);
-        found.shapes.extend(Energies::of(&aligned).map(|energies| energies.shape(&name)));
+        found.shapes.extend(
+            Energies::of(&aligned).map(|energies| energies.shape(&name, error_place::smallest(&energies))),
+        );
         let before = aligned.before;
         let stale = stale::explain(background, dump, comparison, pair.layer).map(|change| (change, 0.0));
         let changes = stale.map(|stale| vec![stale]).unwrap_or_else(|| tried(&aligned, background));

@@ -1,7 +1,7 @@
 //! Sums of d² and b² over a layer, by index of each axis and by pixel of its map, in one pass.
 
 use super::aligned::AlignedPair;
-use crate::compare::error_shape::{AxisShares, ErrorMap, ErrorShape};
+use crate::compare::error_shape::{AxisShares, ErrorMap, ErrorPlace, ErrorShape};
 use crate::tensor::NamedAxis;
 
 /// Elements with the largest d² that are kept.
@@ -78,11 +78,11 @@ impl Energies {
         self.of_reference.iter().find(|(known, _)| *known == at).map_or(0.0, |(_, square)| *square)
     }
 
-    /// The shares of the whole.
-    pub(super) fn shape(&self, layer: &str) -> ErrorShape {
+    /// The shares of the whole, with the place that holds nearly all of it.
+    pub(super) fn shape(&self, layer: &str, place: Option<ErrorPlace>) -> ErrorShape {
         ErrorShape {
             layer: layer.to_string(),
-            place: super::error_place::smallest(self),
+            place,
             axes: self.axis_shares(),
             rings: self.map.as_ref().map(|map| map.rings(self.error)).unwrap_or_default(),
             phases: self.map.as_ref().map(|map| map.phases(self.error)),

@@ -56,12 +56,13 @@ fn in_steps(pair: &AlignedPair<'_>, axis: &NamedAxis, slack: f64) -> Option<Vec<
         let (least, greatest) = &mut bounds[axis.index(flat)];
         (*least, *greatest) = (least.min(a.at(flat)), greatest.max(a.at(flat)));
     }
-    // By the largest of both signs, or over the whole range.
-    let symmetric = |(least, greatest): &(f64, f64)| greatest.max(-least) / 127.0;
-    let over_range = |(least, greatest): &(f64, f64)| (greatest - least) / 255.0;
-    let kinds: [&dyn Fn(&(f64, f64)) -> f64; 2] = [&symmetric, &over_range];
-    for kind in kinds {
-        let steps: Vec<f64> = bounds.iter().map(kind).collect();
+    for over_range in [false, true] {
+        // By the largest of both signs, or over the whole range.
+        let step = |(least, greatest): &(f64, f64)| match over_range {
+            false => greatest.max(-least) / 127.0,
+            true => (greatest - least) / 255.0,
+        };
+        let steps: Vec<f64> = bounds.iter().map(step).collect();
         let on_step = |flat: usize| {
             let step = steps[axis.index(flat)];
             let (a, b) = (a.at(flat), b.at(flat));

@@ -6,7 +6,7 @@ use owo_colors::{OwoColorize, XtermColors};
 
 use super::{Detail, Report};
 use crate::compare::comparison::{Comparison, Layer};
-use crate::compare::error_shape::{ErrorMap, ErrorShape};
+use crate::compare::error_shape::{ErrorMap, ErrorPlace, ErrorShape, LayerPart};
 use crate::report::words;
 
 /// The greys of a terminal of 256 colours, from the darkest on.
@@ -39,7 +39,9 @@ impl Report {
         if let Some(place) = &shape.place {
             self.wrapped(4, &words::error_place(place));
         }
-        if let Some(map) = shape.map.as_ref().filter(|map| map.is_uneven() || self.shows(Detail::Verbose)) {
+        let is_told = matches!(&shape.place, Some(ErrorPlace { part: LayerPart::Elements { .. }, .. }));
+        let shows = |map: &&ErrorMap| (map.is_uneven() && !is_told) || self.shows(Detail::Verbose);
+        if let Some(map) = shape.map.as_ref().filter(shows) {
             self.error_map(map);
         }
     }

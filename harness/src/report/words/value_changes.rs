@@ -85,7 +85,6 @@ fn of_change(change: &ValueChange, first: &str) -> String {
     }
 }
 
-#[expect(clippy::too_many_arguments, reason = "the fields of one variant")]
 fn scaled_by_index(
     first: &str,
     axis: &str,
