@@ -6,8 +6,7 @@ use encoder::Checkpoint;
 use harness::diagnosis::{Background, WeightVector};
 use harness::provenance::Dump;
 
-use super::compare::Gate;
-use crate::shell::failure::Failure;
+use crate::encode::arguments::EncoderArguments;
 
 /// What is known beside the two sides of a comparison.
 pub(super) struct OpenedBackground {
@@ -16,15 +15,14 @@ pub(super) struct OpenedBackground {
 }
 
 impl OpenedBackground {
-    /// Opens an earlier dump, and weights, of which those that cannot be read are left out: nothing is judged by them.
+    /// An earlier dump, and weights, of which those that cannot be read are left out: nothing is judged by them.
     pub(super) fn open(
-        gate: &Gate<'_>,
+        encoder: &EncoderArguments,
         weights: &[&Path],
-        earlier: Option<&Path>,
-    ) -> Result<OpenedBackground, Failure> {
-        let checkpoints = weights.iter().filter_map(|path| gate.encoder.open(path).ok()).collect();
-        let earlier = earlier.map(|path| gate.dump(path)).transpose()?.map(|(dump, _)| dump);
-        Ok(OpenedBackground { checkpoints, earlier })
+        earlier: Option<Dump>,
+    ) -> OpenedBackground {
+        let checkpoints = weights.iter().filter_map(|path| encoder.open(path).ok()).collect();
+        OpenedBackground { checkpoints, earlier }
     }
 
     /// Calls something with what is known.

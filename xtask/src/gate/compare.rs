@@ -78,6 +78,11 @@ impl Gate<'_> {
             .map_err(|error| Failure::found(error).or_help(|| paths::unreadable_help(path)))
     }
 
+    /// An earlier dump, where one is named.
+    pub(super) fn earlier(&self, path: Option<&Path>) -> Result<Option<Dump>, Failure> {
+        Ok(path.map(|path| self.dump(path)).transpose()?.map(|(dump, _)| dump))
+    }
+
     /// Compares a folder of dumps.
     pub(crate) fn folder(&self, sources: FolderSources<'_>) -> Result<Comparison, Failure> {
         let reference = &self.reference(sources.reference)?;
@@ -107,7 +112,7 @@ impl Gate<'_> {
         let terms = limits.terms("");
         let of_set = reference.weights();
         let weights: Vec<&Path> = sources.weights.into_iter().chain(of_set.as_deref()).collect();
-        let opened = OpenedBackground::open(self, &weights, sources.earlier)?;
+        let opened = OpenedBackground::open(self.encoder, &weights, self.earlier(sources.earlier)?);
         self.pool.install(|| {
             opened.with(|background| diagnosis::explain(&terms, &dump, background, &mut comparison));
         });

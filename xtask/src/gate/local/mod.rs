@@ -106,7 +106,8 @@ impl Gate<'_> {
         comparison.remarks.insert(0, Remark::from(local));
         let found = causes::explain(&oracle, &computed, &comparison)?;
         comparison.explanations.extend(found);
-        let opened = OpenedBackground::open(self, &[sources.weights], sources.earlier)?;
+        let earlier = self.earlier(sources.earlier)?;
+        let opened = OpenedBackground::open(self.encoder, &[sources.weights], earlier);
         opened.with(|background| diagnosis::explain_values(&terms, &dump, background, &mut comparison));
         Ok(comparison)
     }
