@@ -80,6 +80,23 @@ fn parts_of_the_reference_have_the_bits_of_the_whole(precision: Precision) {
     assert_none(&all);
 }
 
+#[test]
+fn the_reference_has_the_same_bits_on_any_number_of_threads() {
+    let set = CommittedSet::committed().into_iter().next().unwrap();
+    let shape: [usize; 4] = set.input.shape.as_slice().try_into().unwrap();
+    let input = BTreeMap::from([(tap::INPUT.to_string(), DenseTensor::from(&set.input))]);
+    let run = |threads: usize| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        pool.install(|| {
+            let reference = ReferenceModel::new(&set.checkpoint, &set.settings, Precision::F32).unwrap();
+            let stem = &reference.parts()[0];
+            let nudged = reference.run_part_nudged(stem, &input, 7, 1.0).unwrap();
+            (reference.encode(shape, &set.input.data).unwrap(), nudged)
+        })
+    };
+    assert!(run(1) == run(3));
+}
+
 /// One test for each precision: they take long.
 mod reference_in_f64 {
     use encoder::Precision;

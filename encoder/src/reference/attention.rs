@@ -1,10 +1,15 @@
 //! Attention's own products: `softmax(q k^T / sqrt(d_k)) v` for every head, with the one set of keys and values.
 
+use pulp::Arch;
 use rayon::prelude::*;
 
 use super::image::Image;
+use super::product::Panels;
 use super::rounding::Rounding;
 use crate::architecture::AttentionSpec;
+
+/// Queries whose weights are taken at once.
+const QUERIES: usize = 1 << 8;
 
 /// How attention is computed.
 pub(super) struct Attending<'a> {
@@ -19,64 +24,95 @@ pub(super) struct Attending<'a> {
 impl Attending<'_> {
     /// All heads' results, one after another in the channels.
     pub(super) fn heads(&self, q: &Image, k: &Image, v: &Image) -> Image {
-        let Attending { spec, rounding, scores_times, over_queries } = *self;
-        let times = |a: (f64, f64), b: (f64, f64)| a.0 * b.0 - a.1 * b.1;
-        let held = |x: &Image| -> Vec<(f64, f64)> {
-            x.data.iter().map(|x| rounding.held_by_attention(*x)).collect()
-        };
-        let (held_q, held_k, held_v) = (held(q), held(k), held(v));
+        let AttentionSpec { heads, key_dim, value_dim, .. } = *self.spec;
         let [batch, _, height, width] = q.shape;
-        let (pixels, positions) = (height * width, k.shape[2] * k.shape[3]);
-        let mut heads = Image::zeros([batch, spec.heads * spec.value_dim, height, width]);
-        let of_head = (spec.value_dim * pixels).max(1);
-        heads.data.par_chunks_mut(of_head).enumerate().for_each(|(number, out)| {
-            let (b, head) = (number / spec.heads, number % spec.heads);
-            let q = |d: usize, pixel: usize| {
-                held_q[(b * spec.heads * spec.key_dim + head * spec.key_dim + d) * pixels + pixel]
-            };
-            let scores_of = |pixel: usize| -> Vec<f64> {
-                let score = |position: usize| {
-                    let key = |d: usize| held_k[(b * spec.key_dim + d) * positions + position];
-                    let sum: f64 = (0..spec.key_dim).map(|d| times(q(d, pixel), key(d))).sum();
-                    sum / (spec.key_dim as f64).sqrt() * scores_times
-                };
-                (0..positions).map(score).collect()
-            };
-            // Of a softmax over the queries the sums go the other way.
-            let columns: Vec<(f64, f64)> = match over_queries {
-                true => totals_of_columns(&(0..pixels).map(scores_of).collect::<Vec<_>>(), positions),
-                false => Vec::new(),
-            };
-            for pixel in 0..pixels {
-                let scores = scores_of(pixel);
-                let largest = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-                let (weights, total): (Vec<f64>, f64) = if over_queries {
-                    let weight = |(s, (largest, total)): (&f64, &(f64, f64))| (s - largest).exp() / total;
-                    (scores.iter().zip(&columns).map(weight).collect(), 1.0)
-                } else {
-                    let weights: Vec<f64> = scores.iter().map(|s| (s - largest).exp()).collect();
-                    let total = weights.iter().sum();
-                    (weights, total)
-                };
-                let weights: Vec<(f64, f64)> =
-                    weights.into_iter().map(|w| rounding.held_by_attention(w)).collect();
-                for d in 0..spec.value_dim {
-                    let values = &held_v[(b * spec.value_dim + d) * positions..][..positions];
-                    let sum: f64 = weights.iter().zip(values).map(|(w, v)| times(*w, *v)).sum();
-                    out[d * pixels + pixel] = sum / total;
+        let (queries, keys) = (height * width, k.shape[2] * k.shape[3]);
+        let mut result = Image::zeros([batch, heads * value_dim, height, width]);
+        for (number, out) in result.data.chunks_mut((value_dim * queries).max(1)).enumerate() {
+            let b = number / heads;
+            let key = &k.data[b * key_dim * keys..][..key_dim * keys];
+            let value = &v.data[b * value_dim * keys..][..value_dim * keys];
+            let query = &q.data[number * key_dim * queries..][..key_dim * queries];
+            let mut weights = vec![0.0; keys * queries];
+            self.product(|key_number, d| key[d * keys + key_number], [keys, key_dim], query, &mut weights);
+            let factor = self.scores_times;
+            let root = (key_dim as f64).sqrt();
+            weights.par_iter_mut().for_each(|score| *score = *score / root * factor);
+            let totals = match self.over_queries {
+                true => {
+                    weights.par_chunks_mut(queries.max(1)).for_each(softmax_of_row);
+                    vec![1.0; queries]
                 }
+                false => exponentials_of_columns(&mut weights, queries),
+            };
+            self.product(|d, key_number| value[d * keys + key_number], [value_dim, keys], &weights, out);
+            for row in out.chunks_mut(queries.max(1)) {
+                row.iter_mut().zip(&totals).for_each(|(sum, total)| *sum /= total);
             }
-        });
-        heads
+        }
+        result
+    }
+
+    /// The product of what is held of `left`, by row and depth, and of `right`, `[depth, queries]`.
+    fn product(
+        &self,
+        left: impl Fn(usize, usize) -> f64 + Sync,
+        [rows, depth]: [usize; 2],
+        right: &[f64],
+        out: &mut [f64],
+    ) {
+        let columns = right.len() / depth.max(1);
+        let rounding = self.rounding;
+        let term = |term: fn((f64, f64)) -> f64, out: &mut [f64]| {
+            let held = |x: f64| term(rounding.held_by_attention(x));
+            Panels::from_fn(rows, depth, |row, k| held(left(row, k))).times(
+                columns,
+                |k, first, row| {
+                    let values = &right[k * columns + first..];
+                    row.iter_mut().zip(values).for_each(|(to, x)| *to = held(*x));
+                },
+                out,
+            );
+        };
+        term(|held| held.0, out);
+        if rounding.has_two_terms() {
+            let mut small = vec![0.0; out.len()];
+            term(|held| held.1, &mut small);
+            out.iter_mut().zip(small).for_each(|(sum, small)| *sum -= small);
+        }
     }
 }
 
-/// The largest score of each column, and the sum of what remains of it under the exponential.
-fn totals_of_columns(scores: &[Vec<f64>], columns: usize) -> Vec<(f64, f64)> {
-    let of_column = |column: usize| {
-        let values = || scores.iter().map(|row| row[column]);
-        let largest = values().fold(f64::NEG_INFINITY, f64::max);
-        (largest, values().map(|s| (s - largest).exp()).sum())
-    };
-    (0..columns).map(of_column).collect()
+/// The softmax of a row of scores.
+fn softmax_of_row(scores: &mut [f64]) {
+    let largest = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    scores.iter_mut().for_each(|score| *score = (*score - largest).exp());
+    let total: f64 = scores.iter().sum();
+    scores.iter_mut().for_each(|weight| *weight /= total);
+}
+
+/// Puts in the place of each score its exponential, less the largest of its column, and gives the sum of each column.
+fn exponentials_of_columns(scores: &mut [f64], columns: usize) -> Vec<f64> {
+    let mut largest = vec![f64::NEG_INFINITY; columns];
+    fold_columns(scores, &mut largest, f64::max);
+    let arch = Arch::new();
+    scores.par_chunks_mut(columns.max(1)).for_each(|row| {
+        arch.dispatch(|| {
+            row.iter_mut().zip(&largest).for_each(|(score, largest)| *score = (*score - largest).exp());
+        });
+    });
+    let mut totals = vec![0.0; columns];
+    fold_columns(scores, &mut totals, |total, weight| total + weight);
+    totals
+}
+
+/// Takes the values of each column one after another.
+fn fold_columns(values: &[f64], folded: &mut [f64], fold: impl Fn(f64, f64) -> f64 + Sync) {
+    let columns = folded.len();
+    folded.par_chunks_mut(QUERIES).enumerate().for_each(|(number, folded)| {
+        for row in values.chunks(columns) {
+            let values = &row[number * QUERIES..];
+            folded.iter_mut().zip(values).for_each(|(folded, x)| *folded = fold(*folded, *x));
+        }
+    });
 }

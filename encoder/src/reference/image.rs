@@ -1,8 +1,12 @@
 //! Images in f64, and what is done to them, written as it is defined.
 
+use pulp::Arch;
 use rayon::prelude::*;
 
-use crate::geometry::Padding;
+/// Values of a piece: they stay in the second-level cache.
+pub(super) const PIECE: usize = 1 << 14;
+/// Pixels whose channels are summed at once.
+const PIXELS: usize = 1 << 9;
 
 /// `[batch, channels, height, width]`.
 #[derive(Clone)]
@@ -44,112 +48,86 @@ impl Image {
         &self.data[start..start + height * width]
     }
 
+    /// Changes pieces of the values in place, on all threads; `change` is told where a piece begins.
+    pub(super) fn for_each_piece(&mut self, change: impl Fn(usize, &mut [f64]) + Sync) {
+        let arch = Arch::new();
+        self.data.par_chunks_mut(PIECE).enumerate().for_each(|(number, piece)| {
+            arch.dispatch(|| change(number * PIECE, piece));
+        });
+    }
+
+    /// Changes planes in place, on all threads; `change` is told the number of the image and of the channel.
+    fn for_each_plane(&mut self, change: impl Fn([usize; 2], &mut [f64]) + Sync) {
+        let [_, channels, height, width] = self.shape;
+        let arch = Arch::new();
+        self.data.par_chunks_mut((height * width).max(1)).enumerate().for_each(|(number, plane)| {
+            arch.dispatch(|| change([number / channels, number % channels], plane));
+        });
+    }
+
     pub(super) fn map(mut self, f: impl Fn(f64) -> f64 + Sync) -> Image {
-        self.data.par_iter_mut().for_each(|x| *x = f(*x));
+        self.for_each_piece(|_, piece| piece.iter_mut().for_each(|x| *x = f(*x)));
         self
     }
 
     pub(super) fn plus(mut self, other: &Image) -> Image {
-        self.data.iter_mut().zip(&other.data).for_each(|(a, b)| *a += b);
+        self.for_each_piece(|from, piece| {
+            piece.iter_mut().zip(&other.data[from..]).for_each(|(a, b)| *a += b);
+        });
+        self
+    }
+
+    pub(super) fn minus(mut self, other: &Image) -> Image {
+        self.for_each_piece(|from, piece| {
+            piece.iter_mut().zip(&other.data[from..]).for_each(|(a, b)| *a -= b);
+        });
         self
     }
 
     /// Channel c times `weights[c]`.
-    pub(super) fn scaled(&self, weights: &[f64]) -> Image {
-        Image::from_fn(self.shape, |i| self.at(i) * weights[i[1]])
+    pub(super) fn scaled(mut self, weights: &[f64]) -> Image {
+        self.for_each_plane(|[_, c], plane| plane.iter_mut().for_each(|x| *x *= weights[c]));
+        self
+    }
+
+    /// Of each pixel the sum of what `f` makes of its channels, `[batch, 1, height, width]`.
+    fn summed(&self, f: impl Fn(f64) -> f64 + Sync) -> Image {
+        let [batch, channels, height, width] = self.shape;
+        let mut sums = Image::zeros([batch, 1, height, width]);
+        let arch = Arch::new();
+        for (b, sums) in sums.data.chunks_mut((height * width).max(1)).enumerate() {
+            sums.par_chunks_mut(PIXELS).enumerate().for_each(|(number, sums)| {
+                arch.dispatch(|| {
+                    for c in 0..channels {
+                        let values = &self.plane(b, c)[number * PIXELS..];
+                        sums.iter_mut().zip(values).for_each(|(sum, x)| *sum += f(*x));
+                    }
+                });
+            });
+        }
+        sums
     }
 
     /// RMS norm over the channels; `weights` empty for none.
-    pub(super) fn normed(&self, epsilon: f64, weights: &[f64]) -> Image {
-        let [batch, channels, height, width] = self.shape;
-        let mut roots = Image::zeros([batch, 1, height, width]);
-        for (b, roots) in roots.data.chunks_mut((height * width).max(1)).enumerate() {
-            for c in 0..channels {
-                roots.iter_mut().zip(self.plane(b, c)).for_each(|(sum, x)| *sum += x.powi(2));
-            }
-            roots.iter_mut().for_each(|sum| *sum = (*sum / channels as f64 + epsilon).sqrt());
-        }
-        Image::from_fn(self.shape, |[b, c, y, x]| {
-            let normed = self.at([b, c, y, x]) / roots.at([b, 0, y, x]);
-            normed * weights.get(c).copied().unwrap_or(1.0)
-        })
+    pub(super) fn normed(mut self, epsilon: f64, weights: &[f64]) -> Image {
+        let channels = self.shape[1] as f64;
+        let roots = self.summed(|x| x * x).map(|sum| (sum / channels + epsilon).sqrt());
+        self.for_each_plane(|[b, c], plane| {
+            let weight = weights.get(c).copied().unwrap_or(1.0);
+            plane.iter_mut().zip(roots.plane(b, 0)).for_each(|(x, root)| *x = *x / root * weight);
+        });
+        self
     }
 
     /// Each pixel without the mean of its channels.
-    pub(super) fn centred(&self) -> Image {
-        let [batch, channels, height, width] = self.shape;
-        let means = Image::from_fn([batch, 1, height, width], |[b, _, y, x]| {
-            (0..channels).map(|c| self.at([b, c, y, x])).sum::<f64>() / channels as f64
+    pub(super) fn centred(mut self) -> Image {
+        let channels = self.shape[1] as f64;
+        let means = self.summed(|x| x).map(|sum| sum / channels);
+        self.for_each_plane(|[b, _], plane| {
+            plane.iter_mut().zip(means.plane(b, 0)).for_each(|(x, mean)| *x -= mean);
         });
-        Image::from_fn(self.shape, |[b, c, y, x]| self.at([b, c, y, x]) - means.at([b, 0, y, x]))
+        self
     }
-}
-
-/// Where a convolution's zeros are.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Padded {
-    pub(super) padding: Padding,
-    /// The odd zero is before the first pixel, not after the last.
-    pub(super) odd_first: bool,
-}
-
-impl Padded {
-    /// (zeros before, output size)
-    fn axis(self, input: usize, kernel: usize, stride: usize) -> (isize, usize) {
-        match self.padding {
-            Padding::Same => {
-                let output = input.div_ceil(stride);
-                let total = (((output - 1) * stride + kernel) as isize - input as isize).max(0);
-                (if self.odd_first { total - total / 2 } else { total / 2 }, output)
-            }
-            Padding::Symmetric => {
-                let before = (stride - 1 + kernel - 1) / 2;
-                (before as isize, (input + 2 * before - kernel) / stride + 1)
-            }
-        }
-    }
-}
-
-/// Weights `[out, in / groups, kernel, kernel]`; depthwise when `depthwise`. Each sum goes through input channels, rows and
-/// columns of the kernel, in this order.
-pub(super) fn convolve(
-    x: &Image,
-    weights: &[f64],
-    out: usize,
-    kernel: usize,
-    stride: usize,
-    padded: Padded,
-    depthwise: bool,
-) -> Image {
-    let [batch, channels, height, width] = x.shape;
-    let ((top, oh), (left, ow)) = (padded.axis(height, kernel, stride), padded.axis(width, kernel, stride));
-    let inputs = if depthwise { 1 } else { channels };
-    let mut result = Image::zeros([batch, out, oh, ow]);
-    result.data.par_chunks_mut((oh * ow).max(1)).enumerate().for_each(|(plane, sums)| {
-        let (b, o) = (plane / out, plane % out);
-        for i in 0..inputs {
-            let source = x.plane(b, if depthwise { o } else { i });
-            for (ky, kx) in (0..kernel).flat_map(|ky| (0..kernel).map(move |kx| (ky, kx))) {
-                let weight = weights[((o * inputs + i) * kernel + ky) * kernel + kx];
-                // The outputs whose source column lies in the image.
-                let offset = kx as isize - left;
-                let first = (-offset).max(0) as usize;
-                let (from, end) = (first.div_ceil(stride), width as isize - offset);
-                let to = if end <= 0 { 0 } else { (end as usize).div_ceil(stride).min(ow) };
-                for (oy, sums) in sums.chunks_mut(ow).enumerate() {
-                    let y = (oy * stride + ky) as isize - top;
-                    if !(0..height as isize).contains(&y) || from >= to {
-                        continue;
-                    }
-                    let row = &source[y as usize * width..][..width];
-                    let start = (from * stride) as isize + offset;
-                    let values = row[start as usize..].iter().step_by(stride);
-                    sums[from..to].iter_mut().zip(values).for_each(|(sum, x)| *sum += weight * x);
-                }
-            }
-        }
-    });
-    result
 }
 
 /// The mean of each of `oh` x `ow` equal rectangles.
@@ -167,11 +145,33 @@ pub(super) fn average(x: &Image, oh: usize, ow: usize) -> Image {
     })
 }
 
+/// The largest of each of `oh` x `ow` equal rectangles.
+pub(super) fn strongest(x: &Image, oh: usize, ow: usize) -> Image {
+    let [batch, channels, height, width] = x.shape;
+    let (ky, kx) = (height / oh, width / ow);
+    Image::from_fn([batch, channels, oh, ow], |[b, c, y, x_]| {
+        let within = (0..ky).flat_map(|i| (0..kx).map(move |j| (i, j)));
+        within.fold(f64::NEG_INFINITY, |most, (i, j)| most.max(x.at([b, c, y * ky + i, x_ * kx + j])))
+    })
+}
+
 /// PyTorch's `interpolate(mode='bilinear', align_corners=False)`.
 pub(super) fn interpolate(x: &Image, oh: usize, ow: usize) -> Image {
+    interpolate_at(x, oh, ow, |o, input, output| {
+        ((o as f64 + 0.5) * input as f64 / output as f64 - 0.5).max(0.0)
+    })
+}
+
+/// PyTorch's `interpolate(mode='bilinear', align_corners=True)`.
+pub(super) fn corners_aligned(x: &Image, oh: usize, ow: usize) -> Image {
+    interpolate_at(x, oh, ow, |o, input, output| o as f64 * (input - 1) as f64 / (output.max(2) - 1) as f64)
+}
+
+/// Bilinear interpolation; `at` gives the position in the input of a row or column of the output.
+fn interpolate_at(x: &Image, oh: usize, ow: usize, at: impl Fn(usize, usize, usize) -> f64 + Sync) -> Image {
     let [batch, channels, height, width] = x.shape;
     let source = |o: usize, input: usize, output: usize| {
-        let position = ((o as f64 + 0.5) * input as f64 / output as f64 - 0.5).max(0.0);
+        let position = at(o, input, output);
         let first = position.floor() as usize;
         (first, (first + 1).min(input - 1), position - position.floor())
     };

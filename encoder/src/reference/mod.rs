@@ -2,23 +2,34 @@
 //! but the checkpoint, the architecture, the parts, the choice of padding and of precision, the names of the taps and the
 //! seam for planted faults.
 
+mod activation_function;
 mod attention;
 mod change;
 mod changed;
+mod convolution;
 mod image;
 mod nudge;
 mod operation;
+mod product;
 mod rounding;
 mod run;
+mod weight_type;
+mod weights;
 
 use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
 
-pub use change::{ActivationFunction, Operations, PortChange};
+pub use activation_function::ActivationFunction;
+pub use change::{
+    ImageForm, NamedConvolution, NamedNorm, NormAxes, Operations, PoolingKind, PortChange, UpsamplingKind,
+};
 use changed::Changed;
 use image::Image;
 use nudge::Nudge;
 pub use rounding::Rounding;
 use run::{ReferenceFlow, ReferenceRun};
+pub use weight_type::WeightType;
+use weights::PartWeights;
 
 use crate::architecture::{Architecture, Settings};
 use crate::checkpoint::Checkpoint;
@@ -50,6 +61,8 @@ pub struct ReferenceModel<'a> {
     settings: Settings,
     rounding: Rounding,
     architecture: Architecture,
+    /// The weights of the part that was run alone last: it may be run many times.
+    last_part: Mutex<Option<(Site, Arc<PartWeights>)>>,
 }
 
 impl<'a> ReferenceModel<'a> {
@@ -61,7 +74,13 @@ impl<'a> ReferenceModel<'a> {
         rounding: impl Into<Rounding>,
     ) -> Result<ReferenceModel<'a>, Error> {
         let architecture = Architecture::read(checkpoint, settings)?;
-        Ok(ReferenceModel { checkpoint, settings: *settings, rounding: rounding.into(), architecture })
+        Ok(ReferenceModel {
+            checkpoint,
+            settings: *settings,
+            rounding: rounding.into(),
+            architecture,
+            last_part: Mutex::default(),
+        })
     }
 
     /// Every tap of the model on `input` (`[batch, channels, height, width]`), by name, in the order of execution.
@@ -85,7 +104,7 @@ impl<'a> ReferenceModel<'a> {
     }
 
     /// A port, simulated: as [`ReferenceModel::encode`] with values moved by as much as f32 arithmetic may move them, and
-    /// with a change in each of some places, or everywhere.
+    /// with changes, each in one place or everywhere.
     ///
     /// # Errors
     /// As [`ReferenceModel::encode`].
@@ -100,9 +119,9 @@ impl<'a> ReferenceModel<'a> {
         let mut run = ReferenceRun { nudge: Some(Nudge::new(seed, 1.0)), ..ReferenceRun::of(self) };
         let mut flow = ReferenceFlow { x, into_last_stage: None };
         for part in self.parts() {
-            let here = |place: &Option<Site>| place.is_none_or(|site| site == part.site());
-            let change = changes.iter().find(|(place, _)| here(place)).map(|(_, change)| *change);
-            run.changed = Changed::by(change);
+            let here = changes.iter().filter(|(place, _)| place.is_none_or(|site| site == part.site()));
+            run.changed = Changed::by(here.map(|(_, change)| *change).collect());
+            run.part_weights = Arc::default();
             flow = run.forward(part.site(), flow)?;
         }
         Ok(run.taps)
@@ -119,6 +138,7 @@ impl<'a> ReferenceModel<'a> {
         let mut run = ReferenceRun { seam, inner, ..ReferenceRun::of(self) };
         let mut flow = ReferenceFlow { x, into_last_stage: None };
         for part in self.parts() {
+            run.part_weights = Arc::default();
             flow = run.forward(part.site(), flow)?;
         }
         Ok(run.taps)
@@ -149,7 +169,7 @@ impl<'a> ReferenceModel<'a> {
         self.run_part_by(part, tensors, ReferenceRun::of(self))
     }
 
-    /// As [`ReferenceModel::run_part`], with a change.
+    /// As [`ReferenceModel::run_part`], with changes.
     ///
     /// # Errors
     /// As [`ReferenceModel::run_part`].
@@ -157,12 +177,12 @@ impl<'a> ReferenceModel<'a> {
         &self,
         part: &Part,
         tensors: &BTreeMap<String, Tensor64>,
-        change: PortChange,
+        changes: &[PortChange],
     ) -> Result<Vec<(String, Tensor64)>, Error> {
         self.run_part_by(
             part,
             tensors,
-            ReferenceRun { changed: Changed::by(Some(change)), ..ReferenceRun::of(self) },
+            ReferenceRun { changed: Changed::by(changes.to_vec()), ..ReferenceRun::of(self) },
         )
     }
 
@@ -182,7 +202,23 @@ impl<'a> ReferenceModel<'a> {
         self.run_part_by(part, tensors, ReferenceRun { nudge, ..ReferenceRun::of(self) })
     }
 
-    /// How many operations of each kind a part has, which changes are told by.
+    /// A part of a port, simulated as [`ReferenceModel::simulate`] does the whole.
+    ///
+    /// # Errors
+    /// As [`ReferenceModel::run_part`].
+    pub fn simulate_part(
+        &self,
+        part: &Part,
+        tensors: &BTreeMap<String, Tensor64>,
+        changes: &[PortChange],
+        seed: u64,
+    ) -> Result<Vec<(String, Tensor64)>, Error> {
+        let changed = Changed::by(changes.to_vec());
+        let nudge = Some(Nudge::new(seed, 1.0));
+        self.run_part_by(part, tensors, ReferenceRun { changed, nudge, ..ReferenceRun::of(self) })
+    }
+
+    /// The operations of a part, which changes are told by.
     ///
     /// # Errors
     /// As [`ReferenceModel::run_part`].
@@ -214,8 +250,21 @@ impl<'a> ReferenceModel<'a> {
         let mut images: Vec<Image> = inputs.iter().map(to_image).collect();
         let x = images.pop().expect("every part has an input");
         let flow = ReferenceFlow { x, into_last_stage: images.pop() };
+        run.part_weights = self.weights_of(part.site());
         run.forward(part.site(), flow)?;
         Ok(())
+    }
+
+    fn weights_of(&self, site: Site) -> Arc<PartWeights> {
+        let mut last = self.last_part.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*last {
+            Some((of, weights)) if *of == site => weights.clone(),
+            _ => {
+                let weights = Arc::<PartWeights>::default();
+                *last = Some((site, weights.clone()));
+                weights
+            }
+        }
     }
 }
 

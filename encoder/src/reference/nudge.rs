@@ -4,7 +4,7 @@ use std::cell::Cell;
 
 use rayon::prelude::*;
 
-use super::image::Image;
+use super::image::{Image, PIECE};
 
 /// Moves values by up to a few units in the last place of f32, of the value and of the sums that it comes from.
 pub(super) struct Nudge {
@@ -26,24 +26,26 @@ impl Nudge {
 
     /// The values, each moved by its own share of the unit: that of the value, or of the root mean square where it is
     /// larger, for sums cancel.
-    pub(super) fn of(&self, x: &Image) -> Image {
+    pub(super) fn of(&self, mut x: Image) -> Image {
         let call = self.calls.replace(self.calls.get() + 1);
-        let squares: f64 = x.data.par_iter().with_min_len(1 << 14).map(|x| x * x).sum();
-        let rms = (squares / x.data.len().max(1) as f64).sqrt();
+        // Summed piece by piece, whatever the number of threads.
+        let squares = |piece: &[f64]| piece.iter().map(|x| x * x).sum::<f64>();
+        let squares: Vec<f64> = x.data.par_chunks(PIECE).map(squares).collect();
+        let rms = (squares.iter().sum::<f64>() / x.data.len().max(1) as f64).sqrt();
         let unit = self.times * UNITS * f64::from(f32::EPSILON) / 2.0;
         let start = self.seed.wrapping_mul(0x9E37_79B9_7F4A_7C15).wrapping_add(call << 40);
-        let data = x
-            .data
-            .par_iter()
-            .with_min_len(1 << 14)
-            .enumerate()
-            .map(|(i, x)| x + share(start.wrapping_add(i as u64)) * unit * x.abs().max(rms))
-            .collect();
-        Image { shape: x.shape, data }
+        x.for_each_piece(|from, piece| {
+            for (i, x) in piece.iter_mut().enumerate() {
+                let share = share(start.wrapping_add((from + i) as u64));
+                *x += share * unit * x.abs().max(rms);
+            }
+        });
+        x
     }
 }
 
 /// A number between -1 and 1 that looks random (SplitMix64).
+#[inline(always)]
 fn share(state: u64) -> f64 {
     let mut z = state.wrapping_mul(0x9E37_79B9_7F4A_7C15);
     z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);

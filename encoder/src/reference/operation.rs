@@ -1,11 +1,16 @@
 //! The operations of the graph, with what is rounded and moved at each: an operand of a dense product is rounded here, just
 //! before the product.
 
+use std::borrow::Cow;
+use std::sync::Arc;
+
 use super::attention::Attending;
-use super::change::PortChange;
-use super::image::{Image, convolve};
+use super::change::{NamedConvolution, PortChange};
+use super::convolution::{self, Window};
+use super::image::Image;
 use super::rounding::Rounding;
 use super::run::ReferenceRun;
+use super::weights::{self, DenseWeights};
 use crate::architecture::names;
 use crate::architecture::{AttentionSpec, DepthwiseSpec};
 use crate::error::Error;
@@ -15,8 +20,11 @@ impl ReferenceRun<'_> {
         self.model.rounding
     }
 
-    fn nudged(&self, x: &Image) -> Image {
-        self.nudge.as_ref().map_or_else(|| x.clone(), |nudge| nudge.of(x))
+    fn nudged<'x>(&self, x: Cow<'x, Image>) -> Cow<'x, Image> {
+        match &self.nudge {
+            Some(nudge) => Cow::Owned(nudge.of(x.into_owned())),
+            None => x,
+        }
     }
 
     /// What is kept of the result of an operation.
@@ -28,8 +36,13 @@ impl ReferenceRun<'_> {
         }
     }
 
-    pub(super) fn weights(&self, name: &str, shape: &[usize]) -> Result<Vec<f64>, Error> {
-        Ok(self.model.checkpoint.load(name, shape)?.into_iter().map(f64::from).collect())
+    fn window(&self, number: usize, kernel: usize, stride: usize) -> Window {
+        Window { kernel, stride, padded: self.changed.padded(number, self.model.settings.padding) }
+    }
+
+    /// Weights of the current part.
+    pub(super) fn weights(&self, name: &str, shape: &[usize]) -> Result<Arc<Vec<f64>>, Error> {
+        self.part_weights.plain(self.model.checkpoint, name, shape)
     }
 
     pub(super) fn dense(
@@ -40,74 +53,97 @@ impl ReferenceRun<'_> {
         kernel: usize,
         stride: usize,
     ) -> Result<Image, Error> {
-        let weights = self.weights(name, &[out, x.shape[1], kernel, kernel])?;
+        self.product(x, name, &[out, x.shape[1], kernel, kernel], stride)
+    }
+
+    /// A dense convolution by weights `[out, in, kernel, kernel]`, or `[out, in]`.
+    pub(super) fn product(
+        &self,
+        x: &Image,
+        name: &str,
+        shape: &[usize],
+        stride: usize,
+    ) -> Result<Image, Error> {
+        let (out, kernel) = (shape[0], shape.get(2).copied().unwrap_or(1));
+        let number = self.changed.next_convolution(NamedConvolution {
+            name: names::module_of(name).to_string(),
+            kernel,
+            stride,
+            is_square: kernel == 1 && out == x.shape[1],
+        });
         // ggml has the stem's weights in f32, and then takes its input as it is.
         let as_it_is = name == names::stem::CONVOLUTION
             && matches!(self.rounding(), Rounding::GgmlF16 | Rounding::GgmlF16ExactGelu);
         let rounding = if as_it_is { Rounding::Exact } else { self.rounding() };
-        Ok(self.multiply(x, weights, out, kernel, stride, rounding))
-    }
-
-    /// A dense convolution of what is held of both operands.
-    pub(super) fn multiply(
-        &self,
-        x: &Image,
-        weights: Vec<f64>,
-        out: usize,
-        kernel: usize,
-        stride: usize,
-        rounding: Rounding,
-    ) -> Image {
-        let number = self.changed.next_convolution();
-        let weights = self.changed.weights(number, weights, [out, x.shape[1], kernel]);
-        let x = self.nudged(x);
-        let product = |part: fn((f64, f64)) -> f64| {
-            let weights: Vec<f64> = weights.iter().map(|w| part(rounding.held(*w))).collect();
-            let x = x.clone().map(|x| part(rounding.held(x)));
-            convolve(
-                &x,
-                &weights,
-                out,
-                kernel,
-                stride,
-                self.changed.padded(number, self.model.settings.padding),
-                false,
-            )
+        let weights = match self.changed.leaves_weights() {
+            true => self.part_weights.dense(self.model.checkpoint, name, shape, rounding)?,
+            false => {
+                let weights = weights::read(self.model.checkpoint, name, shape)?;
+                let weights = self.changed.weights(number, weights, [out, x.shape[1], kernel]);
+                Arc::new(DenseWeights::of(&weights, out, rounding))
+            }
         };
-        let sum = product(|held| held.0);
-        let sum = match rounding.has_two_terms() {
-            true => sum.plus(&product(|held| held.1).map(|x| -x)),
-            false => sum,
+        let window = self.window(number, kernel, stride);
+        let x = self.nudged(Cow::Borrowed(x));
+        let small = weights.small.as_ref().map(|small| {
+            let x = x.clone().into_owned().map(|x| rounding.held(x).1);
+            convolution::dense(&x, small, window)
+        });
+        let x = match rounding.holds_all() {
+            true => x,
+            false => Cow::Owned(x.into_owned().map(|x| rounding.held(x).0)),
         };
-        self.kept(sum)
+        let product = convolution::dense(&x, &weights.held, window);
+        Ok(self.kept(match small {
+            Some(small) => product.minus(&small),
+            None => product,
+        }))
     }
 
     pub(super) fn depthwise(&self, x: &Image, name: &str, spec: DepthwiseSpec) -> Result<Image, Error> {
-        let weights = self.weights(name, &[x.shape[1], 1, spec.kernel, spec.kernel])?;
-        let number = self.changed.next_convolution();
-        let weights = self.changed.weights(number, weights, [x.shape[1], 1, spec.kernel]);
-        let rounding = self.rounding();
-        let weights: Vec<f64> = weights.into_iter().map(|w| rounding.held_by_depthwise(w)).collect();
-        let x = self.nudged(x).map(|x| rounding.held_by_depthwise(x));
-        let padded = self.changed.padded(number, self.model.settings.padding);
-        Ok(self.kept(convolve(&x, &weights, x.shape[1], spec.kernel, spec.stride, padded, true)))
+        let DepthwiseSpec { kernel, stride } = spec;
+        let number = self.changed.next_convolution(NamedConvolution {
+            name: names::module_of(name).to_string(),
+            kernel,
+            stride,
+            is_square: false,
+        });
+        let (channels, rounding) = (x.shape[1], self.rounding());
+        let shape = [channels, 1, spec.kernel, spec.kernel];
+        let weights = match self.changed.leaves_weights() {
+            true => self.weights(name, &shape)?,
+            false => {
+                let weights = weights::read(self.model.checkpoint, name, &shape)?;
+                Arc::new(self.changed.weights(number, weights, [channels, 1, spec.kernel]))
+            }
+        };
+        let weights: Vec<f64> = weights.iter().map(|w| rounding.held_by_depthwise(*w)).collect();
+        let x = self.nudged(Cow::Borrowed(x));
+        let x = match rounding.holds_all() {
+            true => x,
+            false => Cow::Owned(x.into_owned().map(|x| rounding.held_by_depthwise(x))),
+        };
+        let window = self.window(number, spec.kernel, spec.stride);
+        Ok(self.kept(convolution::depthwise(&x, &weights, window)))
     }
 
     pub(super) fn norm(&self, x: &Image, name: &str) -> Result<Image, Error> {
         let weights = self.weights(name, &[x.shape[1]])?;
-        Ok(self.norm_by(x, &weights))
+        Ok(self.norm_by(name, x, &weights))
     }
 
-    pub(super) fn norm_by(&self, x: &Image, weights: &[f64]) -> Image {
+    pub(super) fn norm_by(&self, name: &str, x: &Image, weights: &[f64]) -> Image {
         let epsilon = 1e-6 * self.seam.epsilon_times();
-        self.kept(self.changed.normed(self.nudged(x), epsilon, weights))
+        let x = self.nudged(Cow::Borrowed(x)).into_owned();
+        self.kept(self.changed.normed(x, names::module_of(name), epsilon, weights))
     }
 
     /// GELU, or what the change has in its place.
     pub(super) fn activated(&self, x: Image) -> Image {
         let function = self.changed.next_activation();
         let rounding = self.rounding();
-        self.kept(self.nudged(&x).map(|x| rounding.activation(&function, x)))
+        let x = self.nudged(Cow::Owned(x)).into_owned();
+        self.kept(x.map(|x| rounding.activation(&function, x)))
     }
 
     /// Attention's own products.
@@ -116,8 +152,9 @@ impl ReferenceRun<'_> {
             spec,
             rounding: self.rounding(),
             scores_times: self.changed.scores_times(spec.key_dim),
-            over_queries: self.changed.is(PortChange::SoftmaxOverQueries),
+            over_queries: self.changed.has(PortChange::SoftmaxOverQueries),
         };
-        self.kept(attending.heads(&self.nudged(q), &self.nudged(k), &self.nudged(v)))
+        let [q, k, v] = [q, k, v].map(|x| self.nudged(Cow::Borrowed(x)));
+        self.kept(attending.heads(&q, &k, &v))
     }
 }

@@ -112,6 +112,11 @@ impl Rounding {
         }
     }
 
+    /// Whether all of an operand is held.
+    pub(super) fn holds_all(self) -> bool {
+        matches!(self, Rounding::Exact | Rounding::Operands(Precision::F32))
+    }
+
     /// Whether operands are held in two terms.
     pub(super) fn has_two_terms(self) -> bool {
         self == Rounding::Operands(Precision::Bf16x3)

@@ -4,7 +4,7 @@ use pulp::{Simd, WithSimd};
 
 use super::element::Element;
 use super::element_rule::ElementRule;
-use super::lanes::FiniteSums;
+use super::lanes::{FiniteSums, in_vectors};
 use super::small::{Bounds, SmallOfBlock};
 use super::sums::{MEAN_REL_EPSILON, Sums};
 use super::ulp;
@@ -31,23 +31,22 @@ pub(super) fn of_block<A: Element, B: Element>(
     a: &[A],
     b: &[B],
 ) -> (Sums, SmallOfBlock) {
-    let arch = pulp::Arch::new();
     let mut small = SmallOfBlock::default();
-    let mut sums = arch.dispatch(FiniteSums { high: terms.bounds.high, a, b });
+    let mut sums = in_vectors(FiniteSums { high: terms.bounds.high, a, b });
     // Squares of f32 do not overflow: a sum that is not finite has an element that is not, or f64 beyond 1e154.
     if !(sums.aa.is_finite() && sums.bb.is_finite()) {
         return (any(terms, from, a, b, &mut small), small);
     }
-    arch.dispatch(SmallSearch { bounds: terms.bounds, a, b, small: &mut small });
+    in_vectors(SmallSearch { bounds: terms.bounds, a, b, small: &mut small });
     // Where squares do not vanish, their sum is zero only where all are.
     sums.a_is_zero = sums.aa == 0.0 && (A::PRODUCTS_ARE_SAFE || a.iter().all(|a| (*a).into() == 0.0));
-    sums.max_b = arch.dispatch(|| max_magnitude(b));
+    sums.max_b = in_vectors(|| max_magnitude(b));
     if sums.max_abs > terms.max_abs {
         let worst = a.iter().zip(b).position(|(a, b)| ((*a).into() - (*b).into()).abs() == sums.max_abs);
         sums.max_abs_at = from + worst.unwrap_or_default();
     }
     sums.max_ulp = match (A::as_f32(a), B::as_f32(b), terms.dtype) {
-        (Some(a), Some(b), Dtype::F32) => u64::from(arch.dispatch(|| max_ulp_f32(a, b))),
+        (Some(a), Some(b), Dtype::F32) => u64::from(in_vectors(|| max_ulp_f32(a, b))),
         _ => a
             .iter()
             .zip(b)
@@ -60,7 +59,7 @@ pub(super) fn of_block<A: Element, B: Element>(
             let (a, b): (f64, f64) = ((*a).into(), (*b).into());
             u64::from((a - b).abs() > atol + rtol * b.abs())
         };
-        sums.outliers = arch.dispatch(|| a.iter().zip(b).map(breaks).sum());
+        sums.outliers = in_vectors(|| a.iter().zip(b).map(breaks).sum());
     }
     (sums, small)
 }

@@ -11,6 +11,17 @@ const LANES: usize = 4;
 /// Elements that are taken together: one division serves those of two vectors.
 const PAIR: usize = 2 * LANES;
 
+/// Runs an operation in the vectors of the CPU, of at most [`LANES`] numbers: in longer ones a sum would have other bits.
+pub(super) fn in_vectors<O: WithSimd>(operation: O) -> O::Output {
+    #[cfg(target_arch = "x86_64")]
+    return match pulp::x86::V3::try_new() {
+        Some(simd) => pulp::Simd::vectorize(simd, operation),
+        None => pulp::Simd::vectorize(pulp::Scalar, operation),
+    };
+    #[cfg(not(target_arch = "x86_64"))]
+    return pulp::Arch::new().dispatch(operation);
+}
+
 /// The sums of elements that are all finite; in `rel_floor`, of those with |b| above `high`.
 pub(super) struct FiniteSums<'a, A, B> {
     pub(super) high: f64,

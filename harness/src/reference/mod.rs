@@ -11,7 +11,7 @@ pub use names::ReferenceNames;
 use self::manifest::{Manifest, ManifestError};
 use crate::limits::tolerance::NoiseFloor;
 use crate::provenance::{Dump, DumpOpenError, DumpRecord, Identity, Recording};
-use crate::store::{self, MemoryStore, Naming, OpenError, ReadAs};
+use crate::store::{self, ComputedStore, Naming, OpenError, ReadAs};
 use crate::text::facts::{Facts, Factual};
 
 /// Why a reference cannot be used.
@@ -104,7 +104,7 @@ impl Reference {
     }
 
     /// Tensors that were computed from the candidate's own, in the order of execution.
-    pub fn computed(store: MemoryStore, computed: ComputedReference, naming: &Naming) -> Reference {
+    pub fn computed(store: ComputedStore, computed: ComputedReference, naming: &Naming) -> Reference {
         let dump = Dump::new(Box::new(store), naming.call, None);
         let present = dump.names_in_order().unwrap_or_default();
         let names = ReferenceNames { present, in_order: true, ..ReferenceNames::default() };

@@ -7,6 +7,7 @@
 //! shape known and its elements still on disk: it is read whole, or piece by piece so that tensors larger than memory can be
 //! compared.
 
+mod computed;
 mod container;
 mod dump_folder;
 mod error;
@@ -15,7 +16,6 @@ mod fingerprint;
 mod folder;
 mod item;
 mod lazy;
-mod memory;
 mod naming;
 mod npy;
 mod npz;
@@ -30,9 +30,9 @@ mod stored;
 mod tensor_store;
 mod torch;
 
+pub use computed::ComputedStore;
 pub use error::{Place, StoreError, TensorProblem};
 pub use fingerprint::{Algorithm, Fingerprint};
-pub use memory::MemoryStore;
 pub use naming::{CallChoice, Naming};
 pub use npy::{open as open_npy, read as read_npy, write as write_npy};
 pub use open_error::OpenError;

@@ -15,7 +15,7 @@ use crate::encode::arguments::EncoderArguments;
 use crate::encode::pictures::PictureArguments;
 use crate::gate::compare::{FolderSources, Gate, NamedInput};
 use crate::gate::files_read::{FilesNamed, RECORDS, files_read};
-use crate::gate::local::{LocalSources, RoundingChoice};
+use crate::gate::local::{LocalJudgement, LocalSources, RoundingChoice};
 use crate::gate::next_steps::{Situation, next_steps};
 use crate::shell::console::{self, say};
 use crate::shell::failure::{CommandResult, Failure};
@@ -60,6 +60,10 @@ pub(crate) struct Parity {
     /// An earlier dump of the same port: a layer that still has its values, though layers before it changed, is named.
     #[arg(long, value_name = "DIR", requires = "candidate")]
     earlier: Option<PathBuf>,
+    /// Tell everything about one part that is judged by itself: its name, such as blocks.2.4, or that of one of its
+    /// tensors.
+    #[arg(long, value_name = "LAYER", requires_all = ["candidate", "weights", "input"])]
+    explain: Option<String>,
     /// Which candidate meets which reference (default: mappings/gemma3n.toml of the checkout, else that of the program).
     #[arg(long, value_name = "FILE")]
     mapping: Option<PathBuf>,
@@ -171,8 +175,14 @@ impl Parity {
         match (&self.candidate, &self.weights, &self.input) {
             (Some(candidate), Some(weights), Some(input)) => {
                 let input = NamedInput { path: input, pictures: self.pictures };
-                let earlier = self.earlier.as_deref();
-                Ok(Some(LocalSources { candidate, weights, input, rounding: self.rounding, earlier }))
+                Ok(Some(LocalSources {
+                    candidate,
+                    weights,
+                    input,
+                    rounding: self.rounding,
+                    earlier: self.earlier.as_deref(),
+                    explained: self.explain.as_deref(),
+                }))
             }
             (Some(_), None, None) if self.reference.is_some() => Ok(None),
             (Some(_), ..) => Err(Failure::usage("--candidate: there is nothing to compare it with", help)),
@@ -251,8 +261,9 @@ impl Parity {
         let mut encoding = Duration::ZERO;
         let mut remedies = Vec::new();
         if let Some(sources) = local {
-            let comparison = gate.local(sources)?;
+            let LocalJudgement { comparison, part } = gate.local(sources)?;
             self.say(&comparison, options);
+            part.iter().for_each(|line| say(line));
             run.comparisons.push(comparison);
         }
         for path in &references {

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use super::error_shape::error_shape;
 use super::findings::{about_diagnosis, about_mismatch};
+use crate::compare::budget::RunErrors;
 use crate::compare::comparison::{Compared, Comparison, Layer, Outcome};
 use crate::compare::metrics::Metrics;
 use crate::limits::known_errors::Trend;
@@ -41,6 +42,9 @@ pub(super) struct DocumentLayer<'a> {
     /// Where not all of its elements were compared.
     #[serde(skip_serializing_if = "Option::is_none")]
     seen: Option<DocumentSeen>,
+    /// Where its figures are those of itself alone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    in_run: Option<DocumentRunErrors>,
     verdict: &'static str,
     /// Where its error is, where that was looked for.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -54,6 +58,13 @@ pub(super) struct DocumentLayer<'a> {
 struct DocumentSeen {
     elements: usize,
     of: usize,
+}
+
+#[derive(Serialize)]
+struct DocumentRunErrors {
+    inherited: f64,
+    whole: f64,
+    gain: Option<f64>,
 }
 
 #[derive(Serialize)]
@@ -170,6 +181,9 @@ pub(super) fn layer<'a>(comparison: usize, of: &Comparison, layer: &'a Layer) ->
         seen: compared
             .and_then(|compared| compared.seen)
             .map(|seen| DocumentSeen { elements: seen.elements, of: seen.of }),
+        in_run: compared
+            .and_then(|compared| compared.in_run)
+            .map(|RunErrors { inherited, whole, gain }| DocumentRunErrors { inherited, whole, gain }),
         verdict,
         error_shape: of.error_shapes.iter().find(|shape| shape.layer == layer.pair_name()).map(error_shape),
         diagnosis,

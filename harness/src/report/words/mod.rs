@@ -1,5 +1,6 @@
 //! Every sentence about a finding.
 
+mod budget;
 mod error_shapes;
 mod explanations;
 mod layers;
@@ -8,6 +9,7 @@ mod pairs;
 mod remarks;
 mod value_changes;
 
+pub use budget::{budget, conclusion, run_errors, share, source};
 pub use error_shapes::error_place;
 pub use explanations::explanation;
 pub use layers::{broken, diagnosis, mismatch, seen, shortfall, trend, unreadable};

@@ -1,21 +1,25 @@
 //! Local judgement: each part of the model computed in f64 from the candidate's own inputs, with the weights that the port
 //! read and the rounding of its runtime, and held against the candidate's own outputs.
 
-mod causes;
+pub(crate) mod causes;
 mod oracle;
+mod part_report;
 mod parts;
+pub(crate) mod planted;
+pub(crate) mod score;
 #[cfg(test)]
 mod simulated;
+mod whole;
 
 use std::path::Path;
 
-use encoder::reference::{ReferenceModel, Rounding};
+use encoder::reference::{ReferenceModel, Rounding, Tensor64};
 use harness::compare::comparison::Comparison;
 use harness::compare::remark::{Remark, RemarkKind};
 use harness::compare::terms::{KnownInput, Terms};
 use harness::diagnosis;
 use harness::reference::{ComputedReference, Reference};
-use harness::store::MemoryStore;
+use harness::store::ComputedStore;
 use harness::tensor::Tensor;
 
 use self::oracle::Oracle;
@@ -44,15 +48,24 @@ pub(crate) struct LocalSources<'a> {
     pub(crate) rounding: RoundingChoice,
     /// An earlier dump of the same port.
     pub(crate) earlier: Option<&'a Path>,
+    /// A part, or a tensor of one, of which everything is told.
+    pub(crate) explained: Option<&'a str>,
+}
+
+/// A dump that was judged part by part.
+pub(crate) struct LocalJudgement {
+    pub(crate) comparison: Comparison,
+    /// Everything that is known about the part that was asked for.
+    pub(crate) part: Vec<String>,
 }
 
 impl Gate<'_> {
     /// Judges each part of a dump by itself.
-    pub(crate) fn local(&self, sources: LocalSources<'_>) -> Result<Comparison, Failure> {
+    pub(crate) fn local(&self, sources: LocalSources<'_>) -> Result<LocalJudgement, Failure> {
         self.pool.install(|| self.judged_locally(&sources))
     }
 
-    fn judged_locally(&self, sources: &LocalSources<'_>) -> Result<Comparison, Failure> {
+    fn judged_locally(&self, sources: &LocalSources<'_>) -> Result<LocalJudgement, Failure> {
         let (dump, _) = self.dump(sources.candidate)?;
         let checkpoint = self.encoder.open_named(sources.weights)?;
         let settings = self.encoder.settings(encoder::Settings::default());
@@ -70,19 +83,18 @@ impl Gate<'_> {
             tensor: Tensor::from_f32(image.shape.clone(), image.data.clone())
                 .ok_or_else(|| Failure::unusable("an input of another size than its shape"))?,
         };
-        let tensors = CandidateTensors::read(self.mapping, &dump, &exact, &image)?;
+        let tensors = CandidateTensors::find(self.mapping, &dump, &exact, &image)?;
         let fit = match sources.rounding {
             RoundingChoice::Fixed(rounding) => oracle::RoundingFit { rounding, next: None },
             RoundingChoice::Auto => oracle::best_fit(&tensors, model)?,
         };
         let model = model(fit.rounding)?;
         let oracle = Oracle { model: &model, tensors: &tensors };
-        let computed = oracle.all()?;
+        let mut store = ComputedStore::new(sources.weights);
+        let computed = oracle.all(&mut store)?;
         let weights = sources.weights.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let title =
             format!("each part in f64 from its own inputs, with {weights}, rounded as {}", fit.rounding);
-        let known_names: Vec<_> = computed.references(&tensors);
-        let store = MemoryStore::new(sources.weights, known_names);
         let naming = &self.mapping.reference.naming;
         let reference = Reference::computed(
             store,
@@ -109,6 +121,17 @@ impl Gate<'_> {
         let earlier = self.earlier(sources.earlier)?;
         let opened = OpenedBackground::open(self.encoder, &[sources.weights], earlier);
         opened.with(|background| diagnosis::explain_values(&terms, &dump, background, &mut comparison));
-        Ok(comparison)
+        let image = Tensor64::from(&image);
+        let alone = |name: &str| {
+            let tensor = reference.dump().read(tensors.references.get(name)?).ok()?;
+            Some(Tensor64 { shape: tensor.shape().to_vec(), data: tensor.iter().collect() })
+        };
+        let whole = oracle.whole(&image, &alone)?;
+        whole.tell(&oracle, (&image, &computed), &mut comparison)?;
+        let part = match sources.explained {
+            Some(asked) => part_report::lines(&oracle, &computed, &comparison, asked)?,
+            None => Vec::new(),
+        };
+        Ok(LocalJudgement { comparison, part })
     }
 }

@@ -1,12 +1,13 @@
 //! The parts of the model, computed from the candidate's tensors.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use encoder::Part;
 use encoder::reference::{ReferenceModel, Rounding, Tensor64};
 use harness::limits::metric::PerMetric;
 use harness::limits::tolerance::NoiseFloor;
-use harness::tensor::Tensor;
+use harness::store::ComputedStore;
 use rayon::prelude::*;
 
 use super::parts::CandidateTensors;
@@ -15,7 +16,10 @@ use crate::shell::failure::Failure;
 /// Runs that are nudged, each in its own way, to find a floor: by how many times what f32 loses, and by which share of that
 /// their error counts. Where values are rounded to f16 the error comes from the few that fall on the other side: with the
 /// square root of how many do. Runs that are nudged more have more of them, and tell what a run has that is unlucky.
-const NUDGED: [(f64, f64); 5] = [(1.0, 1.0), (1.0, 1.0), (1.0, 1.0), (16.0, 0.25), (16.0, 0.25)];
+const NUDGED: [(f64, f64); 5] = [(1.0, 1.0), (16.0, 0.25), (1.0, 1.0), (1.0, 1.0), (16.0, 0.25)];
+/// Values of a part's output from which on luck evens out and so many runs, the first, tell what all of them do.
+const LARGE: usize = 100_000;
+const RUNS_OF_LARGE: usize = 2;
 /// Parts that rounding models are tried on.
 const TRIED: usize = 8;
 
@@ -29,7 +33,7 @@ pub(super) struct RoundingFit {
 /// Parts computed from the candidate's own inputs.
 pub(super) struct Oracle<'a> {
     pub(super) model: &'a ReferenceModel<'a>,
-    pub(super) tensors: &'a CandidateTensors,
+    pub(super) tensors: &'a CandidateTensors<'a>,
 }
 
 /// A part that was computed.
@@ -43,9 +47,30 @@ pub(super) struct ComputedPart {
     pub(super) floors: BTreeMap<String, NoiseFloor>,
 }
 
+impl ComputedPart {
+    /// Of several runs of this part, how many are done before others are begun: a large part keeps all threads busy by itself, and
+    /// several would not fit in memory.
+    pub(super) fn runs_in_turn(&self) -> usize {
+        if is_large(&self.outputs) { usize::MAX } else { 1 }
+    }
+}
+
+/// What is kept of a part that was computed: the rest is computed again where it is asked for.
+pub(super) struct JudgedPart {
+    pub(super) part: Part,
+    /// Inputs that the candidate does not have.
+    given: BTreeMap<String, Tensor64>,
+    pub(super) floors: BTreeMap<String, NoiseFloor>,
+}
+
 /// All parts.
 pub(super) struct ComputedParts {
-    pub(super) parts: Vec<ComputedPart>,
+    pub(super) parts: Vec<JudgedPart>,
+}
+
+/// Whether luck evens out over what a part gives.
+fn is_large(outputs: &[(String, Tensor64)]) -> bool {
+    outputs.last().is_some_and(|(_, tensor)| tensor.data.len() >= LARGE)
 }
 
 /// ‖a - b‖ / ‖b‖ and max |a - b| / max |b|; `None` where extents differ or all of `b` is zero.
@@ -65,25 +90,59 @@ pub(super) fn distance(a: &Tensor64, b: &Tensor64) -> Option<NoiseFloor> {
 
 impl Oracle<'_> {
     /// Computes every part that it can: of those before which the candidate has no tensor, from what the parts before
-    /// give.
-    pub(super) fn all(&self) -> Result<ComputedParts, Failure> {
-        let mut parts: Vec<ComputedPart> = Vec::new();
+    /// give. What the candidate has too goes into `store` by the reference's names.
+    pub(super) fn all(&self, store: &mut ComputedStore) -> Result<ComputedParts, Failure> {
+        let mut parts: Vec<JudgedPart> = Vec::new();
         let mut given: BTreeMap<String, Tensor64> = BTreeMap::new();
         let mut nudged: Vec<BTreeMap<String, Tensor64>> = vec![BTreeMap::new(); NUDGED.len()];
-        for part in &self.tensors.parts {
+        for (number, part) in self.tensors.parts.iter().enumerate() {
             let Some(inputs) = self.inputs(part, &given) else { continue };
             // Tensors that do not fit the part are told where they are compared.
             let Ok(outputs) = self.model.run_part(part, &inputs) else { continue };
             let floors = self.floors(part, &mut nudged, &outputs)?;
-            given.extend(outputs.iter().cloned());
-            parts.push(ComputedPart { part: part.clone(), inputs, outputs, floors });
+            for (name, tensor) in &outputs {
+                if let Some(reference) = self.tensors.references.get(name) {
+                    let put = store.put(reference, &tensor.shape, &tensor.data);
+                    put.map_err(|error| Failure::unusable(format!("no room for what is computed: {error}")))?;
+                }
+            }
+            given.extend(outputs);
+            let lacks = |(name, _): &(String, Tensor64)| self.tensors.tensor(name).is_none();
+            let lacking = inputs.into_iter().filter(lacks).collect();
+            parts.push(JudgedPart { part: part.clone(), given: lacking, floors });
+            // What no later part takes is let go.
+            let later = &self.tensors.parts[number + 1..];
+            let is_taken = |name: &String| later.iter().any(|part| part.inputs.contains(name));
+            let is_needed = |name: &String| is_taken(name) && self.tensors.tensor(name).is_none();
+            given.retain(|name, _| is_needed(name));
+            nudged.iter_mut().for_each(|given| given.retain(|name, _| is_needed(name)));
         }
         Ok(ComputedParts { parts })
     }
 
+    /// A part computed from the candidate's own tensors alone; `None` where they lack something that it takes.
+    pub(super) fn alone(&self, part: &Part) -> Result<Option<ComputedPart>, Failure> {
+        let Some(inputs) = self.inputs(part, &BTreeMap::new()) else { return Ok(None) };
+        let outputs = self.model.run_part(part, &inputs).map_err(Failure::unreadable)?;
+        let mut nudged = vec![BTreeMap::new(); NUDGED.len()];
+        let floors = self.floors(part, &mut nudged, &outputs)?;
+        Ok(Some(ComputedPart { part: part.clone(), inputs, outputs, floors }))
+    }
+
+    /// Computes a part once more.
+    pub(super) fn again(&self, judged: &JudgedPart) -> Result<ComputedPart, Failure> {
+        let inputs = self.inputs(&judged.part, &judged.given).unwrap_or_default();
+        let outputs = self.model.run_part(&judged.part, &inputs).map_err(Failure::unreadable)?;
+        let (part, floors) = (judged.part.clone(), judged.floors.clone());
+        Ok(ComputedPart { part, inputs, outputs, floors })
+    }
+
     /// What a part takes: the candidate's own tensors, else those that were computed.
     fn inputs(&self, part: &Part, given: &BTreeMap<String, Tensor64>) -> Option<BTreeMap<String, Tensor64>> {
-        let tensor = |name: &String| self.tensors.by_part.get(name).or_else(|| given.get(name)).cloned();
+        let tensor = |name: &String| {
+            let own = self.tensors.tensor(name).map(|own| Tensor64::clone(&own));
+            own.or_else(|| given.get(name).cloned())
+        };
         part.inputs.iter().map(|name| Some((name.clone(), tensor(name)?))).collect()
     }
 
@@ -95,52 +154,48 @@ impl Oracle<'_> {
         nudged: &mut [BTreeMap<String, Tensor64>],
         outputs: &[(String, Tensor64)],
     ) -> Result<BTreeMap<String, NoiseFloor>, Failure> {
-        let runs: Vec<Vec<(String, Tensor64)>> = nudged
-            .par_iter()
+        let (runs, in_turn) = if is_large(outputs) { (RUNS_OF_LARGE, usize::MAX) } else { (NUDGED.len(), 1) };
+        let found: Vec<BTreeMap<String, NoiseFloor>> = nudged
+            .par_iter_mut()
             .zip(NUDGED)
+            .take(runs)
             .enumerate()
-            .map(|(seed, (given, (times, _)))| {
+            .with_min_len(in_turn)
+            .map(|(seed, (given, (times, share)))| {
                 let inputs = self.inputs(part, given).unwrap_or_default();
-                self.model.run_part_nudged(part, &inputs, seed as u64 + 1, times).map_err(Failure::unreadable)
+                let run = self.model.run_part_nudged(part, &inputs, seed as u64 + 1, times);
+                let run = run.map_err(Failure::unreadable)?;
+                let mut floors = BTreeMap::new();
+                for ((name, nudged), (_, exact)) in run.iter().zip(outputs) {
+                    let Some(found) = distance(nudged, exact) else { continue };
+                    let PerMetric { rel_l2, rel_linf } = found.figures;
+                    let figures = PerMetric { rel_l2: share * rel_l2, rel_linf: share * rel_linf };
+                    floors.insert(name.clone(), NoiseFloor { figures, max_abs: share * found.max_abs });
+                }
+                given.extend(run);
+                Ok(floors)
             })
-            .collect::<Result<_, _>>()?;
+            .collect::<Result<_, Failure>>()?;
         let mut floors: BTreeMap<String, NoiseFloor> = BTreeMap::new();
-        for (run, (_, share)) in runs.iter().zip(NUDGED) {
-            for ((name, nudged), (_, exact)) in run.iter().zip(outputs) {
-                let Some(found) = distance(nudged, exact) else { continue };
-                let PerMetric { rel_l2, rel_linf } = found.figures;
-                let figures = PerMetric { rel_l2: share * rel_l2, rel_linf: share * rel_linf };
-                let floor = floors.entry(name.clone()).or_insert(NoiseFloor { figures, max_abs: 0.0 });
-                floor.figures = floor.figures.max(figures);
-                floor.max_abs = floor.max_abs.max(share * found.max_abs);
-            }
+        for (name, found) in found.into_iter().flatten() {
+            let floor = floors.entry(name).or_insert(found);
+            floor.figures = floor.figures.max(found.figures);
+            floor.max_abs = floor.max_abs.max(found.max_abs);
         }
-        nudged.iter_mut().zip(runs).for_each(|(given, run)| given.extend(run));
         Ok(floors)
     }
 }
 
 impl ComputedParts {
-    /// The outputs that the candidate has too, by the reference's names, in the order of execution.
-    pub(super) fn references(&self, tensors: &CandidateTensors) -> Vec<(String, Tensor)> {
-        let outputs = self.parts.iter().flat_map(|part| &part.outputs);
-        outputs
-            .filter_map(|(name, tensor)| {
-                let reference = tensors.references.get(name)?;
-                Some((reference.clone(), Tensor::from_f64(tensor.shape.clone(), tensor.data.clone())?))
-            })
-            .collect()
-    }
-
     /// The floors by the reference's names.
-    pub(super) fn floors(&self, tensors: &CandidateTensors) -> BTreeMap<String, NoiseFloor> {
+    pub(super) fn floors(&self, tensors: &CandidateTensors<'_>) -> BTreeMap<String, NoiseFloor> {
         let floors = self.parts.iter().flat_map(|part| &part.floors);
         floors.filter_map(|(name, floor)| Some((tensors.references.get(name)?.clone(), *floor))).collect()
     }
 
     /// How many parts give nothing that the candidate has: their error shows in the next tensor that is there.
-    pub(super) fn joined(&self, tensors: &CandidateTensors) -> usize {
-        let ends = |part: &&ComputedPart| {
+    pub(super) fn joined(&self, tensors: &CandidateTensors<'_>) -> usize {
+        let ends = |part: &&JudgedPart| {
             part.part.outputs.last().is_some_and(|name| !tensors.references.contains_key(name))
         };
         self.parts.iter().filter(ends).count()
@@ -149,25 +204,33 @@ impl ComputedParts {
 
 /// The rounding model under which the first parts come nearest to the candidate's.
 pub(super) fn best_fit<'a>(
-    tensors: &CandidateTensors,
+    tensors: &CandidateTensors<'_>,
     model: impl Fn(Rounding) -> Result<ReferenceModel<'a>, Failure>,
 ) -> Result<RoundingFit, Failure> {
-    let tried: Vec<&Part> = tensors
-        .parts
-        .iter()
-        .filter(|part| part.inputs.iter().all(|name| tensors.by_part.contains_key(name)))
-        .filter(|part| part.outputs.iter().any(|name| tensors.by_part.contains_key(name)))
-        .take(TRIED)
-        .collect();
-    let mut fits: Vec<(f64, Rounding)> = Vec::new();
-    for rounding in Rounding::OF_RUNTIMES {
-        let model = model(rounding)?;
-        let mut errors: Vec<f64> = tried
+    let models: Vec<ReferenceModel<'a>> =
+        Rounding::OF_RUNTIMES.into_iter().map(model).collect::<Result<_, _>>()?;
+    let mut errors: Vec<Vec<f64>> = vec![Vec::new(); models.len()];
+    let mut tried = 0;
+    for part in &tensors.parts {
+        let inputs: Option<BTreeMap<String, Tensor64>> = part
+            .inputs
             .iter()
-            .filter_map(|part| model.run_part(part, &tensors.by_part).ok())
-            .flatten()
-            .filter_map(|(name, exact)| Some(distance(tensors.by_part.get(&name)?, &exact)?.figures.rel_l2))
+            .map(|name| Some((name.clone(), Tensor64::clone(&*tensors.tensor(name)?))))
             .collect();
+        let outputs: Vec<(&String, Arc<Tensor64>)> =
+            part.outputs.iter().filter_map(|name| Some((name, tensors.tensor(name)?))).collect();
+        let Some(inputs) = inputs.filter(|_| !outputs.is_empty() && tried < TRIED) else { continue };
+        tried += 1;
+        for (model, errors) in models.iter().zip(&mut errors) {
+            let computed = model.run_part(part, &inputs).unwrap_or_default();
+            errors.extend(computed.iter().filter_map(|(name, exact)| {
+                let (_, own) = outputs.iter().find(|(output, _)| *output == name)?;
+                Some(distance(own, exact)?.figures.rel_l2)
+            }));
+        }
+    }
+    let mut fits: Vec<(f64, Rounding)> = Vec::new();
+    for (rounding, mut errors) in Rounding::OF_RUNTIMES.into_iter().zip(errors) {
         errors.sort_by(f64::total_cmp);
         fits.push((errors.get(errors.len() / 2).copied().unwrap_or(f64::INFINITY), rounding));
     }

@@ -1,8 +1,10 @@
 //! The candidate's tensors under the names of the model's parts.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use encoder::reference::{ReferenceModel, Tensor64};
+use encoder::tap::INPUT;
 use encoder::{Part, TapTensor};
 use harness::compare::terms::Terms;
 use harness::mapping::Mapping;
@@ -11,34 +13,47 @@ use harness::mapping::pairing::{Pair, pair};
 use harness::provenance::Dump;
 use harness::reference::{ComputedReference, Reference, ReferenceNames};
 use harness::side::Side;
-use harness::store::MemoryStore;
+use harness::store::ComputedStore;
 
 use crate::shell::failure::Failure;
 use crate::shell::paths;
 
-/// The name of the model's input among the tensors of parts.
-pub(super) const INPUT: &str = "input";
-
-/// What the candidate has of the tensors between parts.
-pub(super) struct CandidateTensors {
+/// What the candidate has of the tensors between parts. They are read when they are needed: those of a large model would take
+/// gigabytes.
+pub(super) struct CandidateTensors<'a> {
     /// The model's parts in the order of execution.
     pub(super) parts: Vec<Part>,
-    /// By the names that parts give them; the input is among them.
-    pub(super) by_part: BTreeMap<String, Tensor64>,
     /// The reference's name of each tensor that the candidate has, by the name that parts give it.
     pub(super) references: BTreeMap<String, String>,
     /// The candidate's own name of each, for messages.
     pub(super) own_names: BTreeMap<String, String>,
+    /// Where they are read from, unless they are all at hand.
+    dumped: Option<DumpedTensors<'a>>,
+    /// Those at hand: the input at the least.
+    at_hand: BTreeMap<String, Arc<Tensor64>>,
+    /// The tensors that were read last.
+    last: Mutex<VecDeque<(String, Option<Arc<Tensor64>>)>>,
 }
 
-impl CandidateTensors {
-    /// Reads what a dump has of the tensors that a model gives.
-    pub(super) fn read(
-        mapping: &Mapping,
-        dump: &Dump,
+/// Tensors of a dump.
+struct DumpedTensors<'a> {
+    mapping: &'a Mapping,
+    dump: &'a Dump,
+    /// What each is paired by.
+    pairs: BTreeMap<String, Pair>,
+}
+
+/// Tensors that are kept after they were read: what a part gives is what the next one takes.
+const KEPT: usize = 4;
+
+impl<'a> CandidateTensors<'a> {
+    /// Finds what a dump has of the tensors that a model gives.
+    pub(super) fn find(
+        mapping: &'a Mapping,
+        dump: &'a Dump,
         model: &ReferenceModel<'_>,
         image: &TapTensor,
-    ) -> Result<CandidateTensors, Failure> {
+    ) -> Result<CandidateTensors<'a>, Failure> {
         let parts = model.parts();
         let names = reference_names(&parts, mapping)?;
         let present: Vec<String> = names.iter().map(|(_, reference)| reference.clone()).collect();
@@ -46,41 +61,92 @@ impl CandidateTensors {
         let pairing = pair(mapping, &dump.names(), &listed, &|_, _| false);
         let by_reference: BTreeMap<&str, &Pair> =
             pairing.pairs.iter().map(|pair| (pair.reference.as_str(), pair)).collect();
-        let empty = MemoryStore::new(dump.store().location(), []);
-        let computed = ComputedReference { title: String::new(), floors: BTreeMap::new() };
-        let reference = Reference::computed(empty, computed, &mapping.reference.naming);
-        let profile = mapping.profiles.values().next().ok_or_else(|| Failure::unusable("no profile"))?;
-        let terms =
-            Terms { mapping, profile, reference: &reference, tolerances: None, input: None, known: None };
         let mut found = CandidateTensors {
             parts,
-            by_part: BTreeMap::new(),
             references: BTreeMap::new(),
             own_names: BTreeMap::new(),
+            dumped: None,
+            at_hand: [(INPUT.to_string(), Arc::new(input_of(mapping, dump, image)))].into(),
+            last: Mutex::default(),
         };
+        let mut pairs = BTreeMap::new();
         for (name, reference) in &names {
             let Some(pair) = by_reference.get(reference.as_str()) else { continue };
-            // What cannot be read is told where it is compared.
-            let tensor = terms.candidate_as_reference(pair, dump).ok().flatten();
             found.references.insert(name.clone(), reference.clone());
             found.own_names.insert(name.clone(), pair.candidate.clone());
-            if let Some(tensor) = tensor.filter(|tensor| tensor.iter().all(f64::is_finite)) {
-                let (shape, data) = (tensor.shape().to_vec(), tensor.iter().collect());
-                found.by_part.insert(name.clone(), Tensor64 { shape, data });
-            }
+            pairs.insert(name.clone(), (*pair).clone());
         }
-        // What the port says that it took comes before what it was given.
-        let data = image.data.iter().map(|x| f64::from(*x)).collect();
-        found.by_part.insert(INPUT.to_string(), Tensor64 { shape: image.shape.clone(), data });
-        for name in dump.names().iter().filter(|name| mapping.input.candidate.contains(name)) {
-            let Ok(own) = dump.read(name) else { continue };
-            if own.len() == image.data.len() && own.iter().all(f64::is_finite) {
-                let data = own.iter().collect();
-                found.by_part.insert(INPUT.to_string(), Tensor64 { shape: image.shape.clone(), data });
-            }
-        }
+        found.dumped = Some(DumpedTensors { mapping, dump, pairs });
         Ok(found)
     }
+
+    /// Tensors of a simulated port, by the names that parts give them.
+    pub(super) fn at_hand(parts: Vec<Part>, tensors: BTreeMap<String, Tensor64>) -> CandidateTensors<'a> {
+        CandidateTensors {
+            parts,
+            references: BTreeMap::new(),
+            own_names: BTreeMap::new(),
+            dumped: None,
+            at_hand: tensors.into_iter().map(|(name, tensor)| (name, Arc::new(tensor))).collect(),
+            last: Mutex::default(),
+        }
+    }
+
+    /// Whether the candidate has a tensor of that name that can be read.
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.tensor(name).is_some()
+    }
+
+    /// The candidate's tensor by the name that parts give it, the input among them; `None` where the candidate has none that can
+    /// be read. What cannot be read is told where it is compared.
+    pub(super) fn tensor(&self, name: &str) -> Option<Arc<Tensor64>> {
+        if let Some(tensor) = self.at_hand.get(name) {
+            return Some(tensor.clone());
+        }
+        let dumped = self.dumped.as_ref()?;
+        let pair = dumped.pairs.get(name)?;
+        let last = || self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, tensor)) = last().iter().find(|(kept, _)| kept == name) {
+            return tensor.clone();
+        }
+        let tensor = dumped.read(pair).map(Arc::new);
+        let mut last = last();
+        last.push_back((name.to_string(), tensor.clone()));
+        if last.len() > KEPT {
+            last.pop_front();
+        }
+        tensor
+    }
+}
+
+impl DumpedTensors<'_> {
+    fn read(&self, pair: &Pair) -> Option<Tensor64> {
+        let empty = ComputedStore::new(self.dump.store().location());
+        let computed = ComputedReference { title: String::new(), floors: BTreeMap::new() };
+        let reference = Reference::computed(empty, computed, &self.mapping.reference.naming);
+        let terms = Terms {
+            mapping: self.mapping,
+            profile: self.mapping.profiles.values().next()?,
+            reference: &reference,
+            tolerances: None,
+            input: None,
+            known: None,
+        };
+        let tensor = terms.candidate_as_reference(pair, self.dump).ok().flatten()?;
+        let tensor = Tensor64 { shape: tensor.shape().to_vec(), data: tensor.iter().collect() };
+        tensor.data.iter().all(|x| x.is_finite()).then_some(tensor)
+    }
+}
+
+/// The model's input: what the port says that it took comes before what it was given.
+fn input_of(mapping: &Mapping, dump: &Dump, image: &TapTensor) -> Tensor64 {
+    let own = |name: &String| {
+        let own = dump.read(name).ok()?;
+        let fits = own.len() == image.data.len() && own.iter().all(f64::is_finite);
+        fits.then(|| Tensor64 { shape: image.shape.clone(), data: own.iter().collect() })
+    };
+    let named = dump.names().into_iter().filter(|name| mapping.input.candidate.contains(name));
+    named.filter_map(|name| own(&name)).last().unwrap_or_else(|| Tensor64::from(image))
 }
 
 /// The reference's names of all tensors that parts give, by the mapping that this project ships: parts have llama.cpp's
