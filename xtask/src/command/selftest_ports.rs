@@ -7,7 +7,7 @@ use harness::exit_code;
 use crate::encode::arguments::EncoderArguments;
 use crate::encode::input::read_input;
 use crate::gate::local::planted::{PlantedInPart, PlantedOutcome, plant};
-use crate::gate::local::score::{Named, PortScore, named};
+use crate::gate::local::score::{CalledBy, PortScore, named};
 use crate::shell::console::say;
 use crate::shell::failure::{CommandResult, Failure};
 use crate::shell::paths;
@@ -81,7 +81,7 @@ fn is_named(one: &PlantedInPart) -> bool {
     match &one.outcome {
         PlantedOutcome::Equivalent => true,
         PlantedOutcome::Missed => false,
-        PlantedOutcome::Seen(verdict) => named(verdict, &one.changes) == Named::First,
+        PlantedOutcome::Seen(verdict) => named(verdict, &one.changes) == CalledBy::First,
     }
 }
 

@@ -319,7 +319,7 @@ fn a_tensor_of_another_program_is_put_in_and_its_cost_at_the_end_is_told() {
     let path = |name: &str| folder.path().join(name).to_str().unwrap().to_string();
     let (dump, wrong, tokens) = (path("dump"), path("wrong.npy"), path("tokens.npy"));
     xtask(&[&ON_BLOCKS[..], &["--dump", &dump]].concat()).assert().code(0);
-    let name = "mobilenet_block_3_edge_residual";
+    let name = "mobilenet_block_0_edge_residual";
     let own = folder.path().join(format!("dump/debug_{name}.npy"));
     assert!(own.is_file(), "{}", own.display());
     // Its own tensor changes no bit.
@@ -327,7 +327,7 @@ fn a_tensor_of_another_program_is_put_in_and_its_cost_at_the_end_is_told() {
     xtask(&[&ON_BLOCKS[..], &["--replace", &replaced, "--out", &tokens]].concat())
         .assert()
         .code(0)
-        .stdout(contains("mobilenet_block_3_edge_residual: off by 0.000e0"))
+        .stdout(contains("mobilenet_block_0_edge_residual: off by 0.000e0"))
         .stdout(contains("mm_post_proj_norm: off by 0.000e0"));
     let bytes = |path: &Path| read_npy(path, None).unwrap().to_f32().iter().copied().collect::<Vec<f32>>();
     let end = folder.path().join("dump/debug_mm_post_proj_norm.npy");
@@ -341,7 +341,7 @@ fn a_tensor_of_another_program_is_put_in_and_its_cost_at_the_end_is_told() {
     xtask(&[&ON_BLOCKS[..], &["--replace", &replaced]].concat())
         .assert()
         .code(0)
-        .stdout(contains("mobilenet_block_3_edge_residual: off by 1.000e-2"))
+        .stdout(contains("mobilenet_block_0_edge_residual: off by 1.000e-2"))
         .stdout(contains("mm_post_proj_norm: off by 0.000e0").not());
 }
 
@@ -351,9 +351,9 @@ fn what_cannot_be_replaced_is_said() {
     let file = folder.path().join("a.npy");
     write_npy(&file, &Tensor::from_f32(vec![1, 2], vec![0.5; 2]).unwrap()).unwrap();
     for (name, code, message) in [
-        ("mobilenet_block_3_edge_residul", 2, "did you mean mobilenet_block_3_edge_residual"),
+        ("mobilenet_block_0_edge_residul", 2, "did you mean mobilenet_block_0_edge_residual"),
         ("mobilenet_block_6_layer_scale", 2, "that the next one takes"),
-        ("mobilenet_block_3_edge_residual", 5, "found [1, 2]"),
+        ("mobilenet_block_0_edge_residual", 5, "found [1, 2]"),
     ] {
         let replaced = format!("{name}={}", file.display());
         xtask(&[&ON_BLOCKS[..], &["--replace", &replaced]].concat())
@@ -361,6 +361,6 @@ fn what_cannot_be_replaced_is_said() {
             .code(code)
             .stderr(contains(message));
     }
-    let replaced = format!("mobilenet_block_3_edge_residual={}", file.display());
+    let replaced = format!("mobilenet_block_0_edge_residual={}", file.display());
     xtask(&[&ON_BLOCKS[..], &["--replace", &replaced, "--dump", "d"]].concat()).assert().code(2);
 }

@@ -48,7 +48,10 @@ fn found<'a>(
     };
     let known: Vec<(Vec<String>, &JudgedPart)> =
         computed.parts.iter().map(|part| (names(part), part)).collect();
-    let part = known.iter().find(|(names, _)| names.iter().any(|name| name == asked));
+    // Separators count as one.
+    let plain = |name: &str| name.replace(['.', '/'], "_");
+    let is_asked = |name: &String| plain(name) == plain(asked);
+    let part = known.iter().find(|(names, _)| names.iter().any(is_asked));
     part.map(|(_, part)| *part).ok_or_else(|| {
         let all: Vec<&str> = known.iter().flat_map(|(names, _)| names.iter().map(String::as_str)).collect();
         let hint = nearest(asked, all).map_or(String::new(), |near| format!("did you mean {near}? "));

@@ -146,7 +146,7 @@ fn input_of(mapping: &Mapping, dump: &Dump, image: &TapTensor) -> Tensor64 {
         fits.then(|| Tensor64 { shape: image.shape.clone(), data: own.iter().collect() })
     };
     let named = dump.names().into_iter().filter(|name| mapping.input.candidate.contains(name));
-    named.filter_map(|name| own(&name)).last().unwrap_or_else(|| Tensor64::from(image))
+    named.filter_map(|name| own(&name)).next_back().unwrap_or_else(|| Tensor64::from(image))
 }
 
 /// The reference's names of all tensors that parts give, by the mapping that this project ships: parts have llama.cpp's

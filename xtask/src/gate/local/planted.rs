@@ -28,7 +28,7 @@ pub(crate) enum PlantedOutcome {
     /// All outputs are within their limits.
     Missed,
     /// It is seen, and this is said of it.
-    Seen(Verdict),
+    Seen(Box<Verdict>),
 }
 
 /// The seed of what f32 loses in the simulated port.
@@ -196,7 +196,7 @@ fn planted_in(
     let faulty = CandidateTensors::at_hand(model.parts(), tensors);
     let oracle = Oracle { model, tensors: &faulty };
     Ok(match verdict(&oracle, computed) {
-        Some(verdict) => outcome(PlantedOutcome::Seen(verdict)),
+        Some(verdict) => outcome(PlantedOutcome::Seen(Box::new(verdict))),
         None => outcome(PlantedOutcome::Missed),
     })
 }

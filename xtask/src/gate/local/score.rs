@@ -64,12 +64,12 @@ impl PortFaultScore {
             PlantedOutcome::Seen(verdict) => {
                 self.seen += 1;
                 match named(verdict, planted) {
-                    Named::First => self.first += 1,
-                    Named::Tied => self.tied += 1,
-                    Named::NumberOff => self.number_off += 1,
-                    Named::Wrong if verdict.margin >= SURE => self.wrong += 1,
-                    Named::Wrong => {}
-                    Named::Unexplained => self.unexplained += 1,
+                    CalledBy::First => self.first += 1,
+                    CalledBy::Tied => self.tied += 1,
+                    CalledBy::NumberOff => self.number_off += 1,
+                    CalledBy::Wrong if verdict.margin >= SURE => self.wrong += 1,
+                    CalledBy::Wrong => {}
+                    CalledBy::Unexplained => self.unexplained += 1,
                 }
             }
         }
@@ -78,7 +78,7 @@ impl PortFaultScore {
 
 /// How a planted fault was called.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Named {
+pub(crate) enum CalledBy {
     /// By its name.
     First,
     /// By its name too.
@@ -92,7 +92,7 @@ pub(crate) enum Named {
 }
 
 /// How a fault that was seen is called.
-pub(crate) fn named(verdict: &Verdict, planted: &[PortChange]) -> Named {
+pub(crate) fn named(verdict: &Verdict, planted: &[PortChange]) -> CalledBy {
     let is_planted = |trial: &Trial| {
         trial.changes.len() == planted.len()
             && planted.iter().all(|one| {
@@ -104,11 +104,11 @@ pub(crate) fn named(verdict: &Verdict, planted: &[PortChange]) -> Named {
             && planted.iter().all(|one| trial.changes.iter().any(|other| same(*one, *other, f64::INFINITY)))
     };
     match &verdict.best {
-        None => Named::Unexplained,
-        Some(best) if is_planted(best) => Named::First,
-        Some(_) if verdict.ties.iter().any(is_planted) => Named::Tied,
-        Some(best) if has_planted_places(best) => Named::NumberOff,
-        Some(_) => Named::Wrong,
+        None => CalledBy::Unexplained,
+        Some(best) if is_planted(best) => CalledBy::First,
+        Some(_) if verdict.ties.iter().any(is_planted) => CalledBy::Tied,
+        Some(best) if has_planted_places(best) => CalledBy::NumberOff,
+        Some(_) => CalledBy::Wrong,
     }
 }
 

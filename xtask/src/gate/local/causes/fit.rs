@@ -4,7 +4,7 @@ use encoder::reference::PortChange;
 
 /// A number that was fitted.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Fit {
+pub(super) struct FittedNumber {
     pub(super) value: f64,
     /// What is left with it.
     pub(super) left: f64,
@@ -36,7 +36,7 @@ pub(super) fn with_number(change: PortChange, value: f64) -> PortChange {
 }
 
 /// The number from a tenth of `start` to ten times it that leaves least: golden-section search over its logarithm.
-pub(super) fn fit(start: f64, left: &impl Fn(f64) -> Option<f64>) -> Fit {
+pub(super) fn fit(start: f64, left: &impl Fn(f64) -> Option<f64>) -> FittedNumber {
     let ratio = (5f64.sqrt() - 1.0) / 2.0;
     let error = |logarithm: f64| left(logarithm.exp()).unwrap_or(f64::INFINITY);
     let (mut low, mut high) = (start.ln() - 10f64.ln(), start.ln() + 10f64.ln());
@@ -55,7 +55,7 @@ pub(super) fn fit(start: f64, left: &impl Fn(f64) -> Option<f64>) -> Fit {
     }
     let (logarithm, least) = if at_a <= at_b { (a, at_a) } else { (b, at_b) };
     let value = logarithm.exp();
-    Fit { value, left: least, uncertainty: uncertainty(value, least, left) }
+    FittedNumber { value, left: least, uncertainty: uncertainty(value, least, left) }
 }
 
 /// What is left grows as sqrt(least² + (slope · d)²) with the distance d from the best number: the d that adds as much as

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use encoder::reference::{Operations, PortChange, Tensor64};
 use rayon::prelude::*;
 
-use super::fit::{self, Fit};
+use super::fit::{self, FittedNumber};
 use super::hypotheses;
 use crate::gate::local::oracle::{ComputedPart, Oracle, distance};
 
@@ -188,7 +188,7 @@ impl<'a> PartTrials<'a> {
                 changes[*at] = fit::with_number(changes[*at], value);
                 run.left(&changes, &self.candidate, self.exact)
             };
-            let Fit { value, left, uncertainty } = fit::fit(start, &left);
+            let FittedNumber { value, left, uncertainty } = fit::fit(start, &left);
             if left < trial.left {
                 trial.changes[*at] = fit::with_number(trial.changes[*at], value);
                 (trial.left, trial.uncertainty) = (left, Some(uncertainty));

@@ -6,7 +6,7 @@ use super::TIMES_FLOOR;
 use super::trials::{PartTrials, Trial};
 use crate::gate::local::oracle::{ComputedPart, Oracle};
 
-/// Changes that leave errors within this factor explain a part alike.
+/// Changes that leave errors within this factor, or within what f32 loses, explain a part alike.
 const ALIKE: f64 = 1.25;
 /// What is left of an error, at most, by a change that is held against its own floor.
 const NEAR: f64 = 0.2;
@@ -66,16 +66,17 @@ pub(in crate::gate::local) fn verdict(oracle: &Oracle<'_>, part: &ComputedPart) 
         return Some(verdict);
     }
     // A fitted number may stand for something that has a name.
-    let alike = all.iter().take_while(|trial| trial.left <= ALIKE * least).enumerate();
-    let best = alike.min_by_key(|(_, trial)| (trial.numbers(), trial.is_everywhere()));
+    let alike = |left: f64, least: f64| left <= (ALIKE * least).max(trials.floor);
+    let as_near = all.iter().take_while(|trial| alike(trial.left, least)).enumerate();
+    let best = as_near.min_by_key(|(_, trial)| (trial.numbers(), trial.is_everywhere()));
     let best = best.map_or(0, |(at, _)| at);
     let best = all.remove(best);
     // One that differs in more than where it is done, or by a number that does the same, is another explanation.
     all.retain(|other| !other.is_like(&best));
-    let alike = |other: &Trial| other.left <= ALIKE * best.left;
-    let next = all.iter().find(|other| !alike(other)).map_or(verdict.before, |other| other.left);
+    let ties = |other: &Trial| alike(other.left, best.left);
+    let next = all.iter().find(|other| !ties(other)).map_or(verdict.before, |other| other.left);
     verdict.margin = next.min(verdict.before) / best.left;
-    verdict.ties = all.into_iter().filter(|other| alike(other) && other.numbers() == 0).collect();
+    verdict.ties = all.into_iter().filter(|other| ties(other) && other.numbers() == 0).collect();
     verdict.best = Some(best);
     Some(verdict)
 }
