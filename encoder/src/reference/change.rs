@@ -1,5 +1,8 @@
 //! What a port may do otherwise in a part, to be tried on its values.
 
+use super::activation_function::ActivationFunction;
+use super::weight_type::WeightType;
+
 /// What a port does otherwise. Norms, convolutions and activations of a part are counted from 0 in the order of execution;
 /// `None` means all of them.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -16,8 +19,34 @@ pub enum PortChange {
         /// Which norm.
         norm: Option<usize>,
     },
+    /// Norms times one plus their weights.
+    NormWeightPlusOne {
+        /// Which norm.
+        norm: Option<usize>,
+    },
+    /// A norm whose weight is another in one channel.
+    NormChannel {
+        /// Which norm.
+        norm: usize,
+        /// Which channel, from 0.
+        channel: usize,
+        /// The weight there.
+        weight: f64,
+    },
     /// Norms that are left out.
     NoNorm {
+        /// Which norm.
+        norm: Option<usize>,
+    },
+    /// Norms over other axes than the channels.
+    NormOver {
+        /// Which norm.
+        norm: Option<usize>,
+        /// Over what.
+        axes: NormAxes,
+    },
+    /// Norms by the sum of squares instead of their mean.
+    NormBySum {
         /// Which norm.
         norm: Option<usize>,
     },
@@ -29,6 +58,11 @@ pub enum PortChange {
         at: Option<usize>,
         /// What it is.
         function: ActivationFunction,
+    },
+    /// GELU after a norm that has none.
+    ActivationAfterNorm {
+        /// Which norm.
+        norm: usize,
     },
     /// The result of the layer scale times this.
     LayerScaleTimes(f64),
@@ -42,6 +76,8 @@ pub enum PortChange {
     NoSkip,
     /// The skip twice.
     SkipTwice,
+    /// The skip of an attention block from behind its norm.
+    SkipOfNormed,
     /// Scores times this before the softmax.
     ScoresTimes(f64),
     /// Scores that are not scaled before the softmax.
@@ -50,6 +86,14 @@ pub enum PortChange {
     SoftmaxOverQueries,
     /// Keys and values exchanged.
     KeysAndValuesExchanged,
+    /// Keys in the place of values.
+    KeysAsValues,
+    /// Queries read as if the heads were the faster axis.
+    QueriesInterleaved,
+    /// Results of the heads written as if the heads were the faster axis.
+    ResultsInterleaved,
+    /// Keys and values that are not strided.
+    KeysNotStrided,
     /// Convolutions padded alike on both sides.
     SymmetricPadding {
         /// Which convolution.
@@ -57,6 +101,11 @@ pub enum PortChange {
     },
     /// The odd zero of the padding before the first pixel instead of after the last.
     PaddingShifted {
+        /// Which convolution.
+        convolution: Option<usize>,
+    },
+    /// Strides that begin one pixel later.
+    StridePhase {
         /// Which convolution.
         convolution: Option<usize>,
     },
@@ -75,116 +124,137 @@ pub enum PortChange {
         /// Which convolution.
         convolution: Option<usize>,
     },
-    /// Weights rounded to bf16.
-    WeightsBf16 {
+    /// Weights rounded to a type.
+    WeightsRounded {
         /// Which convolution.
         convolution: Option<usize>,
+        /// To which.
+        to: WeightType,
     },
-    /// Weights rounded to f16.
-    WeightsF16 {
-        /// Which convolution.
-        convolution: Option<usize>,
-    },
+    /// The weights of the block that comes so many later in the stage.
+    WeightsOfBlock(isize),
     /// The norm after pooling is before it.
     PoolAfterNorm,
-    /// Bilinear instead of nearest-neighbour upsampling.
-    BilinearUpsampling,
+    /// Another pooling than the mean.
+    Pooling(PoolingKind),
+    /// Another upsampling than the nearest neighbour.
+    Upsampling(UpsamplingKind),
     /// The feature map of the lower resolution first.
     ConcatOrder,
     /// No multiplication by sqrt(C) before the embedder's norm.
     NoFactor,
     /// No bias in the stem.
     NoBias,
+    /// The image is read otherwise.
+    Image(ImageForm),
 }
 
-/// How many operations of each kind a part has.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Operations {
-    /// RMS norms.
-    pub norms: usize,
-    /// Convolutions and products with weights.
-    pub convolutions: usize,
-    /// Activations.
-    pub activations: usize,
-}
-
-/// A function in the place of GELU.
+/// Axes that a norm goes over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ActivationFunction {
-    /// By the error function.
-    Erf,
-    /// `x · sigmoid(1.702 x)`.
-    Quick,
-    /// `x · sigmoid(x)`.
-    Silu,
-    /// `max(x, 0)`.
-    Relu,
-    /// None.
-    Identity,
-    /// GELU twice.
-    Twice,
+pub enum NormAxes {
+    /// Each column of each channel.
+    Height,
+    /// Each row of each channel.
+    Width,
+    /// Each channel.
+    Map,
+    /// Everything.
+    Everything,
 }
 
-impl ActivationFunction {
+/// A pooling in the place of the mean.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PoolingKind {
+    /// The largest.
+    Max,
+    /// The first pixel of each rectangle.
+    First,
+    /// Bilinear interpolation.
+    Bilinear,
+}
+
+/// An upsampling in the place of the nearest neighbour.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UpsamplingKind {
+    /// Bilinear, between centres of pixels.
+    Bilinear,
+    /// Bilinear, with the corners on each other.
+    CornersAligned,
+}
+
+/// Another reading of the image.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ImageForm {
+    /// Blue comes first.
+    ChannelsReversed,
+    /// Height and width exchanged, of square images.
+    Exchanged,
+    /// 0 to 255.
+    To255,
+    /// -1 to 1.
+    MinusOneToOne,
+    /// By ImageNet's mean and standard deviation.
+    ImageNet,
+    /// By CLIP's mean and standard deviation.
+    Clip,
+}
+
+impl ImageForm {
     /// All of them.
-    pub const ALL: [ActivationFunction; 6] = [
-        ActivationFunction::Erf,
-        ActivationFunction::Quick,
-        ActivationFunction::Silu,
-        ActivationFunction::Relu,
-        ActivationFunction::Identity,
-        ActivationFunction::Twice,
+    pub const ALL: [ImageForm; 6] = [
+        ImageForm::ChannelsReversed,
+        ImageForm::Exchanged,
+        ImageForm::To255,
+        ImageForm::MinusOneToOne,
+        ImageForm::ImageNet,
+        ImageForm::Clip,
     ];
 
-    /// Its value.
-    pub(super) fn of(self, x: f64) -> f64 {
-        let sigmoid = |x: f64| 1.0 / (1.0 + (-x).exp());
+    /// (mean, standard deviation) of each channel that are taken off and divided by.
+    pub(super) fn scaling(self) -> Option<[(f64, f64); 3]> {
         match self {
-            ActivationFunction::Erf => 0.5 * x * (1.0 + erf(x / std::f64::consts::SQRT_2)),
-            ActivationFunction::Quick => x * sigmoid(1.702 * x),
-            ActivationFunction::Silu => x * sigmoid(x),
-            ActivationFunction::Relu => x.max(0.0),
-            ActivationFunction::Identity => x,
-            ActivationFunction::Twice => super::gelu(super::gelu(x)),
+            ImageForm::ChannelsReversed | ImageForm::Exchanged => None,
+            ImageForm::To255 => Some([(0.0, 1.0 / 255.0); 3]),
+            ImageForm::MinusOneToOne => Some([(0.5, 0.5); 3]),
+            ImageForm::ImageNet => Some([(0.485, 0.229), (0.456, 0.224), (0.406, 0.225)]),
+            ImageForm::Clip => Some([
+                (0.481_454_66, 0.268_629_54),
+                (0.457_827_5, 0.261_302_58),
+                (0.408_210_73, 0.275_777_11),
+            ]),
         }
     }
 }
 
-/// The error function to about 1e-15: its Maclaurin series for small arguments, the continued fraction of erfc (DLMF 7.9.1)
-/// for others.
-fn erf(x: f64) -> f64 {
-    let size = x.abs();
-    if size < 2.5 {
-        let (mut term, mut sum) = (x, x);
-        for n in 1..80 {
-            term *= -x * x / f64::from(n);
-            sum += term / f64::from(2 * n + 1);
-        }
-        return sum * 2.0 / std::f64::consts::PI.sqrt();
-    }
-    let mut fraction = 0.0;
-    for n in (1..60).rev() {
-        fraction = f64::from(n) / 2.0 / (size + fraction);
-    }
-    let erfc = (-size * size).exp() / (std::f64::consts::PI.sqrt() * (size + fraction));
-    (1.0 - erfc).copysign(x)
+/// The operations of a part, which changes are told by: each by the module whose weights it has.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Operations {
+    /// RMS norms.
+    pub norms: Vec<NamedNorm>,
+    /// Convolutions and products with weights.
+    pub convolutions: Vec<NamedConvolution>,
+    /// Activations, each by what it follows.
+    pub activations: Vec<String>,
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+/// A convolution or product.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NamedConvolution {
+    /// Its module.
+    pub name: String,
+    /// Height and width of its kernel.
+    pub kernel: usize,
+    /// Its stride, both ways.
+    pub stride: usize,
+    /// Whether its weights are a square matrix.
+    pub is_square: bool,
+}
 
-    #[test]
-    fn the_error_function() {
-        // Abramowitz and Stegun, table 7.1, and 1 - erfc of its asymptotic part.
-        for (x, expected) in [
-            (0.5, 0.520_499_877_813_046_5),
-            (1.0, 0.842_700_792_949_714_9),
-            (2.0, 0.995_322_265_018_952_7),
-            (3.0, 0.999_977_909_503_001_4),
-        ] {
-            assert!((erf(x) - expected).abs() < 1e-14, "{x}: {}", erf(x));
-            assert_eq!(erf(-x), -erf(x));
-        }
-    }
+/// A norm.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NamedNorm {
+    /// Its module.
+    pub name: String,
+    /// Its channels.
+    pub channels: usize,
 }

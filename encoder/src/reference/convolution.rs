@@ -13,11 +13,18 @@ pub(super) struct Padded {
     pub(super) padding: Padding,
     /// The odd zero is before the first pixel, not after the last.
     pub(super) odd_first: bool,
+    /// By how many pixels the first sum is later than it should be.
+    pub(super) later: isize,
 }
 
 impl Padded {
     /// (zeros before, output size)
     fn axis(self, input: usize, kernel: usize, stride: usize) -> (isize, usize) {
+        let (before, output) = self.unmoved(input, kernel, stride);
+        (before - self.later, output)
+    }
+
+    fn unmoved(self, input: usize, kernel: usize, stride: usize) -> (isize, usize) {
         match self.padding {
             Padding::Same => {
                 let output = input.div_ceil(stride);

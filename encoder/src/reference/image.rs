@@ -145,11 +145,33 @@ pub(super) fn average(x: &Image, oh: usize, ow: usize) -> Image {
     })
 }
 
+/// The largest of each of `oh` x `ow` equal rectangles.
+pub(super) fn strongest(x: &Image, oh: usize, ow: usize) -> Image {
+    let [batch, channels, height, width] = x.shape;
+    let (ky, kx) = (height / oh, width / ow);
+    Image::from_fn([batch, channels, oh, ow], |[b, c, y, x_]| {
+        let within = (0..ky).flat_map(|i| (0..kx).map(move |j| (i, j)));
+        within.fold(f64::NEG_INFINITY, |most, (i, j)| most.max(x.at([b, c, y * ky + i, x_ * kx + j])))
+    })
+}
+
 /// PyTorch's `interpolate(mode='bilinear', align_corners=False)`.
 pub(super) fn interpolate(x: &Image, oh: usize, ow: usize) -> Image {
+    interpolate_at(x, oh, ow, |o, input, output| {
+        ((o as f64 + 0.5) * input as f64 / output as f64 - 0.5).max(0.0)
+    })
+}
+
+/// PyTorch's `interpolate(mode='bilinear', align_corners=True)`.
+pub(super) fn corners_aligned(x: &Image, oh: usize, ow: usize) -> Image {
+    interpolate_at(x, oh, ow, |o, input, output| o as f64 * (input - 1) as f64 / (output.max(2) - 1) as f64)
+}
+
+/// Bilinear interpolation; `at` gives the position in the input of a row or column of the output.
+fn interpolate_at(x: &Image, oh: usize, ow: usize, at: impl Fn(usize, usize, usize) -> f64 + Sync) -> Image {
     let [batch, channels, height, width] = x.shape;
     let source = |o: usize, input: usize, output: usize| {
-        let position = ((o as f64 + 0.5) * input as f64 / output as f64 - 0.5).max(0.0);
+        let position = at(o, input, output);
         let first = position.floor() as usize;
         (first, (first + 1).min(input - 1), position - position.floor())
     };

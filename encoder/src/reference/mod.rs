@@ -2,6 +2,7 @@
 //! but the checkpoint, the architecture, the parts, the choice of padding and of precision, the names of the taps and the
 //! seam for planted faults.
 
+mod activation_function;
 mod attention;
 mod change;
 mod changed;
@@ -12,17 +13,22 @@ mod operation;
 mod product;
 mod rounding;
 mod run;
+mod weight_type;
 mod weights;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-pub use change::{ActivationFunction, Operations, PortChange};
+pub use activation_function::ActivationFunction;
+pub use change::{
+    ImageForm, NamedConvolution, NamedNorm, NormAxes, Operations, PoolingKind, PortChange, UpsamplingKind,
+};
 use changed::Changed;
 use image::Image;
 use nudge::Nudge;
 pub use rounding::Rounding;
 use run::{ReferenceFlow, ReferenceRun};
+pub use weight_type::WeightType;
 use weights::PartWeights;
 
 use crate::architecture::{Architecture, Settings};
@@ -98,7 +104,7 @@ impl<'a> ReferenceModel<'a> {
     }
 
     /// A port, simulated: as [`ReferenceModel::encode`] with values moved by as much as f32 arithmetic may move them, and
-    /// with a change in each of some places, or everywhere.
+    /// with changes, each in one place or everywhere.
     ///
     /// # Errors
     /// As [`ReferenceModel::encode`].
@@ -113,9 +119,8 @@ impl<'a> ReferenceModel<'a> {
         let mut run = ReferenceRun { nudge: Some(Nudge::new(seed, 1.0)), ..ReferenceRun::of(self) };
         let mut flow = ReferenceFlow { x, into_last_stage: None };
         for part in self.parts() {
-            let here = |place: &Option<Site>| place.is_none_or(|site| site == part.site());
-            let change = changes.iter().find(|(place, _)| here(place)).map(|(_, change)| *change);
-            run.changed = Changed::by(change);
+            let here = changes.iter().filter(|(place, _)| place.is_none_or(|site| site == part.site()));
+            run.changed = Changed::by(here.map(|(_, change)| *change).collect());
             run.part_weights = Arc::default();
             flow = run.forward(part.site(), flow)?;
         }
@@ -164,7 +169,7 @@ impl<'a> ReferenceModel<'a> {
         self.run_part_by(part, tensors, ReferenceRun::of(self))
     }
 
-    /// As [`ReferenceModel::run_part`], with a change.
+    /// As [`ReferenceModel::run_part`], with changes.
     ///
     /// # Errors
     /// As [`ReferenceModel::run_part`].
@@ -172,12 +177,12 @@ impl<'a> ReferenceModel<'a> {
         &self,
         part: &Part,
         tensors: &BTreeMap<String, Tensor64>,
-        change: PortChange,
+        changes: &[PortChange],
     ) -> Result<Vec<(String, Tensor64)>, Error> {
         self.run_part_by(
             part,
             tensors,
-            ReferenceRun { changed: Changed::by(Some(change)), ..ReferenceRun::of(self) },
+            ReferenceRun { changed: Changed::by(changes.to_vec()), ..ReferenceRun::of(self) },
         )
     }
 
@@ -197,7 +202,23 @@ impl<'a> ReferenceModel<'a> {
         self.run_part_by(part, tensors, ReferenceRun { nudge, ..ReferenceRun::of(self) })
     }
 
-    /// How many operations of each kind a part has, which changes are told by.
+    /// A part of a port, simulated as [`ReferenceModel::simulate`] does the whole.
+    ///
+    /// # Errors
+    /// As [`ReferenceModel::run_part`].
+    pub fn simulate_part(
+        &self,
+        part: &Part,
+        tensors: &BTreeMap<String, Tensor64>,
+        changes: &[PortChange],
+        seed: u64,
+    ) -> Result<Vec<(String, Tensor64)>, Error> {
+        let changed = Changed::by(changes.to_vec());
+        let nudge = Some(Nudge::new(seed, 1.0));
+        self.run_part_by(part, tensors, ReferenceRun { changed, nudge, ..ReferenceRun::of(self) })
+    }
+
+    /// The operations of a part, which changes are told by.
     ///
     /// # Errors
     /// As [`ReferenceModel::run_part`].

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use super::attention::Attending;
-use super::change::PortChange;
+use super::change::{NamedConvolution, PortChange};
 use super::convolution::{self, Window};
 use super::image::Image;
 use super::rounding::Rounding;
@@ -64,8 +64,11 @@ impl ReferenceRun<'_> {
         shape: &[usize],
         stride: usize,
     ) -> Result<Image, Error> {
-        let number = self.changed.next_convolution();
         let (out, kernel) = (shape[0], shape.get(2).copied().unwrap_or(1));
+        let is_square = kernel == 1 && out == x.shape[1];
+        let of_module = names::module_of(name).to_string();
+        let convolution = NamedConvolution { name: of_module, kernel, stride, is_square };
+        let number = self.changed.next_convolution(convolution);
         // ggml has the stem's weights in f32, and then takes its input as it is.
         let as_it_is = name == names::stem::CONVOLUTION
             && matches!(self.rounding(), Rounding::GgmlF16 | Rounding::GgmlF16ExactGelu);
@@ -96,14 +99,17 @@ impl ReferenceRun<'_> {
     }
 
     pub(super) fn depthwise(&self, x: &Image, name: &str, spec: DepthwiseSpec) -> Result<Image, Error> {
-        let number = self.changed.next_convolution();
+        let DepthwiseSpec { kernel, stride } = spec;
+        let of_module = names::module_of(name).to_string();
+        let convolution = NamedConvolution { name: of_module, kernel, stride, is_square: false };
+        let number = self.changed.next_convolution(convolution);
         let (channels, rounding) = (x.shape[1], self.rounding());
-        let shape = [channels, 1, spec.kernel, spec.kernel];
+        let shape = [channels, 1, kernel, kernel];
         let weights = match self.changed.leaves_weights() {
             true => self.weights(name, &shape)?,
             false => {
                 let weights = weights::read(self.model.checkpoint, name, &shape)?;
-                Arc::new(self.changed.weights(number, weights, [channels, 1, spec.kernel]))
+                Arc::new(self.changed.weights(number, weights, [channels, 1, kernel]))
             }
         };
         let weights: Vec<f64> = weights.iter().map(|w| rounding.held_by_depthwise(*w)).collect();
@@ -112,19 +118,19 @@ impl ReferenceRun<'_> {
             true => x,
             false => Cow::Owned(x.into_owned().map(|x| rounding.held_by_depthwise(x))),
         };
-        let window = self.window(number, spec.kernel, spec.stride);
+        let window = self.window(number, kernel, stride);
         Ok(self.kept(convolution::depthwise(&x, &weights, window)))
     }
 
     pub(super) fn norm(&self, x: &Image, name: &str) -> Result<Image, Error> {
         let weights = self.weights(name, &[x.shape[1]])?;
-        Ok(self.norm_by(x, &weights))
+        Ok(self.norm_by(name, x, &weights))
     }
 
-    pub(super) fn norm_by(&self, x: &Image, weights: &[f64]) -> Image {
+    pub(super) fn norm_by(&self, name: &str, x: &Image, weights: &[f64]) -> Image {
         let epsilon = 1e-6 * self.seam.epsilon_times();
         let x = self.nudged(Cow::Borrowed(x)).into_owned();
-        self.kept(self.changed.normed(x, epsilon, weights))
+        self.kept(self.changed.normed(x, names::module_of(name), epsilon, weights))
     }
 
     /// GELU, or what the change has in its place.
@@ -141,7 +147,7 @@ impl ReferenceRun<'_> {
             spec,
             rounding: self.rounding(),
             scores_times: self.changed.scores_times(spec.key_dim),
-            over_queries: self.changed.is(PortChange::SoftmaxOverQueries),
+            over_queries: self.changed.has(PortChange::SoftmaxOverQueries),
         };
         let [q, k, v] = [q, k, v].map(|x| self.nudged(Cow::Borrowed(x)));
         self.kept(attending.heads(&q, &k, &v))

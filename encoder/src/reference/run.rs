@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::change::PortChange;
 use super::changed::Changed;
-use super::image::{Image, average, interpolate};
+use super::image::{Image, interpolate};
 use super::nudge::Nudge;
 use super::weights::PartWeights;
 use super::{ReferenceModel, Tensor64};
@@ -81,7 +81,8 @@ impl ReferenceRun<'_> {
             Site::Block(number) => {
                 let (stage, index, block) =
                     architecture.blocks().nth(number).expect("a block, since it has a site");
-                let out = self.block(&Module::block(stage, index), block, number, &x)?;
+                let weights = self.changed.block_of_weights(index, architecture.stages[stage].len());
+                let out = self.block(&Module::block(stage, weights), block, number, &x)?;
                 let is_kept = index == 0 && stage + 1 == architecture.stages.len();
                 Ok(ReferenceFlow { x: out, into_last_stage: if is_kept { Some(x) } else { into_last_stage } })
             }
@@ -98,8 +99,9 @@ impl ReferenceRun<'_> {
     }
 
     fn stem(&mut self, spec: StemSpec, x: &Image) -> Result<Image, Error> {
-        let mut x = self.dense(x, names::stem::CONVOLUTION, spec.channels, spec.kernel, 2)?;
-        if spec.bias && !self.changed.is(PortChange::NoBias) {
+        let image = self.changed.image(x);
+        let mut x = self.dense(&image, names::stem::CONVOLUTION, spec.channels, spec.kernel, 2)?;
+        if spec.bias && !self.changed.has(PortChange::NoBias) {
             let bias = self.weights(names::stem::BIAS, &[spec.channels])?;
             x = Image::from_fn(x.shape, |i| x.at(i) + bias[i[1]]);
         }
@@ -125,7 +127,8 @@ impl ReferenceRun<'_> {
                 (y, BlockTap::InvertedResidual)
             }
             BlockSpec::Attention(spec) => {
-                let y = self.attention(module, spec, number, x)?;
+                let (y, normed) = self.attention(module, spec, number, x)?;
+                let x = if self.changed.has(PortChange::SkipOfNormed) { &normed } else { x };
                 let y = self.scale_and_skip(module, spec.layer_scale, spec.skip, number, y, x)?;
                 (y, BlockTap::AttnOutput)
             }
@@ -164,7 +167,7 @@ impl ReferenceRun<'_> {
             let weights = self.weights(&module.name_of(names::LAYER_SCALE), &[y.shape[1]])?;
             Ok(self.kept(self.changed.layer_scaled(y, &weights)))
         };
-        if layer_scale && skip && self.changed.is(PortChange::LayerScaleAfterSkip) {
+        if layer_scale && skip && self.changed.has(PortChange::LayerScaleAfterSkip) {
             return scale(self.with_skip(y, x));
         }
         if layer_scale {
@@ -230,13 +233,14 @@ impl ReferenceRun<'_> {
         self.norm(&y, &module.name_of(names.norm))
     }
 
+    /// An attention block before its layer scale, and what its norm gives.
     fn attention(
         &mut self,
         module: &Module,
         spec: &AttentionSpec,
         number: usize,
         x: &Image,
-    ) -> Result<Image, Error> {
+    ) -> Result<(Image, Image), Error> {
         use names::attention::*;
         let x = self.norm(x, &module.name_of(NORM))?;
         self.tap(&BlockTap::AttnNorm.name(number), &x);
@@ -249,34 +253,32 @@ impl ReferenceRun<'_> {
         ] {
             let mut y = x.clone();
             if let Some(spec) = spec.downsample {
-                y = self.normed_depthwise(module, side.downsample, spec, &y)?;
+                y = self.normed_depthwise(module, side.downsample, self.changed.downsample(spec), &y)?;
                 self.tap(&of_norm.name(number), &y);
             }
             let projected = self.dense(&y, &module.name_of(side.projection), dim, 1, 1)?;
             self.tap_inner(of_projection, number, &projected);
             sides.push(projected);
         }
-        if self.changed.is(PortChange::KeysAndValuesExchanged) && spec.key_dim == spec.value_dim {
-            sides.reverse();
-        }
-        let heads = self.attend(spec, &q, &sides[0], &sides[1]);
+        self.changed.keys_and_values(&mut sides);
+        let q = self.changed.queries(q, spec);
+        let heads = self.changed.results(self.attend(spec, &q, &sides[0], &sides[1]), spec);
         self.tap_inner(BlockTap::AttnHeads, number, &heads);
         let y = self.dense(&heads, &module.name_of(OUTPUT), spec.output, 1, 1)?;
         self.tap_inner(BlockTap::AttnProj, number, &y);
-        Ok(y)
+        Ok((y, x))
     }
 
     fn fusion(&mut self, spec: &InvertedResidualSpec, high: &Image, low: &Image) -> Result<Image, Error> {
         let [batch, channels, height, width] = high.shape;
         let upsample = low.shape[2] < height || low.shape[3] < width;
-        let bilinear = self.changed.is(PortChange::BilinearUpsampling) && upsample;
-        let smooth = bilinear.then(|| interpolate(low, height, width));
+        let smooth = self.changed.upsampled(low, height, width).filter(|_| upsample);
         let of_low = |[b, c, y, x]: [usize; 4]| match &smooth {
             Some(smooth) => smooth.at([b, c, y, x]),
             None if upsample => low.at([b, c, y * low.shape[2] / height, x * low.shape[3] / width]),
             None => low.at([b, c, y, x]),
         };
-        let low_first = self.changed.is(PortChange::ConcatOrder);
+        let low_first = self.changed.has(PortChange::ConcatOrder);
         let before = if low_first { low.shape[1] } else { channels };
         let joined = Image::from_fn([batch, channels + low.shape[1], height, width], |[b, c, y, x]| {
             let (second, c) = (c >= before, if c >= before { c - before } else { c });
@@ -286,13 +288,13 @@ impl ReferenceRun<'_> {
         let mut y = self.inverted_residual(&Module::feed_forward(), spec, None, &joined)?;
         self.tap(tap::MSFA_FFN_PROJECT, &y);
         let (oh, ow) = self.model.settings.output_resolution;
-        let norm_first = self.changed.is(PortChange::PoolAfterNorm);
+        let norm_first = self.changed.has(PortChange::PoolAfterNorm);
         if norm_first {
             y = self.norm(&y, names::fusion::NORM)?;
         }
         if (height, width) != (oh, ow) {
             let pooled = height.is_multiple_of(oh) && width.is_multiple_of(ow);
-            y = self.kept(if pooled { average(&y, oh, ow) } else { interpolate(&y, oh, ow) });
+            y = self.kept(if pooled { self.changed.pooled(&y, oh, ow) } else { interpolate(&y, oh, ow) });
             self.tap(tap::MSFA_DOWNSAMPLE, &y);
         }
         let y = if norm_first { y } else { self.norm(&y, names::fusion::NORM)? };
@@ -307,14 +309,14 @@ impl ReferenceRun<'_> {
                 x.at([b, c, t / width, t % width])
             })
         };
-        let lacks_factor = self.seam.lacks_factor() || self.changed.is(PortChange::NoFactor);
+        let lacks_factor = self.seam.lacks_factor() || self.changed.has(PortChange::NoFactor);
         let factor = if lacks_factor { 1.0 } else { (channels as f64).sqrt() };
         let scaled = self.kept(x.clone().map(|x| x * factor));
         let soft = self.norm(&scaled, names::embedder::SOFT_NORM)?;
         self.tap_tokens(tap::MM_SOFT_EMB_NORM, &tokens(&soft));
         let projected = self.product(&soft, names::embedder::PROJECTION, &[hidden, channels], 1)?;
         self.tap_tokens(tap::MM_INPUT_PROJ, &tokens(&projected));
-        let normed = self.norm_by(&projected, &[]);
+        let normed = self.norm_by(names::embedder::LAST_NORM, &projected, &[]);
         self.tap_tokens(tap::MM_POST_PROJ_NORM, &tokens(&normed));
         Ok(normed)
     }

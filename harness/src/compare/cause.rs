@@ -95,6 +95,7 @@ mod tests {
             judgement: Judgement { passed, criteria: Vec::new(), rounded: Vec::new(), diagnosis: None },
             trend: worse.then_some(Trend::Worse(change)),
             seen: None,
+            in_run: None,
         }))
     }
 

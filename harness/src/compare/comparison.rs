@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use super::budget::{ErrorBudget, RunErrors};
 use super::explanation::Explanation;
 use super::gap::{Gap, gaps};
 use super::metrics::Metrics;
@@ -94,6 +95,8 @@ pub struct Compared {
     pub trend: Option<Trend>,
     /// How much of it was seen, where that is not all: the figures are then the least that they can be.
     pub seen: Option<Seen>,
+    /// Its errors within the run, where its figures are those of itself alone.
+    pub in_run: Option<RunErrors>,
 }
 
 /// How much of a tensor was seen.
@@ -204,6 +207,8 @@ pub struct Comparison {
     /// Files that are not those that were recorded. They fail a comparison only if no other check failed: numbers of such
     /// files prove nothing by passing.
     pub not_as_recorded: Vec<RecordDifference>,
+    /// What the error at the end is made of, where parts were judged alone.
+    pub budget: Option<ErrorBudget>,
     /// What explains findings: tried, and found to hold.
     pub explanations: Vec<Explanation>,
     /// What a reader should know, such as what is not recorded.
@@ -314,7 +319,8 @@ impl Comparison {
     pub fn exit_code(&self) -> u8 {
         let coverage = (self.is_uncovered() || !self.gaps.is_empty()).then_some(exit_code::COVERAGE);
         let obstacle = self.obstacle.as_ref().map(|obstacle| obstacle.kind.exit_code());
-        let codes = self.layers.iter().map(Layer::exit_code).chain(coverage).chain(obstacle);
+        let end = self.budget.as_ref().filter(|budget| !budget.passed()).map(|_| exit_code::NUMBERS);
+        let codes = self.layers.iter().map(Layer::exit_code).chain(coverage).chain(obstacle).chain(end);
         match exit_code::most_fundamental(codes) {
             exit_code::PASSED if !self.not_as_recorded.is_empty() => exit_code::UNREADABLE,
             code => code,
@@ -448,6 +454,7 @@ mod tests {
             judgement: Judgement { passed: true, criteria: Vec::new(), rounded: Vec::new(), diagnosis: None },
             trend: None,
             seen: None,
+            in_run: None,
         };
         let with = |layers, elements| Comparison {
             minimum: MinimumCoverage { layers, elements },
@@ -480,6 +487,7 @@ mod tests {
             worst: None,
             judgement: Judgement { passed: true, criteria: Vec::new(), rounded: Vec::new(), diagnosis: None },
             seen: None,
+            in_run: None,
             trend: None,
         };
         let layer = Layer {

@@ -72,6 +72,8 @@ pub enum ExplanationKind {
     /// A part does this otherwise: computed so, what was off by `before` is off by `after`, `margin` times less than with
     /// any other change that was tried.
     PartChange { part: String, change: String, before: f64, after: f64, margin: f64 },
+    /// A part is off by `before`, and none of the `changes` that were tried explains it; what comes nearest leaves so much.
+    PartUnexplained { part: String, changes: usize, before: f64, nearest: Option<(String, f64)> },
 }
 
 /// How an input differs from another.
@@ -161,8 +163,12 @@ impl ExplanationKind {
 
     /// Whether it leaves nothing to look for in the numbers.
     pub fn is_final(&self) -> bool {
-        let more_to_find =
-            matches!(self, ExplanationKind::NoReading { .. } | ExplanationKind::Factors { .. });
+        let more_to_find = matches!(
+            self,
+            ExplanationKind::NoReading { .. }
+                | ExplanationKind::Factors { .. }
+                | ExplanationKind::PartUnexplained { .. }
+        );
         !self.is_of_names() && !more_to_find
     }
 }

@@ -1,6 +1,7 @@
 //! Comparing two sides: figures of every pair, verdicts, and what became of every tensor.
 
 mod block;
+pub mod budget;
 pub mod cause;
 pub mod comparison;
 mod element;

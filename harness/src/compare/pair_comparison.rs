@@ -108,6 +108,7 @@ impl PairFacts {
             judgement,
             trend: None,
             seen: None,
+            in_run: None,
         }
     }
 

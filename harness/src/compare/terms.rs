@@ -159,6 +159,7 @@ impl Terms<'_> {
             minimum: self.mapping.coverage,
             obstacle: None,
             not_as_recorded: Vec::new(),
+            budget: None,
             explanations: Vec::new(),
             remarks,
         }

@@ -11,4 +11,5 @@ pub(crate) mod lint;
 pub(crate) mod mapping;
 pub(crate) mod parity;
 pub(crate) mod selftest;
+mod selftest_ports;
 pub(crate) mod test;

@@ -8,6 +8,9 @@ use crate::shell::failure::{CommandResult, Failure};
 /// Faults are planted in the tensors of every committed set and in the encoder's own computation, each at several
 /// strengths. The score must not fall under the accepted one.
 ///
+/// With --ports they are planted in the parts of a simulated port instead, each thing that a port may do otherwise in each
+/// kind of part: whether it is seen there, and whether it is called by its name.
+///
 /// Example: cargo xtask selftest --verbose
 #[derive(clap::Args)]
 pub(crate) struct Selftest {
@@ -20,6 +23,9 @@ pub(crate) struct Selftest {
     /// Accept today's score; not where CI is set.
     #[arg(long)]
     accept: bool,
+    /// Plant faults in simulated ports, and ask for their causes.
+    #[arg(long, conflicts_with = "profile")]
+    ports: bool,
 }
 
 impl Selftest {
@@ -37,6 +43,9 @@ impl Selftest {
 impl Selftest {
     pub(crate) fn run(self) -> CommandResult {
         self.refuse_in_ci()?;
+        if self.ports {
+            return super::selftest_ports::run(self.verbose, self.accept);
+        }
         let target = crate::shell::paths::sources()?.join("target").join("faults");
         let target = target.to_string_lossy();
         let mut arguments =
@@ -66,6 +75,9 @@ impl Selftest {
         use crate::shell::paths;
 
         self.refuse_in_ci()?;
+        if self.ports {
+            return super::selftest_ports::run(self.verbose, self.accept);
+        }
         let path = paths::baselines().unwrap_or_default().join(format!("selftest.{}.json", self.profile));
         let accepted = self.accepted(&path)?;
         let started = Instant::now();

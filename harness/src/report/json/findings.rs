@@ -100,6 +100,10 @@ fn about_explanation(explanation: &Explanation) -> Value {
         ExplanationKind::PartChange { part, change, before, after, margin } => json!({
             "of": "part_change", "part": part, "change": change, "before": before, "after": after, "margin": margin,
         }),
+        ExplanationKind::PartUnexplained { part, changes, before, nearest } => json!({
+            "of": "part_unexplained", "part": part, "changes": changes, "before": before,
+            "nearest": nearest.as_ref().map(|(change, after)| json!({"change": change, "after": after})),
+        }),
         ExplanationKind::ReversedExtents => json!({"of": "reversed_extents"}),
         ExplanationKind::Memory { layout, place: at } => {
             json!({"of": "memory", "layout": layout.to_string(), "place": place(at)})

@@ -4,6 +4,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::findings::{about_diagnosis, about_mismatch};
+use crate::compare::budget::RunErrors;
 use crate::compare::comparison::{Compared, Layer, Outcome};
 use crate::compare::metrics::Metrics;
 use crate::limits::known_errors::Trend;
@@ -40,6 +41,9 @@ pub(super) struct DocumentLayer<'a> {
     /// Where not all of its elements were compared.
     #[serde(skip_serializing_if = "Option::is_none")]
     seen: Option<DocumentSeen>,
+    /// Where its figures are those of itself alone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    in_run: Option<DocumentRunErrors>,
     verdict: &'static str,
     diagnosis: Option<String>,
     /// What `diagnosis` is about.
@@ -50,6 +54,13 @@ pub(super) struct DocumentLayer<'a> {
 struct DocumentSeen {
     elements: usize,
     of: usize,
+}
+
+#[derive(Serialize)]
+struct DocumentRunErrors {
+    inherited: f64,
+    whole: f64,
+    gain: Option<f64>,
 }
 
 #[derive(Serialize)]
@@ -166,6 +177,9 @@ pub(super) fn layer(comparison: usize, layer: &Layer) -> DocumentLayer<'_> {
         seen: compared
             .and_then(|compared| compared.seen)
             .map(|seen| DocumentSeen { elements: seen.elements, of: seen.of }),
+        in_run: compared
+            .and_then(|compared| compared.in_run)
+            .map(|RunErrors { inherited, whole, gain }| DocumentRunErrors { inherited, whole, gain }),
         verdict,
         diagnosis,
         about,

@@ -1,6 +1,7 @@
 //! The report for programs: stable, with a `schema_version`. A figure that is undefined is null, never 0 and never NaN.
 //! Beside each sentence stands what it is about, under `about`.
 
+mod budget;
 mod findings;
 mod layer;
 
@@ -127,6 +128,9 @@ struct DocumentProvenance<'a> {
     reference: DocumentOrigin<'a>,
     order: &'static str,
     obstacle: Option<&'a str>,
+    /// What the error at the end is made of, where parts were judged alone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    budget: Option<Value>,
     not_as_recorded: Vec<String>,
     remarks: Vec<String>,
     warnings: Vec<String>,
@@ -261,6 +265,7 @@ pub fn render(run: &Run) -> Result<String, serde_json::Error> {
                     ExecutionOrder::Unknown(_) => "unknown",
                 },
                 obstacle: c.obstacle.as_ref().map(|obstacle| obstacle.message.as_str()),
+                budget: c.budget.as_ref().map(budget::document),
                 not_as_recorded: c.not_as_recorded.iter().map(words::record_difference).collect(),
                 remarks: c.remarks.iter().map(words::remark).collect(),
                 warnings: c.warnings.iter().map(|warning| words::mapping_warning(warning).message).collect(),

@@ -130,6 +130,9 @@ impl Report {
                 self.wrapped(4, &format!("* {} stands for {stands_for}{reason}", layer.name));
             }
             self.wrapped(4, &format!("{} (rule `{}`)", layer.reference, layer.rule));
+            if let Some(errors) = layer.compared().and_then(|compared| compared.in_run.as_ref()) {
+                self.wrapped(4, &words::run_errors(errors));
+            }
         }
     }
 

@@ -1,5 +1,6 @@
 //! The report on a terminal, 80 columns wide: what passed in a line, what needs attention in full.
 
+mod budget;
 mod comparison;
 mod layers;
 mod summary;
@@ -46,6 +47,9 @@ pub fn comparison(comparison: &Comparison, options: Options) -> String {
     report.table(comparison);
     report.lists(comparison);
     report.details(comparison);
+    if let Some(budget) = &comparison.budget {
+        report.budget(budget);
+    }
     report.out
 }
 

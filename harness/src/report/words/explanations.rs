@@ -113,6 +113,15 @@ fn of_kind(kind: &ExplanationKind, of: &str, first: &str, explains: usize) -> St
             "{part}: {change}: so computed, it is off by {after:.1e} and not {before:.1e}; the next best explanation leaves \
              {margin:.1} times more"
         ),
+        ExplanationKind::PartUnexplained { part, changes, before, nearest } => {
+            let nearest = nearest.as_ref().map_or(String::new(), |(change, after)| {
+                format!("; the nearest, {change}, leaves {after:.1e}")
+            });
+            format!(
+                "{part}: unexplained: off by {before:.1e}, and none of {} that were tried comes within its limit{nearest}",
+                count(*changes, "change")
+            )
+        }
         ExplanationKind::Change { change } => format!("as with {change}: {of} within the limits"),
     }
 }

@@ -1,11 +1,13 @@
 //! Every sentence about a finding.
 
+mod budget;
 mod explanations;
 mod layers;
 mod mapping;
 mod pairs;
 mod remarks;
 
+pub use budget::{budget, conclusion, run_errors, share, source};
 pub use explanations::explanation;
 pub use layers::{broken, diagnosis, mismatch, seen, shortfall, trend, unreadable};
 pub use mapping::{document_mistake, mapping_mistake, mapping_warning, suggestion};

@@ -1,11 +1,14 @@
 //! Local judgement: each part of the model computed in f64 from the candidate's own inputs, with the weights that the port
 //! read and the rounding of its runtime, and held against the candidate's own outputs.
 
-mod causes;
+pub(crate) mod causes;
 mod oracle;
 mod parts;
+pub(crate) mod planted;
+pub(crate) mod score;
 #[cfg(test)]
 mod simulated;
+mod whole;
 
 use std::path::Path;
 
@@ -19,6 +22,7 @@ use harness::tensor::Tensor;
 
 use self::oracle::Oracle;
 use self::parts::CandidateTensors;
+use self::whole::WholeRun;
 use super::compare::{Gate, NamedInput};
 use crate::encode::input::prepared;
 use crate::shell::failure::Failure;
@@ -74,7 +78,8 @@ impl Gate<'_> {
         let model = model(fit.rounding)?;
         let oracle = Oracle { model: &model, tensors: &tensors };
         let mut store = ComputedStore::new(sources.weights);
-        let computed = oracle.all(&mut store)?;
+        let mut whole = WholeRun::of(&image);
+        let computed = oracle.all(&mut store, &mut whole)?;
         let weights = sources.weights.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let title =
             format!("each part in f64 from its own inputs, with {weights}, rounded as {}", fit.rounding);
@@ -101,6 +106,7 @@ impl Gate<'_> {
         comparison.remarks.insert(0, Remark::from(local));
         let found = causes::explain(&oracle, &computed, &comparison)?;
         comparison.explanations.extend(found);
+        whole.tell(&oracle, &computed, &mut comparison)?;
         Ok(comparison)
     }
 }

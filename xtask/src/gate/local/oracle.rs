@@ -1,7 +1,7 @@
 //! The parts of the model, computed from the candidate's tensors.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use encoder::Part;
 use encoder::reference::{ReferenceModel, Rounding, Tensor64};
@@ -11,6 +11,7 @@ use harness::store::ComputedStore;
 use rayon::prelude::*;
 
 use super::parts::CandidateTensors;
+use super::whole::WholeRun;
 use crate::shell::failure::Failure;
 
 /// Runs that are nudged, each in its own way, to find a floor: by how many times what f32 loses, and by which share of that
@@ -47,12 +48,10 @@ pub(super) struct ComputedPart {
     pub(super) floors: BTreeMap<String, NoiseFloor>,
 }
 
-impl ComputedPart {
-    /// Of several runs of this part, how many are done before others are begun: a large part keeps all threads busy by itself, and
-    /// several would not fit in memory.
-    pub(super) fn runs_in_turn(&self) -> usize {
-        if is_large(&self.outputs) { usize::MAX } else { 1 }
-    }
+/// Of several runs on a part that gives these, how many are done in turn: a large part keeps all threads busy by itself, and
+/// several at once would not fit in memory.
+pub(super) fn runs_in_turn(outputs: &[(String, Tensor64)]) -> usize {
+    if is_large(outputs) { usize::MAX } else { 1 }
 }
 
 /// What is kept of a part that was computed: the rest is computed again where it is asked for.
@@ -69,7 +68,7 @@ pub(super) struct ComputedParts {
 }
 
 /// Whether luck evens out over what a part gives.
-fn is_large(outputs: &[(String, Tensor64)]) -> bool {
+pub(super) fn is_large(outputs: &[(String, Tensor64)]) -> bool {
     outputs.last().is_some_and(|(_, tensor)| tensor.data.len() >= LARGE)
 }
 
@@ -90,16 +89,22 @@ pub(super) fn distance(a: &Tensor64, b: &Tensor64) -> Option<NoiseFloor> {
 
 impl Oracle<'_> {
     /// Computes every part that it can: of those before which the candidate has no tensor, from what the parts before
-    /// give. What the candidate has too goes into `store` by the reference's names.
-    pub(super) fn all(&self, store: &mut ComputedStore) -> Result<ComputedParts, Failure> {
+    /// give. What the candidate has too goes into `store` by the reference's names. Beside them goes the run of the whole.
+    pub(super) fn all(
+        &self,
+        store: &mut ComputedStore,
+        whole: &mut WholeRun,
+    ) -> Result<ComputedParts, Failure> {
         let mut parts: Vec<JudgedPart> = Vec::new();
         let mut given: BTreeMap<String, Tensor64> = BTreeMap::new();
         let mut nudged: Vec<BTreeMap<String, Tensor64>> = vec![BTreeMap::new(); NUDGED.len()];
         for (number, part) in self.tensors.parts.iter().enumerate() {
-            let Some(inputs) = self.inputs(part, &given) else { continue };
+            let inputs = self.inputs(part, &given);
             // Tensors that do not fit the part are told where they are compared.
-            let Ok(outputs) = self.model.run_part(part, &inputs) else { continue };
-            let floors = self.floors(part, &mut nudged, &outputs)?;
+            let outputs = inputs.as_ref().and_then(|inputs| self.model.run_part(part, inputs).ok());
+            whole.step(self, number, outputs.as_deref().unwrap_or_default())?;
+            let (Some(inputs), Some(outputs)) = (inputs, outputs) else { continue };
+            let floors = self.floors(part, &inputs, &mut nudged, &outputs)?;
             for (name, tensor) in &outputs {
                 if let Some(reference) = self.tensors.references.get(name) {
                     let put = store.put(reference, &tensor.shape, &tensor.data);
@@ -107,13 +112,13 @@ impl Oracle<'_> {
                 }
             }
             given.extend(outputs);
-            let lacks = |(name, _): &(String, Tensor64)| self.tensors.tensor(name).is_none();
+            let lacks = |(name, _): &(String, Tensor64)| !self.tensors.has(name);
             let lacking = inputs.into_iter().filter(lacks).collect();
             parts.push(JudgedPart { part: part.clone(), given: lacking, floors });
             // What no later part takes is let go.
             let later = &self.tensors.parts[number + 1..];
             let is_taken = |name: &String| later.iter().any(|part| part.inputs.contains(name));
-            let is_needed = |name: &String| is_taken(name) && self.tensors.tensor(name).is_none();
+            let is_needed = |name: &String| is_taken(name) && !self.tensors.has(name);
             given.retain(|name, _| is_needed(name));
             nudged.iter_mut().for_each(|given| given.retain(|name, _| is_needed(name)));
         }
@@ -128,33 +133,52 @@ impl Oracle<'_> {
         Ok(ComputedPart { part, inputs, outputs, floors })
     }
 
+    /// A part computed from the candidate's own tensors alone; `None` where they lack something that it takes.
+    pub(super) fn alone(&self, part: &Part) -> Result<Option<ComputedPart>, Failure> {
+        let Some(inputs) = self.inputs(part, &BTreeMap::new()) else { return Ok(None) };
+        let outputs = self.model.run_part(part, &inputs).map_err(Failure::unreadable)?;
+        let mut nudged = vec![BTreeMap::new(); NUDGED.len()];
+        let floors = self.floors(part, &inputs, &mut nudged, &outputs)?;
+        Ok(Some(ComputedPart { part: part.clone(), inputs, outputs, floors }))
+    }
+
     /// What a part takes: the candidate's own tensors, else those that were computed.
     fn inputs(&self, part: &Part, given: &BTreeMap<String, Tensor64>) -> Option<BTreeMap<String, Tensor64>> {
         let tensor = |name: &String| {
-            let own = self.tensors.tensor(name).map(|own| Tensor64::clone(&own));
-            own.or_else(|| given.get(name).cloned())
+            self.tensors.tensor(name).map(Cow::into_owned).or_else(|| given.get(name).cloned())
         };
         part.inputs.iter().map(|name| Some((name.clone(), tensor(name)?))).collect()
     }
 
-    /// How far nudged runs of a part are from the exact one; `nudged` holds what those of the parts before it gave, for parts
-    /// that are joined.
+    /// How far nudged runs of a part are from the exact one, on `inputs`; `nudged` holds what those of the parts before it gave,
+    /// for parts that are joined.
     fn floors(
         &self,
         part: &Part,
+        inputs: &BTreeMap<String, Tensor64>,
         nudged: &mut [BTreeMap<String, Tensor64>],
         outputs: &[(String, Tensor64)],
     ) -> Result<BTreeMap<String, NoiseFloor>, Failure> {
-        let (runs, in_turn) = if is_large(outputs) { (RUNS_OF_LARGE, usize::MAX) } else { (NUDGED.len(), 1) };
+        let runs = if is_large(outputs) { RUNS_OF_LARGE } else { NUDGED.len() };
         let found: Vec<BTreeMap<String, NoiseFloor>> = nudged
             .par_iter_mut()
             .zip(NUDGED)
             .take(runs)
             .enumerate()
-            .with_min_len(in_turn)
+            .with_min_len(runs_in_turn(outputs))
             .map(|(seed, (given, (times, share)))| {
-                let inputs = self.inputs(part, given).unwrap_or_default();
-                let run = self.model.run_part_nudged(part, &inputs, seed as u64 + 1, times);
+                let own: BTreeMap<String, Tensor64>;
+                let inputs = match inputs.keys().any(|name| given.contains_key(name)) {
+                    true => {
+                        let tensor = |(name, exact): (&String, &Tensor64)| {
+                            (name.clone(), given.get(name).unwrap_or(exact).clone())
+                        };
+                        own = inputs.iter().map(tensor).collect();
+                        &own
+                    }
+                    false => inputs,
+                };
+                let run = self.model.run_part_nudged(part, inputs, seed as u64 + 1, times);
                 let run = run.map_err(Failure::unreadable)?;
                 let mut floors = BTreeMap::new();
                 for ((name, nudged), (_, exact)) in run.iter().zip(outputs) {
@@ -163,7 +187,7 @@ impl Oracle<'_> {
                     let figures = PerMetric { rel_l2: share * rel_l2, rel_linf: share * rel_linf };
                     floors.insert(name.clone(), NoiseFloor { figures, max_abs: share * found.max_abs });
                 }
-                given.extend(run);
+                given.extend(run.into_iter().filter(|(name, _)| !self.tensors.has(name)));
                 Ok(floors)
             })
             .collect::<Result<_, Failure>>()?;
@@ -203,12 +227,9 @@ pub(super) fn best_fit<'a>(
     let mut errors: Vec<Vec<f64>> = vec![Vec::new(); models.len()];
     let mut tried = 0;
     for part in &tensors.parts {
-        let inputs: Option<BTreeMap<String, Tensor64>> = part
-            .inputs
-            .iter()
-            .map(|name| Some((name.clone(), Tensor64::clone(&*tensors.tensor(name)?))))
-            .collect();
-        let outputs: Vec<(&String, Arc<Tensor64>)> =
+        let inputs: Option<BTreeMap<String, Tensor64>> =
+            part.inputs.iter().map(|name| Some((name.clone(), tensors.tensor(name)?.into_owned()))).collect();
+        let outputs: Vec<(&String, Cow<'_, Tensor64>)> =
             part.outputs.iter().filter_map(|name| Some((name, tensors.tensor(name)?))).collect();
         let Some(inputs) = inputs.filter(|_| !outputs.is_empty() && tried < TRIED) else { continue };
         tried += 1;

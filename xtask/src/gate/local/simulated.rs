@@ -3,7 +3,10 @@
 use std::path::Path;
 
 use encoder::TapTensor;
-use encoder::reference::{ActivationFunction, PortChange, ReferenceModel, Rounding, Site, Tensor64};
+use encoder::reference::{
+    ActivationFunction, PortChange, ReferenceModel, Rounding, Site, Tensor64, WeightType,
+};
+use harness::compare::budget::ErrorSource;
 use harness::compare::comparison::Comparison;
 use harness::compare::explanation::ExplanationKind;
 use harness::exit_code;
@@ -79,7 +82,12 @@ fn right_ports_pass_and_no_cause_is_claimed() {
         for set in ["blocks", "low-energy"] {
             let comparison = judged(set, rounding, &[], seed);
             let failed: Vec<&str> = comparison.failures().map(|layer| layer.name.as_str()).collect();
-            assert_eq!(comparison.exit_code(), exit_code::PASSED, "{set} {rounding} {seed}: {failed:?}");
+            let budget = comparison.budget.as_ref();
+            assert_eq!(
+                comparison.exit_code(),
+                exit_code::PASSED,
+                "{set} {rounding} {seed}: {failed:?} {budget:?}"
+            );
             assert!(comparison.explanations.is_empty(), "{set} {rounding}");
         }
     }
@@ -98,10 +106,15 @@ fn planted() -> Vec<PlantedInPort> {
         (at(8), PortChange::Epsilon { norm: Some(1), value: 0.1 }, "blocks.2.3", "epsilon 1.0"),
         (at(9), PortChange::ScoresTimes(1.01), "blocks.2.4", "attention scores times 1.01"),
         (at(6), PortChange::LayerScaleTimes(1.002), "blocks.2.1", "the layer scale times 1.002"),
-        (at(10), PortChange::WeightsBf16 { convolution: Some(0) }, "blocks.2.5", "weights rounded to bf16"),
+        (
+            at(10),
+            PortChange::WeightsRounded { convolution: Some(0), to: WeightType::Bf16 },
+            "blocks.2.5",
+            "weights rounded to bf16",
+        ),
         (at(7), PortChange::ScoresNotScaled, "blocks.2.2", "without 1/sqrt(d)"),
         (at(7), PortChange::SoftmaxOverQueries, "blocks.2.2", "softmax over the queries"),
-        (at(3), PortChange::NoNormWeight { norm: Some(1) }, "blocks.1.1", "no weight in norm 2"),
+        (at(3), PortChange::NoNormWeight { norm: Some(1) }, "blocks.1.1", "without its weight"),
         (at(6), PortChange::NoSkip, "blocks.2.1", "no skip"),
         (at(10), PortChange::LayerScaleTwice, "blocks.2.5", "the layer scale twice"),
         (at(10), PortChange::NoLayerScale, "blocks.2.5", "no layer scale"),
@@ -124,6 +137,50 @@ fn faults_of_ports_are_found_where_they_are_and_by_name() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn two_faults_of_a_block_are_told_together() {
+    let at = Some(Site::Block(9));
+    let changes = [(at, PortChange::LayerScaleTimes(1.01)), (at, PortChange::ScoresNotScaled)];
+    let comparison = judged("blocks", Rounding::GgmlF16, &changes, 12);
+    let found = causes(&comparison);
+    assert!(
+        matches!(found.as_slice(), [(part, said)] if part == "blocks.2.4"
+            && said.contains("without 1/sqrt(d)") && said.contains("the layer scale times 1.01")),
+        "{found:?}"
+    );
+}
+
+#[test]
+fn what_nothing_explains_is_said_to_be_unexplained() {
+    let at = Some(Site::Block(9));
+    let changes = [
+        (at, PortChange::LayerScaleTimes(1.3)),
+        (at, PortChange::NoNormWeight { norm: Some(0) }),
+        (at, PortChange::KeysAsValues),
+    ];
+    let comparison = judged("blocks", Rounding::GgmlF16, &changes, 13);
+    let unexplained = comparison.explanations.iter().filter_map(|found| match &found.kind {
+        ExplanationKind::PartUnexplained { part, .. } => Some(part.as_str()),
+        _ => None,
+    });
+    assert_eq!(unexplained.collect::<Vec<_>>(), ["blocks.2.4"]);
+}
+
+#[test]
+fn the_culprit_has_the_error_at_the_end() {
+    let comparison =
+        judged("blocks", Rounding::Exact, &[(Some(Site::Block(9)), PortChange::ScoresNotScaled)], 14);
+    let budget = comparison.budget.unwrap();
+    assert!(!budget.passed(), "{budget:?}");
+    let of = |source: &ErrorSource| {
+        budget.shares.iter().find(|share| share.source == *source).map(|share| share.share)
+    };
+    let culprit = of(&ErrorSource::Part("blocks.2.4".into())).unwrap();
+    assert!(culprit > 0.9, "{budget:?}");
+    let sum: f64 = budget.shares.iter().map(|share| share.share).sum();
+    assert!((sum - 1.0).abs() < 1e-6, "{budget:?}");
 }
 
 #[test]

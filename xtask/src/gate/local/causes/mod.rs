@@ -1,0 +1,74 @@
+//! What a part that fails may do otherwise: tried on its values, told where it explains them.
+
+mod fit;
+pub(super) mod hypotheses;
+mod trials;
+mod verdict;
+mod words;
+
+use encoder::Part;
+use harness::compare::comparison::Comparison;
+use harness::compare::explanation::{Explanation, ExplanationKind};
+use harness::exit_code;
+
+pub(crate) use self::verdict::Verdict;
+pub(super) use self::verdict::verdict;
+use self::words::ChangeWords;
+use super::oracle::{ComputedPart, ComputedParts, Oracle};
+use crate::shell::failure::Failure;
+
+/// A change explains a part that comes within so many times its floor, as limits are made.
+pub(super) const TIMES_FLOOR: f64 = 4.0;
+/// What leaves so much of an error, or less, is worth to be named though it does not explain it.
+const NEAR: f64 = 0.5;
+/// Other explanations that are named.
+const TIES: usize = 3;
+
+/// What explains the parts that failed, or that nothing does.
+pub(super) fn explain(
+    oracle: &Oracle<'_>,
+    computed: &ComputedParts,
+    comparison: &Comparison,
+) -> Result<Vec<Explanation>, Failure> {
+    let mut found = Vec::new();
+    for judged in &computed.parts {
+        let failed: Vec<String> = failing(oracle, &judged.part, comparison).map(|(name, _)| name).collect();
+        if failed.is_empty() {
+            continue;
+        }
+        let part = oracle.again(judged)?;
+        let Some(verdict) = verdict(oracle, &part) else { continue };
+        let (kind, ties) = told(&verdict, &part);
+        found.push(Explanation { kind, explains: failed, tried: 1, ties });
+    }
+    Ok(found)
+}
+
+/// The outputs of a part that failed in their numbers, by the candidate's names, each with its share of its limit.
+pub(super) fn failing<'a>(
+    oracle: &'a Oracle<'_>,
+    part: &'a Part,
+    comparison: &'a Comparison,
+) -> impl Iterator<Item = (String, f64)> + 'a {
+    let own = part.outputs.iter().filter_map(|name| oracle.tensors.own_names.get(name));
+    own.filter_map(|name| {
+        let mut layers = comparison.layers.iter().filter(|layer| layer.exit_code() == exit_code::NUMBERS);
+        layers.find(|layer| layer.name == *name).map(|layer| (name.clone(), layer.used()))
+    })
+}
+
+/// A verdict in words, and what explains the part as well.
+fn told(verdict: &Verdict, part: &ComputedPart) -> (ExplanationKind, Vec<String>) {
+    let words = ChangeWords { part: &part.part, operations: &verdict.operations };
+    let (part, before) = (part.part.name.clone(), verdict.before);
+    let Some(best) = &verdict.best else {
+        let nearest = verdict.nearest.as_ref().filter(|trial| trial.left <= NEAR * before);
+        let nearest = nearest.map(|trial| (words.all(&trial.changes, trial.uncertainty), trial.left));
+        let kind = ExplanationKind::PartUnexplained { part, changes: verdict.tried, before, nearest };
+        return (kind, Vec::new());
+    };
+    let ties = verdict.ties.iter().take(TIES).map(|tie| words.all(&tie.changes, tie.uncertainty)).collect();
+    let change = words.all(&best.changes, best.uncertainty);
+    let (after, margin) = (best.left, verdict.margin);
+    (ExplanationKind::PartChange { part, change, before, after, margin }, ties)
+}

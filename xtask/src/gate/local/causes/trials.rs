@@ -1,0 +1,176 @@
+//! Changes that are tried on the values of a part.
+
+use std::cell::Cell;
+
+use encoder::reference::{Operations, PortChange, Tensor64};
+use rayon::prelude::*;
+
+use super::fit::{self, Fit};
+use super::hypotheses;
+use crate::gate::local::oracle::{ComputedPart, Oracle, distance, runs_in_turn};
+
+/// Changes whose numbers are fitted, of those that come nearest.
+const NEAREST: usize = 6;
+/// Changes that come nearest alone, each of which is tried with every other one.
+const FIRST_OF_PAIR: usize = 8;
+/// Elements of a part's inputs, beyond which fewer are.
+const LARGE: usize = 1 << 18;
+/// The most channels that are tried one by one.
+const CHANNELS: usize = 2048;
+
+/// Changes that were tried on a part.
+pub(crate) struct Trial {
+    pub(crate) changes: Vec<PortChange>,
+    /// ‖candidate - changed‖ / ‖changed‖ of the part's last output that the candidate has.
+    pub(crate) left: f64,
+    /// Of the number of the first change that has one, where it was fitted.
+    pub(super) uncertainty: Option<f64>,
+}
+
+impl Trial {
+    /// Whether a number was fitted.
+    pub(super) fn has_number(&self) -> bool {
+        self.changes.iter().any(|change| fit::number(*change).is_some())
+    }
+
+    /// Whether it differs from another only in where it is done, or is part of it.
+    pub(super) fn is_like(&self, other: &Trial) -> bool {
+        let kind = |change: &PortChange| std::mem::discriminant(change);
+        let kinds: Vec<_> = other.changes.iter().map(kind).collect();
+        self.changes.iter().all(|change| kinds.contains(&kind(change)))
+            || (self.changes.len() > 1 && other.changes.iter().all(|change| self.changes.contains(change)))
+    }
+}
+
+/// A part that failed, and what is tried on it.
+pub(super) struct PartTrials<'a> {
+    oracle: &'a Oracle<'a>,
+    part: &'a ComputedPart,
+    /// The output that is looked at.
+    output: &'a str,
+    candidate: Tensor64,
+    exact: &'a Tensor64,
+    pub(super) operations: Operations,
+    pub(super) floor: f64,
+    /// How far the candidate is off without a change.
+    pub(super) before: f64,
+    tried: Cell<usize>,
+}
+
+impl<'a> PartTrials<'a> {
+    /// `None` where the candidate has no output of the part that could be looked at.
+    pub(super) fn of(oracle: &'a Oracle<'a>, part: &'a ComputedPart) -> Option<PartTrials<'a>> {
+        let has = |(name, _): &&(String, Tensor64)| oracle.tensors.has(name);
+        let (output, exact) = part.outputs.iter().rev().find(has)?;
+        let candidate = oracle.tensors.tensor(output)?.into_owned();
+        let floor = part.floors.get(output)?.figures.rel_l2;
+        let before = distance(&candidate, exact)?.figures.rel_l2;
+        let operations = oracle.model.operations(&part.part, &part.inputs).ok()?;
+        let tried = Cell::new(0);
+        Some(PartTrials { oracle, part, output, candidate, exact, operations, floor, before, tried })
+    }
+
+    /// How many have been tried.
+    pub(super) fn count(&self) -> usize {
+        self.tried.get()
+    }
+
+    /// Changes of one thing, the numbers of the nearest fitted.
+    pub(super) fn singles(&self) -> Vec<Trial> {
+        let changes = hypotheses::singles(&self.part.part, &self.operations);
+        let mut trials = self.tried(changes.into_iter().map(|change| vec![change]).collect());
+        trials.sort_by(|a, b| a.left.total_cmp(&b.left));
+        // Factors are fitted always: a wrong one is as far off as anything. Of the rest, the few that come nearest are.
+        let is_factor = |trial: &Trial| {
+            matches!(trial.changes[..], [PortChange::LayerScaleTimes(_) | PortChange::ScoresTimes(_)])
+        };
+        let fitted: Vec<usize> =
+            (0..trials.len()).filter(|at| *at < NEAREST || is_factor(&trials[*at])).collect();
+        for at in fitted {
+            self.fit_numbers(&mut trials[at]);
+        }
+        trials
+    }
+
+    /// A norm's weight lost in one channel, where there are not too many.
+    pub(super) fn lost_channels(&self) -> Vec<Trial> {
+        let channels: usize = self.operations.norms.iter().map(|norm| norm.channels).sum();
+        if channels > CHANNELS || self.is_large() {
+            return Vec::new();
+        }
+        let changes = hypotheses::lost_channels(&self.operations);
+        self.tried(changes.into_iter().map(|change| vec![change]).collect())
+    }
+
+    /// The nearest of these with each change of one thing, the numbers of the nearest pairs fitted.
+    pub(super) fn pairs(&self, singles: &[Trial]) -> Vec<Trial> {
+        let mut nearest: Vec<&Trial> = singles.iter().filter(|trial| trial.left < self.before).collect();
+        nearest.sort_by(|a, b| a.left.total_cmp(&b.left));
+        nearest.truncate(if self.is_large() { 2 } else { FIRST_OF_PAIR });
+        let second = hypotheses::singles(&self.part.part, &self.operations);
+        let pair = |first: &&Trial| {
+            let first = first.changes.clone();
+            let with =
+                |change: &PortChange| (!first.contains(change)).then(|| [&first[..], &[*change]].concat());
+            second.iter().filter_map(with).collect::<Vec<_>>()
+        };
+        let mut trials = self.tried(nearest.iter().flat_map(pair).collect());
+        trials.sort_by(|a, b| a.left.total_cmp(&b.left));
+        trials.iter_mut().take(NEAREST).for_each(|trial| self.fit_numbers(trial));
+        trials
+    }
+
+    fn is_large(&self) -> bool {
+        self.part.inputs.values().map(|tensor| tensor.data.len()).sum::<usize>() > LARGE
+    }
+
+    /// Trials of those that change anything.
+    fn tried(&self, changes: Vec<Vec<PortChange>>) -> Vec<Trial> {
+        self.tried.set(self.tried.get() + changes.len());
+        let run = PartRun { oracle: self.oracle, part: self.part, output: self.output };
+        let (candidate, exact) = (&self.candidate, self.exact);
+        let trial = |changes: Vec<PortChange>| {
+            let left = run.left(&changes, candidate, exact)?;
+            left.is_finite().then_some(Trial { changes, left, uncertainty: None })
+        };
+        let in_turn = runs_in_turn(&self.part.outputs);
+        changes.into_par_iter().with_min_len(in_turn).filter_map(trial).collect()
+    }
+
+    /// Fits each number of a trial, twice where there are several.
+    fn fit_numbers(&self, trial: &mut Trial) {
+        let run = PartRun { oracle: self.oracle, part: self.part, output: self.output };
+        let numbers: Vec<usize> =
+            (0..trial.changes.len()).filter(|at| fit::number(trial.changes[*at]).is_some()).collect();
+        for at in numbers.iter().cycle().take(numbers.len() * numbers.len()) {
+            let Some(start) = fit::number(trial.changes[*at]) else { continue };
+            let left = |value: f64| {
+                let mut changes = trial.changes.clone();
+                changes[*at] = fit::with_number(changes[*at], value);
+                run.left(&changes, &self.candidate, self.exact)
+            };
+            let Fit { value, left, uncertainty } = fit::fit(start, &left);
+            if left < trial.left {
+                trial.changes[*at] = fit::with_number(trial.changes[*at], value);
+                (trial.left, trial.uncertainty) = (left, Some(uncertainty));
+            }
+        }
+    }
+}
+
+/// A part, and the output of it that is looked at.
+#[derive(Clone, Copy)]
+struct PartRun<'a> {
+    oracle: &'a Oracle<'a>,
+    part: &'a ComputedPart,
+    output: &'a str,
+}
+
+impl PartRun<'_> {
+    /// What changes leave of the candidate's error; `None` where they change nothing, or cannot be made.
+    fn left(&self, changes: &[PortChange], candidate: &Tensor64, exact: &Tensor64) -> Option<f64> {
+        let outputs = self.oracle.model.run_part_with(&self.part.part, &self.part.inputs, changes).ok()?;
+        let changed = outputs.iter().find(|(name, _)| name == self.output).map(|(_, tensor)| tensor)?;
+        (changed != exact).then(|| distance(candidate, changed))?.map(|found| found.figures.rel_l2)
+    }
+}

@@ -1,0 +1,73 @@
+//! Which change explains a part.
+
+use encoder::reference::Operations;
+
+use super::TIMES_FLOOR;
+use super::trials::{PartTrials, Trial};
+use crate::gate::local::oracle::{ComputedPart, Oracle};
+
+/// Changes that leave errors within this factor explain a part alike.
+const ALIKE: f64 = 1.25;
+/// The least that counts as left: what f32 itself rounds.
+const LEAST: f64 = 1e-7;
+
+/// What was found out about a part that is off.
+pub(crate) struct Verdict {
+    /// The part's operations, by which changes are told.
+    pub(super) operations: Operations,
+    /// How far the candidate is off without a change.
+    pub(crate) before: f64,
+    /// How many changes were tried.
+    pub(crate) tried: usize,
+    /// What explains it.
+    pub(crate) best: Option<Trial>,
+    /// What explains it as well, the nearest first.
+    pub(crate) ties: Vec<Trial>,
+    /// How many times more the next best leaves than the best.
+    pub(crate) margin: f64,
+    /// What comes nearest, where nothing explains it.
+    pub(crate) nearest: Option<Trial>,
+}
+
+/// Tries changes of one thing, then a lost weight of one channel, then changes of two things. `None` where the candidate has
+/// no output of the part that could be looked at.
+pub(in crate::gate::local) fn verdict(oracle: &Oracle<'_>, part: &ComputedPart) -> Option<Verdict> {
+    let trials = PartTrials::of(oracle, part)?;
+    let limit = TIMES_FLOOR * trials.floor.max(LEAST);
+    let explains = |all: &[Trial]| all.iter().any(|trial| trial.left <= limit);
+    let mut all = trials.singles();
+    if !explains(&all) {
+        all.extend(trials.lost_channels());
+    }
+    if !explains(&all) {
+        let pairs = trials.pairs(&all);
+        all.extend(pairs);
+    }
+    all.sort_by(|a, b| a.left.total_cmp(&b.left));
+    let mut verdict = Verdict {
+        operations: trials.operations.clone(),
+        before: trials.before,
+        tried: trials.count(),
+        best: None,
+        ties: Vec::new(),
+        margin: 1.0,
+        nearest: None,
+    };
+    let Some(least) = all.first().map(|trial| trial.left) else { return Some(verdict) };
+    if least > limit {
+        verdict.nearest = all.into_iter().next();
+        return Some(verdict);
+    }
+    // A fitted number may stand for something that has a name.
+    let alike = |trial: &Trial| trial.left <= ALIKE * least;
+    let best = all.iter().position(|trial| alike(trial) && !trial.has_number()).unwrap_or(0);
+    let best = all.remove(best);
+    // One that differs in more than where it is done, or by a number that does the same, is another explanation.
+    all.retain(|other| !other.is_like(&best));
+    let alike = |other: &Trial| other.left <= ALIKE * best.left;
+    let next = all.iter().find(|other| !alike(other)).map_or(verdict.before, |other| other.left);
+    verdict.margin = next.min(verdict.before) / best.left;
+    verdict.ties = all.into_iter().filter(|other| alike(other) && !other.has_number()).collect();
+    verdict.best = Some(best);
+    Some(verdict)
+}
