@@ -16,8 +16,10 @@ use crate::encode::input::{InputFile, listed};
 use crate::encode::pictures::{PictureArguments, settings_beside};
 use crate::encode::run::EncodingRun;
 use crate::encode::tokens::save;
+use crate::encode::transplant::{self, Replacement, Transplanted};
 use crate::encode::used_folder::UsedFolder;
 use crate::encode::{settings, weight_tensors};
+use crate::shell::console::say;
 use crate::shell::failure::{CommandResult, Failure};
 use crate::shell::paths;
 
@@ -52,6 +54,10 @@ pub(crate) struct Encode {
     /// Dump too what each operation inside a block gives; mappings/gemma3n-inner.toml compares it.
     #[arg(long)]
     inner: bool,
+    /// Put a tensor of another program in the place of the encoder's own and go on from there: its name in a dump, and
+    /// an .npy. Says how far the soft tokens move: what an error there costs at the end. May be given several times.
+    #[arg(long, value_name = "NAME=FILE", value_parser = transplant::replacement)]
+    replace: Vec<Replacement>,
     #[command(flatten)]
     pictures: PictureArguments,
     #[command(flatten)]
@@ -88,6 +94,12 @@ impl Encode {
         let loaded = started.elapsed();
         let started = Instant::now();
         match (&folder, &self.out) {
+            (None, out) if !self.replace.is_empty() => {
+                let encoded = self.replaced(&mut run, &files)?;
+                if let Some(out) = out {
+                    save(out, &files, |writer| writer.push(&files[0].path, &encoded))?;
+                }
+            }
             (Some(folder), out) => {
                 let encoded = self.dump(&mut run, folder, &files, &checkpoint, &read)?;
                 if let Some(out) = out {
@@ -105,7 +117,13 @@ impl Encode {
 
     /// Refuses a run that would save nothing, or less than it is asked for.
     fn check_outputs(&self, folder: Option<&Path>) -> Result<(), Failure> {
-        if self.out.is_none() && folder.is_none() {
+        if folder.is_some() && !self.replace.is_empty() {
+            return Err(Failure::usage(
+                "a dump is of the encoder's own tensors: --replace has none",
+                "leave --dump out; --out FILE saves the soft tokens",
+            ));
+        }
+        if self.out.is_none() && folder.is_none() && self.replace.is_empty() {
             return Err(Failure::usage(
                 "nothing to save: neither --out nor --dump is given",
                 "add --out tokens.npy for the soft tokens, or --dump DIR for every intermediate tensor",
@@ -118,6 +136,24 @@ impl Encode {
             ));
         }
         Ok(())
+    }
+
+    /// Encodes one input with tensors replaced, and says what that costs.
+    fn replaced(&self, run: &mut EncodingRun<'_>, files: &[InputFile]) -> Result<Encoded, Failure> {
+        let [file] = files else {
+            return Err(Failure::usage(
+                format!("--replace is of one input, found {}", files.len()),
+                "name the file that the tensors were computed from",
+            ));
+        };
+        let input = run.read(file)?;
+        let Transplanted { encoded, off } =
+            run.pool.install(|| transplant::run(run.model, &input.tensor, &self.replace))?;
+        for (name, off) in &off {
+            say(&format!("{name}: off by {off:.3e} (rel_l2) from the encoder's own"));
+        }
+        run.note(&encoded, &input.tensor);
+        Ok(encoded)
     }
 
     /// Encodes one input and saves every intermediate tensor.

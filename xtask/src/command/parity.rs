@@ -15,7 +15,7 @@ use crate::encode::arguments::EncoderArguments;
 use crate::encode::pictures::PictureArguments;
 use crate::gate::compare::{Gate, NamedInput};
 use crate::gate::files_read::{FilesNamed, RECORDS, files_read};
-use crate::gate::local::{LocalSources, RoundingChoice};
+use crate::gate::local::{LocalJudgement, LocalSources, RoundingChoice};
 use crate::gate::next_steps::{Situation, next_steps};
 use crate::shell::console::say;
 use crate::shell::failure::{CommandResult, Failure};
@@ -57,6 +57,10 @@ pub(crate) struct Parity {
     /// bf16-all. auto takes the one under which the first parts come nearest.
     #[arg(long, value_name = "MODEL", default_value = "auto", value_parser = rounding)]
     rounding: RoundingChoice,
+    /// Tell everything about one part that is judged by itself: its name, such as blocks.2.4, or that of one of its
+    /// tensors.
+    #[arg(long, value_name = "LAYER", requires_all = ["candidate", "weights", "input"])]
+    explain: Option<String>,
     /// Which candidate meets which reference (default: mappings/gemma3n.toml of the checkout, else that of the program).
     #[arg(long, value_name = "FILE")]
     mapping: Option<PathBuf>,
@@ -168,7 +172,13 @@ impl Parity {
         match (&self.candidate, &self.weights, &self.input) {
             (Some(candidate), Some(weights), Some(input)) => {
                 let input = NamedInput { path: input, pictures: self.pictures };
-                Ok(Some(LocalSources { candidate, weights, input, rounding: self.rounding }))
+                Ok(Some(LocalSources {
+                    candidate,
+                    weights,
+                    input,
+                    rounding: self.rounding,
+                    explained: self.explain.as_deref(),
+                }))
             }
             (Some(_), None, None) if self.reference.is_some() => Ok(None),
             (Some(_), ..) => Err(Failure::usage("--candidate: there is nothing to compare it with", help)),
@@ -246,8 +256,9 @@ impl Parity {
         let mut encoding = Duration::ZERO;
         let mut remedies = Vec::new();
         if let Some(sources) = local {
-            let comparison = gate.local(sources)?;
+            let LocalJudgement { comparison, part } = gate.local(sources)?;
             self.say(&comparison, options);
+            part.iter().for_each(|line| say(line));
             run.comparisons.push(comparison);
         }
         for path in &references {

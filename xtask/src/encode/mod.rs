@@ -7,5 +7,6 @@ pub(crate) mod run;
 pub(crate) mod settings;
 pub(crate) mod summary;
 pub(crate) mod tokens;
+pub(crate) mod transplant;
 pub(crate) mod used_folder;
 pub(crate) mod weight_tensors;

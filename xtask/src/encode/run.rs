@@ -63,10 +63,15 @@ impl<'a> EncodingRun<'a> {
         let (model, pool) = (self.model, self.pool);
         let encoded = pool.install(|| model.encode(&input.shape, &input.data, taps));
         let encoded = encoded.map_err(Failure::unreadable)?;
+        self.note(&encoded, input);
+        Ok(encoded)
+    }
+
+    /// Counts a batch that was encoded.
+    pub(crate) fn note(&mut self, encoded: &Encoded, input: &TapTensor) {
         self.broken += encoded.data.iter().filter(|x| !x.is_finite()).count();
         add_batch(&mut self.shape, &encoded.shape);
         add_batch(&mut self.input, &input.shape);
-        Ok(encoded)
     }
 
     /// Encodes files in their order and hands over the tokens, with the first file that they are of.

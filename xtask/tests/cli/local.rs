@@ -63,3 +63,12 @@ fn what_is_missing_on_the_command_line_is_said() {
         .stderr(contains("--input FILE"));
     parity(DUMP, &["--rounding", "q4"]).assert().code(2).stderr(contains("ggml-f16"));
 }
+
+#[test]
+fn everything_about_one_part() {
+    for asked in ["blocks.1.1", "mobilenet_block_6_inverted_residual", "timm_model.blocks.1.1"] {
+        parity(DUMP, &["--explain", asked]).assert().code(0).stdout(contains("changes were tried"));
+    }
+    parity(DUMP, &["--explain", "blocks.9.9"]).assert().code(2).stderr(contains("did you mean blocks."));
+    xtask(&["parity", "--explain", "blocks.1.1"]).assert().code(2).stderr(contains("--candidate"));
+}

@@ -3,6 +3,7 @@
 
 pub(crate) mod causes;
 mod oracle;
+mod part_report;
 mod parts;
 pub(crate) mod planted;
 pub(crate) mod score;
@@ -44,15 +45,24 @@ pub(crate) struct LocalSources<'a> {
     pub(crate) weights: &'a Path,
     pub(crate) input: NamedInput<'a>,
     pub(crate) rounding: RoundingChoice,
+    /// A part, or a tensor of one, of which everything is told.
+    pub(crate) explained: Option<&'a str>,
+}
+
+/// A dump that was judged part by part.
+pub(crate) struct LocalJudgement {
+    pub(crate) comparison: Comparison,
+    /// Everything that is known about the part that was asked for.
+    pub(crate) part: Vec<String>,
 }
 
 impl Gate<'_> {
     /// Judges each part of a dump by itself.
-    pub(crate) fn local(&self, sources: LocalSources<'_>) -> Result<Comparison, Failure> {
+    pub(crate) fn local(&self, sources: LocalSources<'_>) -> Result<LocalJudgement, Failure> {
         self.pool.install(|| self.judged_locally(&sources))
     }
 
-    fn judged_locally(&self, sources: &LocalSources<'_>) -> Result<Comparison, Failure> {
+    fn judged_locally(&self, sources: &LocalSources<'_>) -> Result<LocalJudgement, Failure> {
         let (dump, _) = self.dump(sources.candidate)?;
         let checkpoint = self.encoder.open_named(sources.weights)?;
         let settings = self.encoder.settings(encoder::Settings::default());
@@ -107,6 +117,10 @@ impl Gate<'_> {
         let found = causes::explain(&oracle, &computed, &comparison)?;
         comparison.explanations.extend(found);
         whole.tell(&oracle, &computed, &mut comparison)?;
-        Ok(comparison)
+        let part = match sources.explained {
+            Some(asked) => part_report::lines(&oracle, &computed, &comparison, asked)?,
+            None => Vec::new(),
+        };
+        Ok(LocalJudgement { comparison, part })
     }
 }

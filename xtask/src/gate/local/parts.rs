@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use encoder::reference::{ReferenceModel, Tensor64};
+use encoder::tap::INPUT;
 use encoder::{Part, TapTensor};
 use harness::compare::terms::Terms;
 use harness::mapping::Mapping;
@@ -17,9 +18,6 @@ use rayon::prelude::*;
 
 use crate::shell::failure::Failure;
 use crate::shell::paths;
-
-/// The name of the model's input among the tensors of parts.
-pub(super) const INPUT: &str = "input";
 
 /// What the candidate has of the tensors between parts.
 #[derive(Default)]

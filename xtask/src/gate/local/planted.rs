@@ -1,11 +1,12 @@
 //! Faults planted in the parts of a simulated port: whether each is seen, and whether it is called by its name.
 
 use encoder::reference::{Operations, PortChange, ReferenceModel, Tensor64};
+use encoder::tap::INPUT;
 use encoder::{Part, TapTensor};
 
 use super::causes::{Verdict, hypotheses, verdict};
 use super::oracle::{ComputedPart, Oracle, distance};
-use super::parts::{CandidateTensors, INPUT};
+use super::parts::CandidateTensors;
 use crate::shell::failure::Failure;
 
 /// A fault that was planted in a part, and what became of it.

@@ -56,9 +56,10 @@ fn judged(set: &str, rounding: Rounding, changes: &[(Option<Site>, PortChange)],
     let profile = &mapping.profiles["f32"];
     let gate = Gate { mapping: &mapping, profile, pool: &pool, encoder: &encoder, strict: false };
     let input = NamedInput { path: &input, pictures: PictureArguments::default() };
+    let rounding = RoundingChoice::Auto;
     let sources =
-        LocalSources { candidate: folder.path(), weights: &weights, input, rounding: RoundingChoice::Auto };
-    gate.local(sources).unwrap()
+        LocalSources { candidate: folder.path(), weights: &weights, input, rounding, explained: None };
+    gate.local(sources).unwrap().comparison
 }
 
 /// The parts that failed, each with what explains it.

@@ -4,13 +4,13 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use encoder::reference::Tensor64;
+use encoder::tap::INPUT;
 use encoder::{Part, TapTensor};
 use harness::compare::budget::{ErrorBudget, ErrorShare, ErrorSource, RunErrors};
 use harness::compare::comparison::{Comparison, Outcome};
 
 use super::causes::{TIMES_FLOOR, failing};
 use super::oracle::{ComputedParts, Oracle, distance};
-use super::parts::INPUT;
 use crate::shell::failure::Failure;
 
 /// Runs of the whole that are nudged, to find how far a right one may be off at its end.

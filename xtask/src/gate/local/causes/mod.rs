@@ -11,9 +11,10 @@ use harness::compare::comparison::Comparison;
 use harness::compare::explanation::{Explanation, ExplanationKind};
 use harness::exit_code;
 
+pub(super) use self::trials::{PartTrials, Trial};
 pub(crate) use self::verdict::Verdict;
 pub(super) use self::verdict::verdict;
-use self::words::ChangeWords;
+pub(super) use self::words::ChangeWords;
 use super::oracle::{ComputedPart, ComputedParts, Oracle};
 use crate::shell::failure::Failure;
 

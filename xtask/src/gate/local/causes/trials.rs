@@ -24,13 +24,13 @@ pub(crate) struct Trial {
     /// ‖candidate - changed‖ / ‖changed‖ of the part's last output that the candidate has.
     pub(crate) left: f64,
     /// Of the number of the first change that has one, where it was fitted.
-    pub(super) uncertainty: Option<f64>,
+    pub(in crate::gate::local) uncertainty: Option<f64>,
 }
 
 impl Trial {
-    /// Whether a number was fitted.
-    pub(super) fn has_number(&self) -> bool {
-        self.changes.iter().any(|change| fit::number(*change).is_some())
+    /// How many of its changes have a number that is fitted.
+    pub(super) fn numbers(&self) -> usize {
+        self.changes.iter().filter(|change| fit::number(**change).is_some()).count()
     }
 
     /// Whether it differs from another only in where it is done, or is part of it.
@@ -43,23 +43,26 @@ impl Trial {
 }
 
 /// A part that failed, and what is tried on it.
-pub(super) struct PartTrials<'a> {
+pub(in crate::gate::local) struct PartTrials<'a> {
     oracle: &'a Oracle<'a>,
     part: &'a ComputedPart,
     /// The output that is looked at.
     output: &'a str,
     candidate: Tensor64,
     exact: &'a Tensor64,
-    pub(super) operations: Operations,
-    pub(super) floor: f64,
+    pub(in crate::gate::local) operations: Operations,
+    pub(in crate::gate::local) floor: f64,
     /// How far the candidate is off without a change.
-    pub(super) before: f64,
+    pub(in crate::gate::local) before: f64,
     tried: Cell<usize>,
 }
 
 impl<'a> PartTrials<'a> {
     /// `None` where the candidate has no output of the part that could be looked at.
-    pub(super) fn of(oracle: &'a Oracle<'a>, part: &'a ComputedPart) -> Option<PartTrials<'a>> {
+    pub(in crate::gate::local) fn of(
+        oracle: &'a Oracle<'a>,
+        part: &'a ComputedPart,
+    ) -> Option<PartTrials<'a>> {
         let has = |(name, _): &&(String, Tensor64)| oracle.tensors.has(name);
         let (output, exact) = part.outputs.iter().rev().find(has)?;
         let candidate = oracle.tensors.tensor(output)?.into_owned();
@@ -71,12 +74,12 @@ impl<'a> PartTrials<'a> {
     }
 
     /// How many have been tried.
-    pub(super) fn count(&self) -> usize {
+    pub(in crate::gate::local) fn count(&self) -> usize {
         self.tried.get()
     }
 
     /// Changes of one thing, the numbers of the nearest fitted.
-    pub(super) fn singles(&self) -> Vec<Trial> {
+    pub(in crate::gate::local) fn singles(&self) -> Vec<Trial> {
         let changes = hypotheses::singles(&self.part.part, &self.operations);
         let mut trials = self.tried(changes.into_iter().map(|change| vec![change]).collect());
         trials.sort_by(|a, b| a.left.total_cmp(&b.left));

@@ -59,15 +59,15 @@ pub(in crate::gate::local) fn verdict(oracle: &Oracle<'_>, part: &ComputedPart) 
         return Some(verdict);
     }
     // A fitted number may stand for something that has a name.
-    let alike = |trial: &Trial| trial.left <= ALIKE * least;
-    let best = all.iter().position(|trial| alike(trial) && !trial.has_number()).unwrap_or(0);
+    let alike = all.iter().take_while(|trial| trial.left <= ALIKE * least).enumerate();
+    let best = alike.min_by_key(|(_, trial)| trial.numbers()).map_or(0, |(at, _)| at);
     let best = all.remove(best);
     // One that differs in more than where it is done, or by a number that does the same, is another explanation.
     all.retain(|other| !other.is_like(&best));
     let alike = |other: &Trial| other.left <= ALIKE * best.left;
     let next = all.iter().find(|other| !alike(other)).map_or(verdict.before, |other| other.left);
     verdict.margin = next.min(verdict.before) / best.left;
-    verdict.ties = all.into_iter().filter(|other| alike(other) && !other.has_number()).collect();
+    verdict.ties = all.into_iter().filter(|other| alike(other) && other.numbers() == 0).collect();
     verdict.best = Some(best);
     Some(verdict)
 }

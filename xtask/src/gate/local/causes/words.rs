@@ -6,14 +6,14 @@ use encoder::reference::{
 };
 
 /// What is said of a change of a part.
-pub(super) struct ChangeWords<'a> {
-    pub(super) part: &'a Part,
-    pub(super) operations: &'a Operations,
+pub(in crate::gate::local) struct ChangeWords<'a> {
+    pub(in crate::gate::local) part: &'a Part,
+    pub(in crate::gate::local) operations: &'a Operations,
 }
 
 impl ChangeWords<'_> {
     /// Several changes at once; of one that has a number, how sure it is.
-    pub(super) fn all(&self, changes: &[PortChange], uncertainty: Option<f64>) -> String {
+    pub(in crate::gate::local) fn all(&self, changes: &[PortChange], uncertainty: Option<f64>) -> String {
         let said: Vec<String> = changes.iter().map(|change| self.one(*change, uncertainty)).collect();
         said.join(", and ")
     }

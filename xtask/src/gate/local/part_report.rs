@@ -1,0 +1,130 @@
+//! Everything that is known about one part.
+
+use harness::compare::comparison::{Comparison, Layer};
+use harness::report::words;
+use harness::text::nearest::nearest;
+
+use super::causes::{ChangeWords, PartTrials, Trial};
+use super::oracle::{ComputedPart, ComputedParts, JudgedPart, Oracle};
+use crate::shell::failure::Failure;
+
+/// Changes that are listed, the nearest first.
+const LISTED: usize = 12;
+
+/// What is known about the part that a user names: by its own name, or by that of one of its tensors on either side.
+pub(super) fn lines(
+    oracle: &Oracle<'_>,
+    computed: &ComputedParts,
+    comparison: &Comparison,
+    asked: &str,
+) -> Result<Vec<String>, Failure> {
+    let part = &oracle.again(found(oracle, computed, asked)?)?;
+    let mut lines = vec![format!("part {}", part.part.name)];
+    for (name, tensor) in &part.inputs {
+        let own = oracle.tensors.own_names.get(name).map_or(name.as_str(), String::as_str);
+        let place = match oracle.tensors.has(name) {
+            true => "the candidate's",
+            false => "computed, for the candidate lacks it",
+        };
+        lines.push(format!("  takes {own} {:?}, {place}", tensor.shape));
+    }
+    lines.extend(part.outputs.iter().flat_map(|(name, _)| output_lines(oracle, part, comparison, name)));
+    lines.extend(change_lines(oracle, part));
+    Ok(lines)
+}
+
+fn found<'a>(
+    oracle: &Oracle<'_>,
+    computed: &'a ComputedParts,
+    asked: &str,
+) -> Result<&'a JudgedPart, Failure> {
+    let names = |part: &JudgedPart| -> Vec<String> {
+        let outputs = || part.part.outputs.iter();
+        let of = |names: &std::collections::BTreeMap<String, String>| {
+            outputs().filter_map(|name| names.get(name).cloned()).collect::<Vec<_>>()
+        };
+        let (own, reference) = (of(&oracle.tensors.own_names), of(&oracle.tensors.references));
+        [vec![part.part.name.clone()], outputs().cloned().collect(), own, reference].concat()
+    };
+    let known: Vec<(Vec<String>, &JudgedPart)> =
+        computed.parts.iter().map(|part| (names(part), part)).collect();
+    let part = known.iter().find(|(names, _)| names.iter().any(|name| name == asked));
+    part.map(|(_, part)| *part).ok_or_else(|| {
+        let all: Vec<&str> = known.iter().flat_map(|(names, _)| names.iter().map(String::as_str)).collect();
+        let hint = nearest(asked, all).map_or(String::new(), |near| format!("did you mean {near}? "));
+        let parts: Vec<&str> = known.iter().map(|(_, part)| part.part.name.as_str()).collect();
+        Failure::usage(
+            format!("--explain {asked}: no part, and no tensor of one, has that name"),
+            format!("{hint}the parts are {}", parts.join(", ")),
+        )
+    })
+}
+
+/// An output: its errors, alone and in the run, and what they are held against.
+fn output_lines(
+    oracle: &Oracle<'_>,
+    part: &ComputedPart,
+    comparison: &Comparison,
+    name: &str,
+) -> Vec<String> {
+    let Some(own) = oracle.tensors.own_names.get(name) else {
+        return vec![format!("  gives {name}, which the candidate lacks")];
+    };
+    let Some(layer) = comparison.layers.iter().find(|layer| layer.name == *own) else {
+        return vec![format!("  gives {own}, which was not compared")];
+    };
+    let Some(compared) = layer.compared() else {
+        return vec![format!("  gives {own}, which could not be compared")];
+    };
+    let verdict = if compared.passed() { "ok" } else { "FAIL" };
+    let mut lines =
+        vec![format!("  gives {own} {:?}: {verdict}, {:.1} % of its limit", compared.shape, used(layer))];
+    let metrics = &compared.metrics;
+    if let (Some(rel_l2), Some(floor)) = (metrics.rel_l2, part.floors.get(name)) {
+        lines.push(format!(
+            "    alone: rel_l2 {rel_l2:.2e}, floor {:.2e}; max |d| {:.2e}, floor {:.2e}",
+            floor.figures.rel_l2,
+            metrics.max_abs.unwrap_or(f64::NAN),
+            floor.max_abs
+        ));
+    }
+    if let Some(errors) = &compared.in_run {
+        lines.push(format!("    in the run: {}", words::run_errors(errors)));
+    }
+    lines.extend(compared.judgement.criteria.iter().map(|criterion| {
+        let measured =
+            criterion.measured.map_or("undefined".to_string(), |measured| format!("{measured:.2e}"));
+        format!("    {} {measured}, limit {:.2e}", criterion.kind.name(), criterion.limit)
+    }));
+    if let Some(worst) = &compared.worst {
+        lines.push(format!(
+            "    worst element {:?}: candidate {:.6e}, computed {:.6e}",
+            worst.index, worst.candidate, worst.reference
+        ));
+    }
+    lines
+}
+
+fn used(layer: &Layer) -> f64 {
+    100.0 * layer.used()
+}
+
+/// The changes that leave least, whatever the verdict.
+fn change_lines(oracle: &Oracle<'_>, part: &ComputedPart) -> Vec<String> {
+    let Some(trials) = PartTrials::of(oracle, part) else {
+        return vec!["  no change can be tried: the candidate has none of its outputs".to_string()];
+    };
+    let words = ChangeWords { part: &part.part, operations: &trials.operations };
+    let mut all: Vec<Trial> = trials.singles();
+    all.sort_by(|a, b| a.left.total_cmp(&b.left));
+    let head = format!(
+        "  {} changes were tried; off without one by {:.2e}, floor {:.2e}; left by the nearest:",
+        trials.count(),
+        trials.before,
+        trials.floor
+    );
+    let listed = all.iter().take(LISTED);
+    let listed = listed
+        .map(|trial| format!("    {:.2e}  {}", trial.left, words.all(&trial.changes, trial.uncertainty)));
+    std::iter::once(head).chain(listed).collect()
+}
