@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 
+use super::activation_function::ActivationFunction;
 use super::change::{
     ImageForm, NamedConvolution, NamedNorm, NormAxes, Operations, PoolingKind, PortChange, UpsamplingKind,
 };
@@ -174,19 +175,18 @@ impl Changed {
         if activated { normed.map(gelu) } else { normed }
     }
 
-    /// GELU, or what is in its place in the next activation of the part.
-    pub(super) fn next_activation(&self) -> impl Fn(f64) -> f64 + Sync + use<> {
+    /// What is in the place of GELU in the next activation of the part, if anything is.
+    pub(super) fn next_activation(&self) -> Option<ActivationFunction> {
         let number = {
             let operations = &mut *self.operations.borrow_mut();
             let after = operations.norms.last().map_or(String::new(), |norm| norm.name.clone());
             operations.activations.push(after);
             operations.activations.len() - 1
         };
-        let function = self.first(|change| match change {
+        self.first(|change| match change {
             PortChange::Activation { at, function } if is_for(at, number) => Some(function),
             _ => None,
-        });
-        move |x| function.map_or_else(|| gelu(x), |function| function.of(x))
+        })
     }
 
     /// A branch times its layer scale.

@@ -96,9 +96,13 @@ pub(super) fn dense(x: &Image, weights: &Panels, window: Window) -> Image {
                 let from = (oy * ow + inside.start).max(first);
                 let to = (oy * ow + inside.end).min(end);
                 if from < to {
-                    let source =
-                        row[start + (from - oy * ow - inside.start) * stride..].iter().step_by(stride);
-                    columns[from - first..to - first].iter_mut().zip(source).for_each(|(to, x)| *to = *x);
+                    let source = &row[start + (from - oy * ow - inside.start) * stride..];
+                    let columns = &mut columns[from - first..to - first];
+                    if stride == 1 {
+                        columns.copy_from_slice(&source[..columns.len()]);
+                    } else {
+                        columns.iter_mut().zip(source.iter().step_by(stride)).for_each(|(to, x)| *to = *x);
+                    }
                 }
             }
         };

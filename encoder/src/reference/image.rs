@@ -9,10 +9,22 @@ pub(super) const PIECE: usize = 1 << 14;
 const PIXELS: usize = 1 << 9;
 
 /// `[batch, channels, height, width]`.
-#[derive(Clone)]
 pub(super) struct Image {
     pub(super) shape: [usize; 4],
     pub(super) data: Vec<f64>,
+}
+
+impl Clone for Image {
+    fn clone(&self) -> Image {
+        Image { shape: self.shape, data: copied(&self.data) }
+    }
+}
+
+/// A copy, made on all threads: most of the work is the system's, for new memory.
+pub(super) fn copied(values: &[f64]) -> Vec<f64> {
+    let mut copy = vec![0.0; values.len()];
+    copy.par_chunks_mut(PIECE).zip(values.par_chunks(PIECE)).for_each(|(to, from)| to.copy_from_slice(from));
+    copy
 }
 
 impl Image {
@@ -54,6 +66,16 @@ impl Image {
         self.data.par_chunks_mut(PIECE).enumerate().for_each(|(number, piece)| {
             arch.dispatch(|| change(number * PIECE, piece));
         });
+    }
+
+    /// A copy that is changed piece by piece on the way.
+    pub(super) fn copied_with(&self, change: impl Fn(usize, &mut [f64]) + Sync) -> Image {
+        let mut copy = Image::zeros(self.shape);
+        copy.for_each_piece(|from, piece| {
+            piece.copy_from_slice(&self.data[from..][..piece.len()]);
+            change(from, piece);
+        });
+        copy
     }
 
     /// Changes planes in place, on all threads; `change` is told the number of the image and of the channel.

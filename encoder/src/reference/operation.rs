@@ -7,6 +7,7 @@ use std::sync::Arc;
 use super::attention::Attending;
 use super::change::{NamedConvolution, PortChange};
 use super::convolution::{self, Window};
+use super::exponential::gelu;
 use super::image::Image;
 use super::rounding::Rounding;
 use super::run::ReferenceRun;
@@ -20,20 +21,38 @@ impl ReferenceRun<'_> {
         self.model.rounding
     }
 
-    fn nudged<'x>(&self, x: Cow<'x, Image>) -> Cow<'x, Image> {
-        match &self.nudge {
-            Some(nudge) => Cow::Owned(nudge.of(x.into_owned())),
-            None => x,
+    /// The values, moved where the run is nudged, and what `hold` leaves of them.
+    fn operand<'x>(&self, x: &'x Image, hold: Option<impl Fn(&mut [f64]) + Sync>) -> Cow<'x, Image> {
+        let nudged = self.nudge.as_ref().map(|nudge| nudge.next(x));
+        if nudged.is_none() && hold.is_none() {
+            return Cow::Borrowed(x);
         }
+        Cow::Owned(x.copied_with(|from, piece| {
+            if let Some(nudged) = nudged {
+                nudged.move_piece(from, piece);
+            }
+            if let Some(hold) = &hold {
+                hold(piece);
+            }
+        }))
+    }
+
+    /// The values, moved where the run is nudged.
+    fn nudged(&self, mut x: Image) -> Image {
+        if let Some(nudge) = &self.nudge {
+            let nudged = nudge.next(&x);
+            x.for_each_piece(|from, piece| nudged.move_piece(from, piece));
+        }
+        x
     }
 
     /// What is kept of the result of an operation.
-    pub(super) fn kept(&self, x: Image) -> Image {
+    pub(super) fn kept(&self, mut x: Image) -> Image {
         let rounding = self.rounding();
-        match rounding.rounds_results() {
-            true => x.map(|x| rounding.result(x)),
-            false => x,
+        if rounding.rounds_results() {
+            x.for_each_piece(|_, piece| rounding.keep(piece));
         }
+        x
     }
 
     fn window(&self, number: usize, kernel: usize, stride: usize) -> Window {
@@ -82,16 +101,21 @@ impl ReferenceRun<'_> {
             }
         };
         let window = self.window(number, kernel, stride);
-        let x = self.nudged(Cow::Borrowed(x));
+        // Both terms are of the values as they are nudged.
+        let nudged = match &weights.small {
+            Some(_) => self.operand(x, None::<fn(&mut [f64])>),
+            None => Cow::Borrowed(x),
+        };
         let small = weights.small.as_ref().map(|small| {
-            let x = x.clone().into_owned().map(|x| rounding.held(x).1);
+            let x = nudged.copied_with(|_, piece| rounding.hold_small(piece));
             convolution::dense(&x, small, window)
         });
-        let x = match rounding.holds_all() {
-            true => x,
-            false => Cow::Owned(x.into_owned().map(|x| rounding.held(x).0)),
+        let hold = (!rounding.holds_all()).then_some(|piece: &mut [f64]| rounding.hold(piece));
+        let held = match &small {
+            Some(_) => Cow::Owned(nudged.copied_with(|_, piece| rounding.hold(piece))),
+            None => self.operand(&nudged, hold),
         };
-        let product = convolution::dense(&x, &weights.held, window);
+        let product = convolution::dense(&held, &weights.held, window);
         Ok(self.kept(match small {
             Some(small) => product.minus(&small),
             None => product,
@@ -103,7 +127,7 @@ impl ReferenceRun<'_> {
         let of_module = names::module_of(name).to_string();
         let convolution = NamedConvolution { name: of_module, kernel, stride, is_square: false };
         let number = self.changed.next_convolution(convolution);
-        let (channels, rounding) = (x.shape[1], self.rounding());
+        let channels = x.shape[1];
         let shape = [channels, 1, kernel, kernel];
         let weights = match self.changed.leaves_weights() {
             true => self.weights(name, &shape)?,
@@ -112,33 +136,42 @@ impl ReferenceRun<'_> {
                 Arc::new(self.changed.weights(number, weights, [channels, 1, kernel]))
             }
         };
-        let weights: Vec<f64> = weights.iter().map(|w| rounding.held_by_depthwise(*w)).collect();
-        let x = self.nudged(Cow::Borrowed(x));
-        let x = match rounding.holds_all() {
-            true => x,
-            false => Cow::Owned(x.into_owned().map(|x| rounding.held_by_depthwise(x))),
-        };
+        let rounding = self.rounding().of_depthwise();
+        let mut weights = Vec::clone(&weights);
+        rounding.hold(&mut weights);
+        let hold = (!rounding.holds_all()).then_some(|piece: &mut [f64]| rounding.hold(piece));
+        let x = self.operand(x, hold);
         let window = self.window(number, kernel, stride);
         Ok(self.kept(convolution::depthwise(&x, &weights, window)))
     }
 
-    pub(super) fn norm(&self, x: &Image, name: &str) -> Result<Image, Error> {
+    pub(super) fn norm(&self, x: Image, name: &str) -> Result<Image, Error> {
         let weights = self.weights(name, &[x.shape[1]])?;
         Ok(self.norm_by(name, x, &weights))
     }
 
-    pub(super) fn norm_by(&self, name: &str, x: &Image, weights: &[f64]) -> Image {
+    pub(super) fn norm_by(&self, name: &str, x: Image, weights: &[f64]) -> Image {
         let epsilon = 1e-6 * self.seam.epsilon_times();
-        let x = self.nudged(Cow::Borrowed(x)).into_owned();
-        self.kept(self.changed.normed(x, names::module_of(name), epsilon, weights))
+        self.kept(self.changed.normed(self.nudged(x), names::module_of(name), epsilon, weights))
     }
 
     /// GELU, or what the change has in its place.
     pub(super) fn activated(&self, x: Image) -> Image {
         let function = self.changed.next_activation();
         let rounding = self.rounding();
-        let x = self.nudged(Cow::Owned(x)).into_owned();
-        self.kept(x.map(|x| rounding.activation(&function, x)))
+        let nudged = self.nudge.as_ref().map(|nudge| nudge.next(&x));
+        let mut x = x;
+        x.for_each_piece(|from, piece| {
+            if let Some(nudged) = nudged {
+                nudged.move_piece(from, piece);
+            }
+            match function {
+                None => rounding.activate(piece, gelu),
+                Some(function) => rounding.activate(piece, |x| function.of(x)),
+            }
+            rounding.keep(piece);
+        });
+        x
     }
 
     /// Attention's own products.
@@ -149,7 +182,7 @@ impl ReferenceRun<'_> {
             scores_times: self.changed.scores_times(spec.key_dim),
             over_queries: self.changed.has(PortChange::SoftmaxOverQueries),
         };
-        let [q, k, v] = [q, k, v].map(|x| self.nudged(Cow::Borrowed(x)));
+        let [q, k, v] = [q, k, v].map(|x| self.operand(x, None::<fn(&mut [f64])>));
         self.kept(attending.heads(&q, &k, &v))
     }
 }

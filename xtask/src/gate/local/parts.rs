@@ -14,6 +14,7 @@ use harness::provenance::Dump;
 use harness::reference::{ComputedReference, Reference, ReferenceNames};
 use harness::side::Side;
 use harness::store::ComputedStore;
+use harness::tensor::Values;
 use rayon::prelude::*;
 
 use crate::shell::failure::Failure;
@@ -109,9 +110,19 @@ impl DumpedTensors<'_> {
             known: None,
         };
         let tensor = terms.candidate_as_reference(pair, self.dump).ok().flatten()?;
-        let tensor = Tensor64 { shape: tensor.shape().to_vec(), data: tensor.iter().collect() };
-        tensor.data.iter().all(|x| x.is_finite()).then_some(tensor)
+        let mut data = vec![0.0; tensor.len()];
+        match tensor.values() {
+            Values::F32(values) => widen(&mut data, values.as_slice()?),
+            Values::F64(values) => data.copy_from_slice(values.as_slice()?),
+        }
+        let is_finite = data.par_iter().with_min_len(1 << 14).all(|x| x.is_finite());
+        is_finite.then(|| Tensor64 { shape: tensor.shape().to_vec(), data })
     }
+}
+
+fn widen(data: &mut [f64], values: &[f32]) {
+    let wide = data.par_iter_mut().with_min_len(1 << 14).zip(values);
+    wide.for_each(|(to, from)| *to = f64::from(*from));
 }
 
 /// The model's input: what the port says that it took comes before what it was given.

@@ -14,7 +14,9 @@ use super::oracle::{ComputedParts, Oracle, distance};
 use crate::shell::failure::Failure;
 
 /// Runs of the whole that are nudged, to find how far a right one may be off at its end.
-const NUDGED_RUNS: u64 = 3;
+const NUDGED_RUNS: usize = 3;
+/// Values of an input from which on luck evens out and one such run is enough.
+const LARGE: usize = 1 << 19;
 /// Parts whose errors are told one by one.
 const CULPRITS: usize = 12;
 /// Amplifiers that are named, and from which gain on.
@@ -60,7 +62,8 @@ impl WholeRun {
     pub(super) fn of(image: &TapTensor) -> WholeRun {
         let image = Tensor64::from(image);
         let exact: Tensors = [(INPUT.to_string(), image.clone())].into();
-        let nudged = vec![exact.clone(); NUDGED_RUNS as usize];
+        let runs = if image.data.len() < LARGE { NUDGED_RUNS } else { 1 };
+        let nudged = vec![exact.clone(); runs];
         WholeRun { image, exact, nudged, errors: BTreeMap::new(), end: None }
     }
 
