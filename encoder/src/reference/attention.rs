@@ -28,13 +28,13 @@ impl Attending<'_> {
         let AttentionSpec { heads, key_dim, value_dim, .. } = *self.spec;
         let [batch, _, height, width] = q.shape;
         let (queries, keys) = (height * width, k.shape[2] * k.shape[3]);
-        let mut result = Image::zeros([batch, heads * value_dim, height, width]);
+        let mut result = Image::unset([batch, heads * value_dim, height, width]);
+        let mut weights = vec![0.0; keys * queries];
         for (number, out) in result.data.chunks_mut((value_dim * queries).max(1)).enumerate() {
             let b = number / heads;
             let key = &k.data[b * key_dim * keys..][..key_dim * keys];
             let value = &v.data[b * value_dim * keys..][..value_dim * keys];
             let query = &q.data[number * key_dim * queries..][..key_dim * queries];
-            let mut weights = vec![0.0; keys * queries];
             self.product(|key_number, d| key[d * keys + key_number], [keys, key_dim], query, &mut weights);
             let (factor, root) = (self.scores_times, (key_dim as f64).sqrt());
             weights.par_chunks_mut(queries.max(1)).for_each(|row| {

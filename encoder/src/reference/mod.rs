@@ -14,6 +14,7 @@ mod operation;
 mod product;
 mod rounding;
 mod run;
+mod spare;
 mod weight_type;
 mod weights;
 
@@ -25,7 +26,7 @@ pub use change::{
     ImageForm, NamedConvolution, NamedNorm, NormAxes, Operations, PoolingKind, PortChange, UpsamplingKind,
 };
 use changed::Changed;
-use image::{Image, copied};
+use image::Image;
 use nudge::Nudge;
 pub use rounding::Rounding;
 use run::{ReferenceFlow, ReferenceRun};
@@ -252,7 +253,7 @@ impl<'a> ReferenceModel<'a> {
     ) -> Result<(), Error> {
         part.expect_among(&self.parts())?;
         let inputs = part.inputs_among(tensors)?;
-        let to_image = |(tensor, shape): &Input<'_, f64>| Image { shape: *shape, data: copied(&tensor.data) };
+        let to_image = |(tensor, shape): &Input<'_, f64>| Image::of(*shape, &tensor.data);
         let mut images: Vec<Image> = inputs.iter().map(to_image).collect();
         let x = images.pop().expect("every part has an input");
         let flow = ReferenceFlow { x, into_last_stage: images.pop() };

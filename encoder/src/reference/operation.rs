@@ -4,11 +4,12 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
+use super::activation_function::ActivationFunction;
 use super::attention::Attending;
 use super::change::{NamedConvolution, PortChange};
 use super::convolution::{self, Window};
-use super::exponential::gelu;
-use super::image::Image;
+use super::image::{Image, PieceChange};
+use super::nudge::NudgedValues;
 use super::rounding::Rounding;
 use super::run::ReferenceRun;
 use super::weights::{self, DenseWeights};
@@ -21,27 +22,20 @@ impl ReferenceRun<'_> {
         self.model.rounding
     }
 
-    /// The values, moved where the run is nudged, and what `hold` leaves of them.
-    fn operand<'x>(&self, x: &'x Image, hold: Option<impl Fn(&mut [f64]) + Sync>) -> Cow<'x, Image> {
+    /// The values, moved where the run is nudged, and what the rounding holds of them as operands.
+    fn operand<'x>(&self, x: &'x Image, rounding: Rounding) -> Cow<'x, Image> {
         let nudged = self.nudge.as_ref().map(|nudge| nudge.next(x));
-        if nudged.is_none() && hold.is_none() {
-            return Cow::Borrowed(x);
+        match nudged.is_none() && rounding.holds_all() {
+            true => Cow::Borrowed(x),
+            false => Cow::Owned(x.copied_with(&OperandChange { nudged, rounding })),
         }
-        Cow::Owned(x.copied_with(|from, piece| {
-            if let Some(nudged) = nudged {
-                nudged.move_piece(from, piece);
-            }
-            if let Some(hold) = &hold {
-                hold(piece);
-            }
-        }))
     }
 
     /// The values, moved where the run is nudged.
     fn nudged(&self, mut x: Image) -> Image {
         if let Some(nudge) = &self.nudge {
-            let nudged = nudge.next(&x);
-            x.for_each_piece(|from, piece| nudged.move_piece(from, piece));
+            let nudged = Some(nudge.next(&x));
+            x.for_each_piece(&OperandChange { nudged, rounding: Rounding::Exact });
         }
         x
     }
@@ -50,7 +44,7 @@ impl ReferenceRun<'_> {
     pub(super) fn kept(&self, mut x: Image) -> Image {
         let rounding = self.rounding();
         if rounding.rounds_results() {
-            x.for_each_piece(|_, piece| rounding.keep(piece));
+            x.for_each_piece(&|_: usize, piece: &mut [f64]| rounding.keep(piece));
         }
         x
     }
@@ -101,19 +95,15 @@ impl ReferenceRun<'_> {
             }
         };
         let window = self.window(number, kernel, stride);
-        // Both terms are of the values as they are nudged.
-        let nudged = match &weights.small {
-            Some(_) => self.operand(x, None::<fn(&mut [f64])>),
-            None => Cow::Borrowed(x),
-        };
-        let small = weights.small.as_ref().map(|small| {
-            let x = nudged.copied_with(|_, piece| rounding.hold_small(piece));
-            convolution::dense(&x, small, window)
-        });
-        let hold = (!rounding.holds_all()).then_some(|piece: &mut [f64]| rounding.hold(piece));
-        let held = match &small {
-            Some(_) => Cow::Owned(nudged.copied_with(|_, piece| rounding.hold(piece))),
-            None => self.operand(&nudged, hold),
+        let (small, held) = match &weights.small {
+            None => (None, self.operand(x, rounding)),
+            Some(small) => {
+                // Both terms are of the values as they are nudged.
+                let nudged = self.operand(x, Rounding::Exact);
+                let term = nudged.copied_with(&|_: usize, piece: &mut [f64]| rounding.hold_small(piece));
+                let held = nudged.copied_with(&OperandChange { nudged: None, rounding });
+                (Some(convolution::dense(&term, small, window)), Cow::Owned(held))
+            }
         };
         let product = convolution::dense(&held, &weights.held, window);
         Ok(self.kept(match small {
@@ -139,8 +129,7 @@ impl ReferenceRun<'_> {
         let rounding = self.rounding().of_depthwise();
         let mut weights = Vec::clone(&weights);
         rounding.hold(&mut weights);
-        let hold = (!rounding.holds_all()).then_some(|piece: &mut [f64]| rounding.hold(piece));
-        let x = self.operand(x, hold);
+        let x = self.operand(x, rounding);
         let window = self.window(number, kernel, stride);
         Ok(self.kept(convolution::depthwise(&x, &weights, window)))
     }
@@ -157,20 +146,10 @@ impl ReferenceRun<'_> {
 
     /// GELU, or what the change has in its place.
     pub(super) fn activated(&self, x: Image) -> Image {
-        let function = self.changed.next_activation();
-        let rounding = self.rounding();
-        let nudged = self.nudge.as_ref().map(|nudge| nudge.next(&x));
         let mut x = x;
-        x.for_each_piece(|from, piece| {
-            if let Some(nudged) = nudged {
-                nudged.move_piece(from, piece);
-            }
-            match function {
-                None => rounding.activate(piece, gelu),
-                Some(function) => rounding.activate(piece, |x| function.of(x)),
-            }
-            rounding.keep(piece);
-        });
+        let nudged = self.nudge.as_ref().map(|nudge| nudge.next(&x));
+        let (function, rounding) = (self.changed.next_activation(), self.rounding());
+        x.for_each_piece(&ActivationChange { nudged, function, rounding });
         x
     }
 
@@ -182,7 +161,41 @@ impl ReferenceRun<'_> {
             scores_times: self.changed.scores_times(spec.key_dim),
             over_queries: self.changed.has(PortChange::SoftmaxOverQueries),
         };
-        let [q, k, v] = [q, k, v].map(|x| self.operand(x, None::<fn(&mut [f64])>));
+        let [q, k, v] = [q, k, v].map(|x| self.operand(x, Rounding::Exact));
         self.kept(attending.heads(&q, &k, &v))
+    }
+}
+
+/// Values become operands: moved where there is a nudge, then rounded.
+struct OperandChange {
+    nudged: Option<NudgedValues>,
+    rounding: Rounding,
+}
+
+impl PieceChange for OperandChange {
+    #[inline(always)]
+    fn change(&self, from: usize, piece: &mut [f64]) {
+        if let Some(nudged) = self.nudged {
+            nudged.move_piece(from, piece);
+        }
+        self.rounding.hold(piece);
+    }
+}
+
+/// GELU, or what is in its place.
+struct ActivationChange {
+    nudged: Option<NudgedValues>,
+    function: Option<ActivationFunction>,
+    rounding: Rounding,
+}
+
+impl PieceChange for ActivationChange {
+    #[inline(always)]
+    fn change(&self, from: usize, piece: &mut [f64]) {
+        if let Some(nudged) = self.nudged {
+            nudged.move_piece(from, piece);
+        }
+        self.rounding.activate(piece, self.function);
+        self.rounding.keep(piece);
     }
 }

@@ -1,5 +1,7 @@
 //! Where a runtime rounds, and to what.
 
+use super::activation_function::ActivationFunction;
+use super::exponential::gelu;
 use crate::precision::Precision;
 
 /// Where a runtime rounds. All arithmetic between is in f64.
@@ -44,10 +46,21 @@ fn bf16(x: f64) -> f64 {
     f64::from(f32::from_bits(sign | rounded))
 }
 
-/// Rounds each of these.
+/// Puts an expression of each value in its place. No closure: it might not be compiled for the CPU's vectors.
+macro_rules! each {
+    ($values:expr, $x:ident => $new:expr) => {
+        for value in $values.iter_mut() {
+            let $x = *value;
+            *value = $new;
+        }
+    };
+}
+
+/// What ggml's table gives for `x`, where it has `inside`.
 #[inline(always)]
-fn each(values: &mut [f64], round: impl Fn(f64) -> f64) {
-    values.iter_mut().for_each(|x| *x = round(*x));
+fn tabulated(x: f64, inside: f64) -> f64 {
+    let above = if x >= 10.0 { x } else { inside };
+    if x <= -10.0 { 0.0 } else { above }
 }
 
 impl From<Precision> for Rounding {
@@ -100,16 +113,16 @@ impl Rounding {
     pub(super) fn hold(self, values: &mut [f64]) {
         match self {
             Rounding::Exact | Rounding::Operands(Precision::F32) => {}
-            Rounding::Operands(Precision::Bf16) | Rounding::Bf16All => each(values, bf16),
-            Rounding::Operands(Precision::Bf16x3) => each(values, |x| bf16(x) + bf16(x - bf16(x))),
-            Rounding::GgmlF16 | Rounding::GgmlF16ExactGelu | Rounding::F16All => each(values, f16),
+            Rounding::Operands(Precision::Bf16) | Rounding::Bf16All => each!(values, x => bf16(x)),
+            Rounding::Operands(Precision::Bf16x3) => each!(values, x => bf16(x) + bf16(x - bf16(x))),
+            Rounding::GgmlF16 | Rounding::GgmlF16ExactGelu | Rounding::F16All => each!(values, x => f16(x)),
         }
     }
 
     /// Leaves the smaller of two terms.
     #[inline(always)]
     pub(super) fn hold_small(self, values: &mut [f64]) {
-        each(values, |x| self.held(x).1);
+        each!(values, x => self.held(x).1);
     }
 
     /// What attention's own products round by.
@@ -132,24 +145,22 @@ impl Rounding {
     #[inline(always)]
     pub(super) fn keep(self, values: &mut [f64]) {
         match self {
-            Rounding::Bf16All => each(values, bf16),
-            Rounding::F16All => each(values, f16),
+            Rounding::Bf16All => each!(values, x => bf16(x)),
+            Rounding::F16All => each!(values, x => f16(x)),
             _ => {}
         }
     }
 
-    /// Puts GELU, or what stands in its place, of each in its place. ggml's table is indexed by f16 and holds f16, is 0 up to -10
+    /// Puts GELU of each value in its place, or another function. ggml's table is indexed by f16 and holds f16, is 0 up to -10
     /// and gives back what is 10 or more.
     #[inline(always)]
-    pub(super) fn activate(self, values: &mut [f64], function: impl Fn(f64) -> f64) {
-        if self != Rounding::GgmlF16 {
-            return each(values, function);
+    pub(super) fn activate(self, values: &mut [f64], other: Option<ActivationFunction>) {
+        match (self, other) {
+            (Rounding::GgmlF16, None) => each!(values, x => tabulated(x, f16(gelu(f16(x))))),
+            (Rounding::GgmlF16, Some(function)) => each!(values, x => tabulated(x, f16(function.of(f16(x))))),
+            (_, None) => each!(values, x => gelu(x)),
+            (_, Some(function)) => each!(values, x => function.of(x)),
         }
-        each(values, |x| {
-            let inside = f16(function(f16(x)));
-            let above = if x >= 10.0 { x } else { inside };
-            if x <= -10.0 { 0.0 } else { above }
-        });
     }
 
     /// Whether all of an operand is held.
@@ -190,7 +201,7 @@ mod tests {
     fn ggmls_table_of_gelu() {
         let gelu = |x: f64| {
             let mut values = [x];
-            Rounding::GgmlF16.activate(&mut values, crate::reference::gelu);
+            Rounding::GgmlF16.activate(&mut values, None);
             values[0]
         };
         assert_eq!((gelu(-10.0), gelu(10.0), gelu(1e4)), (0.0, 10.0, 1e4));
