@@ -149,6 +149,29 @@ pub enum PortChange {
     Image(ImageForm),
 }
 
+impl PortChange {
+    /// Whether it is told for every operation of a kind.
+    pub fn is_everywhere(self) -> bool {
+        match self {
+            PortChange::Epsilon { norm, .. }
+            | PortChange::NoNormWeight { norm }
+            | PortChange::NormWeightPlusOne { norm }
+            | PortChange::NoNorm { norm }
+            | PortChange::NormOver { norm, .. }
+            | PortChange::NormBySum { norm } => norm.is_none(),
+            PortChange::Activation { at, .. } => at.is_none(),
+            PortChange::SymmetricPadding { convolution }
+            | PortChange::PaddingShifted { convolution }
+            | PortChange::StridePhase { convolution }
+            | PortChange::KernelFlipped { convolution }
+            | PortChange::KernelTransposed { convolution }
+            | PortChange::WeightTransposed { convolution }
+            | PortChange::WeightsRounded { convolution, .. } => convolution.is_none(),
+            _ => false,
+        }
+    }
+}
+
 /// Axes that a norm goes over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NormAxes {

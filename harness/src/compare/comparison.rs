@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::budget::{ErrorBudget, RunErrors};
-use super::explanation::Explanation;
+use super::error_shape::ErrorShape;
+use super::explanation::{Explanation, ExplanationKind};
 use super::gap::{Gap, gaps};
 use super::metrics::Metrics;
 use super::obstacle::Obstacle;
@@ -211,6 +212,8 @@ pub struct Comparison {
     pub budget: Option<ErrorBudget>,
     /// What explains findings: tried, and found to hold.
     pub explanations: Vec<Explanation>,
+    /// Where the error of layers is in which it begins.
+    pub error_shapes: Vec<ErrorShape>,
     /// What a reader should know, such as what is not recorded.
     pub remarks: Vec<Remark>,
     /// What the mapping's rules lack.
@@ -358,6 +361,30 @@ impl Comparison {
         let all_compared = self.computed().all(|layer| layer.compared().is_some());
         let too_few = all_compared && elements < min_elements;
         too_few.then_some(Shortfall { of: Counted::Elements, compared: elements, minimum: min_elements })
+    }
+
+    /// Takes away what explains the values alone of layers of which it is known what the model does otherwise: one cause is
+    /// told once.
+    pub fn keep_one_cause_of_each(&mut self) {
+        let of_model = self.explanations.iter().filter(|found| found.kind.is_of_the_model());
+        let whole = of_model.clone().any(|found| found.kind.is_of_the_whole());
+        let known: Vec<String> = of_model.flat_map(|found| found.explains.iter().cloned()).collect();
+        self.explanations.retain_mut(|found| {
+            if !found.kind.is_of_values() {
+                return true;
+            }
+            let explained = found.explains.len();
+            found.explains.retain(|name| !whole && !known.contains(name));
+            found.tried -= explained - found.explains.len();
+            !found.explains.is_empty()
+        });
+        // A part whose values are explained is not unexplained.
+        let of_values = self.explanations.iter().filter(|found| found.kind.is_of_values());
+        let known: Vec<String> = of_values.flat_map(|found| found.explains.iter().cloned()).collect();
+        self.explanations.retain(|found| {
+            let unexplained = matches!(found.kind, ExplanationKind::PartUnexplained { .. });
+            !(unexplained && found.explains.iter().all(|name| known.contains(name)))
+        });
     }
 
     /// Layers that did not pass.

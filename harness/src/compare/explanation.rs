@@ -1,5 +1,6 @@
 //! What explains findings: each was tried on the values or the names, and holds.
 
+use super::value_change::ValueChange;
 use crate::side::Side;
 use crate::tensor::Dtype;
 use crate::tensor::layout::Layout;
@@ -45,8 +46,9 @@ pub enum ExplanationKind {
     TransposedTokens { axis: String },
     /// No order of axes and no direction makes the values agree.
     NoReading { orders: usize },
-    /// The reference times a factor for each index of an axis.
-    Factors { axis: String, least: f64, greatest: f64 },
+    /// The values are the reference's after this change: off by `before` without it, by `after` with it. Whether all layers
+    /// after it are within their limits.
+    Values { change: ValueChange, before: f64, after: f64, isolated: bool },
     /// Nothing of the candidate is finite.
     NothingFinite,
     /// The values are those that another tensor of the reference has.
@@ -166,9 +168,24 @@ impl ExplanationKind {
         let more_to_find = matches!(
             self,
             ExplanationKind::NoReading { .. }
-                | ExplanationKind::Factors { .. }
+                | ExplanationKind::Values { isolated: false, .. }
                 | ExplanationKind::PartUnexplained { .. }
         );
         !self.is_of_names() && !more_to_find
+    }
+
+    /// Whether it is found in the values alone: what the model does otherwise may be known besides.
+    pub fn is_of_values(&self) -> bool {
+        matches!(self, ExplanationKind::Values { .. })
+    }
+
+    /// Whether it says what the model or its input does otherwise.
+    pub fn is_of_the_model(&self) -> bool {
+        matches!(
+            self,
+            ExplanationKind::Change { .. }
+                | ExplanationKind::PartChange { .. }
+                | ExplanationKind::Input { inherited: true, .. }
+        )
     }
 }

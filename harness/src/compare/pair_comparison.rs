@@ -12,7 +12,7 @@ use crate::side::{PerSide, Side};
 use crate::store::{StoreError, StoredTensor};
 use crate::tensor::fit::{DeclaredLayouts, Fit};
 use crate::tensor::layout::{Layout, ShapeMismatch, align, candidate_index};
-use crate::tensor::{Dtype, Tensor, unravel};
+use crate::tensor::{Dtype, NamedAxis, Tensor, unravel};
 
 /// Why a pair could not be compared.
 pub(super) enum Failed {
@@ -246,6 +246,33 @@ impl Terms<'_> {
         };
         let marks = facts.aligned(marks, self.rule(pair).layouts().reference).map_err(Failed::Shape)?;
         Ok((facts, marks))
+    }
+
+    /// A pair in memory laid out as the reference is, with its axes; `None` where extents do not fit.
+    pub(crate) fn aligned(
+        &self,
+        pair: &Pair,
+        candidate: Tensor,
+        reference: Tensor,
+    ) -> Option<(Tensor, Tensor, Vec<NamedAxis>)> {
+        let layouts = self.rule(pair).layouts();
+        let facts = PairFacts::of(layouts, &candidate, &reference).ok()?;
+        let aligned = facts.aligned(candidate, layouts.reference).ok()?;
+        let Fit { candidate: shape, from, reference: extents, .. } = &facts.fit;
+        let axes = layouts.reference.named_axes(extents, (from, shape))?;
+        Some((aligned.reshaped(extents), reference.reshaped(extents), axes))
+    }
+
+    /// ‖a - b‖ / ‖b‖ of two tensors that are laid out alike, and the largest share of a limit of the pair that this uses up;
+    /// `None` where it is not defined.
+    pub(crate) fn measured(&self, pair: &Pair, a: &Tensor, b: &Tensor) -> Option<(f64, f64)> {
+        if a.shape() != b.shape() {
+            return None;
+        }
+        let resolved = self.resolve(pair);
+        let dtypes = PerSide { candidate: a.dtype(), reference: b.dtype() };
+        let metrics = Metrics::with_rule(a, b, resolved.element_rule());
+        Some((metrics.rel_l2?, judge(&metrics, &resolved, dtypes).used()))
     }
 
     /// How far a tensor that was moved is from itself, in multiples of the pair's tolerance: it shows above 1. Infinite

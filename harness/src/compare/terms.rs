@@ -161,6 +161,7 @@ impl Terms<'_> {
             not_as_recorded: Vec::new(),
             budget: None,
             explanations: Vec::new(),
+            error_shapes: Vec::new(),
             remarks,
         }
     }

@@ -3,16 +3,33 @@
 //! Everything here is bounded: only what failed is looked at, in the order of execution, on samples first, and never on more
 //! elements than [`MAX_ELEMENTS`].
 
+mod aligned;
+mod background;
+mod beginnings;
+mod border;
+mod changed_values;
+mod energies;
+mod error_place;
 mod held;
 mod input;
 mod names;
 mod narrow;
+mod permutation;
 mod profile;
 mod readings;
+mod rounding;
+mod scale;
+mod shift;
+mod stale;
 mod types;
 mod values;
 
+pub use background::{Background, WeightVector, WeightsOfExtent};
+
+use changed_values::FoundInValues;
+
 use crate::compare::comparison::Comparison;
+use crate::compare::explanation::{Explanation, ExplanationKind};
 use crate::compare::terms::Terms;
 use crate::exit_code;
 use crate::provenance::Dump;
@@ -21,7 +38,12 @@ use crate::provenance::Dump;
 const MAX_ELEMENTS: usize = 1 << 26;
 
 /// Looks for what explains the findings of a comparison of a dump, and puts it into the comparison.
-pub fn explain(terms: &Terms<'_>, candidate: &Dump, comparison: &mut Comparison) {
+pub fn explain(
+    terms: &Terms<'_>,
+    candidate: &Dump,
+    background: &Background<'_>,
+    comparison: &mut Comparison,
+) {
     if comparison.exit_code() == exit_code::NUMBERS {
         let remarks = narrow::remarks(terms, candidate, comparison);
         comparison.remarks.extend(remarks);
@@ -36,12 +58,46 @@ pub fn explain(terms: &Terms<'_>, candidate: &Dump, comparison: &mut Comparison)
         let mut held = held::failing(terms, candidate, comparison);
         found.extend(readings::explain(terms, &mut held, comparison));
         found.extend(values::explain(terms, candidate, &held, comparison));
-        let isolated = values::isolated(comparison, &found);
-        found.extend(isolated);
+        let of_values = changed_values::explain(terms, candidate, background, &held, comparison, &found);
+        found.extend(of_values.explanations);
+        comparison.error_shapes.extend(of_values.shapes);
+        note_isolated(comparison, &mut found);
     }
     let nothing_found = !found.iter().any(|found| found.kind.is_final());
     comparison.explanations.extend(found);
     if nothing_found && comparison.exit_code() == exit_code::NUMBERS {
         comparison.remarks.extend(profile::remark(terms, comparison));
+    }
+}
+
+/// Looks for changes of values alone, and for where the error is, of a comparison whose causes are found otherwise: what has
+/// a cause already is not explained again.
+pub fn explain_values(
+    terms: &Terms<'_>,
+    candidate: &Dump,
+    background: &Background<'_>,
+    comparison: &mut Comparison,
+) {
+    if comparison.exit_code() != exit_code::NUMBERS {
+        return;
+    }
+    let held = held::failing(terms, candidate, comparison);
+    let FoundInValues { explanations, shapes } =
+        changed_values::explain(terms, candidate, background, &held, comparison, &[]);
+    comparison.explanations.extend(explanations);
+    comparison.error_shapes.extend(shapes);
+    comparison.keep_one_cause_of_each();
+}
+
+/// Adds that every layer after the one that fails is within its limits: to what explains its values, where something does.
+fn note_isolated(comparison: &Comparison, found: &mut Vec<Explanation>) {
+    let Some(isolated) = values::isolated(comparison, found) else { return };
+    let of_values = found.iter_mut().find_map(|known| match &mut known.kind {
+        ExplanationKind::Values { isolated: noted, .. } if known.explains == isolated.explains => Some(noted),
+        _ => None,
+    });
+    match of_values {
+        Some(noted) => *noted = true,
+        None => found.push(isolated),
     }
 }

@@ -1,4 +1,4 @@
-//! Dumps that are wrong where the port is right, and factors along an axis.
+//! Dumps that are wrong where the port is right.
 
 use super::held::HeldPair;
 use crate::compare::comparison::{Comparison, Layer};
@@ -13,12 +13,8 @@ use crate::tensor::{Dtype, Tensor, Values};
 const MAX_PAIRS: usize = 12;
 /// Other tensors of a shape that a pair is held against.
 const MAX_OTHERS: usize = 64;
-/// What a factor for each index leaves of the error at the most.
-const LEFT: f64 = 0.05;
 /// Times its limit that a layer must be wrong by: more than later layers could absorb.
 const GROSS: f64 = 100.0;
-/// Elements that an index of an axis must have for its factor to mean something.
-const MIN_ELEMENTS: usize = 8;
 
 /// Nothing of the candidate is finite, from the first tensor on.
 pub(super) fn nothing_finite(comparison: &Comparison) -> Option<Explanation> {
@@ -44,7 +40,8 @@ pub(super) fn isolated(comparison: &Comparison, explained: &[Explanation]) -> Op
     let failed = |layer: &Layer| layer.exit_code() == exit_code::NUMBERS;
     let mut failing = comparison.layers.iter().enumerate().filter(|(_, layer)| failed(layer));
     let (Some((at, layer)), None) = (failing.next(), failing.next()) else { return None };
-    if explained.iter().any(|found| found.explains.iter().any(|name| name == layer.pair_name())) {
+    let wholly = explained.iter().filter(|found| !found.kind.is_of_values());
+    if wholly.into_iter().any(|found| found.explains.iter().any(|name| name == layer.pair_name())) {
         return None;
     }
     let after = &comparison.layers[at + 1..];
@@ -68,8 +65,7 @@ pub(super) fn explain(
     let explained = fitting.take(MAX_PAIRS).filter_map(|pair| {
         let kind = bytes_of(terms, pair)
             .or_else(|| values_of(terms, pair, comparison))
-            .or_else(|| same_as(terms, dump, pair, comparison))
-            .or_else(|| factors(terms, pair))?;
+            .or_else(|| same_as(terms, dump, pair, comparison))?;
         let explains = vec![comparison.layers[pair.layer].pair_name().to_string()];
         Some(Explanation { kind, explains, tried: 1, ties: Vec::new() })
     });
@@ -142,39 +138,4 @@ fn same_as(
             && !terms.reference.dump().identical(&pair.pair.reference, &layer.reference)
     });
     alike.next().map(|layer| ExplanationKind::SameAs { other: layer.pair_name().to_string() })
-}
-
-/// A factor for each index of an axis.
-fn factors(terms: &Terms<'_>, pair: &HeldPair) -> Option<ExplanationKind> {
-    let rule = &terms.mapping.rules[pair.pair.rule];
-    let axes = rule.reference_layout.group_names();
-    let shape = pair.reference.shape().to_vec();
-    if rule.candidate_layout != rule.reference_layout || shape.len() != axes.len() {
-        return None;
-    }
-    let (a, b): (Vec<f64>, Vec<f64>) = (pair.candidate.iter().collect(), pair.reference.iter().collect());
-    let error = a.iter().zip(&b).map(|(a, b)| (a - b).powi(2)).sum::<f64>();
-    for (axis, name) in axes.iter().enumerate() {
-        let (extent, inner) = (shape[axis], element_count(&shape[axis + 1..]));
-        if extent < 2 || a.len() / extent < MIN_ELEMENTS {
-            continue;
-        }
-        let (mut ab, mut bb) = (vec![0.0; extent], vec![0.0; extent]);
-        for (i, (a, b)) in a.iter().zip(&b).enumerate() {
-            let index = i / inner % extent;
-            ab[index] += a * b;
-            bb[index] += b * b;
-        }
-        let scales: Vec<f64> =
-            ab.iter().zip(&bb).map(|(ab, bb)| if *bb > 0.0 { ab / bb } else { 1.0 }).collect();
-        let scaled = |i: usize| scales[i / inner % extent] * b[i];
-        let left = a.iter().enumerate().map(|(i, a)| (a - scaled(i)).powi(2)).sum::<f64>();
-        let least = scales.iter().copied().fold(f64::INFINITY, f64::min);
-        let greatest = scales.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-        // One factor for all is told by the figures already.
-        if left < LEFT * LEFT * error && (greatest - least).abs() > 1e-3 * greatest.abs() {
-            return Some(ExplanationKind::Factors { axis: name.clone(), least, greatest });
-        }
-    }
-    None
 }

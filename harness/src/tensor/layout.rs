@@ -291,14 +291,14 @@ fn plan(
 }
 
 /// Extents by axis.
-type Extents<'a> = Vec<(&'a str, usize)>;
+pub(super) type Extents<'a> = Vec<(&'a str, usize)>;
 
-fn extent_of(extents: &Extents<'_>, name: &str) -> Option<usize> {
+pub(super) fn extent_of(extents: &Extents<'_>, name: &str) -> Option<usize> {
     extents.iter().find(|(known, _)| *known == name).map(|(_, extent)| *extent)
 }
 
 /// Extents of single axes on either side, then those of products by division; where they contradict each other, how.
-fn extents<'a>(sides: [(&'a Layout, &[usize]); 2]) -> Result<Extents<'a>, MismatchCause> {
+pub(super) fn extents<'a>(sides: [(&'a Layout, &[usize]); 2]) -> Result<Extents<'a>, MismatchCause> {
     let mut extents = Extents::new();
     let groups = || sides.into_iter().flat_map(|(layout, shape)| layout.groups.iter().zip(shape));
     for (group, extent) in groups() {

@@ -1,10 +1,12 @@
 //! A tensor in memory: a shape, elements in row-major order, and the type that they were stored in.
 
+mod axes;
 mod dtype;
 pub mod fit;
 pub mod layout;
 pub mod movement;
 
+pub use axes::NamedAxis;
 pub use dtype::Dtype;
 use ndarray::{ArcArray, ArrayD, IxDyn, ShapeBuilder};
 

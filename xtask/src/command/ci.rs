@@ -18,6 +18,7 @@ impl Ci {
         let parity = ["xtask", "parity", "--quiet"].into_iter().chain(inner).collect::<Vec<_>>();
         steps.push(CargoStep::cargo(&parity));
         steps.push(CargoStep::cargo(&["xtask", "fixtures", "check"]));
+        steps.push(CargoStep::cargo(&["xtask", "selftest", "--ports"]));
         steps.push(CargoStep::cargo(&["xtask", "selftest"]));
         steps.extend(test::steps(false));
         run_steps(&steps)

@@ -13,11 +13,11 @@ use super::compare_weights::{self, ParityDetail};
 use crate::committed::set;
 use crate::encode::arguments::EncoderArguments;
 use crate::encode::pictures::PictureArguments;
-use crate::gate::compare::{Gate, NamedInput};
+use crate::gate::compare::{FolderSources, Gate, NamedInput};
 use crate::gate::files_read::{FilesNamed, RECORDS, files_read};
 use crate::gate::local::{LocalJudgement, LocalSources, RoundingChoice};
 use crate::gate::next_steps::{Situation, next_steps};
-use crate::shell::console::say;
+use crate::shell::console::{self, say};
 use crate::shell::failure::{CommandResult, Failure};
 use crate::shell::{cost, paths};
 
@@ -57,6 +57,9 @@ pub(crate) struct Parity {
     /// bf16-all. auto takes the one under which the first parts come nearest.
     #[arg(long, value_name = "MODEL", default_value = "auto", value_parser = rounding)]
     rounding: RoundingChoice,
+    /// An earlier dump of the same port: a layer that still has its values, though layers before it changed, is named.
+    #[arg(long, value_name = "DIR", requires = "candidate")]
+    earlier: Option<PathBuf>,
     /// Tell everything about one part that is judged by itself: its name, such as blocks.2.4, or that of one of its
     /// tensors.
     #[arg(long, value_name = "LAYER", requires_all = ["candidate", "weights", "input"])]
@@ -81,7 +84,7 @@ pub(crate) struct Parity {
     verbose: bool,
     /// Compare two checkpoints tensor by tensor instead, of any containers: A the original, B what was made of it.
     #[arg(long, num_args = 2, value_names = ["A", "B"],
-        conflicts_with_all = ["candidate", "reference", "weights", "input", "mapping", "profile", "strict"])]
+        conflicts_with_all = ["candidate", "reference", "weights", "input", "earlier", "mapping", "profile", "strict"])]
     compare_weights: Option<Vec<PathBuf>>,
     #[command(flatten)]
     pictures: PictureArguments,
@@ -177,6 +180,7 @@ impl Parity {
                     weights,
                     input,
                     rounding: self.rounding,
+                    earlier: self.earlier.as_deref(),
                     explained: self.explain.as_deref(),
                 }))
             }
@@ -219,6 +223,7 @@ impl Parity {
         let named = FilesNamed {
             mapping: mapping.as_deref(),
             candidate: self.candidate.as_deref(),
+            earlier: self.earlier.as_deref(),
             weights: self.weights.as_deref(),
             input: self.input.as_deref(),
         };
@@ -263,7 +268,11 @@ impl Parity {
         }
         for path in &references {
             let made = match &self.candidate {
-                Some(folder) => gate.folder(folder, path).map(|comparison| (comparison, Duration::ZERO)),
+                Some(candidate) => {
+                    let (weights, earlier) = (self.weights.as_deref(), self.earlier.as_deref());
+                    let sources = FolderSources { candidate, reference: path, weights, earlier };
+                    gate.folder(sources).map(|comparison| (comparison, Duration::ZERO))
+                }
                 None => {
                     let named = |path| NamedInput { path, pictures: self.pictures };
                     gate.encoder(path, self.weights.as_deref(), self.input.as_deref().map(named))
@@ -310,7 +319,7 @@ impl Parity {
             (_, true) => Detail::Verbose,
             _ => Detail::Normal,
         };
-        Options { colours: true, detail, several: references > 1 }
+        Options { colours: console::has_colours(), detail, several: references > 1 }
     }
 
     /// Prints a comparison; with `--quiet` only where there is something to say.

@@ -46,11 +46,10 @@ impl Selftest {
         if self.ports {
             return super::selftest_ports::run(self.verbose, self.accept);
         }
-        let target = crate::shell::paths::sources()?.join("target").join("faults");
-        let target = target.to_string_lossy();
+        crate::shell::paths::sources()?;
         let mut arguments =
             vec!["run", "--locked", "--quiet", "--release", "--package", "xtask", "--features", "faults"];
-        arguments.extend(["--target-dir", &target, "--", "selftest", "--profile", &self.profile]);
+        arguments.extend(["--", "selftest", "--profile", &self.profile]);
         arguments.extend(self.verbose.then_some("--verbose"));
         arguments.extend(self.accept.then_some("--accept"));
         crate::shell::process::run_steps(&[crate::shell::process::CargoStep::cargo(&arguments)])

@@ -38,13 +38,14 @@ pub(super) fn run(verbose: bool, accept: bool) -> CommandResult {
     let told = total.planted - total.equivalent;
     let percent = |part: usize, whole: usize| 100.0 * part as f64 / whole.max(1) as f64;
     say(&format!(
-        "score: {} of {told} seen, {:.1} %; {} of these called by their name first, {:.1} %; {} tied, {} by a wrong name, {} \
+        "score: {} of {told} seen, {:.1} %; {} of these called by their name first, {:.1} %; {} tied, {} with another number, {} by a wrong name, {} \
          unexplained; {} equivalent",
         total.seen,
         percent(total.seen, told),
         total.first,
         percent(total.first, total.seen),
         total.tied,
+        total.number_off,
         total.wrong,
         total.unexplained,
         total.equivalent
@@ -90,7 +91,11 @@ fn described(one: &PlantedInPart) -> String {
         PlantedOutcome::Equivalent => "changes nothing that could be told".to_string(),
         PlantedOutcome::Missed => "MISSED".to_string(),
         PlantedOutcome::Seen(verdict) => {
-            let said = verdict.best.as_ref().map_or("unexplained".to_string(), |best| {
+            let nearest = || {
+                let nearest = verdict.nearest.as_ref().map(|near| (&near.changes, near.left));
+                format!("nearest of {}: {nearest:?}, off by {:.1e}", verdict.tried, verdict.before)
+            };
+            let said = verdict.best.as_ref().map_or_else(nearest, |best| {
                 format!(
                     "{:?}, {:.1e} for {:.1e}, margin {:.1}",
                     best.changes, best.left, verdict.before, verdict.margin

@@ -15,6 +15,7 @@ use harness::provenance::{Dump, DumpRecord, Identity, InputTensor};
 use harness::reference::Reference;
 use harness::tensor::{Dtype, Tensor};
 
+use super::background::OpenedBackground;
 use super::limits::JudgedBy;
 use super::origins::Origins;
 use super::trials;
@@ -46,6 +47,17 @@ pub(crate) struct NamedInput<'a> {
     pub(crate) pictures: PictureArguments,
 }
 
+/// A folder of dumps with what it is compared with.
+#[derive(Clone, Copy)]
+pub(crate) struct FolderSources<'a> {
+    pub(crate) candidate: &'a Path,
+    pub(crate) reference: &'a Path,
+    /// The weights as the port read them, where they are named.
+    pub(crate) weights: Option<&'a Path>,
+    /// An earlier dump of the same port.
+    pub(crate) earlier: Option<&'a Path>,
+}
+
 /// What the encoder is run on.
 struct Sources {
     weights: PathBuf,
@@ -66,10 +78,15 @@ impl Gate<'_> {
             .map_err(|error| Failure::found(error).or_help(|| paths::unreadable_help(path)))
     }
 
+    /// An earlier dump, where one is named.
+    pub(super) fn earlier(&self, path: Option<&Path>) -> Result<Option<Dump>, Failure> {
+        Ok(path.map(|path| self.dump(path)).transpose()?.map(|(dump, _)| dump))
+    }
+
     /// Compares a folder of dumps.
-    pub(crate) fn folder(&self, candidate: &Path, reference: &Path) -> Result<Comparison, Failure> {
-        let reference = &self.reference(reference)?;
-        let (dump, record) = self.dump(candidate)?;
+    pub(crate) fn folder(&self, sources: FolderSources<'_>) -> Result<Comparison, Failure> {
+        let reference = &self.reference(sources.reference)?;
+        let (dump, record) = self.dump(sources.candidate)?;
         let origins = Origins {
             candidate: record.as_ref().map(|record| record.identity(&settings::OF_VERSION_1)),
             dump: Some(&dump),
@@ -93,9 +110,15 @@ impl Gate<'_> {
         self.pool.install(|| sides.note(Some(&dump), reference, &mut comparison));
         limits.note(&mut comparison);
         let terms = limits.terms("");
-        self.pool.install(|| diagnosis::explain(&terms, &dump, &mut comparison));
+        let of_set = reference.weights();
+        let weights: Vec<&Path> = sources.weights.into_iter().chain(of_set.as_deref()).collect();
+        let opened = OpenedBackground::open(self.encoder, &weights, self.earlier(sources.earlier)?);
+        self.pool.install(|| {
+            opened.with(|background| diagnosis::explain(&terms, &dump, background, &mut comparison));
+        });
         let tried = self.pool.install(|| trials::explain(self.encoder, &terms, &dump, &comparison))?;
         comparison.explanations.extend(tried);
+        comparison.keep_one_cause_of_each();
         self.advise_on_profile(&mut comparison);
         Ok(comparison)
     }

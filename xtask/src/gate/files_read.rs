@@ -19,6 +19,7 @@ pub(crate) const RECORDS: [&str; 2] = [manifest::FILE_NAME, provenance::FILE_NAM
 pub(crate) struct FilesNamed<'a> {
     pub(crate) mapping: Option<&'a Path>,
     pub(crate) candidate: Option<&'a Path>,
+    pub(crate) earlier: Option<&'a Path>,
     pub(crate) weights: Option<&'a Path>,
     pub(crate) input: Option<&'a Path>,
 }
@@ -27,7 +28,8 @@ pub(crate) struct FilesNamed<'a> {
 pub(crate) fn files_read(named: FilesNamed<'_>, reference: Option<&Path>) -> FilesRead {
     let mut read = FilesRead::default();
     read.extend(named.mapping);
-    read.extend(named.candidate.into_iter().flat_map(tensors_and_records));
+    let dumps = named.candidate.into_iter().chain(named.earlier);
+    read.extend(dumps.flat_map(tensors_and_records));
     read.extend(named.input);
     read.extend(named.weights.into_iter().flat_map(weights));
     read.extend(named.weights.into_iter().flat_map(settings_beside));

@@ -4,6 +4,11 @@ use std::io::Write;
 
 use harness::exit_code;
 
+/// Whether what is printed keeps its colours.
+pub(crate) fn has_colours() -> bool {
+    anstream::AutoStream::choice(&std::io::stdout()) != anstream::ColorChoice::Never
+}
+
 /// Prints to the standard output. A reader that closes it has read enough; any other failure to write fails the command:
 /// its verdict is not known.
 pub(crate) fn say(text: &str) {

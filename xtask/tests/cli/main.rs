@@ -22,4 +22,5 @@ mod selftest;
 mod suggest;
 mod support;
 mod tolerances;
+mod values;
 mod weights;

@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use super::value_change::value_change;
 use crate::compare::comparison::Comparison;
 use crate::compare::explanation::{Explanation, ExplanationKind, MappingPlace};
 use crate::compare::remark::{Remark, RemarkKind};
@@ -111,9 +112,10 @@ fn about_explanation(explanation: &Explanation) -> Value {
         ExplanationKind::Flipped { axis } => json!({"of": "flipped", "axis": axis}),
         ExplanationKind::TransposedTokens { axis } => json!({"of": "transposed_tokens", "axis": axis}),
         ExplanationKind::NoReading { orders } => json!({"of": "no_reading", "orders": orders}),
-        ExplanationKind::Factors { axis, least, greatest } => {
-            json!({"of": "factors", "axis": axis, "least": least, "greatest": greatest})
-        }
+        ExplanationKind::Values { change, before, after, isolated } => json!({
+            "of": "values", "change": value_change(change), "before": before, "after": after,
+            "isolated": isolated,
+        }),
         ExplanationKind::NothingFinite => json!({"of": "nothing_finite"}),
         ExplanationKind::ValuesOf { reference } => json!({"of": "values_of", "reference": reference}),
         ExplanationKind::BytesOf { dtype, stored } => {

@@ -3,9 +3,10 @@
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use super::error_shape::error_shape;
 use super::findings::{about_diagnosis, about_mismatch};
 use crate::compare::budget::RunErrors;
-use crate::compare::comparison::{Compared, Layer, Outcome};
+use crate::compare::comparison::{Compared, Comparison, Layer, Outcome};
 use crate::compare::metrics::Metrics;
 use crate::limits::known_errors::Trend;
 use crate::limits::tolerance::Basis;
@@ -45,6 +46,9 @@ pub(super) struct DocumentLayer<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     in_run: Option<DocumentRunErrors>,
     verdict: &'static str,
+    /// Where its error is, where that was looked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error_shape: Option<Value>,
     diagnosis: Option<String>,
     /// What `diagnosis` is about.
     about: Option<Value>,
@@ -120,7 +124,7 @@ struct DocumentCriterion<'a> {
     passed: bool,
 }
 
-pub(super) fn layer(comparison: usize, layer: &Layer) -> DocumentLayer<'_> {
+pub(super) fn layer<'a>(comparison: usize, of: &Comparison, layer: &'a Layer) -> DocumentLayer<'a> {
     let compared = layer.compared();
     let metrics = compared.map(|compared| &compared.metrics);
     let figure = |of: fn(&Metrics) -> Option<f64>| metrics.and_then(of);
@@ -181,6 +185,7 @@ pub(super) fn layer(comparison: usize, layer: &Layer) -> DocumentLayer<'_> {
             .and_then(|compared| compared.in_run)
             .map(|RunErrors { inherited, whole, gain }| DocumentRunErrors { inherited, whole, gain }),
         verdict,
+        error_shape: of.error_shapes.iter().find(|shape| shape.layer == layer.pair_name()).map(error_shape),
         diagnosis,
         about,
     }

@@ -2,8 +2,10 @@
 //! Beside each sentence stands what it is about, under `about`.
 
 mod budget;
+mod error_shape;
 mod findings;
 mod layer;
+mod value_change;
 
 use std::collections::BTreeMap;
 
@@ -178,7 +180,7 @@ pub fn render(run: &Run) -> Result<String, serde_json::Error> {
             first_failure: run.first_failure().map(|(_, layer)| layer.pair_name()),
             first_failure_comparison: run.first_failure().map(|(at, _)| at),
         },
-        layers: numbered().flat_map(|(i, c)| c.layers.iter().map(move |l| layer(i, l))).collect(),
+        layers: numbered().flat_map(|(i, c)| c.layers.iter().map(move |l| layer(i, c, l))).collect(),
         missing: numbered()
             .flat_map(|(comparison, c)| {
                 c.missing.iter().map(move |m| DocumentMissing {

@@ -4,6 +4,9 @@ use owo_colors::Style;
 
 use super::{Detail, Report};
 use crate::compare::comparison::{Compared, Comparison, Layer, Outcome, Unreadable};
+use crate::compare::explanation::ExplanationKind;
+use crate::compare::value_change::ValueChange;
+use crate::compare::verdict::Diagnosis;
 use crate::exit_code;
 use crate::limits::known_errors::Trend;
 use crate::mapping::order::ExecutionOrder;
@@ -161,8 +164,9 @@ impl Report {
         if let Some(layer) = comparison.first_failure()
             && let Outcome::Compared(compared) = &layer.outcome
         {
-            self.failed(layer, compared);
+            self.failed(comparison, layer, compared);
         }
+        self.other_error_shapes(comparison);
         self.incomparable(comparison);
         for explanation in comparison.explanations.iter().filter(|found| !found.kind.is_of_names()) {
             let head = self.strong("cause");
@@ -206,7 +210,7 @@ impl Report {
         }
     }
 
-    fn failed(&mut self, layer: &Layer, compared: &Compared) {
+    fn failed(&mut self, comparison: &Comparison, layer: &Layer, compared: &Compared) {
         let name = self.strong(layer.pair_name());
         self.line(format!("  first failing layer: {name}"));
         self.wrapped(4, &format!("reference {} {:?}", layer.reference, compared.shape));
@@ -227,10 +231,22 @@ impl Report {
                 &format!("worst element {:?}{moved}: candidate {a:.6e}, reference {b:.6e}", worst.index),
             );
         }
-        if let Some(diagnosis) = compared.judgement.diagnosis {
+        let is_told = |diagnosis: &Diagnosis| {
+            matches!(diagnosis, Diagnosis::Factor(_)) && tells_a_factor(comparison, layer)
+        };
+        if let Some(diagnosis) = compared.judgement.diagnosis.filter(|diagnosis| !is_told(diagnosis)) {
             self.wrapped(4, &words::diagnosis(diagnosis));
         }
+        self.first_error_shape(comparison, layer);
     }
+}
+
+/// Whether a line says by which factor a layer is off.
+fn tells_a_factor(comparison: &Comparison, layer: &Layer) -> bool {
+    comparison.explanations.iter().any(|found| {
+        matches!(found.kind, ExplanationKind::Values { change: ValueChange::Scaled { .. }, .. })
+            && found.explains.iter().any(|name| name == layer.pair_name())
+    })
 }
 
 /// How many layers a line explains.

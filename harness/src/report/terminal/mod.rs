@@ -2,6 +2,7 @@
 
 mod budget;
 mod comparison;
+mod error_map;
 mod layers;
 mod summary;
 

@@ -1,6 +1,7 @@
 //! Sentences about what explains findings.
 
 use super::count;
+use super::value_changes::value_change;
 use crate::compare::explanation::{Explanation, ExplanationKind, InputChange, MappingPlace, Scaling};
 
 /// What explains findings, and what to do about it.
@@ -50,9 +51,9 @@ fn of_kind(kind: &ExplanationKind, of: &str, first: &str, explains: usize) -> St
             "{}: none of {orders} orders of axes makes the values agree: another tensor, or wrong values",
             subject(first, explains)
         ),
-        ExplanationKind::Factors { axis, least, greatest } => format!(
-            "{first}: the reference times a factor for each index of {axis}, from {least:.6} to {greatest:.6}"
-        ),
+        ExplanationKind::Values { change, before, after, isolated } => {
+            value_change(change, &subject(first, explains), *before, *after, *isolated)
+        }
         ExplanationKind::NothingFinite => {
             "not finite from the first tensor on: was the dump read too late, when its buffers had been reused?".to_string()
         }

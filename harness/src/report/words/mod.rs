@@ -1,13 +1,16 @@
 //! Every sentence about a finding.
 
 mod budget;
+mod error_shapes;
 mod explanations;
 mod layers;
 mod mapping;
 mod pairs;
 mod remarks;
+mod value_changes;
 
 pub use budget::{budget, conclusion, run_errors, share, source};
+pub use error_shapes::error_place;
 pub use explanations::explanation;
 pub use layers::{broken, diagnosis, mismatch, seen, shortfall, trend, unreadable};
 pub use mapping::{document_mistake, mapping_mistake, mapping_warning, suggestion};

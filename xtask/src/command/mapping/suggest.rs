@@ -73,6 +73,7 @@ impl Suggest {
         let named = FilesNamed {
             mapping: mapping.as_deref(),
             candidate: Some(&self.candidate),
+            earlier: None,
             weights: None,
             input: None,
         };

@@ -17,6 +17,7 @@ use encoder::reference::{ReferenceModel, Rounding};
 use harness::compare::comparison::Comparison;
 use harness::compare::remark::{Remark, RemarkKind};
 use harness::compare::terms::{KnownInput, Terms};
+use harness::diagnosis;
 use harness::reference::{ComputedReference, Reference};
 use harness::store::ComputedStore;
 use harness::tensor::Tensor;
@@ -24,6 +25,7 @@ use harness::tensor::Tensor;
 use self::oracle::Oracle;
 use self::parts::CandidateTensors;
 use self::whole::WholeRun;
+use super::background::OpenedBackground;
 use super::compare::{Gate, NamedInput};
 use crate::encode::input::prepared;
 use crate::shell::failure::Failure;
@@ -45,6 +47,8 @@ pub(crate) struct LocalSources<'a> {
     pub(crate) weights: &'a Path,
     pub(crate) input: NamedInput<'a>,
     pub(crate) rounding: RoundingChoice,
+    /// An earlier dump of the same port.
+    pub(crate) earlier: Option<&'a Path>,
     /// A part, or a tensor of one, of which everything is told.
     pub(crate) explained: Option<&'a str>,
 }
@@ -116,6 +120,9 @@ impl Gate<'_> {
         comparison.remarks.insert(0, Remark::from(local));
         let found = causes::explain(&oracle, &computed, &comparison)?;
         comparison.explanations.extend(found);
+        let earlier = self.earlier(sources.earlier)?;
+        let opened = OpenedBackground::open(self.encoder, &[sources.weights], earlier);
+        opened.with(|background| diagnosis::explain_values(&terms, &dump, background, &mut comparison));
         whole.tell(&oracle, &computed, &mut comparison)?;
         let part = match sources.explained {
             Some(asked) => part_report::lines(&oracle, &computed, &comparison, asked)?,

@@ -1,7 +1,7 @@
 //! The parts of the model, computed from the candidate's tensors.
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use encoder::Part;
 use encoder::reference::{ReferenceModel, Rounding, Tensor64};
@@ -63,10 +63,12 @@ pub(super) struct ComputedPart {
     pub(super) floors: BTreeMap<String, NoiseFloor>,
 }
 
-/// Of several runs on a part that gives these, how many are done in turn: a large part keeps all threads busy by itself, and
-/// several at once would not fit in memory.
-pub(super) fn runs_in_turn(outputs: &[(String, Tensor64)]) -> usize {
-    if is_large(outputs) { usize::MAX } else { 1 }
+impl ComputedPart {
+    /// Of several runs of this part, how many are done before others are begun: a large part keeps all threads busy by itself, and
+    /// several would not fit in memory.
+    pub(super) fn runs_in_turn(&self) -> usize {
+        if is_large(&self.outputs) { usize::MAX } else { 1 }
+    }
 }
 
 /// What is kept of a part that was computed: the rest is computed again where it is asked for.
@@ -83,7 +85,7 @@ pub(super) struct ComputedParts {
 }
 
 /// Whether luck evens out over what a part gives.
-pub(super) fn is_large(outputs: &[(String, Tensor64)]) -> bool {
+fn is_large(outputs: &[(String, Tensor64)]) -> bool {
     outputs.last().is_some_and(|(_, tensor)| tensor.data.len() >= LARGE)
 }
 
@@ -169,7 +171,7 @@ impl Oracle<'_> {
     /// What a part takes: the candidate's own tensors, else those that were computed.
     fn inputs(&self, part: &Part, given: &BTreeMap<String, Tensor64>) -> Option<BTreeMap<String, Tensor64>> {
         let tensor = |name: &String| {
-            self.tensors.tensor(name).map(Cow::into_owned).or_else(|| given.get(name).cloned())
+            self.tensors.tensor(name).map(|own| Tensor64::clone(&own)).or_else(|| given.get(name).cloned())
         };
         part.inputs.iter().map(|name| Some((name.clone(), tensor(name)?))).collect()
     }
@@ -190,7 +192,7 @@ impl Oracle<'_> {
             .enumerate()
             .skip(runs.start)
             .take(runs.len())
-            .with_min_len(runs_in_turn(outputs))
+            .with_min_len(if is_large(outputs) { usize::MAX } else { 1 })
             .map(|(seed, (given, (times, share)))| {
                 let own: BTreeMap<String, Tensor64>;
                 let inputs = match inputs.keys().any(|name| given.contains_key(name)) {
@@ -252,9 +254,12 @@ pub(super) fn best_fit<'a>(
     let mut errors: Vec<Vec<f64>> = vec![Vec::new(); models.len()];
     let mut tried = 0;
     for part in &tensors.parts {
-        let inputs: Option<BTreeMap<String, Tensor64>> =
-            part.inputs.iter().map(|name| Some((name.clone(), tensors.tensor(name)?.into_owned()))).collect();
-        let outputs: Vec<(&String, Cow<'_, Tensor64>)> =
+        let inputs: Option<BTreeMap<String, Tensor64>> = part
+            .inputs
+            .iter()
+            .map(|name| Some((name.clone(), Tensor64::clone(&*tensors.tensor(name)?))))
+            .collect();
+        let outputs: Vec<(&String, Arc<Tensor64>)> =
             part.outputs.iter().filter_map(|name| Some((name, tensors.tensor(name)?))).collect();
         let Some(inputs) = inputs.filter(|_| !outputs.is_empty() && tried < TRIED) else { continue };
         tried += 1;

@@ -1,7 +1,7 @@
 //! The candidate's tensors under the names of the model's parts.
 
-use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use encoder::reference::{ReferenceModel, Tensor64};
 use encoder::tap::INPUT;
@@ -20,35 +20,35 @@ use rayon::prelude::*;
 use crate::shell::failure::Failure;
 use crate::shell::paths;
 
-/// What the candidate has of the tensors between parts.
-#[derive(Default)]
+/// What the candidate has of the tensors between parts. They are read when they are needed: those of a large model would take
+/// gigabytes.
 pub(super) struct CandidateTensors<'a> {
     /// The model's parts in the order of execution.
     pub(super) parts: Vec<Part>,
-    /// Those that are in memory, by the names that parts give them; the input is among them.
-    pub(super) by_part: BTreeMap<String, Tensor64>,
-    /// Those of a dump.
-    dumped: Option<DumpedTensors<'a>>,
     /// The reference's name of each tensor that the candidate has, by the name that parts give it.
     pub(super) references: BTreeMap<String, String>,
     /// The candidate's own name of each, for messages.
     pub(super) own_names: BTreeMap<String, String>,
+    /// Where they are read from, unless they are all at hand.
+    dumped: Option<DumpedTensors<'a>>,
+    /// Those at hand: the input at the least.
+    at_hand: BTreeMap<String, Arc<Tensor64>>,
+    /// The tensors that were read last.
+    last: Mutex<VecDeque<(String, Option<Arc<Tensor64>>)>>,
 }
 
-/// Tensors of a dump, each read when it is asked for: those of a large model take gigabytes.
+/// Tensors of a dump.
 struct DumpedTensors<'a> {
     mapping: &'a Mapping,
     dump: &'a Dump,
-    /// What each that can be read is paired by, by the name that parts give it.
+    /// What each that can be read is paired by.
     pairs: BTreeMap<String, Pair>,
 }
 
-impl<'a> CandidateTensors<'a> {
-    /// None yet, of a model of these parts.
-    pub(super) fn of(parts: Vec<Part>) -> CandidateTensors<'a> {
-        CandidateTensors { parts, ..CandidateTensors::default() }
-    }
+/// Tensors that are kept after they were read: what a part gives is what the next one takes.
+const KEPT: usize = 4;
 
+impl<'a> CandidateTensors<'a> {
     /// Finds what a dump has of the tensors that a model gives.
     pub(super) fn find(
         mapping: &'a Mapping,
@@ -63,8 +63,14 @@ impl<'a> CandidateTensors<'a> {
         let pairing = pair(mapping, &dump.names(), &listed, &|_, _| false);
         let by_reference: BTreeMap<&str, &Pair> =
             pairing.pairs.iter().map(|pair| (pair.reference.as_str(), pair)).collect();
-        let mut found = CandidateTensors::of(parts);
-        let dumped = DumpedTensors { mapping, dump, pairs: BTreeMap::new() };
+        let mut found = CandidateTensors {
+            parts,
+            references: BTreeMap::new(),
+            own_names: BTreeMap::new(),
+            dumped: None,
+            at_hand: [(INPUT.to_string(), Arc::new(input_of(mapping, dump, image)))].into(),
+            last: Mutex::default(),
+        };
         let mut pairs: Vec<(String, Pair)> = Vec::new();
         for (name, reference) in &names {
             let Some(pair) = by_reference.get(reference.as_str()) else { continue };
@@ -72,27 +78,51 @@ impl<'a> CandidateTensors<'a> {
             found.own_names.insert(name.clone(), pair.candidate.clone());
             pairs.push((name.clone(), (*pair).clone()));
         }
+        let dumped = DumpedTensors { mapping, dump, pairs: BTreeMap::new() };
         // What cannot be read is told where it is compared.
         let is_readable = |(_, pair): &(String, Pair)| dumped.read(pair).is_some();
         let pairs = pairs.into_par_iter().filter(is_readable).collect();
         found.dumped = Some(DumpedTensors { pairs, ..dumped });
-        found.by_part.insert(INPUT.to_string(), input_of(mapping, dump, image));
         Ok(found)
     }
 
-    /// Whether the candidate has a tensor, the input among them, that can be read.
-    pub(super) fn has(&self, name: &str) -> bool {
-        self.by_part.contains_key(name)
-            || self.dumped.as_ref().is_some_and(|dumped| dumped.pairs.contains_key(name))
+    /// Tensors of a simulated port, by the names that parts give them.
+    pub(super) fn at_hand(parts: Vec<Part>, tensors: BTreeMap<String, Tensor64>) -> CandidateTensors<'a> {
+        CandidateTensors {
+            parts,
+            references: BTreeMap::new(),
+            own_names: BTreeMap::new(),
+            dumped: None,
+            at_hand: tensors.into_iter().map(|(name, tensor)| (name, Arc::new(tensor))).collect(),
+            last: Mutex::default(),
+        }
     }
 
-    /// The candidate's tensor by the name that parts give it.
-    pub(super) fn tensor(&self, name: &str) -> Option<Cow<'_, Tensor64>> {
-        if let Some(tensor) = self.by_part.get(name) {
-            return Some(Cow::Borrowed(tensor));
+    /// Whether the candidate has a tensor of that name that can be read.
+    pub(super) fn has(&self, name: &str) -> bool {
+        let is_dumped = |dumped: &DumpedTensors<'_>| dumped.pairs.contains_key(name);
+        self.at_hand.contains_key(name) || self.dumped.as_ref().is_some_and(is_dumped)
+    }
+
+    /// The candidate's tensor by the name that parts give it, the input among them; `None` where the candidate has none that can
+    /// be read.
+    pub(super) fn tensor(&self, name: &str) -> Option<Arc<Tensor64>> {
+        if let Some(tensor) = self.at_hand.get(name) {
+            return Some(tensor.clone());
         }
         let dumped = self.dumped.as_ref()?;
-        dumped.read(dumped.pairs.get(name)?).map(Cow::Owned)
+        let pair = dumped.pairs.get(name)?;
+        let last = || self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, tensor)) = last().iter().find(|(kept, _)| kept == name) {
+            return tensor.clone();
+        }
+        let tensor = dumped.read(pair).map(Arc::new);
+        let mut last = last();
+        last.push_back((name.to_string(), tensor.clone()));
+        if last.len() > KEPT {
+            last.pop_front();
+        }
+        tensor
     }
 }
 

@@ -1,5 +1,7 @@
 //! Faults planted in the parts of a simulated port: whether each is seen, and whether it is called by its name.
 
+use std::collections::BTreeMap;
+
 use encoder::reference::{Operations, PortChange, ReferenceModel, Tensor64};
 use encoder::tap::INPUT;
 use encoder::{Part, TapTensor};
@@ -8,6 +10,9 @@ use super::causes::{Verdict, hypotheses, verdict};
 use super::oracle::{ComputedPart, Oracle, distance};
 use super::parts::CandidateTensors;
 use crate::shell::failure::Failure;
+
+/// Tensors of a port, by the names that parts give them.
+type TapTensors = BTreeMap<String, Tensor64>;
 
 /// A fault that was planted in a part, and what became of it.
 pub(crate) struct PlantedInPart {
@@ -32,18 +37,28 @@ const SEED: u64 = 41;
 /// Plants faults in one part of each kind that a model has.
 pub(crate) fn plant(model: &ReferenceModel<'_>, image: &TapTensor) -> Result<Vec<PlantedInPart>, Failure> {
     let right = right_port(model, image)?;
+    let parts = model.parts();
+    let tensors = CandidateTensors::at_hand(parts.clone(), right.clone());
+    let oracle = Oracle { model, tensors: &tensors };
     let mut kinds: Vec<String> = Vec::new();
     let mut planted = Vec::new();
-    for part in &right.parts {
-        let operations = model.operations(part, &right.by_part).map_err(Failure::unreadable)?;
+    for part in &parts {
+        let operations = model.operations(part, &right).map_err(Failure::unreadable)?;
         let kind = kind_of(part, &operations);
         if kinds.contains(&kind) {
             continue;
         }
-        let oracle = Oracle { model, tensors: &right };
         let Some(computed) = oracle.alone(part)? else { continue };
         for changes in faults(part, &operations, kinds.len()) {
-            planted.push(planted_in(model, &right, &computed, changes)?);
+            // Everywhere may be one place.
+            let is_one_place = changes.iter().any(|change| change.is_everywhere())
+                && narrower(part, &operations, &changes).into_iter().any(|other| {
+                    let run = |changes: &[PortChange]| model.run_part_with(part, &right, changes).ok();
+                    run(&other).is_some_and(|outputs| Some(outputs) == run(&changes))
+                });
+            if !is_one_place {
+                planted.push(planted_in(model, &right, &computed, changes)?);
+            }
         }
         kinds.push(kind);
     }
@@ -51,15 +66,13 @@ pub(crate) fn plant(model: &ReferenceModel<'_>, image: &TapTensor) -> Result<Vec
 }
 
 /// What a right port dumps, in f32.
-fn right_port(model: &ReferenceModel<'_>, image: &TapTensor) -> Result<CandidateTensors<'static>, Failure> {
+fn right_port(model: &ReferenceModel<'_>, image: &TapTensor) -> Result<TapTensors, Failure> {
     let unusable = || Failure::unusable("an image of another rank than 4");
     let shape = <[usize; 4]>::try_from(image.shape.as_slice()).map_err(|_| unusable())?;
     let dumped = model.simulate(&[], SEED, shape, &image.data).map_err(Failure::unreadable)?;
-    let mut right = CandidateTensors::of(model.parts());
-    right.by_part.extend(dumped.into_iter().map(|(name, tensor)| (name, in_f32(tensor))));
-    let data = image.data.iter().map(|x| f64::from(*x)).collect();
-    right.by_part.insert(INPUT.to_string(), Tensor64 { shape: image.shape.clone(), data });
-    Ok(right)
+    let mut tensors: TapTensors = dumped.into_iter().map(|(name, tensor)| (name, in_f32(tensor))).collect();
+    tensors.insert(INPUT.to_string(), Tensor64::from(image));
+    Ok(tensors)
 }
 
 fn in_f32(tensor: Tensor64) -> Tensor64 {
@@ -96,6 +109,33 @@ fn faults(part: &Part, operations: &Operations, turn: usize) -> Vec<Vec<PortChan
     singles.into_iter().map(|change| vec![change]).chain(pairs).collect()
 }
 
+/// A fault with one of its changes in one place instead of everywhere.
+fn narrower(part: &Part, operations: &Operations, changes: &[PortChange]) -> Vec<Vec<PortChange>> {
+    let all: Vec<PortChange> =
+        hypotheses::singles(part, operations).into_iter().map(with_own_number).collect();
+    let of = |at: usize| {
+        let kind = without_place(changes[at]);
+        let narrow =
+            all.iter().filter(move |one| !one.is_everywhere() && told_as(**one) == told_as_all(&kind));
+        narrow.map(move |one| {
+            let mut changes = changes.to_vec();
+            changes[at] = *one;
+            changes
+        })
+    };
+    (0..changes.len()).filter(|at| changes[*at].is_everywhere()).flat_map(of).collect()
+}
+
+/// A change as it is written, without places.
+fn told_as(change: PortChange) -> String {
+    without_place(change).replace("Some()", "")
+}
+
+/// The same of one that is told for all.
+fn told_as_all(kind: &str) -> String {
+    kind.replace("None", "")
+}
+
 /// Numbers that no trial starts from.
 fn with_own_number(change: PortChange) -> PortChange {
     match change {
@@ -115,7 +155,7 @@ fn without_place(change: PortChange) -> String {
 
 fn planted_in(
     model: &ReferenceModel<'_>,
-    right: &CandidateTensors<'_>,
+    right: &TapTensors,
     computed: &ComputedPart,
     changes: Vec<PortChange>,
 ) -> Result<PlantedInPart, Failure> {
@@ -123,22 +163,37 @@ fn planted_in(
     let name = part.name.clone();
     let outcome = |outcome| PlantedInPart { part: name.clone(), changes: changes.clone(), outcome };
     // Weights of another shape cannot be taken by mistake.
-    let Ok(changed) = model.run_part_with(part, &right.by_part, &changes) else {
+    let Ok(changed) = model.run_part_with(part, right, &changes) else {
         return Ok(outcome(PlantedOutcome::Equivalent));
     };
-    if !is_over(computed, &changed) {
+    let without = |at: usize| {
+        let others: Vec<PortChange> =
+            changes.iter().enumerate().filter(|(other, _)| *other != at).map(|(_, change)| *change).collect();
+        model.run_part_with(part, right, &others)
+    };
+    // Each of several must change what the others give.
+    let tells = (0..changes.len()).all(|at| {
+        without(at).is_ok_and(|others| {
+            let against = ComputedPart {
+                part: part.clone(),
+                inputs: BTreeMap::new(),
+                outputs: others,
+                floors: computed.floors.clone(),
+            };
+            is_over(&against, &changed)
+        })
+    });
+    if !tells {
         return Ok(outcome(PlantedOutcome::Equivalent));
     }
-    let dumped =
-        model.simulate_part(part, &right.by_part, &changes, SEED + 1).map_err(Failure::unreadable)?;
+    let dumped = model.simulate_part(part, right, &changes, SEED + 1).map_err(Failure::unreadable)?;
     let dumped: Vec<(String, Tensor64)> =
         dumped.into_iter().map(|(name, tensor)| (name, in_f32(tensor))).collect();
     if !is_over(computed, &dumped) {
         return Ok(outcome(PlantedOutcome::Missed));
     }
-    let mut faulty = CandidateTensors::of(right.parts.clone());
-    faulty.by_part.extend(computed.inputs.clone());
-    faulty.by_part.extend(dumped);
+    let tensors = computed.inputs.clone().into_iter().chain(dumped).collect();
+    let faulty = CandidateTensors::at_hand(model.parts(), tensors);
     let oracle = Oracle { model, tensors: &faulty };
     Ok(match verdict(&oracle, computed) {
         Some(verdict) => outcome(PlantedOutcome::Seen(verdict)),

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use encoder::reference::PortChange;
 use serde::{Deserialize, Serialize};
 
-use super::causes::Verdict;
+use super::causes::{Trial, Verdict};
 use super::planted::{PlantedInPart, PlantedOutcome};
 
 /// A wrong name with so much margin would send people the wrong way.
@@ -26,6 +26,8 @@ pub(crate) struct PortFaultScore {
     pub(crate) first: usize,
     /// Of these, where what was planted is told as one that explains the values as well.
     pub(crate) tied: usize,
+    /// Of these, where it is told in its place, with a number that is off by more than 2 % and than it is said to be.
+    pub(crate) number_off: usize,
     /// Of these, where something else was told, with a margin of 10 or more.
     pub(crate) wrong: usize,
     /// Of these, where nothing explains it.
@@ -48,6 +50,7 @@ impl PortFaultScore {
             seen: self.seen + other.seen,
             first: self.first + other.first,
             tied: self.tied + other.tied,
+            number_off: self.number_off + other.number_off,
             wrong: self.wrong + other.wrong,
             unexplained: self.unexplained + other.unexplained,
         }
@@ -63,6 +66,7 @@ impl PortFaultScore {
                 match named(verdict, planted) {
                     Named::First => self.first += 1,
                     Named::Tied => self.tied += 1,
+                    Named::NumberOff => self.number_off += 1,
                     Named::Wrong if verdict.margin >= SURE => self.wrong += 1,
                     Named::Wrong => {}
                     Named::Unexplained => self.unexplained += 1,
@@ -79,6 +83,8 @@ pub(crate) enum Named {
     First,
     /// By its name too.
     Tied,
+    /// By its name, with another number.
+    NumberOff,
     /// By another.
     Wrong,
     /// By none.
@@ -87,21 +93,28 @@ pub(crate) enum Named {
 
 /// How a fault that was seen is called.
 pub(crate) fn named(verdict: &Verdict, planted: &[PortChange]) -> Named {
-    let is_planted = |changes: &[PortChange]| {
-        changes.len() == planted.len()
-            && planted.iter().all(|one| changes.iter().any(|other| same(*one, *other)))
+    let is_planted = |trial: &Trial| {
+        trial.changes.len() == planted.len()
+            && planted.iter().all(|one| {
+                trial.changes.iter().any(|other| same(*one, *other, trial.uncertainty.unwrap_or(0.0)))
+            })
+    };
+    let has_planted_places = |trial: &Trial| {
+        trial.changes.len() == planted.len()
+            && planted.iter().all(|one| trial.changes.iter().any(|other| same(*one, *other, f64::INFINITY)))
     };
     match &verdict.best {
         None => Named::Unexplained,
-        Some(best) if is_planted(&best.changes) => Named::First,
-        Some(_) if verdict.ties.iter().any(|tie| is_planted(&tie.changes)) => Named::Tied,
+        Some(best) if is_planted(best) => Named::First,
+        Some(_) if verdict.ties.iter().any(is_planted) => Named::Tied,
+        Some(best) if has_planted_places(best) => Named::NumberOff,
         Some(_) => Named::Wrong,
     }
 }
 
-/// The same change in the same place; numbers within 2 %.
-fn same(planted: PortChange, found: PortChange) -> bool {
-    let near = |a: f64, b: f64| (a / b - 1.0).abs() <= 0.02;
+/// The same change in the same place; numbers within 2 %, or within what they are told to be uncertain by.
+fn same(planted: PortChange, found: PortChange, uncertainty: f64) -> bool {
+    let near = |a: f64, b: f64| (a / b - 1.0).abs() <= 0.02 || (a - b).abs() <= uncertainty;
     match (planted, found) {
         (PortChange::Epsilon { norm: a, value: x }, PortChange::Epsilon { norm: b, value: y }) => {
             a == b && near(x, y)
@@ -169,17 +182,18 @@ impl PortScore {
     /// A line for each kind of fault.
     pub(crate) fn table(&self) -> String {
         let mut table = format!(
-            "{:32} {:>7} {:>10} {:>5} {:>6} {:>6} {:>6} {:>12}",
-            "fault", "planted", "equivalent", "seen", "first", "tied", "wrong", "unexplained"
+            "{:32} {:>7} {:>10} {:>5} {:>6} {:>6} {:>10} {:>6} {:>12}",
+            "fault", "planted", "equivalent", "seen", "first", "tied", "number off", "wrong", "unexplained"
         );
         for (fault, score) in self.faults.iter().map(|(fault, score)| (fault.as_str(), *score)) {
             table += &format!(
-                "\n{fault:32} {:>7} {:>10} {:>5} {:>6} {:>6} {:>6} {:>12}",
+                "\n{fault:32} {:>7} {:>10} {:>5} {:>6} {:>6} {:>10} {:>6} {:>12}",
                 score.planted,
                 score.equivalent,
                 score.seen,
                 score.first,
                 score.tied,
+                score.number_off,
                 score.wrong,
                 score.unexplained
             );

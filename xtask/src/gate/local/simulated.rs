@@ -57,8 +57,9 @@ fn judged(set: &str, rounding: Rounding, changes: &[(Option<Site>, PortChange)],
     let gate = Gate { mapping: &mapping, profile, pool: &pool, encoder: &encoder, strict: false };
     let input = NamedInput { path: &input, pictures: PictureArguments::default() };
     let rounding = RoundingChoice::Auto;
-    let sources =
-        LocalSources { candidate: folder.path(), weights: &weights, input, rounding, explained: None };
+    let (earlier, explained) = (None, None);
+    let candidate = folder.path();
+    let sources = LocalSources { candidate, weights: &weights, input, rounding, earlier, explained };
     gate.local(sources).unwrap().comparison
 }
 

@@ -1,6 +1,5 @@
 //! The run as a whole: the model computed from its input alone, and what the errors of parts come to at its end.
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use encoder::reference::Tensor64;
@@ -112,8 +111,9 @@ impl Oracle<'_> {
     fn end_from(&self, first: usize, end: &RunEnd) -> Result<Option<Tensor64>, Failure> {
         let parts = &self.tensors.parts[..=end.part];
         let taken = taken_by(&parts[first..]).into_iter();
-        let mut tensors: Tensors =
-            taken.filter_map(|name| Some((name.clone(), self.tensors.tensor(name)?.into_owned()))).collect();
+        let mut tensors: Tensors = taken
+            .filter_map(|name| Some((name.clone(), Tensor64::clone(&*self.tensors.tensor(name)?))))
+            .collect();
         for (number, part) in parts.iter().enumerate().skip(first) {
             let outputs = self.model.run_part(part, &tensors).map_err(Failure::unreadable)?;
             if number == end.part {
@@ -122,7 +122,7 @@ impl Oracle<'_> {
             tensors.extend(outputs);
             keep_for_later(&mut tensors, &parts[number + 1..]);
         }
-        Ok(self.tensors.tensor(&end.name).map(Cow::into_owned))
+        Ok(self.tensors.tensor(&end.name).map(|own| Tensor64::clone(&own)))
     }
 
     /// Parts before which the candidate has all that the rest takes, in order; 0 is among them.

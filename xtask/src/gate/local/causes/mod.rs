@@ -11,7 +11,8 @@ use harness::compare::comparison::Comparison;
 use harness::compare::explanation::{Explanation, ExplanationKind};
 use harness::exit_code;
 
-pub(super) use self::trials::{PartTrials, Trial};
+pub(super) use self::trials::PartTrials;
+pub(crate) use self::trials::Trial;
 pub(crate) use self::verdict::Verdict;
 pub(super) use self::verdict::verdict;
 pub(super) use self::words::ChangeWords;

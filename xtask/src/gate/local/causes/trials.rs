@@ -1,16 +1,21 @@
 //! Changes that are tried on the values of a part.
 
 use std::cell::Cell;
+use std::sync::Arc;
 
 use encoder::reference::{Operations, PortChange, Tensor64};
 use rayon::prelude::*;
 
 use super::fit::{self, Fit};
 use super::hypotheses;
-use crate::gate::local::oracle::{ComputedPart, Oracle, distance, runs_in_turn};
+use crate::gate::local::oracle::{ComputedPart, Oracle, distance};
 
-/// Changes whose numbers are fitted, of those that come nearest.
+/// Pairs whose numbers are fitted, of those that come nearest.
 const NEAREST: usize = 6;
+/// Changes that come nearest alone, with each of which every number of a second is fitted.
+const FITTED_FIRST: usize = 2;
+/// Runs that find the floor of a changed part.
+const SEEDS: u64 = 3;
 /// Changes that come nearest alone, each of which is tried with every other one.
 const FIRST_OF_PAIR: usize = 8;
 /// Elements of a part's inputs, beyond which fewer are.
@@ -24,13 +29,18 @@ pub(crate) struct Trial {
     /// ‖candidate - changed‖ / ‖changed‖ of the part's last output that the candidate has.
     pub(crate) left: f64,
     /// Of the number of the first change that has one, where it was fitted.
-    pub(in crate::gate::local) uncertainty: Option<f64>,
+    pub(crate) uncertainty: Option<f64>,
 }
 
 impl Trial {
     /// How many of its changes have a number that is fitted.
     pub(super) fn numbers(&self) -> usize {
         self.changes.iter().filter(|change| fit::number(**change).is_some()).count()
+    }
+
+    /// Whether one of its changes is told for every operation of a kind.
+    pub(super) fn is_everywhere(&self) -> bool {
+        self.changes.iter().any(|change| change.is_everywhere())
     }
 
     /// Whether it differs from another only in where it is done, or is part of it.
@@ -48,7 +58,7 @@ pub(in crate::gate::local) struct PartTrials<'a> {
     part: &'a ComputedPart,
     /// The output that is looked at.
     output: &'a str,
-    candidate: Tensor64,
+    candidate: Arc<Tensor64>,
     exact: &'a Tensor64,
     pub(in crate::gate::local) operations: Operations,
     pub(in crate::gate::local) floor: f64,
@@ -63,9 +73,9 @@ impl<'a> PartTrials<'a> {
         oracle: &'a Oracle<'a>,
         part: &'a ComputedPart,
     ) -> Option<PartTrials<'a>> {
-        let has = |(name, _): &&(String, Tensor64)| oracle.tensors.has(name);
-        let (output, exact) = part.outputs.iter().rev().find(has)?;
-        let candidate = oracle.tensors.tensor(output)?.into_owned();
+        let mut outputs = part.outputs.iter().rev();
+        let (output, exact, candidate) =
+            outputs.find_map(|(name, exact)| Some((name, exact, oracle.tensors.tensor(name)?)))?;
         let floor = part.floors.get(output)?.figures.rel_l2;
         let before = distance(&candidate, exact)?.figures.rel_l2;
         let operations = oracle.model.operations(&part.part, &part.inputs).ok()?;
@@ -83,16 +93,32 @@ impl<'a> PartTrials<'a> {
         let changes = hypotheses::singles(&self.part.part, &self.operations);
         let mut trials = self.tried(changes.into_iter().map(|change| vec![change]).collect());
         trials.sort_by(|a, b| a.left.total_cmp(&b.left));
-        // Factors are fitted always: a wrong one is as far off as anything. Of the rest, the few that come nearest are.
-        let is_factor = |trial: &Trial| {
-            matches!(trial.changes[..], [PortChange::LayerScaleTimes(_) | PortChange::ScoresTimes(_)])
-        };
-        let fitted: Vec<usize> =
-            (0..trials.len()).filter(|at| *at < NEAREST || is_factor(&trials[*at])).collect();
-        for at in fitted {
-            self.fit_numbers(&mut trials[at]);
+        // A wrong number is as far off as anything: of those that are tried for one place the nearest is fitted.
+        let mut fitted: Vec<Vec<PortChange>> = Vec::new();
+        for trial in &mut trials {
+            let place: Vec<PortChange> =
+                trial.changes.iter().map(|change| fit::with_number(*change, 1.0)).collect();
+            if trial.numbers() > 0 && !fitted.contains(&place) {
+                fitted.push(place);
+                self.fit_numbers(trial);
+            }
         }
         trials
+    }
+
+    /// How far runs with these changes may be from each other, as [`floor`](PartTrials::floor) is without a change.
+    pub(super) fn floor_of(&self, trial: &Trial) -> f64 {
+        let run = |seed: Option<u64>| {
+            let (part, inputs) = (&self.part.part, &self.part.inputs);
+            let outputs = match seed {
+                Some(seed) => self.oracle.model.simulate_part(part, inputs, &trial.changes, seed),
+                None => self.oracle.model.run_part_with(part, inputs, &trial.changes),
+            };
+            outputs.ok()?.into_iter().find(|(name, _)| name == self.output).map(|(_, tensor)| tensor)
+        };
+        let Some(exact) = run(None) else { return 0.0 };
+        let off = |seed| Some(distance(&run(Some(seed))?, &exact)?.figures.rel_l2);
+        (1..=SEEDS).filter_map(off).fold(0.0, f64::max)
     }
 
     /// A norm's weight lost in one channel, where there are not too many.
@@ -119,7 +145,18 @@ impl<'a> PartTrials<'a> {
         };
         let mut trials = self.tried(nearest.iter().flat_map(pair).collect());
         trials.sort_by(|a, b| a.left.total_cmp(&b.left));
-        trials.iter_mut().take(NEAREST).for_each(|trial| self.fit_numbers(trial));
+        let first: Vec<Vec<PortChange>> =
+            nearest.iter().take(FITTED_FIRST).map(|trial| trial.changes.clone()).collect();
+        let mut fitted: Vec<Vec<PortChange>> = Vec::new();
+        for (at, trial) in trials.iter_mut().enumerate() {
+            let place: Vec<PortChange> =
+                trial.changes.iter().map(|change| fit::with_number(*change, 1.0)).collect();
+            let is_asked = at < NEAREST || first.iter().any(|first| trial.changes.starts_with(first));
+            if is_asked && trial.numbers() > 0 && !fitted.contains(&place) && !self.is_large() {
+                fitted.push(place);
+                self.fit_numbers(trial);
+            }
+        }
         trials
     }
 
@@ -136,8 +173,7 @@ impl<'a> PartTrials<'a> {
             let left = run.left(&changes, candidate, exact)?;
             left.is_finite().then_some(Trial { changes, left, uncertainty: None })
         };
-        let in_turn = runs_in_turn(&self.part.outputs);
-        changes.into_par_iter().with_min_len(in_turn).filter_map(trial).collect()
+        changes.into_par_iter().with_min_len(self.part.runs_in_turn()).filter_map(trial).collect()
     }
 
     /// Fits each number of a trial, twice where there are several.

@@ -8,6 +8,8 @@ use crate::gate::local::oracle::{ComputedPart, Oracle};
 
 /// Changes that leave errors within this factor explain a part alike.
 const ALIKE: f64 = 1.25;
+/// What is left of an error, at most, by a change that is held against its own floor.
+const NEAR: f64 = 0.2;
 /// The least that counts as left: what f32 itself rounds.
 const LEAST: f64 = 1e-7;
 
@@ -54,13 +56,19 @@ pub(in crate::gate::local) fn verdict(oracle: &Oracle<'_>, part: &ComputedPart) 
         nearest: None,
     };
     let Some(least) = all.first().map(|trial| trial.left) else { return Some(verdict) };
-    if least > limit {
+    // A part that does something else may lose more to rounding than the right one.
+    let own_floor = |trial: &Trial| {
+        let comes_near = trial.left <= NEAR * trials.before;
+        comes_near && trial.left <= TIMES_FLOOR * trials.floor_of(trial)
+    };
+    if least > limit && !all.first().is_some_and(own_floor) {
         verdict.nearest = all.into_iter().next();
         return Some(verdict);
     }
     // A fitted number may stand for something that has a name.
     let alike = all.iter().take_while(|trial| trial.left <= ALIKE * least).enumerate();
-    let best = alike.min_by_key(|(_, trial)| trial.numbers()).map_or(0, |(at, _)| at);
+    let best = alike.min_by_key(|(_, trial)| (trial.numbers(), trial.is_everywhere()));
+    let best = best.map_or(0, |(at, _)| at);
     let best = all.remove(best);
     // One that differs in more than where it is done, or by a number that does the same, is another explanation.
     all.retain(|other| !other.is_like(&best));
