@@ -3,6 +3,7 @@
 use pulp::Arch;
 use rayon::prelude::*;
 
+use super::exponential::exp;
 use super::image::Image;
 use super::product::Panels;
 use super::rounding::Rounding;
@@ -27,17 +28,18 @@ impl Attending<'_> {
         let AttentionSpec { heads, key_dim, value_dim, .. } = *self.spec;
         let [batch, _, height, width] = q.shape;
         let (queries, keys) = (height * width, k.shape[2] * k.shape[3]);
-        let mut result = Image::zeros([batch, heads * value_dim, height, width]);
+        let mut result = Image::unset([batch, heads * value_dim, height, width]);
+        let mut weights = vec![0.0; keys * queries];
         for (number, out) in result.data.chunks_mut((value_dim * queries).max(1)).enumerate() {
             let b = number / heads;
             let key = &k.data[b * key_dim * keys..][..key_dim * keys];
             let value = &v.data[b * value_dim * keys..][..value_dim * keys];
             let query = &q.data[number * key_dim * queries..][..key_dim * queries];
-            let mut weights = vec![0.0; keys * queries];
             self.product(|key_number, d| key[d * keys + key_number], [keys, key_dim], query, &mut weights);
-            let factor = self.scores_times;
-            let root = (key_dim as f64).sqrt();
-            weights.par_iter_mut().for_each(|score| *score = *score / root * factor);
+            let (factor, root) = (self.scores_times, (key_dim as f64).sqrt());
+            weights.par_chunks_mut(queries.max(1)).for_each(|row| {
+                row.iter_mut().for_each(|score| *score = *score / root * factor);
+            });
             let totals = match self.over_queries {
                 true => {
                     weights.par_chunks_mut(queries.max(1)).for_each(softmax_of_row);
@@ -62,22 +64,25 @@ impl Attending<'_> {
         out: &mut [f64],
     ) {
         let columns = right.len() / depth.max(1);
-        let rounding = self.rounding;
-        let term = |term: fn((f64, f64)) -> f64, out: &mut [f64]| {
-            let held = |x: f64| term(rounding.held_by_attention(x));
-            Panels::from_fn(rows, depth, |row, k| held(left(row, k))).times(
-                columns,
-                |k, first, row| {
-                    let values = &right[k * columns + first..];
-                    row.iter_mut().zip(values).for_each(|(to, x)| *to = held(*x));
-                },
-                out,
-            );
+        let rounding = self.rounding.of_attention();
+        let panels = |term: fn((f64, f64)) -> f64| {
+            Panels::from_fn(rows, depth, |row, k| term(rounding.held(left(row, k))))
         };
-        term(|held| held.0, out);
+        let read = |k: usize, first: usize, row: &mut [f64]| {
+            row.copy_from_slice(&right[k * columns + first..][..row.len()]);
+        };
+        let read_held = |k: usize, first: usize, row: &mut [f64]| {
+            read(k, first, row);
+            rounding.hold(row);
+        };
+        panels(|held| held.0).times(columns, read_held, out);
         if rounding.has_two_terms() {
+            let read_small = |k: usize, first: usize, row: &mut [f64]| {
+                read(k, first, row);
+                rounding.hold_small(row);
+            };
             let mut small = vec![0.0; out.len()];
-            term(|held| held.1, &mut small);
+            panels(|held| held.1).times(columns, read_small, &mut small);
             out.iter_mut().zip(small).for_each(|(sum, small)| *sum -= small);
         }
     }
@@ -86,7 +91,7 @@ impl Attending<'_> {
 /// The softmax of a row of scores.
 fn softmax_of_row(scores: &mut [f64]) {
     let largest = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-    scores.iter_mut().for_each(|score| *score = (*score - largest).exp());
+    scores.iter_mut().for_each(|score| *score = exp(*score - largest));
     let total: f64 = scores.iter().sum();
     scores.iter_mut().for_each(|weight| *weight /= total);
 }
@@ -98,7 +103,7 @@ fn exponentials_of_columns(scores: &mut [f64], columns: usize) -> Vec<f64> {
     let arch = Arch::new();
     scores.par_chunks_mut(columns.max(1)).for_each(|row| {
         arch.dispatch(|| {
-            row.iter_mut().zip(&largest).for_each(|(score, largest)| *score = (*score - largest).exp());
+            row.iter_mut().zip(&largest).for_each(|(score, largest)| *score = exp(*score - largest));
         });
     });
     let mut totals = vec![0.0; columns];

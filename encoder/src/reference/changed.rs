@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 
+use super::activation_function::ActivationFunction;
 use super::change::{
     ImageForm, NamedConvolution, NamedNorm, NormAxes, Operations, PoolingKind, PortChange, UpsamplingKind,
 };
@@ -74,7 +75,7 @@ impl Changed {
         told.unwrap_or(usual)
     }
 
-    /// Whether all convolutions have the weights that they should have.
+    /// Whether each convolution has the weights of its name, as they are.
     pub(super) fn leaves_weights(&self) -> bool {
         !self.changes.iter().any(|change| {
             matches!(
@@ -87,7 +88,8 @@ impl Changed {
         })
     }
 
-    /// Weights `[out, inputs, kernel, kernel]` of a convolution, where they are not all [left](Changed::leaves_weights).
+    /// Weights `[out, inputs, kernel, kernel]` of a convolution, where they are not [left](Changed::leaves_weights) as they
+    /// are.
     pub(super) fn weights(
         &self,
         number: usize,
@@ -173,19 +175,18 @@ impl Changed {
         if activated { normed.map(gelu) } else { normed }
     }
 
-    /// GELU, or what is in its place in the next activation of the part.
-    pub(super) fn next_activation(&self) -> impl Fn(f64) -> f64 + Sync + use<> {
+    /// What is in the place of GELU in the next activation of the part, if anything is.
+    pub(super) fn next_activation(&self) -> Option<ActivationFunction> {
         let number = {
             let operations = &mut *self.operations.borrow_mut();
             let after = operations.norms.last().map_or(String::new(), |norm| norm.name.clone());
             operations.activations.push(after);
             operations.activations.len() - 1
         };
-        let function = self.first(|change| match change {
+        self.first(|change| match change {
             PortChange::Activation { at, function } if is_for(at, number) => Some(function),
             _ => None,
-        });
-        move |x| function.map_or_else(|| gelu(x), |function| function.of(x))
+        })
     }
 
     /// A branch times its layer scale.

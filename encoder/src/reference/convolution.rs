@@ -1,6 +1,6 @@
 //! Convolutions: dense ones are products of matrices, depthwise ones go by rows.
 
-use pulp::Arch;
+use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
 use super::image::Image;
@@ -73,7 +73,7 @@ pub(super) fn dense(x: &Image, weights: &Panels, window: Window) -> Image {
     let [batch, channels, height, width] = x.shape;
     let Window { kernel, stride, .. } = window;
     let ([top, left], [oh, ow]) = (window.before(x), window.output(x));
-    let mut result = Image::zeros([batch, weights.rows(), oh, ow]);
+    let mut result = Image::unset([batch, weights.rows(), oh, ow]);
     let of_image = (weights.rows() * oh * ow).max(1);
     for (b, out) in result.data.chunks_mut(of_image).enumerate() {
         let image = &x.data[b * channels * height * width..][..channels * height * width];
@@ -96,9 +96,13 @@ pub(super) fn dense(x: &Image, weights: &Panels, window: Window) -> Image {
                 let from = (oy * ow + inside.start).max(first);
                 let to = (oy * ow + inside.end).min(end);
                 if from < to {
-                    let source =
-                        row[start + (from - oy * ow - inside.start) * stride..].iter().step_by(stride);
-                    columns[from - first..to - first].iter_mut().zip(source).for_each(|(to, x)| *to = *x);
+                    let source = &row[start + (from - oy * ow - inside.start) * stride..];
+                    let columns = &mut columns[from - first..to - first];
+                    if stride == 1 {
+                        columns.copy_from_slice(&source[..columns.len()]);
+                    } else {
+                        columns.iter_mut().zip(source.iter().step_by(stride)).for_each(|(to, x)| *to = *x);
+                    }
                 }
             }
         };
@@ -111,36 +115,66 @@ pub(super) fn dense(x: &Image, weights: &Panels, window: Window) -> Image {
 /// this order.
 pub(super) fn depthwise(x: &Image, weights: &[f64], window: Window) -> Image {
     let [batch, channels, height, width] = x.shape;
-    let Window { kernel, stride, .. } = window;
     let ([top, left], [oh, ow]) = (window.before(x), window.output(x));
-    let mut result = Image::zeros([batch, channels, oh, ow]);
+    let mut result = Image::unset([batch, channels, oh, ow]);
     let arch = Arch::new();
     let planes = result.data.par_chunks_mut((oh * ow).max(1)).zip(x.data.par_chunks((height * width).max(1)));
     planes.enumerate().for_each(|(number, (out, plane))| {
-        let weights = &weights[number % channels * kernel * kernel..][..kernel * kernel];
-        arch.dispatch(|| {
-            for (oy, sums) in out.chunks_mut(ow).enumerate() {
-                for ky in 0..kernel {
-                    let y = (oy * stride + ky) as isize - top;
-                    if !(0..height as isize).contains(&y) {
-                        continue;
-                    }
-                    let row = &plane[y as usize * width..][..width];
-                    for kx in 0..kernel {
-                        let (inside, start) = window.inside(kx as isize - left, width, ow);
-                        let weight = weights[ky * kernel + kx];
-                        let sums = &mut sums[inside.clone()];
-                        let source = row.get(start..).unwrap_or_default();
-                        if stride == 1 {
-                            sums.iter_mut().zip(source).for_each(|(sum, x)| *sum += weight * x);
-                        } else {
-                            let source = source.iter().step_by(stride);
-                            sums.iter_mut().zip(source).for_each(|(sum, x)| *sum += weight * x);
-                        }
-                    }
-                }
-            }
+        let of_channel = window.kernel * window.kernel;
+        let weights = &weights[number % channels * of_channel..][..of_channel];
+        arch.dispatch(DepthwisePlane {
+            window,
+            before: [top, left],
+            weights,
+            plane,
+            width,
+            out,
+            columns: ow,
         });
     });
     result
+}
+
+/// One channel of a depthwise convolution.
+struct DepthwisePlane<'a> {
+    window: Window,
+    before: [isize; 2],
+    weights: &'a [f64],
+    plane: &'a [f64],
+    width: usize,
+    out: &'a mut [f64],
+    columns: usize,
+}
+
+impl WithSimd for DepthwisePlane<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        let DepthwisePlane { window, before: [top, left], weights, plane, width, out, columns } = self;
+        let Window { kernel, stride, .. } = window;
+        out.fill(0.0);
+        for (oy, sums) in out.chunks_mut(columns).enumerate() {
+            for ky in 0..kernel {
+                let y = (oy * stride + ky) as isize - top;
+                if !(0..(plane.len() / width) as isize).contains(&y) {
+                    continue;
+                }
+                let row = &plane[y as usize * width..][..width];
+                for kx in 0..kernel {
+                    let (inside, start) = window.inside(kx as isize - left, width, columns);
+                    let weight = weights[ky * kernel + kx];
+                    let sums = &mut sums[inside];
+                    let source = row.get(start..).unwrap_or_default();
+                    if stride == 1 {
+                        sums.iter_mut().zip(source).for_each(|(sum, x)| *sum += weight * x);
+                    } else {
+                        sums.iter_mut()
+                            .zip(source.iter().step_by(stride))
+                            .for_each(|(sum, x)| *sum += weight * x);
+                    }
+                }
+            }
+        }
+    }
 }

@@ -1,7 +1,9 @@
 //! Images in f64, and what is done to them, written as it is defined.
 
-use pulp::Arch;
+use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
+
+use super::spare;
 
 /// Values of a piece: they stay in the second-level cache.
 pub(super) const PIECE: usize = 1 << 14;
@@ -9,15 +11,74 @@ pub(super) const PIECE: usize = 1 << 14;
 const PIXELS: usize = 1 << 9;
 
 /// `[batch, channels, height, width]`.
-#[derive(Clone)]
 pub(super) struct Image {
     pub(super) shape: [usize; 4],
     pub(super) data: Vec<f64>,
 }
 
+/// What is done to a piece of values, the first of which is number `from`. Of a type of its own, and not a closure, where it is
+/// more than a few operations: `#[inline(always)]` is what has it compiled for the CPU's vectors.
+pub(super) trait PieceChange: Sync {
+    fn change(&self, from: usize, piece: &mut [f64]);
+}
+
+impl<F: Fn(usize, &mut [f64]) + Sync> PieceChange for F {
+    #[inline(always)]
+    fn change(&self, from: usize, piece: &mut [f64]) {
+        self(from, piece);
+    }
+}
+
+/// A change of a piece, which may be copied from another place first.
+struct Piece<'a, C> {
+    from: usize,
+    source: Option<&'a [f64]>,
+    values: &'a mut [f64],
+    change: &'a C,
+}
+
+impl<C: PieceChange> WithSimd for Piece<'_, C> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        if let Some(source) = self.source {
+            self.values.copy_from_slice(source);
+        }
+        self.change.change(self.from, self.values);
+    }
+}
+
+impl Clone for Image {
+    fn clone(&self) -> Image {
+        self.copied_with(&|_: usize, _: &mut [f64]| {})
+    }
+}
+
+impl Drop for Image {
+    fn drop(&mut self) {
+        spare::keep(std::mem::take(&mut self.data));
+    }
+}
+
+/// A copy, made on all threads: most of the work is the system's, for new memory.
+pub(super) fn copied(values: &[f64]) -> Vec<f64> {
+    let mut copy = vec![0.0; values.len()];
+    copy.par_chunks_mut(PIECE).zip(values.par_chunks(PIECE)).for_each(|(to, from)| to.copy_from_slice(from));
+    copy
+}
+
 impl Image {
-    pub(super) fn zeros(shape: [usize; 4]) -> Image {
-        Image { shape, data: vec![0.0; shape.iter().product()] }
+    /// An image of any values, which are all to be written.
+    pub(super) fn unset(shape: [usize; 4]) -> Image {
+        Image { shape, data: spare::take(shape.iter().product()) }
+    }
+
+    /// An image of these values.
+    pub(super) fn of(shape: [usize; 4], values: &[f64]) -> Image {
+        let mut image = Image::unset(shape);
+        image.data.copy_from_slice(values);
+        image
     }
 
     fn index(&self, [b, c, y, x]: [usize; 4]) -> usize {
@@ -31,7 +92,7 @@ impl Image {
 
     /// An image whose every element is computed from its index.
     pub(super) fn from_fn(shape: [usize; 4], f: impl Fn([usize; 4]) -> f64 + Sync) -> Image {
-        let mut out = Image::zeros(shape);
+        let mut out = Image::unset(shape);
         let [_, channels, height, width] = shape;
         out.data.par_chunks_mut((height * width).max(1)).enumerate().for_each(|(plane, out)| {
             for (i, out) in out.iter_mut().enumerate() {
@@ -48,12 +109,23 @@ impl Image {
         &self.data[start..start + height * width]
     }
 
-    /// Changes pieces of the values in place, on all threads; `change` is told where a piece begins.
-    pub(super) fn for_each_piece(&mut self, change: impl Fn(usize, &mut [f64]) + Sync) {
+    /// Changes pieces of the values in place, on all threads.
+    pub(super) fn for_each_piece(&mut self, change: &impl PieceChange) {
         let arch = Arch::new();
-        self.data.par_chunks_mut(PIECE).enumerate().for_each(|(number, piece)| {
-            arch.dispatch(|| change(number * PIECE, piece));
+        self.data.par_chunks_mut(PIECE).enumerate().for_each(|(number, values)| {
+            arch.dispatch(Piece { from: number * PIECE, source: None, values, change });
         });
+    }
+
+    /// A copy that is changed piece by piece on the way.
+    pub(super) fn copied_with(&self, change: &impl PieceChange) -> Image {
+        let arch = Arch::new();
+        let mut copy = Image::unset(self.shape);
+        let pieces = copy.data.par_chunks_mut(PIECE).zip(self.data.par_chunks(PIECE));
+        pieces.enumerate().for_each(|(number, (values, source))| {
+            arch.dispatch(Piece { from: number * PIECE, source: Some(source), values, change });
+        });
+        copy
     }
 
     /// Changes planes in place, on all threads; `change` is told the number of the image and of the channel.
@@ -66,19 +138,19 @@ impl Image {
     }
 
     pub(super) fn map(mut self, f: impl Fn(f64) -> f64 + Sync) -> Image {
-        self.for_each_piece(|_, piece| piece.iter_mut().for_each(|x| *x = f(*x)));
+        self.for_each_piece(&|_: usize, piece: &mut [f64]| piece.iter_mut().for_each(|x| *x = f(*x)));
         self
     }
 
     pub(super) fn plus(mut self, other: &Image) -> Image {
-        self.for_each_piece(|from, piece| {
+        self.for_each_piece(&|from: usize, piece: &mut [f64]| {
             piece.iter_mut().zip(&other.data[from..]).for_each(|(a, b)| *a += b);
         });
         self
     }
 
     pub(super) fn minus(mut self, other: &Image) -> Image {
-        self.for_each_piece(|from, piece| {
+        self.for_each_piece(&|from: usize, piece: &mut [f64]| {
             piece.iter_mut().zip(&other.data[from..]).for_each(|(a, b)| *a -= b);
         });
         self
@@ -93,11 +165,12 @@ impl Image {
     /// Of each pixel the sum of what `f` makes of its channels, `[batch, 1, height, width]`.
     fn summed(&self, f: impl Fn(f64) -> f64 + Sync) -> Image {
         let [batch, channels, height, width] = self.shape;
-        let mut sums = Image::zeros([batch, 1, height, width]);
+        let mut sums = Image::unset([batch, 1, height, width]);
         let arch = Arch::new();
         for (b, sums) in sums.data.chunks_mut((height * width).max(1)).enumerate() {
             sums.par_chunks_mut(PIXELS).enumerate().for_each(|(number, sums)| {
                 arch.dispatch(|| {
+                    sums.fill(0.0);
                     for c in 0..channels {
                         let values = &self.plane(b, c)[number * PIXELS..];
                         sums.iter_mut().zip(values).for_each(|(sum, x)| *sum += f(*x));

@@ -7,12 +7,14 @@ mod attention;
 mod change;
 mod changed;
 mod convolution;
+mod exponential;
 mod image;
 mod nudge;
 mod operation;
 mod product;
 mod rounding;
 mod run;
+mod spare;
 mod weight_type;
 mod weights;
 
@@ -144,6 +146,11 @@ impl<'a> ReferenceModel<'a> {
         Ok(run.taps)
     }
 
+    /// Where values are rounded.
+    pub fn rounding(&self) -> Rounding {
+        self.rounding
+    }
+
     /// What the model is made of.
     pub fn architecture(&self) -> &Architecture {
         &self.architecture
@@ -246,7 +253,7 @@ impl<'a> ReferenceModel<'a> {
     ) -> Result<(), Error> {
         part.expect_among(&self.parts())?;
         let inputs = part.inputs_among(tensors)?;
-        let to_image = |(tensor, shape): &Input<'_, f64>| Image { shape: *shape, data: tensor.data.clone() };
+        let to_image = |(tensor, shape): &Input<'_, f64>| Image::of(*shape, &tensor.data);
         let mut images: Vec<Image> = inputs.iter().map(to_image).collect();
         let x = images.pop().expect("every part has an input");
         let flow = ReferenceFlow { x, into_last_stage: images.pop() };

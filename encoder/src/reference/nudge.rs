@@ -24,24 +24,48 @@ impl Nudge {
         Nudge { seed, times, calls: Cell::new(0) }
     }
 
-    /// The values, each moved by its own share of the unit: that of the value, or of the root mean square where it is
-    /// larger, for sums cancel.
-    pub(super) fn of(&self, mut x: Image) -> Image {
+    /// How the values of an image are moved: each by its own share of the unit, that of the value, or of the root mean square
+    /// where it is larger, for sums cancel.
+    pub(super) fn next(&self, x: &Image) -> NudgedValues {
         let call = self.calls.replace(self.calls.get() + 1);
         // Summed piece by piece, whatever the number of threads.
-        let squares = |piece: &[f64]| piece.iter().map(|x| x * x).sum::<f64>();
-        let squares: Vec<f64> = x.data.par_chunks(PIECE).map(squares).collect();
-        let rms = (squares.iter().sum::<f64>() / x.data.len().max(1) as f64).sqrt();
-        let unit = self.times * UNITS * f64::from(f32::EPSILON) / 2.0;
-        let start = self.seed.wrapping_mul(0x9E37_79B9_7F4A_7C15).wrapping_add(call << 40);
-        x.for_each_piece(|from, piece| {
-            for (i, x) in piece.iter_mut().enumerate() {
-                let share = share(start.wrapping_add((from + i) as u64));
-                *x += share * unit * x.abs().max(rms);
-            }
-        });
-        x
+        let squares: Vec<f64> = x.data.par_chunks(PIECE).map(sum_of_squares).collect();
+        NudgedValues {
+            rms: (squares.iter().sum::<f64>() / x.data.len().max(1) as f64).sqrt(),
+            unit: self.times * UNITS * f64::from(f32::EPSILON) / 2.0,
+            start: self.seed.wrapping_mul(0x9E37_79B9_7F4A_7C15).wrapping_add(call << 40),
+        }
     }
+}
+
+/// How the values of one image are moved.
+#[derive(Clone, Copy)]
+pub(super) struct NudgedValues {
+    rms: f64,
+    unit: f64,
+    start: u64,
+}
+
+impl NudgedValues {
+    /// Moves values, the first of which is number `from` of the image.
+    #[inline(always)]
+    pub(super) fn move_piece(self, from: usize, piece: &mut [f64]) {
+        let NudgedValues { rms, unit, start } = self;
+        for (i, x) in piece.iter_mut().enumerate() {
+            let share = share(start.wrapping_add((from + i) as u64));
+            *x += share * unit * x.abs().max(rms);
+        }
+    }
+}
+
+/// Eight sums side by side, which vectors take.
+fn sum_of_squares(piece: &[f64]) -> f64 {
+    let mut sums = [0.0; 8];
+    let (chunks, rest) = piece.as_chunks::<8>();
+    for chunk in chunks {
+        sums.iter_mut().zip(chunk).for_each(|(sum, x)| *sum += x * x);
+    }
+    sums.iter().sum::<f64>() + rest.iter().map(|x| x * x).sum::<f64>()
 }
 
 /// A number between -1 and 1 that looks random (SplitMix64).

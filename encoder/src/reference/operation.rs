@@ -4,10 +4,12 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
+use super::activation_function::ActivationFunction;
 use super::attention::Attending;
 use super::change::{NamedConvolution, PortChange};
 use super::convolution::{self, Window};
-use super::image::Image;
+use super::image::{Image, PieceChange};
+use super::nudge::NudgedValues;
 use super::rounding::Rounding;
 use super::run::ReferenceRun;
 use super::weights::{self, DenseWeights};
@@ -20,20 +22,31 @@ impl ReferenceRun<'_> {
         self.model.rounding
     }
 
-    fn nudged<'x>(&self, x: Cow<'x, Image>) -> Cow<'x, Image> {
-        match &self.nudge {
-            Some(nudge) => Cow::Owned(nudge.of(x.into_owned())),
-            None => x,
+    /// The values, moved where the run is nudged, and what the rounding holds of them as operands.
+    fn operand<'x>(&self, x: &'x Image, rounding: Rounding) -> Cow<'x, Image> {
+        let nudged = self.nudge.as_ref().map(|nudge| nudge.next(x));
+        match nudged.is_none() && rounding.holds_all() {
+            true => Cow::Borrowed(x),
+            false => Cow::Owned(x.copied_with(&OperandChange { nudged, rounding })),
         }
     }
 
-    /// What is kept of the result of an operation.
-    pub(super) fn kept(&self, x: Image) -> Image {
-        let rounding = self.rounding();
-        match rounding.rounds_results() {
-            true => x.map(|x| rounding.result(x)),
-            false => x,
+    /// The values, moved where the run is nudged.
+    fn nudged(&self, mut x: Image) -> Image {
+        if let Some(nudge) = &self.nudge {
+            let nudged = Some(nudge.next(&x));
+            x.for_each_piece(&OperandChange { nudged, rounding: Rounding::Exact });
         }
+        x
+    }
+
+    /// What is kept of the result of an operation.
+    pub(super) fn kept(&self, mut x: Image) -> Image {
+        let rounding = self.rounding();
+        if rounding.rounds_results() {
+            x.for_each_piece(&|_: usize, piece: &mut [f64]| rounding.keep(piece));
+        }
+        x
     }
 
     fn window(&self, number: usize, kernel: usize, stride: usize) -> Window {
@@ -65,12 +78,10 @@ impl ReferenceRun<'_> {
         stride: usize,
     ) -> Result<Image, Error> {
         let (out, kernel) = (shape[0], shape.get(2).copied().unwrap_or(1));
-        let number = self.changed.next_convolution(NamedConvolution {
-            name: names::module_of(name).to_string(),
-            kernel,
-            stride,
-            is_square: kernel == 1 && out == x.shape[1],
-        });
+        let is_square = kernel == 1 && out == x.shape[1];
+        let of_module = names::module_of(name).to_string();
+        let convolution = NamedConvolution { name: of_module, kernel, stride, is_square };
+        let number = self.changed.next_convolution(convolution);
         // ggml has the stem's weights in f32, and then takes its input as it is.
         let as_it_is = name == names::stem::CONVOLUTION
             && matches!(self.rounding(), Rounding::GgmlF16 | Rounding::GgmlF16ExactGelu);
@@ -84,16 +95,17 @@ impl ReferenceRun<'_> {
             }
         };
         let window = self.window(number, kernel, stride);
-        let x = self.nudged(Cow::Borrowed(x));
-        let small = weights.small.as_ref().map(|small| {
-            let x = x.clone().into_owned().map(|x| rounding.held(x).1);
-            convolution::dense(&x, small, window)
-        });
-        let x = match rounding.holds_all() {
-            true => x,
-            false => Cow::Owned(x.into_owned().map(|x| rounding.held(x).0)),
+        let (small, held) = match &weights.small {
+            None => (None, self.operand(x, rounding)),
+            Some(small) => {
+                // Both terms are of the values as they are nudged.
+                let nudged = self.operand(x, Rounding::Exact);
+                let term = nudged.copied_with(&|_: usize, piece: &mut [f64]| rounding.hold_small(piece));
+                let held = nudged.copied_with(&OperandChange { nudged: None, rounding });
+                (Some(convolution::dense(&term, small, window)), Cow::Owned(held))
+            }
         };
-        let product = convolution::dense(&x, &weights.held, window);
+        let product = convolution::dense(&held, &weights.held, window);
         Ok(self.kept(match small {
             Some(small) => product.minus(&small),
             None => product,
@@ -102,48 +114,43 @@ impl ReferenceRun<'_> {
 
     pub(super) fn depthwise(&self, x: &Image, name: &str, spec: DepthwiseSpec) -> Result<Image, Error> {
         let DepthwiseSpec { kernel, stride } = spec;
-        let number = self.changed.next_convolution(NamedConvolution {
-            name: names::module_of(name).to_string(),
-            kernel,
-            stride,
-            is_square: false,
-        });
-        let (channels, rounding) = (x.shape[1], self.rounding());
-        let shape = [channels, 1, spec.kernel, spec.kernel];
+        let of_module = names::module_of(name).to_string();
+        let convolution = NamedConvolution { name: of_module, kernel, stride, is_square: false };
+        let number = self.changed.next_convolution(convolution);
+        let channels = x.shape[1];
+        let shape = [channels, 1, kernel, kernel];
         let weights = match self.changed.leaves_weights() {
             true => self.weights(name, &shape)?,
             false => {
                 let weights = weights::read(self.model.checkpoint, name, &shape)?;
-                Arc::new(self.changed.weights(number, weights, [channels, 1, spec.kernel]))
+                Arc::new(self.changed.weights(number, weights, [channels, 1, kernel]))
             }
         };
-        let weights: Vec<f64> = weights.iter().map(|w| rounding.held_by_depthwise(*w)).collect();
-        let x = self.nudged(Cow::Borrowed(x));
-        let x = match rounding.holds_all() {
-            true => x,
-            false => Cow::Owned(x.into_owned().map(|x| rounding.held_by_depthwise(x))),
-        };
-        let window = self.window(number, spec.kernel, spec.stride);
+        let rounding = self.rounding().of_depthwise();
+        let mut weights = Vec::clone(&weights);
+        rounding.hold(&mut weights);
+        let x = self.operand(x, rounding);
+        let window = self.window(number, kernel, stride);
         Ok(self.kept(convolution::depthwise(&x, &weights, window)))
     }
 
-    pub(super) fn norm(&self, x: &Image, name: &str) -> Result<Image, Error> {
+    pub(super) fn norm(&self, x: Image, name: &str) -> Result<Image, Error> {
         let weights = self.weights(name, &[x.shape[1]])?;
         Ok(self.norm_by(name, x, &weights))
     }
 
-    pub(super) fn norm_by(&self, name: &str, x: &Image, weights: &[f64]) -> Image {
+    pub(super) fn norm_by(&self, name: &str, x: Image, weights: &[f64]) -> Image {
         let epsilon = 1e-6 * self.seam.epsilon_times();
-        let x = self.nudged(Cow::Borrowed(x)).into_owned();
-        self.kept(self.changed.normed(x, names::module_of(name), epsilon, weights))
+        self.kept(self.changed.normed(self.nudged(x), names::module_of(name), epsilon, weights))
     }
 
     /// GELU, or what the change has in its place.
     pub(super) fn activated(&self, x: Image) -> Image {
-        let function = self.changed.next_activation();
-        let rounding = self.rounding();
-        let x = self.nudged(Cow::Owned(x)).into_owned();
-        self.kept(x.map(|x| rounding.activation(&function, x)))
+        let mut x = x;
+        let nudged = self.nudge.as_ref().map(|nudge| nudge.next(&x));
+        let (function, rounding) = (self.changed.next_activation(), self.rounding());
+        x.for_each_piece(&ActivationChange { nudged, function, rounding });
+        x
     }
 
     /// Attention's own products.
@@ -154,7 +161,41 @@ impl ReferenceRun<'_> {
             scores_times: self.changed.scores_times(spec.key_dim),
             over_queries: self.changed.has(PortChange::SoftmaxOverQueries),
         };
-        let [q, k, v] = [q, k, v].map(|x| self.nudged(Cow::Borrowed(x)));
+        let [q, k, v] = [q, k, v].map(|x| self.operand(x, Rounding::Exact));
         self.kept(attending.heads(&q, &k, &v))
+    }
+}
+
+/// Values become operands: moved where there is a nudge, then rounded.
+struct OperandChange {
+    nudged: Option<NudgedValues>,
+    rounding: Rounding,
+}
+
+impl PieceChange for OperandChange {
+    #[inline(always)]
+    fn change(&self, from: usize, piece: &mut [f64]) {
+        if let Some(nudged) = self.nudged {
+            nudged.move_piece(from, piece);
+        }
+        self.rounding.hold(piece);
+    }
+}
+
+/// GELU, or what is in its place.
+struct ActivationChange {
+    nudged: Option<NudgedValues>,
+    function: Option<ActivationFunction>,
+    rounding: Rounding,
+}
+
+impl PieceChange for ActivationChange {
+    #[inline(always)]
+    fn change(&self, from: usize, piece: &mut [f64]) {
+        if let Some(nudged) = self.nudged {
+            nudged.move_piece(from, piece);
+        }
+        self.rounding.activate(piece, self.function);
+        self.rounding.keep(piece);
     }
 }

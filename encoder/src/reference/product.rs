@@ -117,9 +117,9 @@ impl<F: Fn(usize, usize, &mut [f64])> WithSimd for Product<'_, F> {
             let depth = DEPTH.min(panels.depth - from);
             for k in 0..depth {
                 read(from + k, first_column, &mut row[..columns]);
-                for (strip, row) in row.chunks_exact(width).enumerate() {
-                    right[(strip * depth + k) * width..][..width].copy_from_slice(row);
-                }
+                let row = S::as_simd_f64s(&row).0.as_chunks::<VECTORS>().0;
+                let right = S::as_mut_simd_f64s(&mut right).0.as_chunks_mut::<VECTORS>().0;
+                right[k..].iter_mut().step_by(depth).zip(row).for_each(|(to, row)| *to = *row);
             }
             for (part, out) in out.chunks_mut(ROWS_AT_ONCE).enumerate() {
                 let first = first_row + part * ROWS_AT_ONCE;

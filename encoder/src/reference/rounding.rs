@@ -1,5 +1,7 @@
 //! Where a runtime rounds, and to what.
 
+use super::activation_function::ActivationFunction;
+use super::exponential::gelu;
 use crate::precision::Precision;
 
 /// Where a runtime rounds. All arithmetic between is in f64.
@@ -21,14 +23,44 @@ pub enum Rounding {
     F16All,
 }
 
-/// The nearest f16, by way of f32 as runtimes do it.
+/// The nearest f16, by way of f32 as runtimes do it. Without branches, so that loops are compiled for the CPU's vectors.
+#[inline(always)]
 fn f16(x: f64) -> f64 {
-    half::f16::from_f32(x as f32).to_f64()
+    let bits = (x as f32).to_bits();
+    let (sign, size) = (bits & 0x8000_0000, bits & 0x7fff_ffff);
+    // Of the normal numbers the lower 13 bits go, to even where they are half.
+    let normal = (size + 0xfff + (size >> 13 & 1)) & !0x1fff;
+    // The others are multiples of 2^-24, as the f32 between 1/2 and 1 are.
+    let small = (f32::from_bits(size) + 0.5 - 0.5).to_bits();
+    let rounded = if size < 0x3880_0000 { small } else { normal };
+    let rounded = if rounded > 0x477f_e000 { 0x7f80_0000.max(size) } else { rounded };
+    f64::from(f32::from_bits(sign | rounded))
 }
 
-/// The nearest bf16.
+/// The nearest bf16, likewise.
+#[inline(always)]
 fn bf16(x: f64) -> f64 {
-    half::bf16::from_f32(x as f32).to_f64()
+    let bits = (x as f32).to_bits();
+    let (sign, size) = (bits & 0x8000_0000, bits & 0x7fff_ffff);
+    let rounded = if size > 0x7f80_0000 { size } else { (size + 0x7fff + (size >> 16 & 1)) & !0xffff };
+    f64::from(f32::from_bits(sign | rounded))
+}
+
+/// Puts an expression of each value in its place. No closure: it might not be compiled for the CPU's vectors.
+macro_rules! each {
+    ($values:expr, $x:ident => $new:expr) => {
+        for value in $values.iter_mut() {
+            let $x = *value;
+            *value = $new;
+        }
+    };
+}
+
+/// What ggml's table gives for `x`, where it has `inside`.
+#[inline(always)]
+fn tabulated(x: f64, inside: f64) -> f64 {
+    let above = if x >= 10.0 { x } else { inside };
+    if x <= -10.0 { 0.0 } else { above }
 }
 
 impl From<Precision> for Rounding {
@@ -76,39 +108,58 @@ impl Rounding {
         }
     }
 
-    /// What attention's own products keep of an operand.
-    pub(super) fn held_by_attention(self, x: f64) -> (f64, f64) {
+    /// Leaves of each operand of a dense product what is held of it: the first of [`Rounding::held`].
+    #[inline(always)]
+    pub(super) fn hold(self, values: &mut [f64]) {
         match self {
-            Rounding::GgmlF16 | Rounding::GgmlF16ExactGelu => (x, 0.0),
-            _ => self.held(x),
+            Rounding::Exact | Rounding::Operands(Precision::F32) => {}
+            Rounding::Operands(Precision::Bf16) | Rounding::Bf16All => each!(values, x => bf16(x)),
+            Rounding::Operands(Precision::Bf16x3) => each!(values, x => bf16(x) + bf16(x - bf16(x))),
+            Rounding::GgmlF16 | Rounding::GgmlF16ExactGelu | Rounding::F16All => each!(values, x => f16(x)),
         }
     }
 
-    /// What a depthwise convolution keeps of an operand.
-    pub(super) fn held_by_depthwise(self, x: f64) -> f64 {
+    /// Leaves the smaller of two terms.
+    #[inline(always)]
+    pub(super) fn hold_small(self, values: &mut [f64]) {
+        each!(values, x => self.held(x).1);
+    }
+
+    /// What attention's own products round by.
+    pub(super) fn of_attention(self) -> Rounding {
         match self {
-            Rounding::Operands(_) => x,
-            _ => self.held(x).0,
+            Rounding::GgmlF16 | Rounding::GgmlF16ExactGelu => Rounding::Exact,
+            _ => self,
         }
     }
 
-    /// What is kept of the result of an operation.
-    pub(super) fn result(self, x: f64) -> f64 {
+    /// What depthwise convolutions round by.
+    pub(super) fn of_depthwise(self) -> Rounding {
         match self {
-            Rounding::Bf16All => bf16(x),
-            Rounding::F16All => f16(x),
-            _ => x,
+            Rounding::Operands(_) => Rounding::Exact,
+            _ => self,
         }
     }
 
-    /// GELU or what stands in its place, of `x`. ggml's table is indexed by f16 and holds f16, is 0 up to -10 and gives back
-    /// what is 10 or more.
-    pub(super) fn activation(self, function: impl Fn(f64) -> f64, x: f64) -> f64 {
+    /// Leaves what is kept of the results of an operation.
+    #[inline(always)]
+    pub(super) fn keep(self, values: &mut [f64]) {
         match self {
-            Rounding::GgmlF16 if x <= -10.0 => 0.0,
-            Rounding::GgmlF16 if x >= 10.0 => x,
-            Rounding::GgmlF16 => f16(function(f16(x))),
-            _ => function(x),
+            Rounding::Bf16All => each!(values, x => bf16(x)),
+            Rounding::F16All => each!(values, x => f16(x)),
+            _ => {}
+        }
+    }
+
+    /// Puts GELU of each value in its place, or another function. ggml's table is indexed by f16 and holds f16, is 0 up to -10
+    /// and gives back what is 10 or more.
+    #[inline(always)]
+    pub(super) fn activate(self, values: &mut [f64], other: Option<ActivationFunction>) {
+        match (self, other) {
+            (Rounding::GgmlF16, None) => each!(values, x => tabulated(x, f16(gelu(f16(x))))),
+            (Rounding::GgmlF16, Some(function)) => each!(values, x => tabulated(x, f16(function.of(f16(x))))),
+            (_, None) => each!(values, x => gelu(x)),
+            (_, Some(function)) => each!(values, x => function.of(x)),
         }
     }
 
@@ -148,9 +199,26 @@ mod tests {
 
     #[test]
     fn ggmls_table_of_gelu() {
-        let gelu = |x: f64| Rounding::GgmlF16.activation(crate::reference::gelu, x);
+        let gelu = |x: f64| {
+            let mut values = [x];
+            Rounding::GgmlF16.activate(&mut values, None);
+            values[0]
+        };
         assert_eq!((gelu(-10.0), gelu(10.0), gelu(1e4)), (0.0, 10.0, 1e4));
         assert_eq!(gelu(1.0001), f16(crate::reference::gelu(1.0)));
         assert_eq!(f16(gelu(0.3)), gelu(0.3));
+    }
+
+    #[test]
+    fn types_of_16_bits() {
+        let edges =
+            [0x3880_0000u32, 0x3300_0000, 0x477f_e000, 0x477f_f000, 0x7f80_0000, 0x3f80_1000, 0x3f80_8000];
+        let around = edges.into_iter().flat_map(|bits| bits - 2..=bits);
+        for bits in around.chain((0..0x7f80_0000).step_by(9973)).flat_map(|bits| [bits, bits | 1 << 31]) {
+            let x = f32::from_bits(bits);
+            let (half, brain) = (half::f16::from_f32(x).to_f64(), half::bf16::from_f32(x).to_f64());
+            assert_eq!((f16(x.into()), bf16(x.into())), (half, brain), "{x:e} {bits:x}");
+        }
+        assert!(f16(f64::NAN).is_nan() && bf16(f64::NAN).is_nan());
     }
 }

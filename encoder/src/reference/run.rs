@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::change::PortChange;
 use super::changed::Changed;
-use super::image::{Image, interpolate};
+use super::image::{Image, copied, interpolate};
 use super::nudge::Nudge;
 use super::weights::PartWeights;
 use super::{ReferenceModel, Tensor64};
@@ -55,7 +55,7 @@ impl<'a> ReferenceRun<'a> {
 
 impl ReferenceRun<'_> {
     fn tap(&mut self, name: &str, x: &Image) {
-        self.taps.push((name.to_string(), Tensor64 { shape: x.shape.to_vec(), data: x.data.clone() }));
+        self.taps.push((name.to_string(), Tensor64 { shape: x.shape.to_vec(), data: copied(&x.data) }));
     }
 
     fn tap_inner(&mut self, tap: BlockTap, number: usize, x: &Image) {
@@ -67,7 +67,7 @@ impl ReferenceRun<'_> {
     /// `x` is `[1, T, C]` per image in `[B, 1, T, C]`.
     fn tap_tokens(&mut self, name: &str, x: &Image) {
         let shape = vec![x.shape[0], x.shape[2], x.shape[3]];
-        self.taps.push((name.to_string(), Tensor64 { shape, data: x.data.clone() }));
+        self.taps.push((name.to_string(), Tensor64 { shape, data: copied(&x.data) }));
     }
 
     /// Runs the part at `site`. A part alone and the whole model both run through here, hence with the same bits.
@@ -105,7 +105,7 @@ impl ReferenceRun<'_> {
             let bias = self.weights(names::stem::BIAS, &[spec.channels])?;
             x = Image::from_fn(x.shape, |i| x.at(i) + bias[i[1]]);
         }
-        x = self.activated(self.norm(&x, names::stem::NORM)?);
+        x = self.activated(self.norm(x, names::stem::NORM)?);
         self.tap(tap::STEM, &x);
         Ok(x)
     }
@@ -146,10 +146,10 @@ impl ReferenceRun<'_> {
     ) -> Result<Image, Error> {
         use names::edge_residual::*;
         let y = self.dense(x, &module.name_of(EXPANSION), spec.expanded, spec.kernel, spec.stride)?;
-        let y = self.activated(self.norm(&y, &module.name_of(EXPANSION_NORM))?);
+        let y = self.activated(self.norm(y, &module.name_of(EXPANSION_NORM))?);
         self.tap_inner(BlockTap::ConvExp, number, &y);
         let y = self.dense(&y, &module.name_of(PROJECTION), spec.output, 1, 1)?;
-        let y = self.norm(&y, &module.name_of(PROJECTION_NORM))?;
+        let y = self.norm(y, &module.name_of(PROJECTION_NORM))?;
         self.tap_inner(BlockTap::ConvPwl, number, &y);
         Ok(if spec.stride == 1 && spec.input == spec.output { self.with_skip(y, x) } else { y })
     }
@@ -203,7 +203,7 @@ impl ReferenceRun<'_> {
             tap(self, BlockTap::DwStart, &y);
         }
         y = self.dense(&y, &module.name_of(EXPANSION), spec.expanded, 1, 1)?;
-        y = self.activated(self.norm(&y, &module.name_of(EXPANSION_NORM))?);
+        y = self.activated(self.norm(y, &module.name_of(EXPANSION_NORM))?);
         if block.is_none() {
             self.tap(tap::MSFA_FFN_EXPAND, &y);
         }
@@ -213,7 +213,7 @@ impl ReferenceRun<'_> {
             tap(self, BlockTap::DwMid, &y);
         }
         y = self.dense(&y, &module.name_of(PROJECTION), spec.output, 1, 1)?;
-        y = self.norm(&y, &module.name_of(PROJECTION_NORM))?;
+        y = self.norm(y, &module.name_of(PROJECTION_NORM))?;
         tap(self, BlockTap::PwProj, &y);
         if let Some(spec) = spec.dw_end {
             y = self.normed_depthwise(module, END, spec, &y)?;
@@ -230,7 +230,7 @@ impl ReferenceRun<'_> {
         x: &Image,
     ) -> Result<Image, Error> {
         let y = self.depthwise(x, &module.name_of(names.convolution), spec)?;
-        self.norm(&y, &module.name_of(names.norm))
+        self.norm(y, &module.name_of(names.norm))
     }
 
     /// An attention block before its layer scale, and what its norm gives.
@@ -242,7 +242,7 @@ impl ReferenceRun<'_> {
         x: &Image,
     ) -> Result<(Image, Image), Error> {
         use names::attention::*;
-        let x = self.norm(x, &module.name_of(NORM))?;
+        let x = self.norm(x.clone(), &module.name_of(NORM))?;
         self.tap(&BlockTap::AttnNorm.name(number), &x);
         let q = self.dense(&x, &module.name_of(QUERY), spec.heads * spec.key_dim, 1, 1)?;
         self.tap_inner(BlockTap::AttnQuery, number, &q);
@@ -290,14 +290,14 @@ impl ReferenceRun<'_> {
         let (oh, ow) = self.model.settings.output_resolution;
         let norm_first = self.changed.has(PortChange::PoolAfterNorm);
         if norm_first {
-            y = self.norm(&y, names::fusion::NORM)?;
+            y = self.norm(y, names::fusion::NORM)?;
         }
         if (height, width) != (oh, ow) {
             let pooled = height.is_multiple_of(oh) && width.is_multiple_of(ow);
             y = self.kept(if pooled { self.changed.pooled(&y, oh, ow) } else { interpolate(&y, oh, ow) });
             self.tap(tap::MSFA_DOWNSAMPLE, &y);
         }
-        let y = if norm_first { y } else { self.norm(&y, names::fusion::NORM)? };
+        let y = if norm_first { y } else { self.norm(y, names::fusion::NORM)? };
         self.tap(tap::MSFA_CONCAT_NORM, &y);
         Ok(y)
     }
@@ -312,11 +312,11 @@ impl ReferenceRun<'_> {
         let lacks_factor = self.seam.lacks_factor() || self.changed.has(PortChange::NoFactor);
         let factor = if lacks_factor { 1.0 } else { (channels as f64).sqrt() };
         let scaled = self.kept(x.clone().map(|x| x * factor));
-        let soft = self.norm(&scaled, names::embedder::SOFT_NORM)?;
+        let soft = self.norm(scaled, names::embedder::SOFT_NORM)?;
         self.tap_tokens(tap::MM_SOFT_EMB_NORM, &tokens(&soft));
         let projected = self.product(&soft, names::embedder::PROJECTION, &[hidden, channels], 1)?;
         self.tap_tokens(tap::MM_INPUT_PROJ, &tokens(&projected));
-        let normed = self.norm_by(names::embedder::LAST_NORM, &projected, &[]);
+        let normed = self.norm_by(names::embedder::LAST_NORM, projected, &[]);
         self.tap_tokens(tap::MM_POST_PROJ_NORM, &tokens(&normed));
         Ok(normed)
     }

@@ -55,7 +55,8 @@ impl ComputedStore {
     /// # Errors
     /// Whatever the file system says.
     pub fn put(&mut self, name: &str, shape: &[usize], elements: &[f64]) -> io::Result<()> {
-        let bytes: Vec<u8> = elements.iter().flat_map(|x| x.to_le_bytes()).collect();
+        let mut bytes = Vec::with_capacity(size_of_val(elements));
+        elements.iter().for_each(|x| bytes.extend_from_slice(&x.to_le_bytes()));
         let (bytes, offset): (Arc<dyn ReadAt>, u64) = match self.in_memory.checked_sub(bytes.len()) {
             Some(left) => {
                 self.in_memory = left;

@@ -13,7 +13,7 @@ mod whole;
 
 use std::path::Path;
 
-use encoder::reference::{ReferenceModel, Rounding, Tensor64};
+use encoder::reference::{ReferenceModel, Rounding};
 use harness::compare::comparison::Comparison;
 use harness::compare::remark::{Remark, RemarkKind};
 use harness::compare::terms::{KnownInput, Terms};
@@ -24,6 +24,7 @@ use harness::tensor::Tensor;
 
 use self::oracle::Oracle;
 use self::parts::CandidateTensors;
+use self::whole::WholeRun;
 use super::background::OpenedBackground;
 use super::compare::{Gate, NamedInput};
 use crate::encode::input::prepared;
@@ -91,7 +92,8 @@ impl Gate<'_> {
         let model = model(fit.rounding)?;
         let oracle = Oracle { model: &model, tensors: &tensors };
         let mut store = ComputedStore::new(sources.weights);
-        let computed = oracle.all(&mut store)?;
+        let mut whole = WholeRun::of(&image);
+        let computed = oracle.all(&mut store, &mut whole)?;
         let weights = sources.weights.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let title =
             format!("each part in f64 from its own inputs, with {weights}, rounded as {}", fit.rounding);
@@ -121,13 +123,7 @@ impl Gate<'_> {
         let earlier = self.earlier(sources.earlier)?;
         let opened = OpenedBackground::open(self.encoder, &[sources.weights], earlier);
         opened.with(|background| diagnosis::explain_values(&terms, &dump, background, &mut comparison));
-        let image = Tensor64::from(&image);
-        let alone = |name: &str| {
-            let tensor = reference.dump().read(tensors.references.get(name)?).ok()?;
-            Some(Tensor64 { shape: tensor.shape().to_vec(), data: tensor.iter().collect() })
-        };
-        let whole = oracle.whole(&image, &alone)?;
-        whole.tell(&oracle, (&image, &computed), &mut comparison)?;
+        whole.tell(&oracle, &computed, &mut comparison)?;
         let part = match sources.explained {
             Some(asked) => part_report::lines(&oracle, &computed, &comparison, asked)?,
             None => Vec::new(),

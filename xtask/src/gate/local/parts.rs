@@ -14,6 +14,8 @@ use harness::provenance::Dump;
 use harness::reference::{ComputedReference, Reference, ReferenceNames};
 use harness::side::Side;
 use harness::store::ComputedStore;
+use harness::tensor::Values;
+use rayon::prelude::*;
 
 use crate::shell::failure::Failure;
 use crate::shell::paths;
@@ -39,7 +41,7 @@ pub(super) struct CandidateTensors<'a> {
 struct DumpedTensors<'a> {
     mapping: &'a Mapping,
     dump: &'a Dump,
-    /// What each is paired by.
+    /// What each that can be read is paired by.
     pairs: BTreeMap<String, Pair>,
 }
 
@@ -69,14 +71,18 @@ impl<'a> CandidateTensors<'a> {
             at_hand: [(INPUT.to_string(), Arc::new(input_of(mapping, dump, image)))].into(),
             last: Mutex::default(),
         };
-        let mut pairs = BTreeMap::new();
+        let mut pairs: Vec<(String, Pair)> = Vec::new();
         for (name, reference) in &names {
             let Some(pair) = by_reference.get(reference.as_str()) else { continue };
             found.references.insert(name.clone(), reference.clone());
             found.own_names.insert(name.clone(), pair.candidate.clone());
-            pairs.insert(name.clone(), (*pair).clone());
+            pairs.push((name.clone(), (*pair).clone()));
         }
-        found.dumped = Some(DumpedTensors { mapping, dump, pairs });
+        let dumped = DumpedTensors { mapping, dump, pairs: BTreeMap::new() };
+        // What cannot be read is told where it is compared.
+        let is_readable = |(_, pair): &(String, Pair)| dumped.read(pair).is_some();
+        let pairs = pairs.into_par_iter().filter(is_readable).collect();
+        found.dumped = Some(DumpedTensors { pairs, ..dumped });
         Ok(found)
     }
 
@@ -94,11 +100,12 @@ impl<'a> CandidateTensors<'a> {
 
     /// Whether the candidate has a tensor of that name that can be read.
     pub(super) fn has(&self, name: &str) -> bool {
-        self.tensor(name).is_some()
+        let is_dumped = |dumped: &DumpedTensors<'_>| dumped.pairs.contains_key(name);
+        self.at_hand.contains_key(name) || self.dumped.as_ref().is_some_and(is_dumped)
     }
 
     /// The candidate's tensor by the name that parts give it, the input among them; `None` where the candidate has none that can
-    /// be read. What cannot be read is told where it is compared.
+    /// be read.
     pub(super) fn tensor(&self, name: &str) -> Option<Arc<Tensor64>> {
         if let Some(tensor) = self.at_hand.get(name) {
             return Some(tensor.clone());
@@ -133,9 +140,19 @@ impl DumpedTensors<'_> {
             known: None,
         };
         let tensor = terms.candidate_as_reference(pair, self.dump).ok().flatten()?;
-        let tensor = Tensor64 { shape: tensor.shape().to_vec(), data: tensor.iter().collect() };
-        tensor.data.iter().all(|x| x.is_finite()).then_some(tensor)
+        let mut data = vec![0.0; tensor.len()];
+        match tensor.values() {
+            Values::F32(values) => widen(&mut data, values.as_slice()?),
+            Values::F64(values) => data.copy_from_slice(values.as_slice()?),
+        }
+        let is_finite = data.par_iter().with_min_len(1 << 14).all(|x| x.is_finite());
+        is_finite.then(|| Tensor64 { shape: tensor.shape().to_vec(), data })
     }
+}
+
+fn widen(data: &mut [f64], values: &[f32]) {
+    let wide = data.par_iter_mut().with_min_len(1 << 14).zip(values);
+    wide.for_each(|(to, from)| *to = f64::from(*from));
 }
 
 /// The model's input: what the port says that it took comes before what it was given.

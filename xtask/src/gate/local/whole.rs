@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use encoder::Part;
 use encoder::reference::Tensor64;
 use encoder::tap::INPUT;
+use encoder::{Part, TapTensor};
 use harness::compare::budget::{ErrorBudget, ErrorShare, ErrorSource, RunErrors};
 use harness::compare::comparison::{Comparison, Outcome};
 
@@ -13,7 +13,9 @@ use super::oracle::{ComputedParts, Oracle, distance};
 use crate::shell::failure::Failure;
 
 /// Runs of the whole that are nudged, to find how far a right one may be off at its end.
-const NUDGED_RUNS: u64 = 3;
+const NUDGED_RUNS: usize = 3;
+/// Values of an input from which on luck evens out and one such run is enough.
+const LARGE: usize = 1 << 19;
 /// Parts whose errors are told one by one.
 const CULPRITS: usize = 12;
 /// Amplifiers that are named, and from which gain on.
@@ -23,6 +25,12 @@ type Tensors = BTreeMap<String, Tensor64>;
 
 /// The model computed from its input alone.
 pub(super) struct WholeRun {
+    /// The input.
+    image: Tensor64,
+    /// What the parts gave that later ones take.
+    exact: Tensors,
+    /// The same of runs that are nudged.
+    nudged: Vec<Tensors>,
     /// By the names that parts give their outputs.
     errors: BTreeMap<String, RunErrors>,
     end: Option<RunEnd>,
@@ -48,53 +56,64 @@ fn rel_l2(a: &Tensor64, b: &Tensor64) -> Option<f64> {
     distance(a, b).map(|found| found.figures.rel_l2)
 }
 
-impl Oracle<'_> {
-    /// Runs the model from `image` to its end, exactly and nudged.
-    /// `alone` gives what a part computed from the candidate's own inputs gives, by name.
-    pub(super) fn whole(
-        &self,
-        image: &Tensor64,
-        alone: &dyn Fn(&str) -> Option<Tensor64>,
-    ) -> Result<WholeRun, Failure> {
-        let parts = &self.tensors.parts;
-        let start: Tensors = [(INPUT.to_string(), image.clone())].into();
-        let mut exact = start.clone();
-        let mut nudged = vec![start; NUDGED_RUNS as usize];
-        let mut run = WholeRun { errors: BTreeMap::new(), end: None };
-        for (number, part) in parts.iter().enumerate() {
-            let into =
-                part.inputs.first().and_then(|name| rel_l2(&*self.tensors.tensor(name)?, exact.get(name)?));
-            let outputs = self.model.run_part(part, &exact).map_err(Failure::unreadable)?;
-            for (seed, tensors) in (1..).zip(&mut nudged) {
-                let outputs =
-                    self.model.run_part_nudged(part, tensors, seed, 1.0).map_err(Failure::unreadable)?;
-                tensors.extend(outputs);
-            }
-            for (name, tensor) in &outputs {
-                let Some(candidate) = self.tensors.tensor(name) else { continue };
-                let Some(whole) = rel_l2(&candidate, tensor) else { continue };
-                let Some(inherited) = alone(name).and_then(|own| rel_l2(&own, tensor)) else { continue };
-                let gain = into.filter(|into| *into > 0.0).map(|into| inherited / into);
-                run.errors.insert(name.clone(), RunErrors { inherited, whole, gain });
-                let off = |tensors: &Tensors| rel_l2(tensors.get(name)?, tensor);
-                let limit = TIMES_FLOOR * nudged.iter().filter_map(off).fold(0.0, f64::max);
-                let (name, exact) = (name.clone(), tensor.clone());
-                run.end = Some(RunEnd { name, part: number, exact, error: whole, limit });
-            }
-            exact.extend(outputs);
-            for tensors in std::iter::once(&mut exact).chain(&mut nudged) {
-                keep_for_later(tensors, &parts[number + 1..]);
-            }
-        }
-        Ok(run)
+impl WholeRun {
+    /// A run of no part yet.
+    pub(super) fn of(image: &TapTensor) -> WholeRun {
+        let image = Tensor64::from(image);
+        let exact: Tensors = [(INPUT.to_string(), image.clone())].into();
+        let runs = if image.data.len() < LARGE { NUDGED_RUNS } else { 1 };
+        let nudged = vec![exact.clone(); runs];
+        WholeRun { image, exact, nudged, errors: BTreeMap::new(), end: None }
     }
 
+    /// Runs the next part, exactly and nudged; `own` is what it gives from the candidate's own inputs, where it could be
+    /// computed.
+    pub(super) fn step(
+        &mut self,
+        oracle: &Oracle<'_>,
+        number: usize,
+        own: &[(String, Tensor64)],
+    ) -> Result<(), Failure> {
+        let (part, later) = (&oracle.tensors.parts[number], &oracle.tensors.parts[number + 1..]);
+        let of_input = |name: &String| rel_l2(&*oracle.tensors.tensor(name)?, self.exact.get(name)?);
+        let into = part.inputs.first().and_then(of_input);
+        let outputs = oracle.model.run_part(part, &self.exact).map_err(Failure::unreadable)?;
+        let mut off: BTreeMap<String, f64> = BTreeMap::new();
+        for (seed, tensors) in (1..).zip(&mut self.nudged) {
+            let nudged =
+                oracle.model.run_part_nudged(part, tensors, seed, 1.0).map_err(Failure::unreadable)?;
+            for ((name, nudged), (_, exact)) in nudged.iter().zip(&outputs) {
+                let most = off.entry(name.clone()).or_default();
+                *most = rel_l2(nudged, exact).unwrap_or_default().max(*most);
+            }
+            tensors.extend(nudged);
+            keep_for_later(tensors, later);
+        }
+        for (name, tensor) in &outputs {
+            let Some(candidate) = oracle.tensors.tensor(name) else { continue };
+            let Some(whole) = rel_l2(&candidate, tensor) else { continue };
+            let own = own.iter().find(|(output, _)| output == name);
+            let Some(inherited) = own.and_then(|(_, own)| rel_l2(own, tensor)) else { continue };
+            let gain = into.filter(|into| *into > 0.0).map(|into| inherited / into);
+            self.errors.insert(name.clone(), RunErrors { inherited, whole, gain });
+            let limit = TIMES_FLOOR * off.get(name).copied().unwrap_or_default();
+            let (name, exact) = (name.clone(), tensor.clone());
+            self.end = Some(RunEnd { name, part: number, exact, error: whole, limit });
+        }
+        self.exact.extend(outputs);
+        keep_for_later(&mut self.exact, later);
+        Ok(())
+    }
+}
+
+impl Oracle<'_> {
     /// What the end is when parts from `first` on are computed, and all before are the candidate's.
     fn end_from(&self, first: usize, end: &RunEnd) -> Result<Option<Tensor64>, Failure> {
         let parts = &self.tensors.parts[..=end.part];
-        let taken = parts[first..].iter().flat_map(|part| &part.inputs);
-        let own = |name: &String| Some((name.clone(), Tensor64::clone(&*self.tensors.tensor(name)?)));
-        let mut tensors: Tensors = taken.filter_map(own).collect();
+        let taken = taken_by(&parts[first..]).into_iter();
+        let mut tensors: Tensors = taken
+            .filter_map(|name| Some((name.clone(), Tensor64::clone(&*self.tensors.tensor(name)?))))
+            .collect();
         for (number, part) in parts.iter().enumerate().skip(first) {
             let outputs = self.model.run_part(part, &tensors).map_err(Failure::unreadable)?;
             if number == end.part {
@@ -109,13 +128,16 @@ impl Oracle<'_> {
     /// Parts before which the candidate has all that the rest takes, in order; 0 is among them.
     fn boundaries(&self, end: &RunEnd) -> Vec<usize> {
         let parts = &self.tensors.parts[..=end.part];
-        let has_all = |first: &usize| {
-            let given = |name: &String| parts[*first..].iter().any(|part| part.outputs.contains(name));
-            let taken = parts[*first..].iter().flat_map(|part| &part.inputs).filter(|name| !given(name));
-            taken.into_iter().all(|name| self.tensors.has(name))
-        };
+        let has_all =
+            |first: &usize| taken_by(&parts[*first..]).into_iter().all(|name| self.tensors.has(name));
         (0..parts.len()).filter(has_all).collect()
     }
+}
+
+/// What parts take that none of them gives.
+fn taken_by(parts: &[Part]) -> Vec<&String> {
+    let given = |name: &&String| parts.iter().any(|part| part.outputs.contains(name));
+    parts.iter().flat_map(|part| &part.inputs).filter(|name| !given(name)).collect()
 }
 
 /// Parts from one that the candidate has the inputs of up to the next such one.
@@ -139,7 +161,7 @@ impl WholeRun {
     pub(super) fn tell(
         &self,
         oracle: &Oracle<'_>,
-        (image, computed): (&Tensor64, &ComputedParts),
+        computed: &ComputedParts,
         comparison: &mut Comparison,
     ) -> Result<(), Failure> {
         for (name, errors) in &self.errors {
@@ -161,7 +183,7 @@ impl WholeRun {
         };
         let segments = segments(oracle, end, computed, comparison);
         if !budget.passed() || segments.iter().any(|segment| segment.of_limit.is_some()) {
-            budget.shares = shares(oracle, end, image, told(segments))?;
+            budget.shares = shares(oracle, end, &self.image, told(segments))?;
         }
         if !budget.passed() {
             budget.amplifiers = self.amplifiers(oracle);
