@@ -93,7 +93,7 @@ pub enum PortChange {
     ConcatOrder,
     /// No multiplication by sqrt(C) before the embedder's norm.
     NoFactor,
-    /// No bias in the stem.
+    /// No bias, in the stem or in the classifier.
     NoBias,
 }
 

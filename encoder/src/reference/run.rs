@@ -12,7 +12,7 @@ use super::rounding::Rounding;
 use super::{ReferenceModel, Tensor64, gelu};
 use crate::architecture::names::{self, Module};
 use crate::architecture::{
-    AttentionSpec, BlockSpec, DepthwiseSpec, EdgeResidualSpec, InvertedResidualSpec, StemSpec,
+    AttentionSpec, BlockSpec, DepthwiseSpec, EdgeResidualSpec, HeadSpec, InvertedResidualSpec, StemSpec,
 };
 use crate::error::Error;
 use crate::faults::Seam;
@@ -215,6 +215,15 @@ impl ReferenceRun<'_> {
         }
     }
 
+    /// With a bias for each channel.
+    fn biased(&self, x: Image, name: &str) -> Result<Image, Error> {
+        if self.change == Some(PortChange::NoBias) {
+            return Ok(x);
+        }
+        let bias = self.weights(name, &[x.shape[1]])?;
+        Ok(Image::from_fn(x.shape, |i| x.at(i) + bias[i[1]]))
+    }
+
     fn norm(&self, x: &Image, name: &str) -> Result<Image, Error> {
         let weights = self.weights(name, &[x.shape[1]])?;
         Ok(self.norm_by(x, &weights))
@@ -277,14 +286,17 @@ impl ReferenceRun<'_> {
                 let spec = architecture.embedder.expect("an embedder, since it has a site");
                 Ok(ReferenceFlow { x: self.embedder(spec.channels, spec.hidden, &x)?, into_last_stage: None })
             }
+            Site::Head => {
+                let spec = architecture.head.expect("a head, since it has a site");
+                Ok(ReferenceFlow { x: self.head(spec, &x)?, into_last_stage: None })
+            }
         }
     }
 
     fn stem(&mut self, spec: StemSpec, x: &Image) -> Result<Image, Error> {
         let mut x = self.dense(x, names::stem::CONVOLUTION, spec.channels, spec.kernel, 2)?;
-        if spec.bias && self.change != Some(PortChange::NoBias) {
-            let bias = self.weights(names::stem::BIAS, &[spec.channels])?;
-            x = Image::from_fn(x.shape, |i| x.at(i) + bias[i[1]]);
+        if spec.bias {
+            x = self.biased(x, names::stem::BIAS)?;
         }
         x = self.activated(self.norm(&x, names::stem::NORM)?);
         self.tap(tap::STEM, &x);
@@ -571,6 +583,24 @@ impl ReferenceRun<'_> {
         let normed = self.norm_by(&projected, &[]);
         self.tap_tokens(tap::MM_POST_PROJ_NORM, &tokens(&normed));
         Ok(normed)
+    }
+
+    fn head(&mut self, spec: HeadSpec, x: &Image) -> Result<Image, Error> {
+        let mut y = self.kept(average(x, 1, 1));
+        self.tap(tap::HEAD_POOL, &y);
+        if let Some(hidden) = spec.hidden {
+            let product = self.dense(&y, names::head::CONVOLUTION, hidden, 1, 1)?;
+            y = self.activated(self.norm(&product, names::head::NORM)?);
+            self.tap(tap::HEAD_HIDDEN, &y);
+        }
+        if let Some(classes) = spec.classes {
+            let weights = self.weights(names::head::CLASSIFIER, &[classes, y.shape[1]])?;
+            let product = self.multiply(&y, weights, classes, 1, 1, self.rounding());
+            y = self.biased(product, names::head::CLASSIFIER_BIAS)?;
+            let shape = vec![y.shape[0], classes];
+            self.taps.push((tap::HEAD_LOGITS.to_string(), Tensor64 { shape, data: y.data.clone() }));
+        }
+        Ok(y)
     }
 }
 

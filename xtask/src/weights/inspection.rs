@@ -45,6 +45,7 @@ struct Outline {
     stages: Vec<StageOutline>,
     fusion: Option<usize>,
     embedder: Option<usize>,
+    head: Option<usize>,
 }
 
 #[derive(Debug, Serialize)]
@@ -169,12 +170,13 @@ impl Outline {
             None => format!("no {name}"),
         };
         let mut lines = vec![format!(
-            "  {}: stem of {} channels, {} stages, {}, {}",
+            "  {}: stem of {} channels, {} stages, {}, {}{}",
             self.name,
             self.stem,
             self.stages.len(),
             part("fusion", self.fusion),
-            part("embedder", self.embedder)
+            part("embedder", self.embedder),
+            self.head.map(|width| format!(", head of {width}")).unwrap_or_default()
         )];
         for (number, stage) in self.stages.iter().enumerate() {
             let kinds = [
@@ -219,6 +221,7 @@ fn outline(architecture: &Architecture) -> Outline {
         stages,
         fusion: architecture.fusion.map(|spec| spec.output),
         embedder: architecture.embedder.map(|spec| spec.hidden),
+        head: architecture.head.map(|spec| spec.output_channels()),
     }
 }
 

@@ -46,6 +46,7 @@ fn the_encoder_passes_on_every_committed_set() {
     assert_eq!(
         sets.into_iter().collect::<Vec<_>>(),
         [
+            "base",
             "blocks",
             "ggml-small",
             "large-values",
@@ -54,7 +55,8 @@ fn the_encoder_passes_on_every_committed_set() {
             "odd-bilinear",
             "symmetric",
             "variants",
-            "wide"
+            "wide",
+            "without-fusion"
         ]
     );
 }
