@@ -143,6 +143,9 @@ impl Inspection {
             };
             lines.push(format!("  {name}: {stated}{default}"));
         }
+        if let Some(stated) = self.stated.get("normalisation") {
+            lines.push(format!("  normalisation: {stated}"));
+        }
         if let Some(problem) = self.problem.as_ref().filter(|_| self.missing.is_empty()) {
             lines.push(format!("  not a whole MobileNetV5: {problem}"));
         }
@@ -257,6 +260,13 @@ fn stated(path: &Path, checkpoint: &Checkpoint) -> BTreeMap<String, String> {
     let mut state = |name: &str, text: String| drop(stated.insert(name.to_string(), text));
     if let Some(size) = facts.get("clip.vision.image_size") {
         state("image size", format!("{size}x{size}, as clip.vision.image_size says"));
+    }
+    if let (Some(mean), Some(std)) = (facts.get("clip.vision.image_mean"), facts.get("clip.vision.image_std"))
+    {
+        state(
+            "normalisation",
+            format!("mean {mean}, deviation {std}, as clip.vision.image_mean and _std say"),
+        );
     }
     let projector =
         ["clip.vision.projector_type", "clip.projector_type"].iter().find_map(|key| facts.get(*key));

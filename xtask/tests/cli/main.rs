@@ -8,6 +8,8 @@ mod cases;
 mod checkout;
 mod encode;
 mod fixtures;
+#[path = "../../../encoder/tests/gguf_file/mod.rs"]
+mod gguf_file;
 mod house;
 mod inner;
 mod local;
