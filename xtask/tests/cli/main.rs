@@ -21,6 +21,7 @@ mod provenance;
 mod resources;
 mod review;
 mod selftest;
+mod snapshot;
 mod suggest;
 mod support;
 mod tolerances;
