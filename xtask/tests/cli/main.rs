@@ -5,6 +5,7 @@ mod baseline;
 mod bench;
 mod brought;
 mod cases;
+mod chain;
 mod checkout;
 mod encode;
 mod fixtures;
