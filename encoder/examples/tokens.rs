@@ -29,16 +29,18 @@ pub(crate) struct PictureEncoder {
 }
 
 impl PictureEncoder {
-    /// Loads weights, with the settings of the image processor that lie beside them.
+    /// Loads weights, with the settings of the image processor that lie beside them, or that they state themselves.
     ///
     /// # Errors
     /// Weights or settings that cannot be read or used.
     pub(crate) fn load(weights: &Path) -> Result<PictureEncoder, Error> {
-        let mut model = Model::load(&Checkpoint::open(weights)?, &LoadOptions::default())?;
+        let checkpoint = Checkpoint::open(weights)?;
+        let mut model = Model::load(&checkpoint, &LoadOptions::default())?;
         let preparation = match Preparation::beside(weights)? {
             Some(preparation) => preparation,
             None => Preparation::of_architecture(model.architecture()),
         };
+        let preparation = preparation.with_facts_of(&checkpoint)?;
         model.take_normalised(preparation.normalisation);
         Ok(PictureEncoder { model, preparation })
     }

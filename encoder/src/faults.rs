@@ -195,7 +195,7 @@ mod tests {
 
     #[test]
     fn a_fault_acts_only_where_it_was_planted() {
-        let sites = [Site::Stem, Site::Block(0), Site::Block(1), Site::Fusion, Site::Embedder];
+        let sites = [Site::Stem, Site::Block(0), Site::Block(1), Site::Fusion, Site::Embedder, Site::Head];
         for planted in sites {
             for site in sites {
                 let faulty = row(Some((planted, Fault::NoSkip)), site, all());

@@ -23,12 +23,14 @@ pub enum Site {
     Fusion,
     /// The Gemma 3n embedder.
     Embedder,
+    /// The classifier head.
+    Head,
 }
 
-/// A part of a model: the stem, a block, the multi-scale fusion or the embedder.
+/// A part of a model: the stem, a block, the multi-scale fusion, the embedder or the classifier head.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Part {
-    /// timm's name of its module: `conv_stem`, `blocks.0.1` and the like, `msfa`, `embed_vision`.
+    /// timm's name of its module: `conv_stem`, `blocks.0.1` and the like, `msfa`, `embed_vision`; `head`, which has several.
     pub name: String,
     /// The tensors that it takes, each `[batch, channels, height, width]`. The stem takes the image, [`tap::INPUT`]; the
     /// fusion takes what the last stage takes, then what that stage gives.
@@ -72,6 +74,9 @@ impl Part {
         }
         if let Some(spec) = &architecture.embedder {
             add(names::embedder::MODULE, Site::Embedder, &[&x], tap::of_embedder(), spec.hidden);
+        }
+        if let Some(spec) = &architecture.head {
+            add(names::head::MODULE, Site::Head, &[&x], tap::of_head(spec), spec.output_channels());
         }
         parts
     }
@@ -181,6 +186,7 @@ mod tests {
             stages,
             fusion: Some(fusion),
             embedder: Some(EmbedderSpec { channels: 20, hidden: 30 }),
+            head: None,
         }
     }
 

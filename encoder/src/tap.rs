@@ -3,10 +3,10 @@
 //! The names are those of llama.cpp's graph, which has none inside a block but those of norms and layer scale: the others
 //! there, the inner taps, are named after timm's modules. No other file makes names.
 
-use crate::architecture::BlockSpec;
+use crate::architecture::{BlockSpec, HeadSpec};
 use crate::tensor::DenseTensor;
 
-/// An intermediate tensor as dumps hold it: `[B, C, H, W]`, or `[B, T, C]` from the embedder.
+/// An intermediate tensor as dumps hold it: `[B, C, H, W]`, `[B, T, C]` from the embedder, `[B, classes]` from a classifier.
 pub type TapTensor = DenseTensor<f32>;
 
 /// Receives intermediate tensors in the order of execution.
@@ -110,6 +110,10 @@ pub(crate) const MSFA_CONCAT_NORM: &str = "msfa_concat_norm";
 pub(crate) const MM_SOFT_EMB_NORM: &str = "mm_soft_emb_norm";
 pub(crate) const MM_INPUT_PROJ: &str = "mm_input_proj";
 pub(crate) const MM_POST_PROJ_NORM: &str = "mm_post_proj_norm";
+// llama.cpp has no classifier: these are named after what they are.
+pub(crate) const HEAD_POOL: &str = "head_pool";
+pub(crate) const HEAD_HIDDEN: &str = "head_hidden";
+pub(crate) const HEAD_LOGITS: &str = "head_logits";
 
 /// The named tensors of a block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -246,4 +250,11 @@ pub(crate) fn of_fusion() -> Vec<String> {
 /// The names of the embedder's taps in the order of execution.
 pub(crate) fn of_embedder() -> Vec<String> {
     [MM_SOFT_EMB_NORM, MM_INPUT_PROJ, MM_POST_PROJ_NORM].map(String::from).to_vec()
+}
+
+/// The names of the classifier head's taps in the order of execution.
+pub(crate) fn of_head(head: &HeadSpec) -> Vec<String> {
+    let of_hidden = head.hidden.map(|_| HEAD_HIDDEN);
+    let of_classes = head.classes.map(|_| HEAD_LOGITS);
+    [Some(HEAD_POOL), of_hidden, of_classes].into_iter().flatten().map(String::from).collect()
 }

@@ -10,7 +10,7 @@ use encoder::{
 };
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
-use support::{ModelProblem, problem, wide_problem};
+use support::{ModelProblem, classifier_problem, problem, wide_problem};
 use whole_and_parts::differences;
 
 /// Each weight is moved by this share of itself, up or down, to see how much the model magnifies a rounding error: an
@@ -242,6 +242,19 @@ macro_rules! on_each_isa {
             }
 
             proptest! {
+                #![proptest_config(config(16))]
+
+                #[test]
+                fn classifiers_agree_with_the_naive_f64_graph(problem in classifier_problem()) {
+                    if available($isa) {
+                        super::agrees_with_the_naive_graph(&problem, $isa)?;
+                        super::threads_and_taps_change_nothing(&problem, $isa)?;
+                        super::parts_have_the_bits_of_the_whole(&problem, $isa)?;
+                    }
+                }
+            }
+
+            proptest! {
                 #![proptest_config(config(12))]
 
                 #[test]
@@ -269,6 +282,12 @@ proptest! {
 
     #[test]
     fn the_architecture_is_read_off_names_and_shapes(problem in problem()) {
+        let read = Architecture::read(&problem.checkpoint(), &problem.settings).unwrap();
+        prop_assert_eq!(read, problem.architecture);
+    }
+
+    #[test]
+    fn a_head_is_read_off_names_and_shapes(problem in classifier_problem()) {
         let read = Architecture::read(&problem.checkpoint(), &problem.settings).unwrap();
         prop_assert_eq!(read, problem.architecture);
     }

@@ -33,8 +33,14 @@ impl Architecture {
             inventory.inverted_residual(&Module::feed_forward());
             inventory.need([names::fusion::NORM.to_string()]);
         }
-        inventory
-            .all_or_none([names::embedder::SOFT_NORM, names::embedder::PROJECTION].map(String::from).into());
+        let embedder = [names::embedder::SOFT_NORM, names::embedder::PROJECTION].map(String::from);
+        // A head beside an embedder is not read.
+        if !embedder.iter().any(|name| inventory.has(name)) {
+            inventory.all_or_none([names::head::CONVOLUTION, names::head::NORM].map(String::from).into());
+            let classifier = [names::head::CLASSIFIER, names::head::CLASSIFIER_BIAS];
+            inventory.all_or_none(classifier.map(String::from).into());
+        }
+        inventory.all_or_none(embedder.into());
         inventory.missing
     }
 
@@ -143,6 +149,16 @@ mod tests {
             "embed_vision.embedding_projection.weight",
         ];
         assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn a_head_is_called_for_unless_there_is_an_embedder() {
+        let of_head = ["norm_head.weight", "classifier.weight"];
+        let missing = of(&of_head);
+        assert_eq!(missing[missing.len() - 2..], ["conv_head.weight", "classifier.bias"]);
+        let embedder =
+            ["embed_vision.soft_embedding_norm.weight", "embed_vision.embedding_projection.weight"];
+        assert_eq!(of(&[&of_head[..], &embedder].concat()), of(&embedder));
     }
 
     #[test]

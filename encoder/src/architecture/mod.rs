@@ -38,6 +38,8 @@ pub struct Architecture {
     pub fusion: Option<InvertedResidualSpec>,
     /// The Gemma 3n embedder, if the checkpoint has one.
     pub embedder: Option<EmbedderSpec>,
+    /// The classifier head, if the checkpoint has one and no embedder.
+    pub head: Option<HeadSpec>,
 }
 
 /// The stem's convolution, stride 2.
@@ -58,6 +60,24 @@ pub struct EmbedderSpec {
     pub channels: usize,
     /// Width of the text model.
     pub hidden: usize,
+}
+
+/// timm's head: the mean over the map, then what of these the model has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HeadSpec {
+    /// Channels of the feature map.
+    pub channels: usize,
+    /// Channels of the 1 x 1 convolution after the mean, with norm and activation: in models without a fusion.
+    pub hidden: Option<usize>,
+    /// Classes of the linear layer at the end.
+    pub classes: Option<usize>,
+}
+
+impl HeadSpec {
+    /// Channels of the head's output.
+    pub fn output_channels(&self) -> usize {
+        self.classes.or(self.hidden).unwrap_or(self.channels)
+    }
 }
 
 /// One block.
@@ -174,6 +194,11 @@ impl Architecture {
         }
         if self.embedder.is_some() {
             all.extend([names::embedder::SOFT_NORM, names::embedder::PROJECTION].map(String::from));
+        }
+        if let Some(spec) = &self.head {
+            let of_hidden = spec.hidden.map(|_| [names::head::CONVOLUTION, names::head::NORM]);
+            let of_classes = spec.classes.map(|_| [names::head::CLASSIFIER, names::head::CLASSIFIER_BIAS]);
+            all.extend(of_hidden.into_iter().chain(of_classes).flatten().map(String::from));
         }
         all.into_iter()
     }

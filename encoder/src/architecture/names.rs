@@ -71,7 +71,18 @@ pub(crate) mod embedder {
     pub(crate) const LAST_NORM: &str = "embed_vision.embedding_post_projection_norm";
 }
 
-/// What a checkpoint may hold besides: timm's classifier head, and the weights of the embedder that only text needs.
+/// timm's classifier head.
+pub(crate) mod head {
+    pub(crate) const MODULE: &str = "head";
+    /// A module without a weight.
+    pub(crate) const POOL: &str = "global_pool";
+    pub(crate) const CONVOLUTION: &str = "conv_head.weight";
+    pub(crate) const NORM: &str = "norm_head.weight";
+    pub(crate) const CLASSIFIER: &str = "classifier.weight";
+    pub(crate) const CLASSIFIER_BIAS: &str = "classifier.bias";
+}
+
+/// What a checkpoint with an embedder may hold besides: timm's classifier head, and the weights of the embedder that only text needs.
 pub(crate) const UNUSED: [&str; 5] = [
     "classifier.",
     "conv_head.",

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::names::{self, Module};
 use super::{
-    Architecture, AttentionSpec, BlockSpec, DepthwiseSpec, EdgeResidualSpec, EmbedderSpec,
+    Architecture, AttentionSpec, BlockSpec, DepthwiseSpec, EdgeResidualSpec, EmbedderSpec, HeadSpec,
     InvertedResidualSpec, Settings, StemSpec,
 };
 use crate::checkpoint::Checkpoint;
@@ -33,7 +33,9 @@ impl Architecture {
         let fusion = reader.fusion(&features)?;
         let width = fusion.map_or(features[features.len() - 1], |spec| spec.output);
         let embedder = reader.embedder(width)?;
-        let architecture = Architecture { input_channels, stem, stages, fusion, embedder };
+        // Soft tokens are what a model with an embedder is for, whatever else its checkpoint holds.
+        let head = if embedder.is_some() { None } else { reader.head(width)? };
+        let architecture = Architecture { input_channels, stem, stages, fusion, embedder, head };
         reader.refuse_unexpected(&architecture)?;
         Ok(architecture)
     }
@@ -192,6 +194,31 @@ impl Reader<'_> {
         Ok(Some(EmbedderSpec { channels: input, hidden }))
     }
 
+    /// The classifier head of a feature map of `input` channels.
+    fn head(&self, input: usize) -> Result<Option<HeadSpec>, Error> {
+        use names::head::*;
+        let hidden = match self.has(CONVOLUTION) || self.has(NORM) {
+            true => {
+                let hidden = self.pointwise(CONVOLUTION, input)?;
+                self.parameter(NORM, hidden)?;
+                Some(hidden)
+            }
+            false => None,
+        };
+        let classes = match self.has(CLASSIFIER) || self.has(CLASSIFIER_BIAS) {
+            true => {
+                let [classes, found] = self.matrix(CLASSIFIER)?;
+                let expected = hidden.unwrap_or(input);
+                self.expect(found == expected, CLASSIFIER, format!("[_, {expected}]"))?;
+                self.parameter(CLASSIFIER_BIAS, classes)?;
+                Some(classes)
+            }
+            false => None,
+        };
+        let is_there = hidden.is_some() || classes.is_some();
+        Ok(is_there.then_some(HeadSpec { channels: input, hidden, classes }))
+    }
+
     fn block(&self, module: &Module, input: usize, stride: usize) -> Result<BlockSpec, Error> {
         let edge_residual = module.name_of(names::edge_residual::EXPANSION);
         let inverted_residual = module.name_of(names::inverted_residual::EXPANSION);
@@ -297,8 +324,8 @@ impl Reader<'_> {
         Ok(self.has(&gamma))
     }
 
-    /// Every tensor of the encoder must have been asked for; timm's classifier head and the parts of the embedder that
-    /// text uses may be there.
+    /// Every tensor of the encoder must have been asked for; beside an embedder, timm's classifier head
+    /// and what text uses may be there.
     fn refuse_unexpected(&self, architecture: &Architecture) -> Result<(), Error> {
         let known: BTreeSet<String> = architecture.tensor_names().collect();
         let unexpected = self.checkpoint.names().find(|name| {

@@ -9,9 +9,11 @@
 //! - `letterbox`: resizing as llama.cpp does it;
 //! - `normalisation`: a mean and a deviation, where they are asked for;
 //! - `preparation`: the whole of it;
+//! - `gguf_facts`: the mean and the deviation that a GGUF file states;
 //! - `processor_settings`: how `preprocessor_config.json` beside a checkpoint asks for it.
 
 mod decode;
+mod gguf_facts;
 mod jpeg;
 mod letterbox;
 mod normalisation;

@@ -12,6 +12,22 @@ pub struct Normalisation {
 }
 
 impl Normalisation {
+    /// By these, which are called `image_mean` and `image_std` wherever they are given; nothing where they change nothing.
+    ///
+    /// # Errors
+    /// What was found, where nothing can be divided by it.
+    pub(super) fn of(mean: [f32; 3], std: [f32; 3]) -> Result<Option<Normalisation>, String> {
+        if (mean, std) == ([0.0; 3], [1.0; 3]) {
+            return Ok(None);
+        }
+        if !std.iter().all(|std| std.is_normal() && *std > 0.0) || !mean.iter().all(|mean| mean.is_finite()) {
+            return Err(format!(
+                "image_mean {mean:?} and image_std {std:?}, by which nothing can be divided"
+            ));
+        }
+        Ok(Some(Normalisation { mean, std }))
+    }
+
     /// The smallest and the largest value that it makes of those in [0, 1], with room for rounding.
     pub(crate) fn range(self) -> [f32; 2] {
         const ROOM: f32 = 1e-5;

@@ -97,15 +97,10 @@ impl ImageProcessorSettings {
 
     fn normalisation(&self) -> Result<Option<Normalisation>, String> {
         let (mean, std) = (self.image_mean.unwrap_or([0.5; 3]), self.image_std.unwrap_or([0.5; 3]));
-        if !self.do_normalize.unwrap_or(true) || (mean, std) == ([0.0; 3], [1.0; 3]) {
-            return Ok(None);
+        match self.do_normalize.unwrap_or(true) {
+            true => Normalisation::of(mean, std),
+            false => Ok(None),
         }
-        if !std.iter().all(|std| std.is_normal() && *std > 0.0) || !mean.iter().all(|mean| mean.is_finite()) {
-            return Err(format!(
-                "image_mean {mean:?} and image_std {std:?}, by which nothing can be divided"
-            ));
-        }
-        Ok(Some(Normalisation { mean, std }))
     }
 }
 

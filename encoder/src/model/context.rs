@@ -86,6 +86,11 @@ impl Context<'_> {
         })
     }
 
+    /// Hands the one pixel of each image to the sink as `[B, C]`, if it is wanted.
+    pub(super) fn tap_classes(&mut self, name: &str, x: &Activation) -> Result<(), Error> {
+        self.tap_with(name, || TapTensor { shape: vec![x.batch, x.channels], data: x.data.to_vec() })
+    }
+
     fn tap_with(&mut self, name: &str, tensor: impl FnOnce() -> TapTensor) -> Result<(), Error> {
         if !self.taps.wants(name) {
             return Ok(());

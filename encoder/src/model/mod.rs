@@ -8,6 +8,7 @@ mod context;
 mod edge_residual;
 mod embedder;
 mod fusion;
+mod head;
 mod inverted_residual;
 mod layer;
 mod part;
@@ -63,6 +64,7 @@ pub struct Model {
     last_stage: usize,
     fusion: Option<fusion::Fusion>,
     embedder: Option<embedder::Embedder>,
+    head: Option<head::Head>,
     input_range: [f32; 2],
     idle: IdleBuffers,
 }
@@ -98,8 +100,8 @@ impl ModelBlock {
     }
 }
 
-/// The encoder's output: `[batch, tokens, hidden]` from the embedder, `[batch, channels, height, width]` of a model
-/// without one.
+/// The encoder's output: `[batch, tokens, hidden]` from the embedder, `[batch, classes]` from a classifier,
+/// `[batch, channels, height, width]` of a model without either.
 pub type Encoded = DenseTensor<f32>;
 
 impl Model {
@@ -138,6 +140,10 @@ impl Model {
             Some(spec) => Some(embedder::Embedder::load(&loader, spec)?),
             None => None,
         };
+        let head = match &architecture.head {
+            Some(spec) => Some(head::Head::load(&loader, spec)?),
+            None => None,
+        };
         let precision = options.precision;
         Ok(Model {
             architecture,
@@ -150,6 +156,7 @@ impl Model {
             last_stage,
             fusion,
             embedder,
+            head,
             input_range: [0.0, 1.0],
             idle: IdleBuffers::default(),
         })
@@ -190,7 +197,7 @@ impl Model {
         let blocks: Vec<&BlockSpec> = self.architecture.blocks().map(|(_, _, block)| block).collect();
         let names = self.parts().into_iter().flat_map(|part| match part.site() {
             Site::Block(number) => tap::of_block_with_inner(blocks[number], number),
-            Site::Stem | Site::Fusion | Site::Embedder => part.outputs,
+            Site::Stem | Site::Fusion | Site::Embedder | Site::Head => part.outputs,
         });
         self.present_taps(height, width, names)
     }
@@ -285,11 +292,12 @@ impl Model {
             flow = self.forward(&mut context, site, flow)?;
         }
         let x = flow.into_output();
-        let encoded = match &self.embedder {
-            Some(_) => {
-                Encoded { shape: vec![x.batch, x.height * x.width, x.channels], data: x.data.to_vec() }
-            }
-            None => Encoded { shape: vec![x.batch, x.channels, x.height, x.width], data: x.to_nchw() },
+        let encoded = if self.embedder.is_some() {
+            Encoded { shape: vec![x.batch, x.height * x.width, x.channels], data: x.data.to_vec() }
+        } else if self.architecture.head.is_some_and(|head| head.classes.is_some()) {
+            Encoded { shape: vec![x.batch, x.channels], data: x.data.to_vec() }
+        } else {
+            Encoded { shape: vec![x.batch, x.channels, x.height, x.width], data: x.to_nchw() }
         };
         self.idle.keep(shape, context.buffers);
         Ok(encoded)

@@ -73,7 +73,8 @@ impl Model {
         let blocks = (0..self.blocks.len()).map(Site::Block);
         let fusion = self.fusion.iter().map(|_| Site::Fusion);
         let embedder = self.embedder.iter().map(|_| Site::Embedder);
-        std::iter::once(Site::Stem).chain(blocks).chain(fusion).chain(embedder)
+        let head = self.head.iter().map(|_| Site::Head);
+        std::iter::once(Site::Stem).chain(blocks).chain(fusion).chain(embedder).chain(head)
     }
 
     /// Runs the part at `site`. A part alone and the whole model both run through here, hence with the same bits.
@@ -99,6 +100,10 @@ impl Model {
             Site::Embedder => {
                 let embedder = self.embedder.as_ref().expect("an embedder, since it has a site");
                 Ok(Flow::new(embedder.forward(context, x)?))
+            }
+            Site::Head => {
+                let head = self.head.as_ref().expect("a head, since it has a site");
+                Ok(Flow::new(head.forward(context, &x)?))
             }
         }
     }

@@ -143,7 +143,7 @@ pub enum PortChange {
     ConcatOrder,
     /// No multiplication by sqrt(C) before the embedder's norm.
     NoFactor,
-    /// No bias in the stem.
+    /// No bias, in the stem or in the classifier.
     NoBias,
     /// The image is read otherwise.
     Image(ImageForm),

@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use super::change::PortChange;
 use super::changed::Changed;
-use super::image::{Image, copied, interpolate};
+use super::image::{Image, average, copied, interpolate};
 use super::nudge::Nudge;
 use super::weights::PartWeights;
 use super::{ReferenceModel, Tensor64};
 use crate::architecture::names::{self, Module};
 use crate::architecture::{
-    AttentionSpec, BlockSpec, DepthwiseSpec, EdgeResidualSpec, InvertedResidualSpec, StemSpec,
+    AttentionSpec, BlockSpec, DepthwiseSpec, EdgeResidualSpec, HeadSpec, InvertedResidualSpec, StemSpec,
 };
 use crate::error::Error;
 use crate::faults::Seam;
@@ -95,15 +95,27 @@ impl ReferenceRun<'_> {
                 let spec = architecture.embedder.expect("an embedder, since it has a site");
                 Ok(ReferenceFlow { x: self.embedder(spec.channels, spec.hidden, &x)?, into_last_stage: None })
             }
+            Site::Head => {
+                let spec = architecture.head.expect("a head, since it has a site");
+                Ok(ReferenceFlow { x: self.head(spec, &x)?, into_last_stage: None })
+            }
         }
+    }
+
+    /// With a bias for each channel.
+    fn biased(&self, x: Image, name: &str) -> Result<Image, Error> {
+        if self.changed.has(PortChange::NoBias) {
+            return Ok(x);
+        }
+        let bias = self.weights(name, &[x.shape[1]])?;
+        Ok(Image::from_fn(x.shape, |i| x.at(i) + bias[i[1]]))
     }
 
     fn stem(&mut self, spec: StemSpec, x: &Image) -> Result<Image, Error> {
         let image = self.changed.image(x);
         let mut x = self.dense(&image, names::stem::CONVOLUTION, spec.channels, spec.kernel, 2)?;
-        if spec.bias && !self.changed.has(PortChange::NoBias) {
-            let bias = self.weights(names::stem::BIAS, &[spec.channels])?;
-            x = Image::from_fn(x.shape, |i| x.at(i) + bias[i[1]]);
+        if spec.bias {
+            x = self.biased(x, names::stem::BIAS)?;
         }
         x = self.activated(self.norm(x, names::stem::NORM)?);
         self.tap(tap::STEM, &x);
@@ -319,5 +331,22 @@ impl ReferenceRun<'_> {
         let normed = self.norm_by(names::embedder::LAST_NORM, projected, &[]);
         self.tap_tokens(tap::MM_POST_PROJ_NORM, &tokens(&normed));
         Ok(normed)
+    }
+
+    fn head(&mut self, spec: HeadSpec, x: &Image) -> Result<Image, Error> {
+        let mut y = self.kept(average(x, 1, 1));
+        self.tap(tap::HEAD_POOL, &y);
+        if let Some(hidden) = spec.hidden {
+            let product = self.dense(&y, names::head::CONVOLUTION, hidden, 1, 1)?;
+            y = self.activated(self.norm(&product, names::head::NORM)?);
+            self.tap(tap::HEAD_HIDDEN, &y);
+        }
+        if let Some(classes) = spec.classes {
+            let product = self.product(&y, names::head::CLASSIFIER, &[classes, y.shape[1]], 1)?;
+            y = self.biased(product, names::head::CLASSIFIER_BIAS)?;
+            let shape = vec![y.shape[0], classes];
+            self.taps.push((tap::HEAD_LOGITS.to_string(), Tensor64 { shape, data: copied(&y.data) }));
+        }
+        Ok(y)
     }
 }

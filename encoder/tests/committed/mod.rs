@@ -45,7 +45,7 @@ impl CommittedSet {
         let mut folders: Vec<PathBuf> =
             folders.filter(|folder| folder.join("manifest.json").is_file()).collect();
         folders.sort();
-        assert!(folders.len() >= 9, "expected the committed sets, found {folders:?}");
+        assert!(folders.len() >= 11, "expected the committed sets, found {folders:?}");
         folders.iter().map(|folder| CommittedSet::read(folder)).collect()
     }
 

@@ -17,13 +17,28 @@ pub(crate) const Q8_0: u32 = 8;
 
 /// A file of version 3 that is little-endian, of an architecture.
 pub(crate) fn gguf_bytes(architecture: &str, tensors: &[GgufTensor]) -> Vec<u8> {
+    gguf_bytes_stating(&[], architecture, tensors)
+}
+
+/// The same with facts that are lists of f32.
+pub(crate) fn gguf_bytes_stating(
+    facts: &[(&str, &[f32])],
+    architecture: &str,
+    tensors: &[GgufTensor],
+) -> Vec<u8> {
     let text = |text: &str| [&(text.len() as u64).to_le_bytes(), text.as_bytes()].concat();
     let mut out = b"GGUF\x03\0\0\0".to_vec();
     out.extend((tensors.len() as u64).to_le_bytes());
-    out.extend(1u64.to_le_bytes());
+    out.extend((1 + facts.len() as u64).to_le_bytes());
     out.extend(text("general.architecture"));
     out.extend(8u32.to_le_bytes());
     out.extend(text(architecture));
+    for (name, list) in facts {
+        out.extend(text(name));
+        out.extend([9u32.to_le_bytes(), 6u32.to_le_bytes()].as_flattened());
+        out.extend((list.len() as u64).to_le_bytes());
+        list.iter().for_each(|number| out.extend(number.to_le_bytes()));
+    }
     let mut offset = 0u64;
     for tensor in tensors {
         out.extend(text(&tensor.name));

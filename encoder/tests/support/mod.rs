@@ -100,6 +100,16 @@ fn weight_shapes(architecture: &Architecture) -> Vec<(String, Vec<usize>)> {
         shapes.push(("embed_vision.soft_embedding_norm.weight".into(), vec![spec.channels]));
         shapes.push(("embed_vision.embedding_projection.weight".into(), vec![spec.hidden, spec.channels]));
     }
+    if let Some(spec) = architecture.head {
+        if let Some(hidden) = spec.hidden {
+            shapes.push(("conv_head.weight".into(), vec![hidden, spec.channels, 1, 1]));
+            shapes.push(("norm_head.weight".into(), vec![hidden]));
+        }
+        if let Some(classes) = spec.classes {
+            shapes.push(("classifier.weight".into(), vec![classes, spec.hidden.unwrap_or(spec.channels)]));
+            shapes.push(("classifier.bias".into(), vec![classes]));
+        }
+    }
     shapes
 }
 
@@ -283,6 +293,7 @@ pub(crate) fn problem() -> impl Strategy<Value = ModelProblem> {
                         stages,
                         fusion,
                         embedder: hidden.map(|hidden| EmbedderSpec { channels, hidden }),
+                        head: None,
                     },
                     settings: Settings {
                         padding: if same { Padding::Same } else { Padding::Symmetric },
@@ -294,6 +305,22 @@ pub(crate) fn problem() -> impl Strategy<Value = ModelProblem> {
                 }
             },
         )
+}
+
+/// Any model of the family with a head in the place of the embedder: a hidden layer, a classifier, or both.
+pub(crate) fn classifier_problem() -> impl Strategy<Value = ModelProblem> {
+    let layers = prop_oneof![
+        (1usize..40).prop_map(|hidden| (Some(hidden), None)),
+        (prop::option::of(1usize..40), 1usize..40).prop_map(|(hidden, classes)| (hidden, Some(classes))),
+    ];
+    (problem(), layers).prop_map(|(mut problem, (hidden, classes))| {
+        let architecture = &mut problem.architecture;
+        let last = architecture.stages.iter().flatten().last().map_or(0, BlockSpec::output_channels);
+        let channels = architecture.fusion.map_or(last, |fusion| fusion.output);
+        architecture.embedder = None;
+        architecture.head = Some(HeadSpec { channels, hidden, classes });
+        problem
+    })
 }
 
 /// A model with a dense 3 x 3 convolution of enough channels to be computed by Winograd's method.
@@ -319,6 +346,7 @@ pub(crate) fn wide_problem() -> impl Strategy<Value = ModelProblem> {
                     stages: vec![vec![edge_residual(5, input, 2), edge_residual(input, output, 1)]],
                     fusion: None,
                     embedder: None,
+                    head: None,
                 },
                 settings: Settings {
                     padding: if same { Padding::Same } else { Padding::Symmetric },

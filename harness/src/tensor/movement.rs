@@ -72,12 +72,12 @@ impl Movement {
                 reversed.invert_axis(Axis(1));
                 reversed.to_owned()
             }),
-            Movement::ShiftedPixels => {
+            Movement::ShiftedPixels => (width > 1).then(|| {
                 let mut shifted = maps.to_owned();
                 let pixels = maps.slice_axis(Axis(3), Slice::from(..-1));
                 shifted.slice_axis_mut(Axis(3), Slice::from(1..)).assign(&pixels);
-                Some(shifted)
-            }
+                shifted
+            }),
             Movement::ZeroedRow => {
                 let mut zeroed = maps.to_owned();
                 zeroed.index_axis_mut(Axis(2), height / 2).fill(0.0);
@@ -136,6 +136,7 @@ mod tests {
         assert_eq!(values(Movement::ReversedChannels.of(&tokens, (2, 2))), [1., 0., 3., 2., 5., 4., 7., 6.]);
         assert_eq!(Movement::ExchangedAxes.of(&tokens, (1, 4)), None);
         assert_eq!(Movement::ShiftedPixels.of(&tokens, (3, 3)), None);
+        assert_eq!(Movement::ShiftedPixels.of(&counting(&[2, 4, 1, 1]), (1, 1)), None, "one pixel");
     }
 
     #[test]

@@ -88,7 +88,7 @@ impl Encode {
             check_beside_dump(out, folder.as_deref())?;
         }
         let mut model = pool.install(|| self.encoder.load(&checkpoint, None))?;
-        let chosen = self.pictures.choose(&self.weights, model.architecture())?;
+        let chosen = self.pictures.choose(&self.weights, &checkpoint, model.architecture())?;
         model.take_normalised(chosen.preparation.normalisation);
         let mut run = EncodingRun::new(&model, &pool, chosen, usize::from(self.batch));
         let loaded = started.elapsed();

@@ -2,8 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use encoder::Architecture;
 use encoder::input::{Preparation, Resizer, Transparency};
+use encoder::{Architecture, Checkpoint};
 
 use crate::shell::failure::Failure;
 
@@ -84,6 +84,7 @@ impl PictureArguments {
     pub(crate) fn choose(
         self,
         weights: &Path,
+        checkpoint: &Checkpoint,
         architecture: &Architecture,
     ) -> Result<ChosenPreparation, Failure> {
         let beside = match self.resize {
@@ -98,7 +99,10 @@ impl PictureArguments {
             (None, Some(_)) => SizeReason::BesideWeights,
             (None, None) => SizeReason::Model,
         };
-        let mut preparation = beside.unwrap_or_else(|| Preparation::of_architecture(architecture));
+        let mut preparation = beside
+            .unwrap_or_else(|| Preparation::of_architecture(architecture))
+            .with_facts_of(checkpoint)
+            .map_err(Failure::unreadable)?;
         match self.resize {
             Some(WantedSize::Fixed(height, width)) => preparation.size = Some((height, width)),
             Some(WantedSize::Own) => preparation.size = None,

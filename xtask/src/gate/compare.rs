@@ -180,7 +180,7 @@ impl Gate<'_> {
             None => read_input(&input)?,
             Some(NamedInput { path, pictures }) => {
                 let architecture = Architecture::read(&checkpoint, &settings).map_err(Failure::unreadable)?;
-                let preparation = pictures.choose(&weights, &architecture)?.preparation;
+                let preparation = pictures.choose(&weights, &checkpoint, &architecture)?.preparation;
                 normalisation = preparation.normalisation;
                 prepared(path, &preparation)?.tensor
             }

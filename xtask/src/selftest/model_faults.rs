@@ -33,7 +33,8 @@ type NamedWeight = (String, Vec<usize>, Vec<f32>);
 pub(super) fn plant(bench: &TestBed<'_>) -> Result<Vec<Planted>, Failure> {
     let architecture = Architecture::read(&bench.checkpoint, &bench.settings).map_err(Failure::unreadable)?;
     let blocks = architecture.stages.iter().map(Vec::len).sum::<usize>();
-    let sites = [Site::Stem, Site::Fusion, Site::Embedder].into_iter().chain((0..blocks).map(Site::Block));
+    let sites = [Site::Stem, Site::Fusion, Site::Embedder, Site::Head];
+    let sites = sites.into_iter().chain((0..blocks).map(Site::Block));
     let mut findings = Vec::new();
     let mut unseen = Vec::new();
     for site in sites {
@@ -88,6 +89,7 @@ fn place(site: Site, architecture: &Architecture) -> &'static str {
         Site::Stem => "stem",
         Site::Fusion => "fusion",
         Site::Embedder => "embedder",
+        Site::Head => "head",
         Site::Block(number) => match architecture.stages.iter().flatten().nth(number) {
             Some(BlockSpec::EdgeResidual(_)) => "edge residual",
             Some(BlockSpec::InvertedResidual(spec)) => match (spec.layer_scale, spec.dw_end.is_some()) {

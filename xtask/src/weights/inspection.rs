@@ -45,6 +45,7 @@ struct Outline {
     stages: Vec<StageOutline>,
     fusion: Option<usize>,
     embedder: Option<usize>,
+    head: Option<usize>,
 }
 
 #[derive(Debug, Serialize)]
@@ -142,6 +143,9 @@ impl Inspection {
             };
             lines.push(format!("  {name}: {stated}{default}"));
         }
+        if let Some(stated) = self.stated.get("normalisation") {
+            lines.push(format!("  normalisation: {stated}"));
+        }
         if let Some(problem) = self.problem.as_ref().filter(|_| self.missing.is_empty()) {
             lines.push(format!("  not a whole MobileNetV5: {problem}"));
         }
@@ -169,12 +173,13 @@ impl Outline {
             None => format!("no {name}"),
         };
         let mut lines = vec![format!(
-            "  {}: stem of {} channels, {} stages, {}, {}",
+            "  {}: stem of {} channels, {} stages, {}, {}{}",
             self.name,
             self.stem,
             self.stages.len(),
             part("fusion", self.fusion),
-            part("embedder", self.embedder)
+            part("embedder", self.embedder),
+            self.head.map(|width| format!(", head of {width}")).unwrap_or_default()
         )];
         for (number, stage) in self.stages.iter().enumerate() {
             let kinds = [
@@ -219,6 +224,7 @@ fn outline(architecture: &Architecture) -> Outline {
         stages,
         fusion: architecture.fusion.map(|spec| spec.output),
         embedder: architecture.embedder.map(|spec| spec.hidden),
+        head: architecture.head.map(|spec| spec.output_channels()),
     }
 }
 
@@ -254,6 +260,13 @@ fn stated(path: &Path, checkpoint: &Checkpoint) -> BTreeMap<String, String> {
     let mut state = |name: &str, text: String| drop(stated.insert(name.to_string(), text));
     if let Some(size) = facts.get("clip.vision.image_size") {
         state("image size", format!("{size}x{size}, as clip.vision.image_size says"));
+    }
+    if let (Some(mean), Some(std)) = (facts.get("clip.vision.image_mean"), facts.get("clip.vision.image_std"))
+    {
+        state(
+            "normalisation",
+            format!("mean {mean}, deviation {std}, as clip.vision.image_mean and _std say"),
+        );
     }
     let projector =
         ["clip.vision.projector_type", "clip.projector_type"].iter().find_map(|key| facts.get(*key));

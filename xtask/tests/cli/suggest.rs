@@ -85,7 +85,7 @@ fn pairs(mapping: &Path, candidate: &Path, reference: &Path) -> NamePairs {
 fn shipped() -> NamePairs {
     let at = |path: &str| root().join(path);
     let pairs = pairs(&at(MAPPING), &at(DUMP), &at("fixtures/ggml-small"));
-    assert_eq!(pairs.len(), 47);
+    assert_eq!(pairs.len(), 46);
     pairs
 }
 
@@ -102,7 +102,7 @@ impl Found {
 }
 
 /// Three references have the values of another one: each candidate can meet only one of the two by a name of its own.
-const ONE_TO_ONE: usize = 44;
+const ONE_TO_ONE: usize = 43;
 
 /// A name without any meaning.
 fn opaque(seed: u64, side: usize, name: &str) -> String {
@@ -162,14 +162,14 @@ fn the_names_as_they_are_against_a_set_with_a_manifest() {
     xtask(&[&["mapping", "suggest", "--out", out.to_str().unwrap()], &sides[..]].concat())
         .assert()
         .code(0)
-        .stdout(contains("44 pairs in 14 rules: 39 high, 5 medium, 0 low"))
+        .stdout(contains("43 pairs in 13 rules: 38 high, 5 medium, 0 low"))
         .stdout(contains("3 more of the reference have the values of one that is compared"))
         .stdout(contains("next: cargo xtask parity --mapping"));
     let mapping = ["--mapping", out.to_str().unwrap(), "--profile", "f16-weights"];
     xtask(&[&["parity"], &mapping[..], &sides[..]].concat())
         .assert()
         .code(0)
-        .stdout(contains("47 compared, 47 passed"));
+        .stdout(contains("46 compared, 46 passed"));
     let found = pairs(&out, &root().join(DUMP), &root().join("fixtures/ggml-small"));
     assert_eq!(found, shipped());
 }
@@ -221,7 +221,7 @@ fn a_renamed_candidate_joins_the_rule_that_wants_it() {
     xtask(&[&["parity", "--quiet"], &judged[..], &sides[..]].concat())
         .assert()
         .code(0)
-        .stdout(contains("47 compared, 47 passed"));
+        .stdout(contains("46 compared, 46 passed"));
 }
 
 #[test]

@@ -1,16 +1,13 @@
 //! `cargo xtask inspect`, and checkpoints compared with each other.
 
-#[path = "../../../encoder/tests/gguf_file/mod.rs"]
-mod gguf_file;
-
 use std::path::{Path, PathBuf};
 
 use encoder::Checkpoint;
 use safetensors::tensor::{Dtype as ElementType, TensorView};
 use tempfile::TempDir;
 
+use crate::gguf_file::{F16, F32, GgufTensor, Q8_0, gguf_bytes, gguf_bytes_stating, gguf_tensor};
 use crate::support::*;
-use gguf_file::{F16, F32, GgufTensor, Q8_0, gguf_bytes, gguf_tensor};
 
 const SET: &str = "fixtures/wide";
 
@@ -391,4 +388,68 @@ fn a_checkpoint_is_inspected_on_a_screen() {
     });
     xtask(&["inspect", misfit.file().to_str().unwrap()]).assert().code(4).stdout(contains(NORM));
     xtask(&["inspect", "README.md"]).assert().code(5).stderr(contains("expected a safetensors file"));
+}
+
+/// A fact of a GGUF file that is a list of f32.
+type StatedList<'a> = (&'a str, &'a [f32]);
+
+/// The set's weights in a GGUF file that states these facts.
+fn save_gguf_stating(path: &Path, facts: &[StatedList<'_>]) {
+    let tensors: Vec<GgufTensor> =
+        weights().iter().map(|w| gguf_tensor(&w.name, &w.shape, &w.values, F32).0).collect();
+    std::fs::write(path, gguf_bytes_stating(facts, "clip", &tensors)).unwrap();
+}
+
+#[test]
+fn a_mean_and_a_deviation_that_a_gguf_file_states_are_those_of_a_processors_settings() {
+    const MEAN: &str = "clip.vision.image_mean";
+    const STD: &str = "clip.vision.image_std";
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name).display().to_string();
+    for name in ["gguf", "settings"] {
+        std::fs::create_dir(at(name)).unwrap();
+    }
+    let (gguf, safetensors) = (at("gguf/mmproj.gguf"), at("settings/model.safetensors"));
+    save(Path::new(&safetensors), &weights());
+    let settings = r#"{"size": {"height": 64, "width": 48}, "resample": 2, "image_mean": [0.5, 0.25, 0.5],
+        "image_std": [0.5, 0.5, 0.125]}"#;
+    std::fs::write(at("settings/preprocessor_config.json"), settings).unwrap();
+    let input = format!("{SET}/input.png");
+    let encode = |weights: &str, out: &str, resize: &[&str]| {
+        let arguments = ["encode", "--weights", weights, "--input", &input, "--out", out];
+        xtask(&[&arguments, resize].concat()).assert()
+    };
+    let tokens = |name: &str| std::fs::read(at(name)).unwrap();
+    let said = "normalised by mean [0.5, 0.25, 0.5] and deviation [0.5, 0.5, 0.125]";
+    let fixed = ["--resize", "64x48"];
+    encode(&safetensors, &at("settings.npy"), &[]).code(0).stderr(contains(said));
+    save_gguf_stating(Path::new(&gguf), &[(MEAN, &[0.5, 0.25, 0.5]), (STD, &[0.5, 0.5, 0.125])]);
+    encode(&gguf, &at("gguf.npy"), &fixed).code(0).stderr(contains(said));
+    assert!(tokens("gguf.npy") == tokens("settings.npy"), "the same values are normalised");
+    xtask(&["inspect", &gguf])
+        .assert()
+        .stdout(contains("mean [0.5, 0.25, 0.5], deviation [0.5, 0.5, 0.125]"));
+
+    // Those of Gemma 3n change nothing.
+    save_gguf_stating(Path::new(&gguf), &[(MEAN, &[0.0; 3]), (STD, &[1.0; 3])]);
+    encode(&gguf, &at("plain.npy"), &fixed).code(0);
+    save_gguf(Path::new(&gguf), F32);
+    encode(&gguf, &at("unstated.npy"), &fixed).code(0);
+    assert!(tokens("plain.npy") == tokens("unstated.npy") && tokens("plain.npy") != tokens("gguf.npy"));
+
+    let wrong: [(&[StatedList<'_>], &str); 3] = [
+        (&[(MEAN, &[0.5; 3])], "expected clip.vision.image_std beside clip.vision.image_mean, found none"),
+        (
+            &[(MEAN, &[0.5; 2]), (STD, &[0.5; 3])],
+            "expected three numbers in clip.vision.image_mean, found [0.5, 0.5]",
+        ),
+        (&[(MEAN, &[0.5; 3]), (STD, &[0.5, 0.0, 0.5])], "image_std [0.5, 0.0, 0.5], by which nothing can"),
+    ];
+    for (facts, message) in wrong {
+        save_gguf_stating(Path::new(&gguf), facts);
+        encode(&gguf, &at("wrong.npy"), &[])
+            .code(5)
+            .stderr(contains("mmproj.gguf"))
+            .stderr(contains(message));
+    }
 }

@@ -77,7 +77,7 @@ impl Gate<'_> {
         };
         let exact = model(Rounding::Exact)?;
         let NamedInput { path, pictures } = sources.input;
-        let chosen = pictures.choose(sources.weights, exact.architecture())?;
+        let chosen = pictures.choose(sources.weights, &checkpoint, exact.architecture())?;
         let image = prepared(path, &chosen.preparation)?.tensor;
         let known = KnownInput {
             name: path.file_name().unwrap_or_default().to_string_lossy().into_owned(),

@@ -13,6 +13,7 @@ pub(in crate::gate::local) fn singles(part: &Part, operations: &Operations) -> V
         Site::Block(_) => of_block(operations),
         Site::Fusion => of_fusion(),
         Site::Embedder => vec![PortChange::NoFactor],
+        Site::Head => vec![PortChange::NoBias],
     };
     all.push(PortChange::MeanSubtracted);
     all.extend(of_norms(operations));
