@@ -338,7 +338,7 @@ impl ReferenceRun<'_> {
         self.tap(tap::HEAD_POOL, &y);
         if let Some(hidden) = spec.hidden {
             let product = self.dense(&y, names::head::CONVOLUTION, hidden, 1, 1)?;
-            y = self.activated(self.norm(&product, names::head::NORM)?);
+            y = self.activated(self.norm(product, names::head::NORM)?);
             self.tap(tap::HEAD_HIDDEN, &y);
         }
         if let Some(classes) = spec.classes {
