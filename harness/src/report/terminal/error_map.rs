@@ -16,6 +16,8 @@ impl Report {
     /// Where the error of the first failing layer is.
     pub(super) fn first_error_shape(&mut self, comparison: &Comparison, layer: &Layer) {
         let shape = comparison.error_shapes.iter().find(|shape| shape.layer == layer.pair_name());
+        // An error that is as large everywhere has nothing to show.
+        let shape = shape.filter(|shape| shape.place.is_some() || self.shows(Detail::Verbose));
         if let Some(shape) = shape {
             self.error_shape(shape);
         }

@@ -93,7 +93,7 @@ impl Gate<'_> {
         let oracle = Oracle { model: &model, tensors: &tensors };
         let mut store = ComputedStore::new(sources.weights);
         let mut whole = WholeRun::of(&image);
-        let computed = oracle.all(&mut store, &mut whole)?;
+        let computed = oracle.all(&mut store, &mut |number, own| whole.step(&oracle, number, own))?;
         let weights = sources.weights.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let title =
             format!("each part in f64 from its own inputs, with {weights}, rounded as {}", fit.rounding);

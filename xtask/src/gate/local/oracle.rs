@@ -11,7 +11,6 @@ use harness::store::ComputedStore;
 use rayon::prelude::*;
 
 use super::parts::CandidateTensors;
-use super::whole::WholeRun;
 use crate::shell::failure::Failure;
 
 /// Runs that are nudged, each in its own way, to find a floor: by how many times what f32 loses, and by which share of that
@@ -115,11 +114,12 @@ pub(super) fn distance(a: &Tensor64, b: &Tensor64) -> Option<NoiseFloor> {
 
 impl Oracle<'_> {
     /// Computes every part that it can: of those before which the candidate has no tensor, from what the parts before
-    /// give. What the candidate has too goes into `store` by the reference's names. Beside them goes the run of the whole.
+    /// give. What the candidate has too goes into `store` by the reference's names. `beside` gets the number of each part
+    /// and what it gives.
     pub(super) fn all(
         &self,
         store: &mut ComputedStore,
-        whole: &mut WholeRun,
+        beside: &mut dyn FnMut(usize, &[(String, Tensor64)]) -> Result<(), Failure>,
     ) -> Result<ComputedParts, Failure> {
         let mut parts: Vec<JudgedPart> = Vec::new();
         let mut given: BTreeMap<String, Tensor64> = BTreeMap::new();
@@ -128,7 +128,7 @@ impl Oracle<'_> {
             let inputs = self.inputs(part, &given);
             // Tensors that do not fit the part are told where they are compared.
             let outputs = inputs.as_ref().and_then(|inputs| self.model.run_part(part, inputs).ok());
-            whole.step(self, number, outputs.as_deref().unwrap_or_default())?;
+            beside(number, outputs.as_deref().unwrap_or_default())?;
             let (Some(inputs), Some(outputs)) = (inputs, outputs) else { continue };
             let floors = self.floors(part, &inputs, &mut nudged, &outputs)?;
             for (name, tensor) in &outputs {

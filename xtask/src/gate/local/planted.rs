@@ -12,7 +12,7 @@ use super::parts::CandidateTensors;
 use crate::shell::failure::Failure;
 
 /// Tensors of a port, by the names that parts give them.
-type TapTensors = BTreeMap<String, Tensor64>;
+type PortTensors = BTreeMap<String, Tensor64>;
 
 /// A fault that was planted in a part, and what became of it.
 pub(crate) struct PlantedInPart {
@@ -66,11 +66,11 @@ pub(crate) fn plant(model: &ReferenceModel<'_>, image: &TapTensor) -> Result<Vec
 }
 
 /// What a right port dumps, in f32.
-fn right_port(model: &ReferenceModel<'_>, image: &TapTensor) -> Result<TapTensors, Failure> {
+fn right_port(model: &ReferenceModel<'_>, image: &TapTensor) -> Result<PortTensors, Failure> {
     let unusable = || Failure::unusable("an image of another rank than 4");
     let shape = <[usize; 4]>::try_from(image.shape.as_slice()).map_err(|_| unusable())?;
     let dumped = model.simulate(&[], SEED, shape, &image.data).map_err(Failure::unreadable)?;
-    let mut tensors: TapTensors = dumped.into_iter().map(|(name, tensor)| (name, in_f32(tensor))).collect();
+    let mut tensors: PortTensors = dumped.into_iter().map(|(name, tensor)| (name, in_f32(tensor))).collect();
     tensors.insert(INPUT.to_string(), Tensor64::from(image));
     Ok(tensors)
 }
@@ -155,7 +155,7 @@ fn without_place(change: PortChange) -> String {
 
 fn planted_in(
     model: &ReferenceModel<'_>,
-    right: &TapTensors,
+    right: &PortTensors,
     computed: &ComputedPart,
     changes: Vec<PortChange>,
 ) -> Result<PlantedInPart, Failure> {

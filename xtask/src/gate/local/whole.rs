@@ -21,16 +21,16 @@ const CULPRITS: usize = 12;
 /// Amplifiers that are named, and from which gain on.
 const AMPLIFIERS: (usize, f64) = (3, 2.0);
 
-type Tensors = BTreeMap<String, Tensor64>;
+type RunTensors = BTreeMap<String, Tensor64>;
 
 /// The model computed from its input alone.
 pub(super) struct WholeRun {
     /// The input.
     image: Tensor64,
     /// What the parts gave that later ones take.
-    exact: Tensors,
+    exact: RunTensors,
     /// The same of runs that are nudged.
-    nudged: Vec<Tensors>,
+    nudged: Vec<RunTensors>,
     /// By the names that parts give their outputs.
     errors: BTreeMap<String, RunErrors>,
     end: Option<RunEnd>,
@@ -47,7 +47,7 @@ struct RunEnd {
 }
 
 /// Keeps what later parts take.
-fn keep_for_later(tensors: &mut Tensors, later: &[Part]) {
+fn keep_for_later(tensors: &mut RunTensors, later: &[Part]) {
     tensors.retain(|name, _| later.iter().any(|part| part.inputs.contains(name)));
 }
 
@@ -60,7 +60,7 @@ impl WholeRun {
     /// A run of no part yet.
     pub(super) fn of(image: &TapTensor) -> WholeRun {
         let image = Tensor64::from(image);
-        let exact: Tensors = [(INPUT.to_string(), image.clone())].into();
+        let exact: RunTensors = [(INPUT.to_string(), image.clone())].into();
         let runs = if image.data.len() < LARGE { NUDGED_RUNS } else { 1 };
         let nudged = vec![exact.clone(); runs];
         WholeRun { image, exact, nudged, errors: BTreeMap::new(), end: None }
@@ -111,7 +111,7 @@ impl Oracle<'_> {
     fn end_from(&self, first: usize, end: &RunEnd) -> Result<Option<Tensor64>, Failure> {
         let parts = &self.tensors.parts[..=end.part];
         let taken = taken_by(&parts[first..]).into_iter();
-        let mut tensors: Tensors = taken
+        let mut tensors: RunTensors = taken
             .filter_map(|name| Some((name.clone(), Tensor64::clone(&*self.tensors.tensor(name)?))))
             .collect();
         for (number, part) in parts.iter().enumerate().skip(first) {
