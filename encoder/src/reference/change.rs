@@ -1,7 +1,7 @@
 //! What a port may do otherwise in a part, to be tried on its values.
 
 use super::activation_function::ActivationFunction;
-use super::weight_type::WeightType;
+use super::storage_type::StorageType;
 
 /// What a port does otherwise. Norms, convolutions and activations of a part are counted from 0 in the order of execution;
 /// `None` means all of them.
@@ -129,7 +129,7 @@ pub enum PortChange {
         /// Which convolution.
         convolution: Option<usize>,
         /// To which.
-        to: WeightType,
+        to: StorageType,
     },
     /// The weights of the block that comes so many later in the stage.
     WeightsOfBlock(isize),

@@ -41,13 +41,13 @@ impl Padded {
 
 /// A square kernel and how it goes over an image.
 #[derive(Clone, Copy)]
-pub(super) struct Window {
+pub(super) struct KernelWindow {
     pub(super) kernel: usize,
     pub(super) stride: usize,
     pub(super) padded: Padded,
 }
 
-impl Window {
+impl KernelWindow {
     /// Zeros above and to the left.
     fn before(self, x: &Image) -> [isize; 2] {
         [2, 3].map(|axis| self.padded.axis(x.shape[axis], self.kernel, self.stride).0)
@@ -69,9 +69,9 @@ impl Window {
 }
 
 /// A dense convolution by weights `[out, in, kernel, kernel]`.
-pub(super) fn dense(x: &Image, weights: &Panels, window: Window) -> Image {
+pub(super) fn dense(x: &Image, weights: &Panels, window: KernelWindow) -> Image {
     let [batch, channels, height, width] = x.shape;
-    let Window { kernel, stride, .. } = window;
+    let KernelWindow { kernel, stride, .. } = window;
     let ([top, left], [oh, ow]) = (window.before(x), window.output(x));
     let mut result = Image::unset([batch, weights.rows(), oh, ow]);
     let of_image = (weights.rows() * oh * ow).max(1);
@@ -113,7 +113,7 @@ pub(super) fn dense(x: &Image, weights: &Panels, window: Window) -> Image {
 
 /// A depthwise convolution by weights `[channels, 1, kernel, kernel]`: each sum goes through rows and columns of the kernel, in
 /// this order.
-pub(super) fn depthwise(x: &Image, weights: &[f64], window: Window) -> Image {
+pub(super) fn depthwise(x: &Image, weights: &[f64], window: KernelWindow) -> Image {
     let [batch, channels, height, width] = x.shape;
     let ([top, left], [oh, ow]) = (window.before(x), window.output(x));
     let mut result = Image::unset([batch, channels, oh, ow]);
@@ -137,7 +137,7 @@ pub(super) fn depthwise(x: &Image, weights: &[f64], window: Window) -> Image {
 
 /// One channel of a depthwise convolution.
 struct DepthwisePlane<'a> {
-    window: Window,
+    window: KernelWindow,
     before: [isize; 2],
     weights: &'a [f64],
     plane: &'a [f64],
@@ -152,7 +152,7 @@ impl WithSimd for DepthwisePlane<'_> {
     #[inline(always)]
     fn with_simd<S: Simd>(self, _: S) {
         let DepthwisePlane { window, before: [top, left], weights, plane, width, out, columns } = self;
-        let Window { kernel, stride, .. } = window;
+        let KernelWindow { kernel, stride, .. } = window;
         out.fill(0.0);
         for (oy, sums) in out.chunks_mut(columns).enumerate() {
             for ky in 0..kernel {

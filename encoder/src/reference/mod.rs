@@ -15,7 +15,7 @@ mod product;
 mod rounding;
 mod run;
 mod spare;
-mod weight_type;
+mod storage_type;
 mod weights;
 
 use std::collections::BTreeMap;
@@ -30,7 +30,7 @@ use image::Image;
 use nudge::Nudge;
 pub use rounding::Rounding;
 use run::{ReferenceFlow, ReferenceRun};
-pub use weight_type::WeightType;
+pub use storage_type::StorageType;
 use weights::PartWeights;
 
 use crate::architecture::{Architecture, Settings};

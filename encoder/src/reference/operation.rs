@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::activation_function::ActivationFunction;
 use super::attention::Attending;
 use super::change::{NamedConvolution, PortChange};
-use super::convolution::{self, Window};
+use super::convolution::{self, KernelWindow};
 use super::image::{Image, PieceChange};
 use super::nudge::NudgedValues;
 use super::rounding::Rounding;
@@ -49,8 +49,8 @@ impl ReferenceRun<'_> {
         x
     }
 
-    fn window(&self, number: usize, kernel: usize, stride: usize) -> Window {
-        Window { kernel, stride, padded: self.changed.padded(number, self.model.settings.padding) }
+    fn window(&self, number: usize, kernel: usize, stride: usize) -> KernelWindow {
+        KernelWindow { kernel, stride, padded: self.changed.padded(number, self.model.settings.padding) }
     }
 
     /// Weights of the current part.

@@ -6,13 +6,13 @@ use encoder::reference::{Operations, PortChange, ReferenceModel, Tensor64};
 use encoder::tap::INPUT;
 use encoder::{Part, TapTensor};
 
-use super::causes::{Verdict, hypotheses, verdict};
+use super::causes::{PartVerdict, hypotheses, verdict};
 use super::oracle::{ComputedPart, Oracle, distance};
 use super::parts::CandidateTensors;
 use crate::shell::failure::Failure;
 
 /// Tensors of a port, by the names that parts give them.
-type PortTensors = BTreeMap<String, Tensor64>;
+type SimulatedTensors = BTreeMap<String, Tensor64>;
 
 /// A fault that was planted in a part, and what became of it.
 pub(crate) struct PlantedInPart {
@@ -28,7 +28,7 @@ pub(crate) enum PlantedOutcome {
     /// All outputs are within their limits.
     Missed,
     /// It is seen, and this is said of it.
-    Seen(Box<Verdict>),
+    Seen(Box<PartVerdict>),
 }
 
 /// The seed of what f32 loses in the simulated port.
@@ -66,11 +66,12 @@ pub(crate) fn plant(model: &ReferenceModel<'_>, image: &TapTensor) -> Result<Vec
 }
 
 /// What a right port dumps, in f32.
-fn right_port(model: &ReferenceModel<'_>, image: &TapTensor) -> Result<PortTensors, Failure> {
+fn right_port(model: &ReferenceModel<'_>, image: &TapTensor) -> Result<SimulatedTensors, Failure> {
     let unusable = || Failure::unusable("an image of another rank than 4");
     let shape = <[usize; 4]>::try_from(image.shape.as_slice()).map_err(|_| unusable())?;
     let dumped = model.simulate(&[], SEED, shape, &image.data).map_err(Failure::unreadable)?;
-    let mut tensors: PortTensors = dumped.into_iter().map(|(name, tensor)| (name, in_f32(tensor))).collect();
+    let mut tensors: SimulatedTensors =
+        dumped.into_iter().map(|(name, tensor)| (name, in_f32(tensor))).collect();
     tensors.insert(INPUT.to_string(), Tensor64::from(image));
     Ok(tensors)
 }
@@ -155,7 +156,7 @@ fn without_place(change: PortChange) -> String {
 
 fn planted_in(
     model: &ReferenceModel<'_>,
-    right: &PortTensors,
+    right: &SimulatedTensors,
     computed: &ComputedPart,
     changes: Vec<PortChange>,
 ) -> Result<PlantedInPart, Failure> {

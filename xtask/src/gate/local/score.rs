@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use encoder::reference::PortChange;
 use serde::{Deserialize, Serialize};
 
-use super::causes::{Trial, Verdict};
+use super::causes::{ChangeTrial, PartVerdict};
 use super::planted::{PlantedInPart, PlantedOutcome};
 
 /// A wrong name with so much margin would send people the wrong way.
@@ -92,14 +92,14 @@ pub(crate) enum CalledBy {
 }
 
 /// How a fault that was seen is called.
-pub(crate) fn named(verdict: &Verdict, planted: &[PortChange]) -> CalledBy {
-    let is_planted = |trial: &Trial| {
+pub(crate) fn named(verdict: &PartVerdict, planted: &[PortChange]) -> CalledBy {
+    let is_planted = |trial: &ChangeTrial| {
         trial.changes.len() == planted.len()
             && planted.iter().all(|one| {
                 trial.changes.iter().any(|other| same(*one, *other, trial.uncertainty.unwrap_or(0.0)))
             })
     };
-    let has_planted_places = |trial: &Trial| {
+    let has_planted_places = |trial: &ChangeTrial| {
         trial.changes.len() == planted.len()
             && planted.iter().all(|one| trial.changes.iter().any(|other| same(*one, *other, f64::INFINITY)))
     };

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use encoder::TapTensor;
 use encoder::reference::{
-    ActivationFunction, PortChange, ReferenceModel, Rounding, Site, Tensor64, WeightType,
+    ActivationFunction, PortChange, ReferenceModel, Rounding, Site, StorageType, Tensor64,
 };
 use harness::compare::budget::ErrorSource;
 use harness::compare::comparison::Comparison;
@@ -110,7 +110,7 @@ fn planted() -> Vec<PlantedInPort> {
         (at(6), PortChange::LayerScaleTimes(1.002), "blocks.2.1", "the layer scale times 1.002"),
         (
             at(10),
-            PortChange::WeightsRounded { convolution: Some(0), to: WeightType::Bf16 },
+            PortChange::WeightsRounded { convolution: Some(0), to: StorageType::Bf16 },
             "blocks.2.5",
             "weights rounded to bf16",
         ),

@@ -150,7 +150,7 @@ struct Segment {
 }
 
 /// Segments that are told together.
-struct Told {
+struct ToldSegment {
     first: usize,
     source: ErrorSource,
     of_limit: Option<f64>,
@@ -231,19 +231,19 @@ fn segments(
 
 /// Those that are over their limits, one by one where they are not too many; the others, from one such to the next,
 /// together.
-fn told(segments: Vec<Segment>) -> Vec<Told> {
+fn told(segments: Vec<Segment>) -> Vec<ToldSegment> {
     let mut over: Vec<f64> = segments.iter().filter_map(|segment| segment.of_limit).collect();
     over.sort_by(|a, b| b.total_cmp(a));
     let least = over.get(CULPRITS - 1).copied().unwrap_or(0.0);
-    let mut told: Vec<Told> = Vec::new();
+    let mut told: Vec<ToldSegment> = Vec::new();
     for segment in segments {
         let Segment { first, parts, name, of_limit } = segment;
         match (of_limit.filter(|used| *used >= least), told.last_mut()) {
             (Some(used), _) => {
-                told.push(Told { first, source: ErrorSource::Part(name), of_limit: Some(used) });
+                told.push(ToldSegment { first, source: ErrorSource::Part(name), of_limit: Some(used) });
             }
-            (None, Some(Told { source: ErrorSource::Others(others), .. })) => *others += parts,
-            (None, _) => told.push(Told { first, source: ErrorSource::Others(parts), of_limit: None }),
+            (None, Some(ToldSegment { source: ErrorSource::Others(others), .. })) => *others += parts,
+            (None, _) => told.push(ToldSegment { first, source: ErrorSource::Others(parts), of_limit: None }),
         }
     }
     told
@@ -255,7 +255,7 @@ fn shares(
     oracle: &Oracle<'_>,
     end: &RunEnd,
     image: &Tensor64,
-    told: Vec<Told>,
+    told: Vec<ToldSegment>,
 ) -> Result<Vec<ErrorShare>, Failure> {
     let Some(candidate) = oracle.tensors.tensor(&end.name) else { return Ok(Vec::new()) };
     let minus = |a: &[f64], b: &[f64]| -> Vec<f64> { a.iter().zip(b).map(|(a, b)| a - b).collect() };
@@ -278,7 +278,7 @@ fn shares(
     }
     let next: Vec<usize> = told.iter().skip(1).map(|told| told.first).chain([end.part + 1]).collect();
     let mut others: Option<(usize, Vec<f64>)> = None;
-    for (Told { source, of_limit, .. }, next) in told.into_iter().zip(next) {
+    for (ToldSegment { source, of_limit, .. }, next) in told.into_iter().zip(next) {
         let Some(after) = oracle.end_from(next, end)? else { continue };
         let added = minus(&after.data, &before);
         before = after.data;

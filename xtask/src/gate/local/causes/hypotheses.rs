@@ -3,7 +3,7 @@
 use encoder::Part;
 use encoder::reference::{
     ActivationFunction, ImageForm, NamedConvolution, NormAxes, Operations, PoolingKind, PortChange, Site,
-    UpsamplingKind, WeightType,
+    StorageType, UpsamplingKind,
 };
 
 /// Every change of one thing that a part of these operations can have.
@@ -119,7 +119,7 @@ fn of_convolutions(convolutions: &[NamedConvolution]) -> Vec<PortChange> {
         if any(&|one| one.is_square) {
             all.push(PortChange::WeightTransposed { convolution });
         }
-        all.extend(WeightType::ALL.map(|to| PortChange::WeightsRounded { convolution, to }));
+        all.extend(StorageType::ALL.map(|to| PortChange::WeightsRounded { convolution, to }));
     }
     all
 }

@@ -11,9 +11,9 @@ use harness::compare::comparison::Comparison;
 use harness::compare::explanation::{Explanation, ExplanationKind};
 use harness::exit_code;
 
+pub(crate) use self::trials::ChangeTrial;
 pub(super) use self::trials::PartTrials;
-pub(crate) use self::trials::Trial;
-pub(crate) use self::verdict::Verdict;
+pub(crate) use self::verdict::PartVerdict;
 pub(super) use self::verdict::verdict;
 pub(super) use self::words::ChangeWords;
 use super::oracle::{ComputedPart, ComputedParts, Oracle};
@@ -60,7 +60,7 @@ pub(super) fn failing<'a>(
 }
 
 /// A verdict in words, and what explains the part as well.
-fn told(verdict: &Verdict, part: &ComputedPart) -> (ExplanationKind, Vec<String>) {
+fn told(verdict: &PartVerdict, part: &ComputedPart) -> (ExplanationKind, Vec<String>) {
     let words = ChangeWords { part: &part.part, operations: &verdict.operations };
     let (part, before) = (part.part.name.clone(), verdict.before);
     let Some(best) = &verdict.best else {

@@ -3,7 +3,7 @@
 use encoder::reference::Operations;
 
 use super::TIMES_FLOOR;
-use super::trials::{PartTrials, Trial};
+use super::trials::{ChangeTrial, PartTrials};
 use crate::gate::local::oracle::{ComputedPart, Oracle};
 
 /// Changes that leave errors within this factor, or within what f32 loses, explain a part alike.
@@ -14,7 +14,7 @@ const NEAR: f64 = 0.2;
 const LEAST: f64 = 1e-7;
 
 /// What was found out about a part that is off.
-pub(crate) struct Verdict {
+pub(crate) struct PartVerdict {
     /// The part's operations, by which changes are told.
     pub(super) operations: Operations,
     /// How far the candidate is off without a change.
@@ -22,21 +22,21 @@ pub(crate) struct Verdict {
     /// How many changes were tried.
     pub(crate) tried: usize,
     /// What explains it.
-    pub(crate) best: Option<Trial>,
+    pub(crate) best: Option<ChangeTrial>,
     /// What explains it as well, the nearest first.
-    pub(crate) ties: Vec<Trial>,
+    pub(crate) ties: Vec<ChangeTrial>,
     /// How many times more the next best leaves than the best.
     pub(crate) margin: f64,
     /// What comes nearest, where nothing explains it.
-    pub(crate) nearest: Option<Trial>,
+    pub(crate) nearest: Option<ChangeTrial>,
 }
 
 /// Tries changes of one thing, then a lost weight of one channel, then changes of two things. `None` where the candidate has
 /// no output of the part that could be looked at.
-pub(in crate::gate::local) fn verdict(oracle: &Oracle<'_>, part: &ComputedPart) -> Option<Verdict> {
+pub(in crate::gate::local) fn verdict(oracle: &Oracle<'_>, part: &ComputedPart) -> Option<PartVerdict> {
     let trials = PartTrials::of(oracle, part)?;
     let limit = TIMES_FLOOR * trials.floor.max(LEAST);
-    let explains = |all: &[Trial]| all.iter().any(|trial| trial.left <= limit);
+    let explains = |all: &[ChangeTrial]| all.iter().any(|trial| trial.left <= limit);
     let mut all = trials.singles();
     if !explains(&all) {
         all.extend(trials.lost_channels());
@@ -46,7 +46,7 @@ pub(in crate::gate::local) fn verdict(oracle: &Oracle<'_>, part: &ComputedPart) 
         all.extend(pairs);
     }
     all.sort_by(|a, b| a.left.total_cmp(&b.left));
-    let mut verdict = Verdict {
+    let mut verdict = PartVerdict {
         operations: trials.operations.clone(),
         before: trials.before,
         tried: trials.count(),
@@ -57,7 +57,7 @@ pub(in crate::gate::local) fn verdict(oracle: &Oracle<'_>, part: &ComputedPart) 
     };
     let Some(least) = all.first().map(|trial| trial.left) else { return Some(verdict) };
     // A part that does something else may lose more to rounding than the right one.
-    let own_floor = |trial: &Trial| {
+    let own_floor = |trial: &ChangeTrial| {
         let comes_near = trial.left <= NEAR * trials.before;
         comes_near && trial.left <= TIMES_FLOOR * trials.floor_of(trial)
     };
@@ -73,7 +73,7 @@ pub(in crate::gate::local) fn verdict(oracle: &Oracle<'_>, part: &ComputedPart) 
     let best = all.remove(best);
     // One that differs in more than where it is done, or by a number that does the same, is another explanation.
     all.retain(|other| !other.is_like(&best));
-    let ties = |other: &Trial| alike(other.left, best.left);
+    let ties = |other: &ChangeTrial| alike(other.left, best.left);
     let next = all.iter().find(|other| !ties(other)).map_or(verdict.before, |other| other.left);
     verdict.margin = next.min(verdict.before) / best.left;
     verdict.ties = all.into_iter().filter(|other| ties(other) && other.numbers() == 0).collect();

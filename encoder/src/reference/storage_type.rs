@@ -2,7 +2,7 @@
 
 /// A type that weights are stored in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum WeightType {
+pub enum StorageType {
     /// bfloat16.
     Bf16,
     /// IEEE half precision.
@@ -18,19 +18,19 @@ pub enum WeightType {
 /// Weights of a block of ggml's types.
 const BLOCK: usize = 32;
 
-impl WeightType {
+impl StorageType {
     /// All of them.
-    pub const ALL: [WeightType; 5] =
-        [WeightType::Bf16, WeightType::F16, WeightType::Q8_0, WeightType::Q4_0, WeightType::Int8];
+    pub const ALL: [StorageType; 5] =
+        [StorageType::Bf16, StorageType::F16, StorageType::Q8_0, StorageType::Q4_0, StorageType::Int8];
 
     /// The name of the type.
     pub fn name(self) -> &'static str {
         match self {
-            WeightType::Bf16 => "bf16",
-            WeightType::F16 => "f16",
-            WeightType::Q8_0 => "Q8_0",
-            WeightType::Q4_0 => "Q4_0",
-            WeightType::Int8 => "8-bit integers by output channel",
+            StorageType::Bf16 => "bf16",
+            StorageType::F16 => "f16",
+            StorageType::Q8_0 => "Q8_0",
+            StorageType::Q4_0 => "Q4_0",
+            StorageType::Int8 => "8-bit integers by output channel",
         }
     }
 
@@ -39,16 +39,16 @@ impl WeightType {
     pub(super) fn read_back(self, mut weights: Vec<f64>, row: usize) -> Vec<f64> {
         let row = row.max(1);
         match self {
-            WeightType::Bf16 => {
+            StorageType::Bf16 => {
                 weights.iter_mut().for_each(|w| *w = half::bf16::from_f32(*w as f32).to_f64());
             }
-            WeightType::F16 => weights.iter_mut().for_each(|w| *w = f16(*w)),
-            WeightType::Int8 => weights.chunks_mut(row).for_each(|row| by_scale(row, |scale| scale)),
-            WeightType::Q8_0 if row.is_multiple_of(BLOCK) => {
+            StorageType::F16 => weights.iter_mut().for_each(|w| *w = f16(*w)),
+            StorageType::Int8 => weights.chunks_mut(row).for_each(|row| by_scale(row, |scale| scale)),
+            StorageType::Q8_0 if row.is_multiple_of(BLOCK) => {
                 weights.chunks_mut(BLOCK).for_each(|block| by_scale(block, f16));
             }
-            WeightType::Q4_0 if row.is_multiple_of(BLOCK) => weights.chunks_mut(BLOCK).for_each(four_bits),
-            WeightType::Q8_0 | WeightType::Q4_0 => {}
+            StorageType::Q4_0 if row.is_multiple_of(BLOCK) => weights.chunks_mut(BLOCK).for_each(four_bits),
+            StorageType::Q8_0 | StorageType::Q4_0 => {}
         }
         weights
     }
@@ -84,11 +84,11 @@ mod tests {
     fn what_is_read_back_is_within_half_a_step() {
         let weights: Vec<f64> = (0..96).map(|i| f64::from((i * 37) % 101) / 101.0 - 0.4).collect();
         for (to, step) in [
-            (WeightType::Bf16, 2f64.powi(-8)),
-            (WeightType::F16, 2f64.powi(-11)),
-            (WeightType::Q8_0, 0.6 / 127.0),
-            (WeightType::Q4_0, 1.01 * 0.6 / 8.0),
-            (WeightType::Int8, 0.6 / 127.0),
+            (StorageType::Bf16, 2f64.powi(-8)),
+            (StorageType::F16, 2f64.powi(-11)),
+            (StorageType::Q8_0, 0.6 / 127.0),
+            (StorageType::Q4_0, 1.01 * 0.6 / 8.0),
+            (StorageType::Int8, 0.6 / 127.0),
         ] {
             let read = to.read_back(weights.clone(), 32);
             let off = read.iter().zip(&weights).fold(0.0f64, |most, (a, b)| most.max((a - b).abs()));
@@ -99,6 +99,6 @@ mod tests {
     #[test]
     fn rows_that_are_no_multiple_of_a_block_stay() {
         let weights = vec![0.1; 36];
-        assert_eq!(WeightType::Q8_0.read_back(weights.clone(), 9), weights);
+        assert_eq!(StorageType::Q8_0.read_back(weights.clone(), 9), weights);
     }
 }
