@@ -4,7 +4,7 @@ use harness::compare::comparison::{Comparison, Layer};
 use harness::report::words;
 use harness::text::nearest::nearest;
 
-use super::causes::{ChangeTrial, ChangeWords, PartTrials};
+use super::causes::{ChangeWords, PartTrial, PartTrials};
 use super::oracle::{ComputedPart, ComputedParts, JudgedPart, Oracle};
 use crate::shell::failure::Failure;
 
@@ -118,7 +118,7 @@ fn change_lines(oracle: &Oracle<'_>, part: &ComputedPart) -> Vec<String> {
         return vec!["  no change can be tried: the candidate has none of its outputs".to_string()];
     };
     let words = ChangeWords { part: &part.part, operations: &trials.operations };
-    let mut all: Vec<ChangeTrial> = trials.singles();
+    let mut all: Vec<PartTrial> = trials.singles();
     all.sort_by(|a, b| a.left.total_cmp(&b.left));
     let head = format!(
         "  {} changes were tried; off without one by {:.2e}, floor {:.2e}; left by the nearest:",

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use encoder::reference::PortChange;
 use serde::{Deserialize, Serialize};
 
-use super::causes::{ChangeTrial, PartVerdict};
+use super::causes::{PartTrial, PartVerdict};
 use super::planted::{PlantedInPart, PlantedOutcome};
 
 /// A wrong name with so much margin would send people the wrong way.
@@ -93,13 +93,13 @@ pub(crate) enum CalledBy {
 
 /// How a fault that was seen is called.
 pub(crate) fn named(verdict: &PartVerdict, planted: &[PortChange]) -> CalledBy {
-    let is_planted = |trial: &ChangeTrial| {
+    let is_planted = |trial: &PartTrial| {
         trial.changes.len() == planted.len()
             && planted.iter().all(|one| {
                 trial.changes.iter().any(|other| same(*one, *other, trial.uncertainty.unwrap_or(0.0)))
             })
     };
-    let has_planted_places = |trial: &ChangeTrial| {
+    let has_planted_places = |trial: &PartTrial| {
         trial.changes.len() == planted.len()
             && planted.iter().all(|one| trial.changes.iter().any(|other| same(*one, *other, f64::INFINITY)))
     };

@@ -11,7 +11,7 @@ use harness::compare::comparison::Comparison;
 use harness::compare::explanation::{Explanation, ExplanationKind};
 use harness::exit_code;
 
-pub(crate) use self::trials::ChangeTrial;
+pub(crate) use self::trials::PartTrial;
 pub(super) use self::trials::PartTrials;
 pub(crate) use self::verdict::PartVerdict;
 pub(super) use self::verdict::verdict;

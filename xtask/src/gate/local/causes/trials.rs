@@ -24,7 +24,7 @@ const LARGE: usize = 1 << 18;
 const CHANNELS: usize = 2048;
 
 /// Changes that were tried on a part.
-pub(crate) struct ChangeTrial {
+pub(crate) struct PartTrial {
     pub(crate) changes: Vec<PortChange>,
     /// ‖candidate - changed‖ / ‖changed‖ of the part's last output that the candidate has.
     pub(crate) left: f64,
@@ -32,7 +32,7 @@ pub(crate) struct ChangeTrial {
     pub(crate) uncertainty: Option<f64>,
 }
 
-impl ChangeTrial {
+impl PartTrial {
     /// How many of its changes have a number that is fitted.
     pub(super) fn numbers(&self) -> usize {
         self.changes.iter().filter(|change| fit::number(**change).is_some()).count()
@@ -44,7 +44,7 @@ impl ChangeTrial {
     }
 
     /// Whether it differs from another only in where it is done, or is part of it.
-    pub(super) fn is_like(&self, other: &ChangeTrial) -> bool {
+    pub(super) fn is_like(&self, other: &PartTrial) -> bool {
         let kind = |change: &PortChange| std::mem::discriminant(change);
         let kinds: Vec<_> = other.changes.iter().map(kind).collect();
         self.changes.iter().all(|change| kinds.contains(&kind(change)))
@@ -89,7 +89,7 @@ impl<'a> PartTrials<'a> {
     }
 
     /// Changes of one thing, the numbers of the nearest fitted.
-    pub(in crate::gate::local) fn singles(&self) -> Vec<ChangeTrial> {
+    pub(in crate::gate::local) fn singles(&self) -> Vec<PartTrial> {
         let changes = hypotheses::singles(&self.part.part, &self.operations);
         let mut trials = self.tried(changes.into_iter().map(|change| vec![change]).collect());
         trials.sort_by(|a, b| a.left.total_cmp(&b.left));
@@ -107,7 +107,7 @@ impl<'a> PartTrials<'a> {
     }
 
     /// How far runs with these changes may be from each other, as [`floor`](PartTrials::floor) is without a change.
-    pub(super) fn floor_of(&self, trial: &ChangeTrial) -> f64 {
+    pub(super) fn floor_of(&self, trial: &PartTrial) -> f64 {
         let run = |seed: Option<u64>| {
             let (part, inputs) = (&self.part.part, &self.part.inputs);
             let outputs = match seed {
@@ -122,7 +122,7 @@ impl<'a> PartTrials<'a> {
     }
 
     /// A norm's weight lost in one channel, where there are not too many.
-    pub(super) fn lost_channels(&self) -> Vec<ChangeTrial> {
+    pub(super) fn lost_channels(&self) -> Vec<PartTrial> {
         let channels: usize = self.operations.norms.iter().map(|norm| norm.channels).sum();
         if channels > CHANNELS || self.is_large() {
             return Vec::new();
@@ -132,13 +132,12 @@ impl<'a> PartTrials<'a> {
     }
 
     /// The nearest of these with each change of one thing, the numbers of the nearest pairs fitted.
-    pub(super) fn pairs(&self, singles: &[ChangeTrial]) -> Vec<ChangeTrial> {
-        let mut nearest: Vec<&ChangeTrial> =
-            singles.iter().filter(|trial| trial.left < self.before).collect();
+    pub(super) fn pairs(&self, singles: &[PartTrial]) -> Vec<PartTrial> {
+        let mut nearest: Vec<&PartTrial> = singles.iter().filter(|trial| trial.left < self.before).collect();
         nearest.sort_by(|a, b| a.left.total_cmp(&b.left));
         nearest.truncate(if self.is_large() { 2 } else { FIRST_OF_PAIR });
         let second = hypotheses::singles(&self.part.part, &self.operations);
-        let pair = |first: &&ChangeTrial| {
+        let pair = |first: &&PartTrial| {
             let first = first.changes.clone();
             let with =
                 |change: &PortChange| (!first.contains(change)).then(|| [&first[..], &[*change]].concat());
@@ -166,19 +165,19 @@ impl<'a> PartTrials<'a> {
     }
 
     /// Trials of those that change anything.
-    fn tried(&self, changes: Vec<Vec<PortChange>>) -> Vec<ChangeTrial> {
+    fn tried(&self, changes: Vec<Vec<PortChange>>) -> Vec<PartTrial> {
         self.tried.set(self.tried.get() + changes.len());
         let run = PartRun { oracle: self.oracle, part: self.part, output: self.output };
         let (candidate, exact) = (&self.candidate, self.exact);
         let trial = |changes: Vec<PortChange>| {
             let left = run.left(&changes, candidate, exact)?;
-            left.is_finite().then_some(ChangeTrial { changes, left, uncertainty: None })
+            left.is_finite().then_some(PartTrial { changes, left, uncertainty: None })
         };
         changes.into_par_iter().with_min_len(self.part.runs_in_turn()).filter_map(trial).collect()
     }
 
     /// Fits each number of a trial, twice where there are several.
-    fn fit_numbers(&self, trial: &mut ChangeTrial) {
+    fn fit_numbers(&self, trial: &mut PartTrial) {
         let run = PartRun { oracle: self.oracle, part: self.part, output: self.output };
         let numbers: Vec<usize> =
             (0..trial.changes.len()).filter(|at| fit::number(trial.changes[*at]).is_some()).collect();

@@ -3,7 +3,7 @@
 use encoder::reference::Operations;
 
 use super::TIMES_FLOOR;
-use super::trials::{ChangeTrial, PartTrials};
+use super::trials::{PartTrial, PartTrials};
 use crate::gate::local::oracle::{ComputedPart, Oracle};
 
 /// Changes that leave errors within this factor, or within what f32 loses, explain a part alike.
@@ -22,13 +22,13 @@ pub(crate) struct PartVerdict {
     /// How many changes were tried.
     pub(crate) tried: usize,
     /// What explains it.
-    pub(crate) best: Option<ChangeTrial>,
+    pub(crate) best: Option<PartTrial>,
     /// What explains it as well, the nearest first.
-    pub(crate) ties: Vec<ChangeTrial>,
+    pub(crate) ties: Vec<PartTrial>,
     /// How many times more the next best leaves than the best.
     pub(crate) margin: f64,
     /// What comes nearest, where nothing explains it.
-    pub(crate) nearest: Option<ChangeTrial>,
+    pub(crate) nearest: Option<PartTrial>,
 }
 
 /// Tries changes of one thing, then a lost weight of one channel, then changes of two things. `None` where the candidate has
@@ -36,7 +36,7 @@ pub(crate) struct PartVerdict {
 pub(in crate::gate::local) fn verdict(oracle: &Oracle<'_>, part: &ComputedPart) -> Option<PartVerdict> {
     let trials = PartTrials::of(oracle, part)?;
     let limit = TIMES_FLOOR * trials.floor.max(LEAST);
-    let explains = |all: &[ChangeTrial]| all.iter().any(|trial| trial.left <= limit);
+    let explains = |all: &[PartTrial]| all.iter().any(|trial| trial.left <= limit);
     let mut all = trials.singles();
     if !explains(&all) {
         all.extend(trials.lost_channels());
@@ -57,7 +57,7 @@ pub(in crate::gate::local) fn verdict(oracle: &Oracle<'_>, part: &ComputedPart) 
     };
     let Some(least) = all.first().map(|trial| trial.left) else { return Some(verdict) };
     // A part that does something else may lose more to rounding than the right one.
-    let own_floor = |trial: &ChangeTrial| {
+    let own_floor = |trial: &PartTrial| {
         let comes_near = trial.left <= NEAR * trials.before;
         comes_near && trial.left <= TIMES_FLOOR * trials.floor_of(trial)
     };
@@ -73,7 +73,7 @@ pub(in crate::gate::local) fn verdict(oracle: &Oracle<'_>, part: &ComputedPart) 
     let best = all.remove(best);
     // One that differs in more than where it is done, or by a number that does the same, is another explanation.
     all.retain(|other| !other.is_like(&best));
-    let ties = |other: &ChangeTrial| alike(other.left, best.left);
+    let ties = |other: &PartTrial| alike(other.left, best.left);
     let next = all.iter().find(|other| !ties(other)).map_or(verdict.before, |other| other.left);
     verdict.margin = next.min(verdict.before) / best.left;
     verdict.ties = all.into_iter().filter(|other| ties(other) && other.numbers() == 0).collect();
