@@ -12,7 +12,7 @@ const DOMAIN: [f64; 2] = [-708.0, 709.0];
 /// e^x, to 4e-16 of its size.
 #[inline(always)]
 pub(super) fn exp(x: f64) -> f64 {
-    let x = x.max(DOMAIN[0]).min(DOMAIN[1]);
+    let x = x.clamp(DOMAIN[0], DOMAIN[1]);
     let shifted = x * LOG2_E + SHIFT;
     let n = shifted - SHIFT;
     let r = x - n * LN_2[0] - n * LN_2[1];
