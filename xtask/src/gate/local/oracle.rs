@@ -38,6 +38,9 @@ const TRIED: usize = 8;
 /// Of large parts fewer do, where the best is so many times nearer than the next.
 const CLEAR: (usize, f64) = (3, 10.0);
 
+/// Gets the number of a part and what it gives, by name.
+type BesidePart<'b> = dyn FnMut(usize, &[(String, Tensor64)]) -> Result<(), Failure> + 'b;
+
 /// The rounding model that fits.
 pub(super) struct RoundingFit {
     pub(super) rounding: Rounding,
@@ -119,7 +122,7 @@ impl Oracle<'_> {
     pub(super) fn all(
         &self,
         store: &mut ComputedStore,
-        beside: &mut dyn FnMut(usize, &[(String, Tensor64)]) -> Result<(), Failure>,
+        beside: &mut BesidePart<'_>,
     ) -> Result<ComputedParts, Failure> {
         let mut parts: Vec<JudgedPart> = Vec::new();
         let mut given: BTreeMap<String, Tensor64> = BTreeMap::new();
