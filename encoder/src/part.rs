@@ -86,6 +86,15 @@ impl Part {
         self.site
     }
 
+    /// timm's names of the weights that it reads.
+    pub fn weight_names(&self, architecture: &Architecture) -> Vec<String> {
+        let is_own = |name: &String| match self.site {
+            Site::Head => names::head::WEIGHTS.contains(&name.as_str()),
+            _ => name.strip_prefix(&self.name).is_some_and(|rest| rest.starts_with('.')),
+        };
+        architecture.tensor_names().filter(is_own).collect()
+    }
+
     /// # Errors
     /// When it is not one of `parts`.
     pub(crate) fn expect_among(&self, parts: &[Part]) -> Result<(), Error> {

@@ -80,6 +80,8 @@ pub(crate) mod head {
     pub(crate) const NORM: &str = "norm_head.weight";
     pub(crate) const CLASSIFIER: &str = "classifier.weight";
     pub(crate) const CLASSIFIER_BIAS: &str = "classifier.bias";
+    /// All of them.
+    pub(crate) const WEIGHTS: [&str; 4] = [CONVOLUTION, NORM, CLASSIFIER, CLASSIFIER_BIAS];
 }
 
 /// What a checkpoint with an embedder may hold besides: timm's classifier head, and the weights of the embedder that only text needs.

@@ -146,6 +146,11 @@ impl<'a> ReferenceModel<'a> {
         Ok(run.taps)
     }
 
+    /// Where its weights are read from.
+    pub fn checkpoint(&self) -> &Checkpoint {
+        self.checkpoint
+    }
+
     /// Where values are rounded.
     pub fn rounding(&self) -> Rounding {
         self.rounding

@@ -99,7 +99,7 @@ struct RequestedReport {
     path: PathBuf,
 }
 
-fn rounding(text: &str) -> Result<RoundingChoice, String> {
+pub(super) fn rounding(text: &str) -> Result<RoundingChoice, String> {
     if text == "auto" {
         return Ok(RoundingChoice::Auto);
     }

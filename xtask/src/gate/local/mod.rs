@@ -6,6 +6,7 @@ mod oracle;
 mod part_report;
 mod parts;
 pub(crate) mod planted;
+mod repro;
 pub(crate) mod score;
 #[cfg(test)]
 mod simulated;
@@ -13,16 +14,18 @@ mod whole;
 
 use std::path::Path;
 
+use encoder::TapTensor;
 use encoder::reference::{ReferenceModel, Rounding};
 use harness::compare::comparison::Comparison;
 use harness::compare::remark::{Remark, RemarkKind};
 use harness::compare::terms::{KnownInput, Terms};
 use harness::diagnosis;
+use harness::provenance::Dump;
 use harness::reference::{ComputedReference, Reference};
 use harness::store::ComputedStore;
 use harness::tensor::Tensor;
 
-use self::oracle::Oracle;
+use self::oracle::{Oracle, RoundingFit};
 use self::parts::CandidateTensors;
 use self::whole::WholeRun;
 use super::background::OpenedBackground;
@@ -53,6 +56,16 @@ pub(crate) struct LocalSources<'a> {
     pub(crate) explained: Option<&'a str>,
 }
 
+/// What a dump is judged by, opened.
+struct OpenedOracle<'a> {
+    oracle: Oracle<'a>,
+    settings: encoder::Settings,
+    dump: &'a Dump,
+    /// The model's input.
+    image: &'a TapTensor,
+    fit: RoundingFit,
+}
+
 /// A dump that was judged part by part.
 pub(crate) struct LocalJudgement {
     pub(crate) comparison: Comparison,
@@ -66,7 +79,28 @@ impl Gate<'_> {
         self.pool.install(|| self.judged_locally(&sources))
     }
 
+    /// Writes a part that fails as a case of its own into a folder.
+    pub(crate) fn repro(
+        &self,
+        sources: LocalSources<'_>,
+        layer: &str,
+        out: &Path,
+    ) -> Result<Vec<String>, Failure> {
+        self.pool.install(|| {
+            self.with_oracle(&sources, |opened| repro::write(&opened.oracle, layer, opened.settings, out))
+        })
+    }
+
     fn judged_locally(&self, sources: &LocalSources<'_>) -> Result<LocalJudgement, Failure> {
+        self.with_oracle(sources, |opened| self.judged_by(sources, opened))
+    }
+
+    /// Opens everything, chooses the rounding model, and hands it all on.
+    fn with_oracle<T>(
+        &self,
+        sources: &LocalSources<'_>,
+        act: impl FnOnce(OpenedOracle<'_>) -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
         let (dump, _) = self.dump(sources.candidate)?;
         let checkpoint = self.encoder.open_named(sources.weights)?;
         let settings = self.encoder.settings(encoder::Settings::default());
@@ -79,30 +113,37 @@ impl Gate<'_> {
         let NamedInput { path, pictures } = sources.input;
         let chosen = pictures.choose(sources.weights, &checkpoint, exact.architecture())?;
         let image = prepared(path, &chosen.preparation)?.tensor;
-        let known = KnownInput {
-            name: path.file_name().unwrap_or_default().to_string_lossy().into_owned(),
-            tensor: Tensor::from_f32(image.shape.clone(), image.data.clone())
-                .ok_or_else(|| Failure::unusable("an input of another size than its shape"))?,
-        };
         let tensors = CandidateTensors::find(self.mapping, &dump, &exact, &image)?;
         let fit = match sources.rounding {
-            RoundingChoice::Fixed(rounding) => oracle::RoundingFit { rounding, next: None },
+            RoundingChoice::Fixed(rounding) => RoundingFit { rounding, next: None },
             RoundingChoice::Auto => oracle::best_fit(&tensors, model)?,
         };
         let model = model(fit.rounding)?;
         let oracle = Oracle { model: &model, tensors: &tensors };
+        act(OpenedOracle { oracle, settings, dump: &dump, image: &image, fit })
+    }
+
+    fn judged_by(
+        &self,
+        sources: &LocalSources<'_>,
+        opened: OpenedOracle<'_>,
+    ) -> Result<LocalJudgement, Failure> {
+        let OpenedOracle { oracle, dump, image, fit, .. } = opened;
+        let tensors = oracle.tensors;
+        let known = KnownInput {
+            name: sources.input.path.file_name().unwrap_or_default().to_string_lossy().into_owned(),
+            tensor: Tensor::from_f32(image.shape.clone(), image.data.clone())
+                .ok_or_else(|| Failure::unusable("an input of another size than its shape"))?,
+        };
         let mut store = ComputedStore::new(sources.weights);
-        let mut whole = WholeRun::of(&image);
+        let mut whole = WholeRun::of(image);
         let computed = oracle.all(&mut store, &mut |number, own| whole.step(&oracle, number, own))?;
         let weights = sources.weights.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let title =
             format!("each part in f64 from its own inputs, with {weights}, rounded as {}", fit.rounding);
         let naming = &self.mapping.reference.naming;
-        let reference = Reference::computed(
-            store,
-            ComputedReference { title, floors: computed.floors(&tensors) },
-            naming,
-        );
+        let reference =
+            Reference::computed(store, ComputedReference { title, floors: computed.floors(tensors) }, naming);
         let dumped = dump.names().iter().any(|name| self.mapping.input.candidate.contains(name));
         let terms = Terms {
             mapping: self.mapping,
@@ -112,8 +153,8 @@ impl Gate<'_> {
             input: dumped.then_some(&known),
             known: None,
         };
-        let mut comparison = terms.compare_dump(&dump);
-        let joined = computed.joined(&tensors);
+        let mut comparison = terms.compare_dump(dump);
+        let joined = computed.joined(tensors);
         let rounding = fit.rounding.to_string();
         let next = fit.next.map(|(rounding, times)| (rounding.to_string(), times));
         let local = RemarkKind::JudgedLocally { parts: computed.parts.len(), joined, rounding, next };
@@ -122,7 +163,7 @@ impl Gate<'_> {
         comparison.explanations.extend(found);
         let earlier = self.earlier(sources.earlier)?;
         let opened = OpenedBackground::open(self.encoder, &[sources.weights], earlier);
-        opened.with(|background| diagnosis::explain_values(&terms, &dump, background, &mut comparison));
+        opened.with(|background| diagnosis::explain_values(&terms, dump, background, &mut comparison));
         whole.tell(&oracle, &computed, &mut comparison)?;
         let part = match sources.explained {
             Some(asked) => part_report::lines(&oracle, &computed, &comparison, asked)?,

@@ -16,7 +16,8 @@ use crate::shell::failure::Failure;
 /// Runs that are nudged, each in its own way, to find a floor: by how many times what f32 loses, and by which share of that
 /// their error counts. Where values are rounded to f16 the error comes from the few that fall on the other side: with the
 /// square root of how many do. Runs that are nudged more have more of them, and tell what a run has that is unlucky.
-const NUDGED: [(f64, f64); 5] = [(1.0, 1.0), (16.0, 0.25), (1.0, 1.0), (1.0, 1.0), (16.0, 0.25)];
+const NUDGED: [(f64, f64); 8] =
+    [(1.0, 1.0), (16.0, 0.25), (1.0, 1.0), (1.0, 1.0), (16.0, 0.25), (1.0, 1.0), (1.0, 1.0), (16.0, 0.25)];
 /// Values of a part's output from which on luck evens out: of the model of 300M, rounded as ggml-f16, runs that are nudged alike
 /// differ by up to 12 % in rel_l2.
 const LARGE: usize = 100_000;
@@ -115,6 +116,17 @@ pub(super) fn distance(a: &Tensor64, b: &Tensor64) -> Option<NoiseFloor> {
     (most > 0.0).then_some(NoiseFloor { figures, max_abs: largest })
 }
 
+/// The floor from errors of nudged runs, each with the share of it that counts.
+fn floor_of(errors: &[(f64, NoiseFloor)]) -> NoiseFloor {
+    let of = |figure: fn(&NoiseFloor) -> f64| {
+        errors.iter().map(|(share, error)| share * figure(error)).fold(0.0, f64::max)
+    };
+    NoiseFloor {
+        figures: PerMetric { rel_l2: of(|x| x.figures.rel_l2), rel_linf: of(|x| x.figures.rel_linf) },
+        max_abs: of(|x| x.max_abs),
+    }
+}
+
 impl Oracle<'_> {
     /// Computes every part that it can: of those before which the candidate has no tensor, from what the parts before
     /// give. What the candidate has too goes into `store` by the reference's names. `beside` gets the number of each part
@@ -189,7 +201,7 @@ impl Oracle<'_> {
         outputs: &[(String, Tensor64)],
     ) -> Result<BTreeMap<String, NoiseFloor>, Failure> {
         let runs = nudged_runs(self.model.rounding(), is_large(outputs));
-        let found: Vec<BTreeMap<String, NoiseFloor>> = nudged
+        let found: Vec<(f64, BTreeMap<String, NoiseFloor>)> = nudged
             .par_iter_mut()
             .zip(NUDGED)
             .enumerate()
@@ -210,24 +222,20 @@ impl Oracle<'_> {
                 };
                 let run = self.model.run_part_nudged(part, inputs, seed as u64 + 1, times);
                 let run = run.map_err(Failure::unreadable)?;
-                let mut floors = BTreeMap::new();
-                for ((name, nudged), (_, exact)) in run.iter().zip(outputs) {
-                    let Some(found) = distance(nudged, exact) else { continue };
-                    let PerMetric { rel_l2, rel_linf } = found.figures;
-                    let figures = PerMetric { rel_l2: share * rel_l2, rel_linf: share * rel_linf };
-                    floors.insert(name.clone(), NoiseFloor { figures, max_abs: share * found.max_abs });
-                }
+                let off = |((name, nudged), (_, exact)): (&(String, Tensor64), &(String, Tensor64))| {
+                    Some((name.clone(), distance(nudged, exact)?))
+                };
+                let errors = run.iter().zip(outputs).filter_map(off).collect();
                 given.extend(run.into_iter().filter(|(name, _)| !self.tensors.has(name)));
-                Ok(floors)
+                Ok((share, errors))
             })
             .collect::<Result<_, Failure>>()?;
-        let mut floors: BTreeMap<String, NoiseFloor> = BTreeMap::new();
-        for (name, found) in found.into_iter().flatten() {
-            let floor = floors.entry(name).or_insert(found);
-            floor.figures = floor.figures.max(found.figures);
-            floor.max_abs = floor.max_abs.max(found.max_abs);
-        }
-        Ok(floors)
+        let floor = |name: &String| {
+            let errors: Vec<(f64, NoiseFloor)> =
+                found.iter().filter_map(|(share, errors)| Some((*share, *errors.get(name)?))).collect();
+            (!errors.is_empty()).then(|| (name.clone(), floor_of(&errors)))
+        };
+        Ok(outputs.iter().filter_map(|(name, _)| floor(name)).collect())
     }
 }
 

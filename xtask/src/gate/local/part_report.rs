@@ -2,10 +2,9 @@
 
 use harness::compare::comparison::{Comparison, Layer};
 use harness::report::words;
-use harness::text::nearest::nearest;
 
 use super::causes::{ChangeWords, PartTrial, PartTrials};
-use super::oracle::{ComputedPart, ComputedParts, JudgedPart, Oracle};
+use super::oracle::{ComputedPart, ComputedParts, Oracle};
 use crate::shell::failure::Failure;
 
 /// Changes that are listed, the nearest first.
@@ -18,7 +17,11 @@ pub(super) fn lines(
     comparison: &Comparison,
     asked: &str,
 ) -> Result<Vec<String>, Failure> {
-    let part = &oracle.again(found(oracle, computed, asked)?)?;
+    let named = oracle.tensors.part_named(asked)?;
+    let Some(judged) = computed.parts.iter().find(|judged| judged.part == *named) else {
+        return Err(Failure::unusable(format!("{}: the dump lacks what this part takes", named.name)));
+    };
+    let part = &oracle.again(judged)?;
     let mut lines = vec![format!("part {}", part.part.name)];
     for (name, tensor) in &part.inputs {
         let own = oracle.tensors.own_names.get(name).map_or(name.as_str(), String::as_str);
@@ -31,36 +34,6 @@ pub(super) fn lines(
     lines.extend(part.outputs.iter().flat_map(|(name, _)| output_lines(oracle, part, comparison, name)));
     lines.extend(change_lines(oracle, part));
     Ok(lines)
-}
-
-fn found<'a>(
-    oracle: &Oracle<'_>,
-    computed: &'a ComputedParts,
-    asked: &str,
-) -> Result<&'a JudgedPart, Failure> {
-    let names = |part: &JudgedPart| -> Vec<String> {
-        let outputs = || part.part.outputs.iter();
-        let of = |names: &std::collections::BTreeMap<String, String>| {
-            outputs().filter_map(|name| names.get(name).cloned()).collect::<Vec<_>>()
-        };
-        let (own, reference) = (of(&oracle.tensors.own_names), of(&oracle.tensors.references));
-        [vec![part.part.name.clone()], outputs().cloned().collect(), own, reference].concat()
-    };
-    let known: Vec<(Vec<String>, &JudgedPart)> =
-        computed.parts.iter().map(|part| (names(part), part)).collect();
-    // Separators count as one.
-    let plain = |name: &str| name.replace(['.', '/'], "_");
-    let is_asked = |name: &String| plain(name) == plain(asked);
-    let part = known.iter().find(|(names, _)| names.iter().any(is_asked));
-    part.map(|(_, part)| *part).ok_or_else(|| {
-        let all: Vec<&str> = known.iter().flat_map(|(names, _)| names.iter().map(String::as_str)).collect();
-        let hint = nearest(asked, all).map_or(String::new(), |near| format!("did you mean {near}? "));
-        let parts: Vec<&str> = known.iter().map(|(_, part)| part.part.name.as_str()).collect();
-        Failure::usage(
-            format!("--explain {asked}: no part, and no tensor of one, has that name"),
-            format!("{hint}the parts are {}", parts.join(", ")),
-        )
-    })
 }
 
 /// An output: its errors, alone and in the run, and what they are held against.

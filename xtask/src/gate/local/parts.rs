@@ -15,6 +15,7 @@ use harness::reference::{ComputedReference, Reference, ReferenceNames};
 use harness::side::Side;
 use harness::store::ComputedStore;
 use harness::tensor::Values;
+use harness::text::nearest::nearest;
 use rayon::prelude::*;
 
 use crate::shell::failure::Failure;
@@ -96,6 +97,34 @@ impl<'a> CandidateTensors<'a> {
             at_hand: tensors.into_iter().map(|(name, tensor)| (name, Arc::new(tensor))).collect(),
             last: Mutex::default(),
         }
+    }
+
+    /// The part that a user names: by its own name, or by that of one of its tensors on either side. Separators count as one.
+    ///
+    /// # Errors
+    /// No part has that name: the nearest one, and all parts.
+    pub(super) fn part_named(&self, asked: &str) -> Result<&Part, Failure> {
+        let names = |part: &Part| -> Vec<String> {
+            let given = |names: &BTreeMap<String, String>| {
+                part.outputs.iter().filter_map(|name| names.get(name).cloned()).collect::<Vec<_>>()
+            };
+            let (own, reference) = (given(&self.own_names), given(&self.references));
+            [vec![part.name.clone()], part.outputs.clone(), own, reference].concat()
+        };
+        let known: Vec<(Vec<String>, &Part)> = self.parts.iter().map(|part| (names(part), part)).collect();
+        let plain = |name: &str| name.replace(['.', '/'], "_");
+        let is_asked = |name: &String| plain(name) == plain(asked);
+        let part = known.iter().find(|(names, _)| names.iter().any(is_asked));
+        part.map(|(_, part)| *part).ok_or_else(|| {
+            let all: Vec<&str> =
+                known.iter().flat_map(|(names, _)| names.iter().map(String::as_str)).collect();
+            let hint = nearest(asked, all).map_or(String::new(), |near| format!("did you mean {near}? "));
+            let parts: Vec<&str> = self.parts.iter().map(|part| part.name.as_str()).collect();
+            Failure::usage(
+                format!("{asked}: no part, and no tensor of one, has that name"),
+                format!("{hint}the parts are {}", parts.join(", ")),
+            )
+        })
     }
 
     /// Whether the candidate has a tensor of that name that can be read.

@@ -25,6 +25,14 @@ pub(super) fn number(change: PortChange) -> Option<f64> {
     }
 }
 
+/// The number that the model has there: with it the change is none.
+pub(super) fn right_number(change: PortChange) -> f64 {
+    match change {
+        PortChange::Epsilon { .. } => 1e-6,
+        _ => 1.0,
+    }
+}
+
 /// The change with another number.
 pub(super) fn with_number(change: PortChange, value: f64) -> PortChange {
     match change {

@@ -14,6 +14,8 @@ use crate::gate::local::oracle::{ComputedPart, Oracle, distance};
 const NEAREST: usize = 6;
 /// Changes that come nearest alone, with each of which every number of a second is fitted.
 const FITTED_FIRST: usize = 2;
+/// Numbers nearer to the model's than this are the same.
+const RIGHT: f64 = 1e-4;
 /// Runs that find the floor of a changed part.
 const SEEDS: u64 = 3;
 /// Changes that come nearest alone, each of which is tried with every other one.
@@ -41,6 +43,18 @@ impl PartTrial {
     /// Whether one of its changes is told for every operation of a kind.
     pub(super) fn is_everywhere(&self) -> bool {
         self.changes.iter().any(|change| change.is_everywhere())
+    }
+
+    /// Whether a number that was fitted is that of the model, as far as it is known.
+    fn has_right_number(&self) -> bool {
+        let uncertainty = self.uncertainty.unwrap_or(0.0);
+        let is_right = |change: &PortChange| {
+            fit::number(*change).is_some_and(|number| {
+                let right = fit::right_number(*change);
+                (number - right).abs() <= uncertainty.max(RIGHT * right)
+            })
+        };
+        self.changes.iter().any(is_right)
     }
 
     /// Whether it differs from another only in where it is done, or is part of it.
@@ -157,6 +171,8 @@ impl<'a> PartTrials<'a> {
                 self.fit_numbers(trial);
             }
         }
+        // A number that is the right one changes nothing.
+        trials.retain(|trial| !trial.has_right_number());
         trials
     }
 
