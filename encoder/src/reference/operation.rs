@@ -32,7 +32,7 @@ impl ReferenceRun<'_> {
     }
 
     /// The values, moved where the run is nudged.
-    fn nudged(&self, mut x: Image) -> Image {
+    pub(super) fn nudged(&self, mut x: Image) -> Image {
         if let Some(nudge) = &self.nudge {
             let nudged = Some(nudge.next(&x));
             x.for_each_piece(&OperandChange { nudged, rounding: Rounding::Exact });
@@ -69,6 +69,11 @@ impl ReferenceRun<'_> {
         self.product(x, name, &[out, x.shape[1], kernel, kernel], stride)
     }
 
+    /// The projection to keys or values.
+    pub(super) fn key_or_value(&self, x: &Image, name: &str, out: usize) -> Result<Image, Error> {
+        self.product_by(x, name, &[out, x.shape[1], 1, 1], 1, self.rounding().of_keys_and_values())
+    }
+
     /// A dense convolution by weights `[out, in, kernel, kernel]`, or `[out, in]`.
     pub(super) fn product(
         &self,
@@ -77,15 +82,26 @@ impl ReferenceRun<'_> {
         shape: &[usize],
         stride: usize,
     ) -> Result<Image, Error> {
+        // ggml has the stem's weights in f32, and then takes its input as it is.
+        let as_it_is = name == names::stem::CONVOLUTION
+            && matches!(self.rounding(), Rounding::GgmlF16 | Rounding::GgmlF16ExactGelu);
+        let rounding = if as_it_is { Rounding::Exact } else { self.rounding() };
+        self.product_by(x, name, shape, stride, rounding)
+    }
+
+    fn product_by(
+        &self,
+        x: &Image,
+        name: &str,
+        shape: &[usize],
+        stride: usize,
+        rounding: Rounding,
+    ) -> Result<Image, Error> {
         let (out, kernel) = (shape[0], shape.get(2).copied().unwrap_or(1));
         let is_square = kernel == 1 && out == x.shape[1];
         let of_module = names::module_of(name).to_string();
         let convolution = NamedConvolution { name: of_module, kernel, stride, is_square };
         let number = self.changed.next_convolution(convolution);
-        // ggml has the stem's weights in f32, and then takes its input as it is.
-        let as_it_is = name == names::stem::CONVOLUTION
-            && matches!(self.rounding(), Rounding::GgmlF16 | Rounding::GgmlF16ExactGelu);
-        let rounding = if as_it_is { Rounding::Exact } else { self.rounding() };
         let weights = match self.changed.leaves_weights() {
             true => self.part_weights.dense(self.model.checkpoint, name, shape, rounding)?,
             false => {

@@ -12,6 +12,9 @@ pub enum Rounding {
     Exact,
     /// The operands of dense products, as this encoder's precisions do.
     Operands(Precision),
+    /// As this encoder in [`Precision::Bf16`]: the operands of dense products in one term of bf16, those of the projections to
+    /// keys and values in two.
+    EncoderBf16,
     /// As ggml's CPU backend does with F16 weights: what convolutions and products take is rounded to f16, GELU is a table of
     /// f16. Of F32 weights (the stem's, norms, layer scales), of attention's own products and of softmax nothing is rounded.
     GgmlF16,
@@ -74,14 +77,22 @@ impl From<Precision> for Rounding {
 
 impl Rounding {
     /// Those that runtimes are known to have, the most exact first.
-    pub const OF_RUNTIMES: [Rounding; 5] =
-        [Rounding::Exact, Rounding::GgmlF16, Rounding::GgmlF16ExactGelu, Rounding::F16All, Rounding::Bf16All];
+    pub const OF_RUNTIMES: [Rounding; 7] = [
+        Rounding::Exact,
+        Rounding::Operands(Precision::Bf16x3),
+        Rounding::GgmlF16,
+        Rounding::GgmlF16ExactGelu,
+        Rounding::F16All,
+        Rounding::EncoderBf16,
+        Rounding::Bf16All,
+    ];
 
     /// The name on command lines.
     pub fn name(self) -> &'static str {
         match self {
             Rounding::Exact => "exact",
             Rounding::Operands(precision) => precision.name(),
+            Rounding::EncoderBf16 => Precision::Bf16.name(),
             Rounding::GgmlF16 => "ggml-f16",
             Rounding::GgmlF16ExactGelu => "ggml-f16-gpu",
             Rounding::Bf16All => "bf16-all",
@@ -99,7 +110,7 @@ impl Rounding {
     pub(super) fn held(self, x: f64) -> (f64, f64) {
         match self {
             Rounding::Exact | Rounding::Operands(Precision::F32) => (x, 0.0),
-            Rounding::Operands(Precision::Bf16) | Rounding::Bf16All => (bf16(x), 0.0),
+            Rounding::Operands(Precision::Bf16) | Rounding::EncoderBf16 | Rounding::Bf16All => (bf16(x), 0.0),
             Rounding::Operands(Precision::Bf16x3) => {
                 let small = bf16(x - bf16(x));
                 (bf16(x) + small, small)
@@ -113,7 +124,9 @@ impl Rounding {
     pub(super) fn hold(self, values: &mut [f64]) {
         match self {
             Rounding::Exact | Rounding::Operands(Precision::F32) => {}
-            Rounding::Operands(Precision::Bf16) | Rounding::Bf16All => each!(values, x => bf16(x)),
+            Rounding::Operands(Precision::Bf16) | Rounding::EncoderBf16 | Rounding::Bf16All => {
+                each!(values, x => bf16(x));
+            }
             Rounding::Operands(Precision::Bf16x3) => each!(values, x => bf16(x) + bf16(x - bf16(x))),
             Rounding::GgmlF16 | Rounding::GgmlF16ExactGelu | Rounding::F16All => each!(values, x => f16(x)),
         }
@@ -136,7 +149,15 @@ impl Rounding {
     /// What depthwise convolutions round by.
     pub(super) fn of_depthwise(self) -> Rounding {
         match self {
-            Rounding::Operands(_) => Rounding::Exact,
+            Rounding::Operands(_) | Rounding::EncoderBf16 => Rounding::Exact,
+            _ => self,
+        }
+    }
+
+    /// What the projections to keys and values round by.
+    pub(super) fn of_keys_and_values(self) -> Rounding {
+        match self {
+            Rounding::EncoderBf16 => Rounding::Operands(Precision::Bf16x3),
             _ => self,
         }
     }

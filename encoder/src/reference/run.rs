@@ -268,7 +268,7 @@ impl ReferenceRun<'_> {
                 y = self.normed_depthwise(module, side.downsample, self.changed.downsample(spec), &y)?;
                 self.tap(&of_norm.name(number), &y);
             }
-            let projected = self.dense(&y, &module.name_of(side.projection), dim, 1, 1)?;
+            let projected = self.key_or_value(&y, &module.name_of(side.projection), dim)?;
             self.tap_inner(of_projection, number, &projected);
             sides.push(projected);
         }
@@ -306,7 +306,8 @@ impl ReferenceRun<'_> {
         }
         if (height, width) != (oh, ow) {
             let pooled = height.is_multiple_of(oh) && width.is_multiple_of(ow);
-            y = self.kept(if pooled { self.changed.pooled(&y, oh, ow) } else { interpolate(&y, oh, ow) });
+            let resized = if pooled { self.changed.pooled(&y, oh, ow) } else { interpolate(&y, oh, ow) };
+            y = self.kept(self.nudged(resized));
             self.tap(tap::MSFA_DOWNSAMPLE, &y);
         }
         let y = if norm_first { y } else { self.norm(y, names::fusion::NORM)? };
@@ -334,7 +335,7 @@ impl ReferenceRun<'_> {
     }
 
     fn head(&mut self, spec: HeadSpec, x: &Image) -> Result<Image, Error> {
-        let mut y = self.kept(average(x, 1, 1));
+        let mut y = self.kept(self.nudged(average(x, 1, 1)));
         self.tap(tap::HEAD_POOL, &y);
         if let Some(hidden) = spec.hidden {
             let product = self.dense(&y, names::head::CONVOLUTION, hidden, 1, 1)?;

@@ -54,7 +54,7 @@ pub(crate) struct Parity {
     #[arg(long, value_name = "FILE")]
     input: Option<PathBuf>,
     /// Where the port's runtime rounds, for judging parts by themselves: auto, exact, ggml-f16, ggml-f16-gpu, f16-all,
-    /// bf16-all. auto takes the one under which the first parts come nearest.
+    /// bf16-all, or bf16x3 and bf16 as this project's encoder. auto takes the one under which the first parts come nearest.
     #[arg(long, value_name = "MODEL", default_value = "auto", value_parser = rounding)]
     rounding: RoundingChoice,
     /// An earlier dump of the same port: a layer that still has its values, though layers before it changed, is named.

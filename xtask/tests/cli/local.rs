@@ -72,3 +72,29 @@ fn everything_about_one_part() {
     parity(DUMP, &["--explain", "blocks.9.9"]).assert().code(2).stderr(contains("did you mean blocks."));
     xtask(&["parity", "--explain", "blocks.1.1"]).assert().code(2).stderr(contains("--candidate"));
 }
+
+/// The encoder's own dumps in each precision, on each instruction set that this CPU has.
+#[test]
+fn right_dumps_in_each_precision_pass_and_no_cause_is_claimed() {
+    let mut wrong = Vec::new();
+    for set in ["blocks", "base"] {
+        let (weights, input) =
+            (format!("fixtures/{set}/model.safetensors"), format!("fixtures/{set}/input.png"));
+        for precision in ["f32", "bf16x3", "bf16"] {
+            for isa in encoder::Isa::ALL.into_iter().filter(|isa| isa.is_available()) {
+                let how = ["--precision", precision, "--isa", isa.name()];
+                let dump = dumped(&encoded(set, &input, &how));
+                let candidate = dump.path().to_str().unwrap();
+                let all = ["parity", "--candidate", candidate, "--weights", &weights, "--input", &input];
+                let output = xtask(&all).output().unwrap();
+                let said = String::from_utf8_lossy(&output.stdout).into_owned();
+                let rounding = if precision == "f32" { "exact" } else { precision };
+                let is_right = said.contains(&format!("    {rounding} (")) && !said.contains("cause:");
+                if output.status.code() != Some(0) || !is_right {
+                    wrong.push(format!("{set} {precision} {isa}: {said}"));
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}

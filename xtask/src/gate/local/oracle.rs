@@ -37,7 +37,7 @@ const PIECE: usize = 1 << 14;
 /// Parts that rounding models are tried on.
 const TRIED: usize = 8;
 /// Of large parts fewer do, where the best is so many times nearer than the next.
-const CLEAR: (usize, f64) = (3, 10.0);
+const CLEAR: (usize, f64) = (2, 10.0);
 
 /// Gets the number of a part and what it gives, by name.
 type BesidePart<'b> = dyn FnMut(usize, &[(String, Tensor64)]) -> Result<(), Failure> + 'b;

@@ -72,6 +72,7 @@ fn rounding_lines(rounding: Rounding) -> [String; 3] {
     let (held, kept) = match rounding {
         Rounding::GgmlF16 | Rounding::GgmlF16ExactGelu => (to("half"), as_it_is),
         Rounding::Bf16All => (to("bfloat16"), to("bfloat16")),
+        Rounding::EncoderBf16 => (to("bfloat16"), as_it_is),
         Rounding::F16All => (to("half"), to("half")),
         _ => (as_it_is.clone(), as_it_is),
     };
