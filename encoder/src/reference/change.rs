@@ -172,6 +172,30 @@ impl PortChange {
     }
 }
 
+impl PortChange {
+    /// The same change in every operation of its kind.
+    pub fn everywhere(mut self) -> PortChange {
+        match &mut self {
+            PortChange::Epsilon { norm: place, .. }
+            | PortChange::NoNormWeight { norm: place }
+            | PortChange::NormWeightPlusOne { norm: place }
+            | PortChange::NoNorm { norm: place }
+            | PortChange::NormOver { norm: place, .. }
+            | PortChange::NormBySum { norm: place }
+            | PortChange::Activation { at: place, .. }
+            | PortChange::SymmetricPadding { convolution: place }
+            | PortChange::PaddingShifted { convolution: place }
+            | PortChange::StridePhase { convolution: place }
+            | PortChange::KernelFlipped { convolution: place }
+            | PortChange::KernelTransposed { convolution: place }
+            | PortChange::WeightTransposed { convolution: place }
+            | PortChange::WeightsRounded { convolution: place, .. } => *place = None,
+            _ => {}
+        }
+        self
+    }
+}
+
 /// Axes that a norm goes over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NormAxes {

@@ -17,7 +17,7 @@ const FITTED_FIRST: usize = 2;
 /// Numbers nearer to the model's than this are the same.
 const RIGHT: f64 = 1e-4;
 /// Runs that find the floor of a changed part.
-const SEEDS: u64 = 3;
+const SEEDS: u64 = 8;
 /// Changes that come nearest alone, each of which is tried with every other one.
 const FIRST_OF_PAIR: usize = 8;
 /// Elements of a part's inputs, beyond which fewer are.
@@ -55,6 +55,13 @@ impl PartTrial {
             })
         };
         self.changes.iter().any(is_right)
+    }
+
+    /// Whether it is the same one change as another, in one place for everywhere or everywhere for one place.
+    pub(super) fn is_done_elsewhere(&self, other: &PartTrial) -> bool {
+        let ([a], [b]) = (self.changes.as_slice(), other.changes.as_slice()) else { return false };
+        let of_its_kind = |change: &PortChange| fit::with_number(change.everywhere(), 1.0);
+        a.is_everywhere() != b.is_everywhere() && of_its_kind(a) == of_its_kind(b)
     }
 
     /// Whether it differs from another only in where it is done, or is part of it.

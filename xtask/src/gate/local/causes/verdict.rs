@@ -71,12 +71,17 @@ pub(in crate::gate::local) fn verdict(oracle: &Oracle<'_>, part: &ComputedPart) 
     let best = as_near.min_by_key(|(_, trial)| (trial.numbers(), trial.is_everywhere()));
     let best = best.map_or(0, |(at, _)| at);
     let best = all.remove(best);
+    let ties = |other: &PartTrial| alike(other.left, best.left);
+    // The same done elsewhere too, or only there, where the values cannot tell which.
+    let elsewhere: Vec<usize> =
+        (0..all.len()).filter(|at| ties(&all[*at]) && all[*at].is_done_elsewhere(&best)).collect();
+    let elsewhere: Vec<PartTrial> = elsewhere.into_iter().rev().map(|at| all.remove(at)).collect();
     // One that differs in more than where it is done, or by a number that does the same, is another explanation.
     all.retain(|other| !other.is_like(&best));
-    let ties = |other: &PartTrial| alike(other.left, best.left);
-    let next = all.iter().find(|other| !ties(other)).map_or(verdict.before, |other| other.left);
+    let next = all.iter().find(|other| !alike(other.left, best.left)).map_or(verdict.before, |other| other.left);
     verdict.margin = next.min(verdict.before) / best.left;
-    verdict.ties = all.into_iter().filter(|other| ties(other) && other.numbers() == 0).collect();
+    let others = all.into_iter().filter(|other| ties(other) && other.numbers() == 0);
+    verdict.ties = elsewhere.into_iter().rev().chain(others).collect();
     verdict.best = Some(best);
     Some(verdict)
 }
