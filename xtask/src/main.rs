@@ -29,6 +29,7 @@ struct Arguments {
 #[derive(Subcommand)]
 enum Command {
     Parity(command::parity::Parity),
+    Report(command::report::ReportCommand),
     Encode(command::encode::Encode),
     Inspect(command::inspect::Inspect),
     Baseline(command::baseline::BaselineCommand),
@@ -45,6 +46,7 @@ fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let result = match arguments.command {
         Command::Parity(command) => command.run(),
+        Command::Report(command) => command.run(),
         Command::Encode(command) => command.run(),
         Command::Inspect(command) => command.run(),
         Command::Baseline(command) => command.run(),

@@ -19,6 +19,7 @@ mod overwrite;
 mod parity;
 mod profiles;
 mod provenance;
+mod report;
 mod resources;
 mod review;
 mod selftest;
