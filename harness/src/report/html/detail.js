@@ -1,5 +1,5 @@
 // Everything about one layer.
-function table(heads, lines, ...numbers) {
+function table(label, heads, lines, ...numbers) {
   const head = make("tr", "");
   heads.forEach((text, i) => {
     const cell = make("th", numbers.includes(i) ? "number" : "", text);
@@ -15,6 +15,7 @@ function table(heads, lines, ...numbers) {
   const made = make("div", "scroll", make("table", "", make("thead", "", head), body));
   made.tabIndex = 0;
   made.role = "region";
+  made.ariaLabel = label;
   return made;
 }
 
@@ -69,7 +70,7 @@ function figures(pane, layer) {
     const origin = (one) => one.waiver ? `waiver until ${one.waiver.expires}: ${one.waiver.reason}`
       : one.floor !== null ? `${one.factor} × floor ${figure(one.floor)}${one.basis === "derived" ? ", derived for this layer" : ""}` : "the mapping";
     const used = (one) => one.measured !== null && one.limit > 0 && one.metric !== "cosine" ? share(one.measured / one.limit) : "";
-    pane.append(make("h3", "", "Limits"), table(["figure", "measured", "limit", "of limit", "limit from"], criteria.map((one) => ({
+    pane.append(make("h3", "", "Limits"), table("Limits", ["figure", "measured", "limit", "of limit", "limit from"], criteria.map((one) => ({
       grade: one.passed ? "" : "bad",
       cells: [one.metric, digits(one.measured), digits(one.limit), used(one), origin(one)],
     })), 1, 2, 3));

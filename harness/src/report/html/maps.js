@@ -79,7 +79,7 @@ function drawMaps(pane, layer) {
   const tools = make("div", "tools"), channels = make("div", "channels");
   channels.role = "group";
   channels.ariaLabel = "Channel";
-  const zoom = make("div", "tools");
+  const zoom = [];
   const readout = make("output", "readout");
   const names = ["candidate", "reference", "difference"];
   const views = names.map((name) => {
@@ -160,7 +160,7 @@ function drawMaps(pane, layer) {
 
   const total = errors.reduce((sum, error) => sum + error, 0);
   map.channels.forEach((channel, i) => {
-    const of = Number.isFinite(total) && total > 0 ? ` ${(100 * errors[channel.channel] / total).toFixed(0)} %` : "";
+    const of = Number.isFinite(total) && total > 0 ? ` · ${(100 * errors[channel.channel] / total).toFixed(0)} %` : "";
     const button = make("button", "", `${channelName(map, channel.channel)}${of}`);
     button.type = "button";
     button.addEventListener("click", () => {
@@ -169,7 +169,7 @@ function drawMaps(pane, layer) {
     });
     channels.append(button);
   });
-  tools.append(make("span", "quiet", errors.length > 1 ? `channel, by its share of the error (${map.channels.length} of ${errors.length})` : "one channel"));
+  tools.append(make("span", "quiet stretch", errors.length > 1 ? `channel, by its share of the error (${map.channels.length} of ${errors.length})` : "one channel"));
   for (const [label, by] of [["−", 0.5], ["+", 2]]) {
     const button = make("button", "", label);
     button.type = "button";
@@ -178,10 +178,11 @@ function drawMaps(pane, layer) {
       state.zoom = Math.min(16, Math.max(1, state.zoom * by));
       for (const { sheet } of views) sheet.style.width = `${100 * state.zoom}%`;
     });
-    zoom.append(button);
+    zoom.push(button);
   }
   const strip = errors.length > 1 ? channelStrip(errors) : null;
-  pane.append(title, tools, channels, make("div", "maps", ...views.map((view) => view.figure)), readout, zoom);
+  tools.append(...zoom);
+  pane.append(title, tools, channels, make("div", "maps", ...views.map((view) => view.figure)), readout);
   const charts = make("div", "charts");
   if (strip) charts.append(make("div", "", make("h3", "", "Channels by their error"), strip, make("div", "ends", make("span", "", "largest"), make("span", "", "smallest"))));
   charts.append(histogram(map));
@@ -223,5 +224,5 @@ function worst(pane, map) {
     typeof one.candidate === "number" && typeof one.reference === "number" ? digits(one.candidate - one.reference) : "–",
   ] }));
   const heads = ["index", ...(same ? [] : ["in the candidate"]), "candidate", "reference", "difference"];
-  pane.append(make("h3", "", "Worst elements"), table(heads, lines, ...heads.keys()));
+  pane.append(make("h3", "", "Worst elements"), table("Worst elements", heads, lines, ...heads.keys()));
 }

@@ -28,19 +28,24 @@ const setOf = (at) => run.provenance[at].reference.title.split(",")[0];
 function figure(value) {
   if (value === null || value === undefined) return "–";
   if (typeof value === "string") return value;
-  return value === 0 ? "0" : value.toExponential(1);
+  return value === 0 ? "0" : exponential(value, 1);
+}
+
+/** As `1.5e4`, not `1.5e+4`. */
+function exponential(value, digits) {
+  return value.toExponential(digits).replace("e+", "e");
 }
 
 function digits(value) {
   if (value === null || value === undefined) return "–";
   if (typeof value === "string") return value;
-  return value === 0 ? "0" : Math.abs(value) >= 1e-3 && Math.abs(value) < 1e5 ? String(+value.toPrecision(7)) : value.toExponential(5);
+  return value === 0 ? "0" : Math.abs(value) >= 1e-3 && Math.abs(value) < 1e5 ? String(+value.toPrecision(7)) : exponential(value, 5);
 }
 
 function share(used) {
   if (used === null || used === undefined) return "–";
   if (used < 10) return `${Math.ceil(used * 100)} %`;
-  return used < 1e4 ? `${used.toFixed(0)}x` : `${used.toExponential(0)}x`;
+  return used < 1e4 ? `${used.toFixed(0)}x` : `${exponential(used, 0)}x`;
 }
 
 /** By the share of its limit that a layer uses up. */
@@ -107,7 +112,9 @@ function unpaired() {
   const notes = byId("notes-list");
   for (const of of run.provenance) {
     const told = [of.shortfall, ...of.not_as_recorded, ...of.remarks, ...of.warnings].filter(Boolean);
-    const loose = of.findings.filter((one) => one.kind === "explanation" || one.kind === "order_unknown").map((one) => one.text);
+    const isOfLayer = (one) => one.explains?.some((name) => layers.some((layer) => nameOf(layer) === name));
+    const isLoose = (one) => one.kind === "order_unknown" || (one.kind === "explanation" && !isOfLayer(one));
+    const loose = of.findings.filter(isLoose).map((one) => one.text);
     for (const note of [...loose, ...told]) {
       notes.append(make("li", "", run.provenance.length > 1 ? `${setOf(of.comparison)}: ${note}` : note));
     }
