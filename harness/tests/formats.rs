@@ -4,6 +4,7 @@
 mod small;
 
 use harness::compare::comparison::{Comparison, Layer, Run};
+use harness::report::difference::difference;
 use harness::report::document::ReportDocument;
 use harness::report::{Format, annotations, json};
 use small::{compare_anonymously, folders, run_of};
@@ -94,4 +95,34 @@ fn names_stay_in_their_places() {
         let steers = |c: char| c.is_control() && c != '\n';
         assert!(!text.contains(steers), "{format}: {text:?}");
     }
+}
+
+#[test]
+fn a_page_keeps_what_a_name_says_in_its_data() {
+    let page = Format::Html.render(&failing(2, HOSTILE)).unwrap();
+    assert!(!page.contains("<b>") && !page.contains("<img") && !page.contains("--><"));
+    assert_eq!(page.matches("</script>").count(), 2);
+    let (_, rest) = page.split_once("<script type=\"application/json\" id=\"data\">").unwrap();
+    let data: serde_json::Value = serde_json::from_str(rest.split_once("</script>").unwrap().0).unwrap();
+    assert_eq!(data["document"]["layers"][1]["name"], format!("{HOSTILE}1"));
+}
+
+#[test]
+fn what_got_worse_is_told_first() {
+    let before = ReportDocument::of(&run_of([compare_anonymously(&folders())]));
+    let root = folders();
+    let mut comparison = compare_anonymously(&root);
+    comparison.layers.retain(|layer| layer.name != "tokens");
+    if let (Some(passing), Some(failing)) = (
+        comparison.layers.iter().position(|layer| layer.name == "layer_0"),
+        comparison.layers.iter().position(|layer| layer.name == "layer_1"),
+    ) {
+        let outcome = comparison.layers[failing].outcome.clone();
+        comparison.layers[failing].outcome = comparison.layers[passing].outcome.clone();
+        comparison.layers[passing].outcome = outcome;
+    }
+    let found = difference(&before, &ReportDocument::of(&run_of([comparison])));
+    assert!(found.is_worse());
+    insta::assert_snapshot!(found.render(), @"");
+    assert!(!difference(&before, &before).is_worse());
 }

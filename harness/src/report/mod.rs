@@ -16,6 +16,7 @@ pub mod jsonl;
 mod junit;
 mod markdown;
 pub mod mistakes;
+mod model_explorer;
 mod pattern;
 mod place;
 mod problems;
@@ -42,12 +43,21 @@ pub enum Format {
     Markdown,
     /// SARIF, for code scanning.
     Sarif,
+    /// Node data for Model Explorer, which colours the graph of a model.
+    ModelExplorer,
 }
 
 impl Format {
     /// All of them.
-    pub const ALL: [Format; 6] =
-        [Format::Json, Format::JsonLines, Format::Html, Format::Junit, Format::Markdown, Format::Sarif];
+    pub const ALL: [Format; 7] = [
+        Format::Json,
+        Format::JsonLines,
+        Format::Html,
+        Format::Junit,
+        Format::Markdown,
+        Format::Sarif,
+        Format::ModelExplorer,
+    ];
 
     /// The name on a command line.
     pub fn name(self) -> &'static str {
@@ -58,6 +68,7 @@ impl Format {
             Format::Junit => "junit",
             Format::Markdown => "markdown",
             Format::Sarif => "sarif",
+            Format::ModelExplorer => "model-explorer",
         }
     }
 
@@ -83,6 +94,7 @@ impl Format {
             Format::Junit => junit::render(document).map_err(std::io::Error::other),
             Format::Markdown => Ok(markdown::render(document)),
             Format::Sarif => sarif::render(document).map_err(std::io::Error::other),
+            Format::ModelExplorer => model_explorer::render(document).map_err(std::io::Error::other),
         }
     }
 

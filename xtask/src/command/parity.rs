@@ -73,7 +73,8 @@ pub(crate) struct Parity {
     /// Tolerances: a profile of the mapping (default: that of the encoder's precision, f32).
     #[arg(long, value_name = "NAME")]
     profile: Option<String>,
-    /// Write a report: html=FILE (a page with maps of failing layers), json, jsonl, junit, markdown or sarif. FILE may be -,
+    /// Write a report: html=FILE (a page with maps of failing layers), json, jsonl, junit, markdown, sarif or
+    /// model-explorer. FILE may be -,
     /// the standard output, once: what people read then goes to the standard error. Repeatable.
     #[arg(long, value_name = "FORMAT=PATH", value_parser = report)]
     report: Vec<RequestedReport>,

@@ -30,7 +30,7 @@ enum ReportAction {
     Show {
         /// The JSON report.
         file: PathBuf,
-        /// The format: json, jsonl, html, junit, markdown, sarif.
+        /// The format: json, jsonl, html, junit, markdown, sarif, model-explorer.
         #[arg(long = "as", value_name = "FORMAT", value_parser = format)]
         format: Format,
     },

@@ -36,11 +36,13 @@ fn schema() -> Value {
 
 #[test]
 fn every_format_of_one_run_tells_of_the_same_layer() {
-    let (folder, _) = reports(&["html", "json", "jsonl", "junit", "markdown", "sarif"]);
-    let wrong = "mobilenet_block_7_attn_norm";
-    for format in ["html", "json", "jsonl", "junit", "markdown", "sarif"] {
-        assert!(text(&folder, format).contains(wrong), "{format}");
+    let formats = ["html", "json", "jsonl", "junit", "markdown", "sarif"];
+    let (folder, _) = reports(&[&formats[..], &["model-explorer"]].concat());
+    for format in formats {
+        assert!(text(&folder, format).contains("mobilenet_block_7_attn_norm"), "{format}");
     }
+    let nodes: Value = serde_json::from_str(&text(&folder, "model-explorer")).unwrap();
+    assert!(nodes["results"]["timm_model_blocks_2_3_norm"]["value"].as_f64().unwrap() > 1.0);
     let document: Value = serde_json::from_str(&text(&folder, "json")).unwrap();
     assert_eq!(against(&schema(), &schema(), &document, ""), [""; 0]);
     let mut wrong = document.clone();
