@@ -84,7 +84,9 @@ function figures(pane, layer) {
   const known = all.filter((name) => layer[name] !== null);
   if (known.length > 0) {
     const list = make("dl", "mono");
-    for (const name of known) list.append(make("dt", "", name), make("dd", "", digits(layer[name])));
+    // A cosine shows its error in the last digits.
+    const shown = (name) => name === "cosine" ? String(+layer[name].toPrecision(13)) : digits(layer[name]);
+    for (const name of known) list.append(make("dt", "", name), make("dd", "", shown(name)));
     for (const [name, value] of Object.entries(layer.counts ?? {})) {
       if (value > 0) list.append(make("dt", "", name), make("dd", "", String(value)));
     }

@@ -65,6 +65,12 @@ function verdictOf(layer) {
   }
 }
 
+/** The layer that uses up most of its limit. */
+function closest() {
+  return layers.map((_, at) => at).filter((at) => layers[at].used !== null)
+    .sort((a, b) => layers[b].used - layers[a].used)[0];
+}
+
 function header() {
   const { summary } = run;
   const passed = summary.verdict === "pass";
@@ -83,8 +89,7 @@ function header() {
     link.href = `#layer-${first}`;
     term("first failing layer", link, of.length > 1 ? ` in ${setOf(layers[first].comparison)}` : "");
   }
-  const worst = layers.map((layer, at) => at).filter((at) => layers[at].used !== null)
-    .sort((a, b) => layers[b].used - layers[a].used)[0];
+  const worst = closest();
   if (worst !== undefined && worst !== first) {
     const link = make("a", "mono", nameOf(layers[worst]));
     link.href = `#layer-${worst}`;
@@ -187,6 +192,6 @@ function start() {
   };
   addEventListener("hashchange", fromHash);
   fromHash();
-  if (chosen < 0 && layers.length > 0) choose(failing[0] ?? 0, false);
+  if (chosen < 0 && layers.length > 0) choose(failing[0] ?? closest() ?? 0, false);
   if (layers.length === 0) for (const id of ["depth", "layers", "layer"]) byId(id).hidden = true;
 }
