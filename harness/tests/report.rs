@@ -1,152 +1,27 @@
 //! Reports as people and programs read them, on a small comparison with one of everything.
 #![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 
-use std::path::Path;
-use std::sync::Arc;
+mod small;
 
-use harness::compare::comparison::{Comparison, Origin, Outcome, Run, Unreadable};
+use std::path::Path;
+
+use harness::compare::comparison::{Origin, Run};
 use harness::compare::terms::Terms;
 use harness::exit_code;
 use harness::mapping::Mapping;
-use harness::provenance::Dump;
 use harness::reference::Reference;
+use harness::report::document::ReportDocument;
 use harness::report::terminal::{self, Detail, Options};
 use harness::report::{Format, json};
-use harness::store::{Place, ReadAs, StoreError, write_npy};
+use harness::store::ReadAs;
 use harness::tensor::Tensor;
-use tempfile::TempDir;
 
-const MAPPING: &str = r#"schema_version = 1
-name = "small"
-candidate = { files = "debug_{name}.npy", layout = "b c h w" }
-reference = { files = "ref_{name}.npy", layout = "b c h w" }
-
-[[rule]]
-name = "layer"
-candidate = "layer_{i}"
-reference = "layers.{i}"
-
-[[rule]]
-name = "tokens"
-candidate = "tokens"
-reference = "tokens"
-candidate_layout = "b (h w) c"
-
-[[rule]]
-name = "seldom"
-candidate = "seldom"
-reference = "seldom"
-reference_optional = true
-
-[[rule]]
-name = "never"
-candidate = "never"
-reference = "never"
-
-[[ignore]]
-side = "candidate"
-names = "* (*)"
-reason = "views"
-
-[profile.f32]
-description = "f32"
-limits = { rel_l2 = 1e-3, rel_linf = 1e-3 }
-"#;
-
-fn write(folder: &Path, name: &str, shape: &[usize], values: &[f32]) {
-    let tensor = Tensor::from_f32(shape.to_vec(), values.to_vec()).unwrap();
-    write_npy(&folder.join(format!("{name}.npy")), &tensor).unwrap();
-}
-
-fn counting(n: usize) -> Vec<f32> {
-    (1..=n).map(|i| i as f32).collect()
-}
-
-/// Folders `candidate` and `reference`.
-fn folders() -> TempDir {
-    let root = tempfile::tempdir().unwrap();
-    let (candidate, reference) = (root.path().join("candidate"), root.path().join("reference"));
-    std::fs::create_dir(&candidate).unwrap();
-    std::fs::create_dir(&reference).unwrap();
-    let shape = [1, 2, 2, 3];
-    let changed = |at: usize, to: f32| {
-        let mut values = counting(12);
-        values[at] = to;
-        values
-    };
-    for i in 0..=7 {
-        write(&reference, &format!("ref_layers.{i}"), &shape, &counting(12));
-    }
-    write(&reference, "ref_layers.6", &shape, &[0.0; 12]);
-    write(&candidate, "debug_layer_0", &shape, &counting(12));
-    write(&candidate, "debug_layer_1", &shape, &changed(7, 9.5));
-    write(&candidate, "debug_layer_2", &shape, &changed(0, f32::NAN));
-    write(&candidate, "debug_layer_3", &[1, 2, 3, 2], &counting(12));
-    write(&candidate, "debug_layer_4", &shape, &counting(12).iter().map(|x| 2.0 * x).collect::<Vec<_>>());
-    std::fs::write(candidate.join("debug_layer_5.npy"), b"\x93NUMPY").unwrap();
-    write(&candidate, "debug_layer_6", &shape, &[0.0; 12]);
-    write(&candidate, "debug_layer_8", &shape, &counting(12));
-    write(&candidate, "debug_layer_1 (view)", &[12], &counting(12));
-    write(&candidate, "debug_lyer_7", &shape, &counting(12));
-    write(&candidate, "debug_seldom", &shape, &counting(12));
-    write(&candidate, "stranger", &shape, &counting(12));
-    // [b, c, h, w] counts 1 to 12; as tokens the channels are last.
-    write(&reference, "ref_tokens", &shape, &counting(12));
-    let tokens = [1., 7., 2., 8., 3., 9., 4., 10., 5.5, 11., 6., 12.];
-    write(&candidate, "debug_tokens", &[1, 6, 2], &tokens);
-    root
-}
-
-fn compare(root: &TempDir) -> Comparison {
-    let mapping = Mapping::parse(Path::new("small.toml"), MAPPING.to_string()).unwrap();
-    let reference =
-        Reference::open(&root.path().join("reference"), &mapping.reference.naming, ReadAs::default())
-            .unwrap();
-    let (candidate, _) =
-        Dump::open(&root.path().join("candidate"), &mapping.candidate.naming, ReadAs::default()).unwrap();
-    Terms {
-        mapping: &mapping,
-        profile: mapping.profile("f32").unwrap(),
-        reference: &reference,
-        tolerances: None,
-        input: None,
-        known: None,
-    }
-    .compare_dump(&candidate)
-}
-
-fn run_of(comparisons: impl IntoIterator<Item = Comparison>) -> Run {
-    Run { comparisons: comparisons.into_iter().collect(), ..Run::default() }
-}
-
-fn anonymous(text: &str, root: &TempDir) -> String {
-    // Both as it is and as JSON writes it: paths hold backslashes on Windows.
-    let path = root.path().display().to_string();
-    let text = text.replace(&path.replace('\\', "\\\\"), "ROOT").replace(&path, "ROOT");
-    ["candidate", "reference", "small"]
-        .iter()
-        .fold(text, |text, name| {
-            text.replace(&format!("\\\\{name}"), &format!("/{name}"))
-                .replace(&format!("\\{name}"), &format!("/{name}"))
-        })
-        .replace("candidate\\\\debug", "candidate/debug")
-        .replace("candidate\\debug", "candidate/debug")
-}
+use small::{MAPPING, anonymous, compare, compare_anonymously, counting, folders, run_of};
 
 #[test]
 fn on_a_terminal() {
     let root = folders();
-    let mut comparison = compare(&root);
-    // How long the path is decides where lines are broken.
-    comparison.candidate.title = "candidate".to_string();
-    comparison.reference.title = "reference".to_string();
-    for layer in &mut comparison.layers {
-        if let Outcome::Unreadable { cause: Unreadable::Store(error), .. } = &mut layer.outcome
-            && let Some(StoreError { place: Place { path, .. }, .. }) = Arc::get_mut(error)
-        {
-            *path = anonymous(&path.display().to_string(), &root).into();
-        }
-    }
+    let comparison = compare_anonymously(&root);
     assert_eq!(comparison.exit_code(), exit_code::UNREADABLE);
     let text = terminal::comparison(&comparison, Options::default());
     insta::assert_snapshot!("terminal", text);
@@ -237,7 +112,7 @@ fn a_report_is_written_whole_or_not_at_all() {
     let folder = tempfile::tempdir().unwrap();
     let target = folder.path().join("report.json");
     std::fs::create_dir(&target).unwrap();
-    assert!(Format::Json.write(&target, &Run::default()).is_err());
+    assert!(Format::Json.write(&target, &ReportDocument::of(&Run::default())).is_err());
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
 }
 

@@ -11,6 +11,7 @@ use harness::mapping::Mapping;
 use harness::mapping::order::ExecutionOrder;
 use harness::provenance::{Dump, RecordDifferenceKind};
 use harness::reference::Reference;
+use harness::report::document::ReportDocument;
 use harness::report::terminal::{self, Detail, Options};
 use harness::report::{Format, mistakes};
 use harness::side::Side;
@@ -202,7 +203,7 @@ fn reports_speak_of_no_other_model() {
     std::fs::remove_file(copied.path().join("port/dump_logits.npy")).unwrap();
     let comparison = compare(copied.path());
     let run = Run { comparisons: vec![comparison.clone()], ..Run::default() };
-    let mut text = Format::Json.render(&run).unwrap();
+    let mut text = Format::Json.render(&ReportDocument::of(&run)).unwrap();
     for detail in [Detail::Quiet, Detail::Normal, Detail::Verbose] {
         let options = Options { detail, ..Options::default() };
         text += &terminal::comparison(&comparison, options);

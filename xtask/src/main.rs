@@ -29,6 +29,7 @@ struct Arguments {
 #[derive(Subcommand)]
 enum Command {
     Parity(command::parity::Parity),
+    Report(command::report::ReportCommand),
     Encode(command::encode::Encode),
     Inspect(command::inspect::Inspect),
     Repro(command::repro::Repro),
@@ -46,6 +47,7 @@ fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let result = match arguments.command {
         Command::Parity(command) => command.run(),
+        Command::Report(command) => command.run(),
         Command::Encode(command) => command.run(),
         Command::Inspect(command) => command.run(),
         Command::Repro(command) => command.run(),

@@ -8,10 +8,12 @@ use super::budget::{ErrorBudget, RunErrors};
 use super::error_shape::ErrorShape;
 use super::explanation::{Explanation, ExplanationKind};
 use super::gap::{Gap, gaps};
+use super::maps::LayerMaps;
 use super::metrics::Metrics;
 use super::obstacle::Obstacle;
 use super::remark::Remark;
 use super::verdict::Judgement;
+use super::worst::Worst;
 use crate::exit_code;
 use crate::limits::file::FigureKind;
 use crate::limits::known_errors::Trend;
@@ -116,19 +118,6 @@ impl Compared {
     }
 }
 
-/// The element with the largest error.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Worst {
-    /// Its index in the reference.
-    pub index: Vec<usize>,
-    /// Its index in the candidate.
-    pub candidate_index: Vec<usize>,
-    /// The candidate's value.
-    pub candidate: f64,
-    /// The reference's value.
-    pub reference: f64,
-}
-
 impl Layer {
     /// What the pair is called: the candidate's name, or the one that it stands for.
     pub fn pair_name(&self) -> &str {
@@ -181,6 +170,8 @@ pub struct Comparison {
     pub mapping: PathBuf,
     /// The mapping's text, into which findings point.
     pub mapping_text: Arc<str>,
+    /// The line of each of the mapping's rules, from 1.
+    pub rule_lines: BTreeMap<String, usize>,
     /// Where the order of the layers comes from.
     pub order: ExecutionOrder,
     /// The profile of tolerances.
@@ -214,6 +205,8 @@ pub struct Comparison {
     pub explanations: Vec<Explanation>,
     /// Where the error of layers is in which it begins.
     pub error_shapes: Vec<ErrorShape>,
+    /// Both sides of some layers as maps, where these were asked for; in the order of the layers.
+    pub maps: Vec<LayerMaps>,
     /// What a reader should know, such as what is not recorded.
     pub remarks: Vec<Remark>,
     /// What the mapping's rules lack.
@@ -420,6 +413,8 @@ pub struct Run {
     pub comparisons: Vec<Comparison>,
     /// Where the program's own files were found, by name.
     pub resources: BTreeMap<String, String>,
+    /// What to do next, a step each, in the words of the program that made the comparisons.
+    pub next: Vec<String>,
 }
 
 impl Run {

@@ -1,10 +1,12 @@
 //! One pair: opened, laid out alike, measured and judged.
 
-use super::comparison::{Compared, Worst};
+use super::comparison::Compared;
+use super::maps::{LayerMaps, MappedPair};
 use super::metrics::Metrics;
 use super::operand::Operand;
 use super::terms::Terms;
 use super::verdict::judge;
+use super::worst::Worst;
 use crate::limits::tolerance::Resolved;
 use crate::mapping::pairing::Pair;
 use crate::provenance::Dump;
@@ -93,11 +95,7 @@ impl PairFacts {
         values: impl Fn(usize) -> (f64, f64),
     ) -> Compared {
         let judgement = judge(&metrics, resolved, self.dtypes);
-        let worst = metrics.worst.map(|flat| {
-            let (candidate, reference) = values(flat);
-            let [candidate_index, index] = self.indices(flat, layouts);
-            Worst { index, candidate_index, candidate, reference }
-        });
+        let worst = metrics.worst.map(|flat| self.element(flat, layouts, values(flat)));
         let Fit { reference: shape, without_batch, .. } = self.fit;
         Compared {
             shape,
@@ -116,6 +114,32 @@ impl PairFacts {
     fn aligned(&self, candidate: Tensor, to: &Layout) -> Result<Tensor, Box<ShapeMismatch>> {
         let Fit { candidate: shape, from, reference, .. } = &self.fit;
         align(candidate.reshaped(shape), from, reference, to)
+    }
+
+    /// An element with its index in both files.
+    fn element(
+        &self,
+        flat: usize,
+        layouts: DeclaredLayouts<'_>,
+        (candidate, reference): (f64, f64),
+    ) -> Worst {
+        let [candidate_index, index] = self.indices(flat, layouts);
+        Worst { index, candidate_index, candidate, reference }
+    }
+
+    /// The axes of each extent of a side's file; a product stays one where its parts are not among the known axes.
+    fn file_axes(&self, side: Side, layout: &Layout, axes: &[NamedAxis]) -> Vec<Vec<String>> {
+        let known = |name: &String| axes.iter().any(|axis| axis.name == *name);
+        let group = |(parts, whole): (&Vec<String>, String)| match parts.iter().all(known) {
+            true => parts.clone(),
+            false => vec![whole],
+        };
+        let mut groups: Vec<Vec<String>> =
+            layout.groups().iter().zip(layout.group_names()).map(group).collect();
+        if self.fit.without_batch.contains(&side) {
+            groups.remove(layout.batch().unwrap_or(0));
+        }
+        groups
     }
 
     /// The index in the candidate's file and in the reference's of element `flat` of the reference.
@@ -261,6 +285,37 @@ impl Terms<'_> {
         let Fit { candidate: shape, from, reference: extents, .. } = &facts.fit;
         let axes = layouts.reference.named_axes(extents, (from, shape))?;
         Some((aligned.reshaped(extents), reference.reshaped(extents), axes))
+    }
+
+    /// Both sides of a pair in memory as maps; `None` where extents do not fit, or there are no two axes.
+    pub(super) fn maps(&self, pair: &Pair, candidate: Tensor, reference: &Tensor) -> Option<LayerMaps> {
+        let layouts = self.rule(pair).layouts();
+        let facts = PairFacts::of(layouts, &candidate, reference).ok()?;
+        let candidate = facts.aligned(candidate, layouts.reference).ok()?;
+        let Fit { candidate: shape, from, reference: extents, .. } = &facts.fit;
+        let axes = layouts.reference.named_axes(extents, (from, shape))?;
+        let of_candidate = |flat| candidate.flat(flat);
+        let of_reference = |flat| reference.flat(flat);
+        let mapped =
+            MappedPair { axes: &axes, candidate: &of_candidate, reference: &of_reference }.mapped()?;
+        let layouts_of_files = PerSide {
+            candidate: facts.file_axes(Side::Candidate, from, &axes),
+            reference: facts.file_axes(Side::Reference, layouts.reference, &axes),
+        };
+        let element =
+            |flat: &usize| facts.element(*flat, layouts, (of_candidate(*flat), of_reference(*flat)));
+        Some(LayerMaps {
+            layer: pair.name().to_string(),
+            layouts: layouts_of_files,
+            row_axis: mapped.row_axis,
+            column_axis: mapped.column_axis,
+            cells: mapped.cells,
+            errors: mapped.errors,
+            channels: mapped.channels,
+            histogram: mapped.histogram,
+            worst: mapped.worst.iter().map(element).collect(),
+            axes,
+        })
     }
 
     /// ‖a - b‖ / ‖b‖ of two tensors that are laid out alike, and the largest share of a limit of the pair that this uses up;

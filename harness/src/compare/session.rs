@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use rayon::prelude::*;
 
 use super::comparison::{Compared, Comparison, Layer, Origin, Outcome, Unreadable};
+use super::kept_maps::{KeptMaps, MapLimits};
 use super::pair_comparison::Failed;
 use super::terms::{Terms, of_other_runs, several};
 use crate::mapping::Mapping;
@@ -58,7 +59,8 @@ impl<'a> Terms<'a> {
         for (order, pair) in pairing.pairs.iter().enumerate() {
             partners.entry(pair.candidate.clone()).or_default().push(order);
         }
-        Session { terms: *self, pairing, partners, layers: BTreeMap::new() }
+        let (layers, maps) = (BTreeMap::new(), KeptMaps::default());
+        Session { terms: *self, pairing, partners, layers, maps }
     }
 }
 
@@ -69,9 +71,16 @@ pub struct Session<'a> {
     /// Positions of the pairs that a candidate is in.
     partners: BTreeMap<String, Vec<usize>>,
     layers: BTreeMap<usize, Layer>,
+    maps: KeptMaps,
 }
 
 impl Session<'_> {
+    /// Keeps some layers as maps.
+    #[must_use]
+    pub fn with_maps(self, limits: MapLimits) -> Self {
+        Session { maps: KeptMaps::of(limits), ..self }
+    }
+
     /// Whether a tensor has a partner.
     pub fn wants(&self, name: &str) -> bool {
         self.partners.contains_key(name)
@@ -82,7 +91,9 @@ impl Session<'_> {
         for order in self.partners.get(name).into_iter().flatten() {
             let pair = &self.pairing.pairs[*order];
             let outcome = outcome(self.terms.compare_held(pair, tensor.clone()));
-            self.layers.insert(*order, layer(self.terms.mapping, pair, *order, outcome));
+            let layer = layer(self.terms.mapping, pair, *order, outcome);
+            self.maps.offer(*order, &layer, || self.terms.maps_of_held(pair, tensor.clone()));
+            self.layers.insert(*order, layer);
         }
     }
 
@@ -96,7 +107,7 @@ impl Session<'_> {
             self.layers.entry(order).or_insert_with(never);
         }
         let layers = self.layers.into_values().collect();
-        self.terms.comparison(self.pairing, layers, candidate)
+        Comparison { maps: self.maps.finish(), ..self.terms.comparison(self.pairing, layers, candidate) }
     }
 }
 

@@ -1,5 +1,6 @@
 //! What comparisons are judged by, and what that makes of the pairs of both sides.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::comparison::{Compared, Comparison, Layer, Origin, Seen};
@@ -14,7 +15,7 @@ use crate::mapping::order::ExecutionOrder;
 use crate::mapping::pairing::{
     AmbiguityCause, Ambiguous, Ignored, Pair, Pairing, Unmapped, UnmappedHint, pair,
 };
-use crate::mapping::{Ignore, Mapping, Profile, Rule};
+use crate::mapping::{Ignore, Mapping, Profile, Rule, position};
 use crate::provenance::{Dump, Several};
 use crate::reference::Reference;
 use crate::side::Side;
@@ -84,6 +85,20 @@ impl Terms<'_> {
         pairing
     }
 
+    /// The pair that a layer was made of; `None` of the input.
+    pub(crate) fn pair_of(&self, layer: &Layer) -> Option<Pair> {
+        if layer.is_input {
+            return None;
+        }
+        let rule = self.mapping.rules.iter().position(|rule| rule.name == layer.rule)?;
+        Some(Pair {
+            rule,
+            candidate: layer.name.clone(),
+            reference: layer.reference.clone(),
+            stands_for: layer.stands_for.clone(),
+        })
+    }
+
     pub(super) fn rule(&self, pair: &Pair) -> &Rule {
         &self.mapping.rules[pair.rule]
     }
@@ -145,6 +160,7 @@ impl Terms<'_> {
             reference: self.origin(),
             mapping: self.mapping.path.clone(),
             mapping_text: Arc::from(self.mapping.text.as_str()),
+            rule_lines: self.rule_lines(),
             order: pairing.order,
             profile: self.profile.name.clone(),
             input: None,
@@ -162,6 +178,7 @@ impl Terms<'_> {
             budget: None,
             explanations: Vec::new(),
             error_shapes: Vec::new(),
+            maps: Vec::new(),
             remarks,
         }
     }
@@ -199,6 +216,11 @@ impl Terms<'_> {
             }
         }
         remarks
+    }
+
+    fn rule_lines(&self) -> BTreeMap<String, usize> {
+        let line = |rule: &Rule| (rule.name.clone(), position(&self.mapping.text, rule.span.start).0);
+        self.mapping.rules.iter().map(line).collect()
     }
 
     /// No file of a side is named by the mapping's patterns.

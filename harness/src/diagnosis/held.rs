@@ -1,7 +1,7 @@
 //! Failing pairs whose tensors are held in memory.
 
 use super::MAX_ELEMENTS;
-use crate::compare::comparison::{Comparison, Layer, Outcome};
+use crate::compare::comparison::{Comparison, Outcome};
 use crate::compare::terms::Terms;
 use crate::mapping::pairing::Pair;
 use crate::provenance::Dump;
@@ -33,7 +33,7 @@ pub(super) fn failing(terms: &Terms<'_>, dump: &Dump, comparison: &Comparison) -
             Outcome::ShapeMismatch(_) => true,
             Outcome::Unreadable { .. } => continue,
         };
-        let Some(pair) = pair_of(terms, layer) else { continue };
+        let Some(pair) = terms.pair_of(layer) else { continue };
         let opened = (dump.open_tensor(&pair.candidate), terms.reference.dump().open_tensor(&pair.reference));
         let (Ok(candidate), Ok(reference)) = opened else { continue };
         elements += candidate.len().max(reference.len());
@@ -45,18 +45,4 @@ pub(super) fn failing(terms: &Terms<'_>, dump: &Dump, comparison: &Comparison) -
         }
     }
     held
-}
-
-/// The pair that a layer was made of.
-pub(super) fn pair_of(terms: &Terms<'_>, layer: &Layer) -> Option<Pair> {
-    if layer.is_input {
-        return None;
-    }
-    let rule = terms.mapping.rules.iter().position(|rule| rule.name == layer.rule)?;
-    Some(Pair {
-        rule,
-        candidate: layer.name.clone(),
-        reference: layer.reference.clone(),
-        stands_for: layer.stands_for.clone(),
-    })
 }

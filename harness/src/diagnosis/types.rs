@@ -8,8 +8,6 @@ use crate::side::Side;
 use crate::store::{self, ReadAs, TensorProblem};
 use crate::tensor::{Dtype, Tensor};
 
-use super::held::pair_of;
-
 /// Layers that the types are tried on.
 const MAX_LAYERS: usize = 16;
 /// ‖d‖ / ‖b‖ up to which integers are taken for what they are read as: far less than what another type makes of them.
@@ -33,7 +31,7 @@ pub(super) fn explain(terms: &Terms<'_>, dump: &Dump, comparison: &Comparison) -
         let store = store::open(dump.store().location(), &format.naming, read_as).ok()?;
         let holds = |layer: &&&Layer| {
             let read = || -> Option<f64> {
-                let pair = pair_of(terms, layer)?;
+                let pair = terms.pair_of(layer)?;
                 let candidate = store.open(dump.key(&layer.name)).ok()?.read().ok()?;
                 let reference: Tensor = terms.reference.dump().read(&layer.reference).ok()?;
                 terms.compare(&pair, candidate, &reference).ok()?.metrics.rel_l2

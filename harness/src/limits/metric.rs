@@ -3,7 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 /// What layers are judged by.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema,
+)]
 pub enum Metric {
     /// ‖d‖ / ‖b‖.
     #[serde(rename = "rel_l2")]

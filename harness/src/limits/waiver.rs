@@ -14,7 +14,7 @@ pub const MAX_FACTOR: f64 = 64.0;
 pub const MAX_DAYS: i64 = 366;
 
 /// A tolerance out of bounds, for a time.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Waiver {
     /// Why it must be so.

@@ -1,36 +1,80 @@
 //! Comparisons as people and programs read them.
 //!
-//! Findings come as data; [`words`] holds every sentence about them. A format of a report is one file here and one arm of
-//! [`Format`].
+//! Findings come as data; [`words`] holds every sentence about them. What is written to a file is made from a
+//! [`document::ReportDocument`], so that a report that was kept can be shown in another format later. A format is one file
+//! here and one arm of [`Format`].
 
+pub mod annotations;
 mod boxes;
+pub mod difference;
+pub mod document;
 pub mod explanation;
+mod figures;
+mod html;
 pub mod json;
+pub mod jsonl;
+mod junit;
+mod markdown;
 pub mod mistakes;
+mod model_explorer;
 mod pattern;
+mod place;
+mod problems;
+mod sarif;
 pub mod terminal;
 pub mod words;
 
 use std::path::Path;
 
-use crate::compare::comparison::Run;
+use self::document::ReportDocument;
 
 /// A format that reports can be written in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
-    /// For programs: see [`json`].
+    /// For programs: see [`document`].
     Json,
+    /// The same line by line: see [`jsonl`].
+    JsonLines,
+    /// A page, for people.
+    Html,
+    /// JUnit XML, for dashboards of tests.
+    Junit,
+    /// Markdown, for job summaries and comments.
+    Markdown,
+    /// SARIF, for code scanning.
+    Sarif,
+    /// Node data for Model Explorer, which colours the graph of a model.
+    ModelExplorer,
 }
 
 impl Format {
     /// All of them.
-    pub const ALL: [Format; 1] = [Format::Json];
+    pub const ALL: [Format; 7] = [
+        Format::Json,
+        Format::JsonLines,
+        Format::Html,
+        Format::Junit,
+        Format::Markdown,
+        Format::Sarif,
+        Format::ModelExplorer,
+    ];
 
     /// The name on a command line.
     pub fn name(self) -> &'static str {
         match self {
             Format::Json => "json",
+            Format::JsonLines => "jsonl",
+            Format::Html => "html",
+            Format::Junit => "junit",
+            Format::Markdown => "markdown",
+            Format::Sarif => "sarif",
+            Format::ModelExplorer => "model-explorer",
         }
+    }
+
+    /// Whether it shows maps of layers, which a comparison keeps only where they are asked for.
+    pub fn has_maps(self) -> bool {
+        self == Format::Html
     }
 
     /// The format of that name.
@@ -42,9 +86,15 @@ impl Format {
     ///
     /// # Errors
     /// Whatever the format cannot express.
-    pub fn render(self, run: &Run) -> std::io::Result<String> {
+    pub fn render(self, document: &ReportDocument) -> std::io::Result<String> {
         match self {
-            Format::Json => json::render(run).map_err(std::io::Error::other),
+            Format::Json => json::document(document).map_err(std::io::Error::other),
+            Format::JsonLines => jsonl::render(document).map_err(std::io::Error::other),
+            Format::Html => html::render(document).map_err(std::io::Error::other),
+            Format::Junit => junit::render(document).map_err(std::io::Error::other),
+            Format::Markdown => Ok(markdown::render(document)),
+            Format::Sarif => sarif::render(document).map_err(std::io::Error::other),
+            Format::ModelExplorer => model_explorer::render(document).map_err(std::io::Error::other),
         }
     }
 
@@ -52,8 +102,8 @@ impl Format {
     ///
     /// # Errors
     /// Whatever the file system says.
-    pub fn write(self, path: &Path, run: &Run) -> std::io::Result<()> {
-        let text = self.render(run)?;
+    pub fn write(self, path: &Path, document: &ReportDocument) -> std::io::Result<()> {
+        let text = self.render(document)?;
         crate::files::atomic::write(path, |out| out.write_all(text.as_bytes()))
     }
 }

@@ -121,7 +121,7 @@ impl Layout {
     }
 
     /// The axes of each extent, slowest first.
-    pub(super) fn groups(&self) -> &[Vec<String>] {
+    pub(crate) fn groups(&self) -> &[Vec<String>] {
         &self.groups
     }
 

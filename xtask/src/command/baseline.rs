@@ -3,6 +3,7 @@ use std::process::ExitCode;
 
 use clap::Subcommand;
 use encoder::Precision;
+use harness::compare::kept_maps::MapLimits;
 use harness::exit_code;
 use harness::limits::derived::{DerivedTolerances, MeasuredWith};
 use harness::limits::known_errors::KnownErrors;
@@ -139,6 +140,7 @@ impl BaselineCommand {
             pool: &encoder.pool()?,
             encoder: &encoder,
             strict: false,
+            maps: MapLimits::default(),
         };
         let files = FigureFiles { compare, precision };
         match &self.action {

@@ -10,6 +10,7 @@ pub(crate) mod inspect;
 pub(crate) mod lint;
 pub(crate) mod mapping;
 pub(crate) mod parity;
+pub(crate) mod report;
 pub(crate) mod repro;
 pub(crate) mod selftest;
 mod selftest_ports;

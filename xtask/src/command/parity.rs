@@ -4,10 +4,12 @@ use std::time::{Duration, Instant};
 
 use encoder::reference::Rounding;
 use harness::compare::comparison::{Comparison, Origin, Run};
+use harness::compare::kept_maps::MapLimits;
 use harness::exit_code;
 use harness::mapping::{Mapping, Profile};
-use harness::report::Format;
+use harness::report::document::ReportDocument;
 use harness::report::terminal::{self, Detail, Options};
+use harness::report::{Format, jsonl};
 
 use super::compare_weights::{self, ParityDetail};
 use crate::committed::set;
@@ -19,7 +21,7 @@ use crate::gate::local::{LocalJudgement, LocalSources, RoundingChoice};
 use crate::gate::next_steps::{Situation, next_steps};
 use crate::shell::console::{self, say};
 use crate::shell::failure::{CommandResult, Failure};
-use crate::shell::{cost, paths};
+use crate::shell::{ci, cost, paths};
 
 /// Compare a port with its reference, layer by layer.
 ///
@@ -29,7 +31,8 @@ use crate::shell::{cost, paths};
 ///   cargo xtask parity --candidate debug_ggml_output --reference debug_output --profile f16-weights
 ///   cargo xtask parity --candidate debug_ggml_output --weights mmproj.gguf --input photo.png
 ///   cargo xtask parity --reference fixtures/blocks --threads 1 --isa avx2
-///   cargo xtask parity --report json=parity.json --quiet
+///   cargo xtask parity --candidate debug_ggml_output --reference debug_output --report html=parity.html
+///   cargo xtask parity --report junit=parity.xml --report markdown=summary.md --quiet
 ///   cargo xtask parity --compare-weights model.safetensors mmproj-f16.gguf
 ///
 /// Exit codes: 0 all good, 1 numbers, 2 usage or mapping, 3 coverage, 4 shapes, 5 unreadable input or
@@ -70,7 +73,9 @@ pub(crate) struct Parity {
     /// Tolerances: a profile of the mapping (default: that of the encoder's precision, f32).
     #[arg(long, value_name = "NAME")]
     profile: Option<String>,
-    /// Write a report, such as json=parity.json; json is the format there is. Repeatable.
+    /// Write a report: html=FILE (a page with maps of failing layers), json, jsonl, junit, markdown, sarif or
+    /// model-explorer. FILE may be -,
+    /// the standard output, once: what people read then goes to the standard error. Repeatable.
     #[arg(long, value_name = "FORMAT=PATH", value_parser = report)]
     report: Vec<RequestedReport>,
     /// Refuse sides of which it is not recorded what they were computed from, and files changed since.
@@ -92,11 +97,29 @@ pub(crate) struct Parity {
     encoder: EncoderArguments,
 }
 
+/// The path that stands for the standard output.
+const STANDARD_OUTPUT: &str = "-";
+/// Layers of all comparisons that are kept as maps.
+const LAYERS_WITH_MAPS: usize = 24;
+/// Failing layers of one comparison that are kept as maps; of passing ones it is a third.
+const MOST_MAPS_OF_ONE: usize = 9;
+
 /// A report that is asked for.
 #[derive(Clone)]
 struct RequestedReport {
     format: Format,
     path: PathBuf,
+}
+
+impl RequestedReport {
+    fn is_to_standard_output(&self) -> bool {
+        self.path.as_os_str() == STANDARD_OUTPUT
+    }
+
+    /// Whether it goes out line by line, while comparisons are made.
+    fn is_stream(&self) -> bool {
+        self.format == Format::JsonLines && self.is_to_standard_output()
+    }
 }
 
 pub(super) fn rounding(text: &str) -> Result<RoundingChoice, String> {
@@ -116,7 +139,7 @@ fn report(text: &str) -> Result<RequestedReport, String> {
             Some(format) => Ok(RequestedReport { format, path: path.into() }),
             None => Err(format!("expected a format ({known}), such as json=PATH, found `{name}`")),
         },
-        _ => Err("expected json=PATH, such as json=parity.json".to_string()),
+        _ => Err(format!("expected FORMAT=PATH with one of {known}, such as html=parity.html")),
     }
 }
 
@@ -136,6 +159,9 @@ impl Parity {
             return self.compare_weights(a, b);
         }
         self.check_reports()?;
+        if self.report.iter().any(RequestedReport::is_to_standard_output) {
+            console::say_to_standard_error();
+        }
         let mapping = paths::mapping(self.mapping.as_deref());
         let resources = mapping.as_ref().map(paths::resources).unwrap_or_default();
         let compared = mapping.and_then(|mapping| self.compare(&mapping));
@@ -143,11 +169,12 @@ impl Parity {
             // A report of an earlier run must not be taken for one of this run.
             let fixtures = paths::fixtures().unwrap_or_default();
             let instead = without_comparison(self.reference.as_deref().unwrap_or(&fixtures), failure);
-            let run = Run { comparisons: vec![instead], resources };
-            for RequestedReport { format, path } in &self.report {
-                // The failure itself is what there is to tell.
-                let _ = format.write(path, &run);
-            }
+            let next = failure.remedy().map(String::from).into_iter().collect();
+            let document = ReportDocument::of(&Run { comparisons: vec![instead], resources, next });
+            // The failure itself is what there is to tell.
+            let _ = self.write_reports(&document);
+            let _ = self.stream(|| Ok(jsonl::comparison(&document, 0)? + &jsonl::summary(&document)?));
+            ci::annotate(&document);
         })
     }
 
@@ -209,6 +236,11 @@ impl Parity {
 
     /// Refuses to write a report over a file that this run reads, before anything is read for long.
     fn check_reports(&self) -> Result<(), Failure> {
+        let to_output = self.report.iter().filter(|report| report.is_to_standard_output()).count();
+        if to_output > 1 {
+            let message = format!("--report: {to_output} reports to the standard output");
+            return Err(Failure::usage(message, "write all but one to files"));
+        }
         let is_record = |report: &&RequestedReport| RECORDS.iter().any(|name| report.path.ends_with(name));
         if let Some(report) = self.report.iter().filter(|report| !report.path.exists()).find(is_record) {
             return Err(Failure::usage(
@@ -253,7 +285,8 @@ impl Parity {
             _ => self.references()?,
         };
         let options = self.options(references.len() + usize::from(local.is_some()));
-        let gate = Gate { mapping, profile, pool: &pool, encoder: &self.encoder, strict: self.strict };
+        let maps = self.map_limits(references.len() + usize::from(local.is_some()));
+        let gate = Gate { mapping, profile, pool: &pool, encoder: &self.encoder, strict: self.strict, maps };
         let mut run = Run { resources: paths::resources(mapping), ..Run::default() };
         if options.detail == Detail::Verbose {
             run.resources.iter().for_each(|(name, place)| say(&format!("{name}: {place}")));
@@ -265,6 +298,7 @@ impl Parity {
             self.say(&comparison, options);
             part.iter().for_each(|line| say(line));
             run.comparisons.push(comparison);
+            self.stream_newest(&run)?;
         }
         for path in &references {
             let made = match &self.candidate {
@@ -293,24 +327,60 @@ impl Parity {
             };
             self.say(&comparison, options);
             run.comparisons.push(comparison);
+            self.stream_newest(&run)?;
         }
         say(&terminal::summary(&run, options));
         self.cost(started.elapsed(), encoding, pool.current_num_threads());
-        for RequestedReport { format, path } in &self.report {
-            format.write(path, &run).map_err(|error| Failure::write(path, &error))?;
-        }
-        remedies.iter().for_each(|remedy| say(&format!("next: {remedy}")));
         let situation = Situation {
             profile: &profile.name,
             mapping,
             committed: !references.is_empty() && references.iter().all(|path| paths::is_of_a_set(path)),
             encoder: self.candidate.is_none(),
         };
-        next_steps(&run, &situation).iter().for_each(|step| say(step));
+        run.next = remedies.into_iter().chain(next_steps(&run, &situation)).collect();
+        let document = ReportDocument::of(&run);
+        self.write_reports(&document)?;
+        self.stream(|| jsonl::summary(&document))?;
+        run.next.iter().for_each(|step| say(&format!("next: {}", step.replace('\n', "\n      "))));
+        ci::annotate(&document);
         if run.exit_code() == exit_code::PASSED && options.detail == Detail::Normal {
-            say("--verbose shows every layer, --report json=FILE every figure");
+            say("--verbose shows every layer, --report html=FILE every figure");
         }
         Ok(ExitCode::from(run.exit_code()))
+    }
+
+    /// How many layers of each comparison are kept as maps: none where no report shows them.
+    fn map_limits(&self, comparisons: usize) -> MapLimits {
+        if !self.report.iter().any(|report| report.format.has_maps()) {
+            return MapLimits::default();
+        }
+        let each = (LAYERS_WITH_MAPS / comparisons.max(1)).clamp(1, MOST_MAPS_OF_ONE);
+        MapLimits { failing: each, passing: each.div_ceil(3) }
+    }
+
+    /// Hands lines to a reader of JSON lines at the standard output, each as soon as it is known.
+    fn stream(&self, lines: impl FnOnce() -> Result<String, serde_json::Error>) -> Result<(), Failure> {
+        if self.report.iter().any(RequestedReport::is_stream) {
+            console::hand_over(&lines().map_err(Failure::unreadable)?);
+        }
+        Ok(())
+    }
+
+    fn stream_newest(&self, run: &Run) -> Result<(), Failure> {
+        self.stream(|| jsonl::comparison(&ReportDocument::of(run), run.comparisons.len().saturating_sub(1)))
+    }
+
+    /// Writes every report but what is streamed.
+    fn write_reports(&self, document: &ReportDocument) -> Result<(), Failure> {
+        let mut reports = self.report.iter().filter(|report| !report.is_stream());
+        reports.try_for_each(|report| {
+            let RequestedReport { format, path } = report;
+            let written = match report.is_to_standard_output() {
+                true => format.render(document).map(|text| console::hand_over(&text)),
+                false => format.write(path, document),
+            };
+            written.map_err(|error| Failure::write(path, &error))
+        })
     }
 
     fn options(&self, references: usize) -> Options {

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use encoder::{Architecture, Precision, TapSink, TapTensor, WithInner};
 use harness::compare::comparison::{Comparison, Origin};
+use harness::compare::kept_maps::MapLimits;
 use harness::compare::remark::{Remark, RemarkKind};
 use harness::compare::session::Session;
 use harness::compare::terms::KnownInput;
@@ -38,6 +39,8 @@ pub(crate) struct Gate<'a> {
     pub(crate) encoder: &'a EncoderArguments,
     /// Refuse sides whose origin is not recorded.
     pub(crate) strict: bool,
+    /// How many layers are kept as maps.
+    pub(crate) maps: MapLimits,
 }
 
 /// An input that a user named, and what is done to it if it is a picture.
@@ -120,6 +123,7 @@ impl Gate<'_> {
         comparison.explanations.extend(tried);
         comparison.keep_one_cause_of_each();
         self.advise_on_profile(&mut comparison);
+        self.pool.install(|| terms.keep_maps(&dump, self.maps, &mut comparison));
         Ok(comparison)
     }
 
@@ -201,7 +205,7 @@ impl Gate<'_> {
         let own = self.profile.name == model.precision().name();
         let limits = JudgedBy::resolve(self.mapping, self.profile, reference, own)?;
         let conditions = conditions(model.isa(), self.encoder.strict_fma());
-        let session = limits.terms(&conditions).session(&asked.names);
+        let session = limits.terms(&conditions).session(&asked.names).with_maps(self.maps);
         let sink = ComparingTaps { session, comparing: Duration::ZERO };
         let mut taps = WithInner { asked: asked.inner, sink };
         let started = Instant::now();

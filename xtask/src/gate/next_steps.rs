@@ -38,13 +38,13 @@ pub(crate) fn next_steps(run: &Run, situation: &Situation<'_>) -> Vec<String> {
         steps.push(match situation.mapping.path.is_file() {
             // What the user wrote is the user's to edit.
             true if !paths::is_default(situation.mapping) => {
-                format!("next: write that line into {}", paths::shown(&situation.mapping.path))
+                format!("write that line into {}", paths::shown(&situation.mapping.path))
             }
             true => format!(
-                "next: write that line into a copy of the mapping:\n      cp {} port.toml, then --mapping port.toml",
+                "write that line into a copy of the mapping:\ncp {} port.toml, then --mapping port.toml",
                 paths::shown(&situation.mapping.path)
             ),
-            false => "next: write that into a mapping of your own, and name it: --mapping FILE".to_string(),
+            false => "write that into a mapping of your own, and name it: --mapping FILE".to_string(),
         });
     }
     steps
@@ -107,46 +107,46 @@ fn step(cause: Cause, ordered: bool, inherited: bool, situation: &Situation<'_>)
         false => "a mapping of your own (--mapping FILE)".to_string(),
     };
     match cause {
-        Cause::Unreadable if *committed && *encoder => "next: git restore fixtures".to_string(),
-        Cause::Unreadable => "next: write the unreadable files again, into an empty folder".to_string(),
+        Cause::Unreadable if *committed && *encoder => "git restore fixtures".to_string(),
+        Cause::Unreadable => "write the unreadable files again, into an empty folder".to_string(),
         Cause::NotAsRecorded => {
             let set = match committed {
                 true => "a set: git restore fixtures, then cargo xtask fixtures check",
                 false => "a set: restore its files, or make it anew",
             };
-            format!("next: a dump: write it again with its program, into an empty folder\n      {set}")
+            format!("a dump: write it again with its program, into an empty folder\n{set}")
         }
         Cause::Coverage => {
             let check = match situation.mapping.path.is_file() {
-                true => format!("\n      cargo xtask mapping check {mapping}"),
+                true => format!("\ncargo xtask mapping check {mapping}"),
                 false => String::new(),
             };
             format!(
-                "next: dump what is missing, or say in {mapping} what belongs together{check}\n      names of your own: \
+                "dump what is missing, or say in {mapping} what belongs together{check}\nnames of your own: \
                  cargo xtask mapping suggest finds the pairs by their values"
             )
         }
         Cause::Gaps => format!(
-            "next: where entries are missing: git restore baselines, or, for the set that lacks them\n      \
-             {} --set NAME\n      {} --set NAME",
+            "where entries are missing: git restore baselines, or, for the set that lacks them\n\
+             {} --set NAME\n{} --set NAME",
             FigureFile::Tolerances.again(profile),
             FigureFile::Errors.again(profile)
         ),
-        Cause::Shape => "next: was the port given the same input as the reference?".to_string(),
+        Cause::Shape => "was the port given the same input as the reference?".to_string(),
         Cause::Numbers if !ordered => {
-            "next: which layer parts first is unknown: say in the mapping in which order they are\n      \
+            "which layer parts first is unknown: say in the mapping in which order they are\n\
              computed (`order`), or compare with a set, whose manifest lists them in order"
                 .to_string()
         }
         Cause::Numbers => {
             let after = if inherited { "; what comes after it inherits its error" } else { "" };
             format!(
-                "next: look at the first failing layer{after}\n      \
-                 --verbose shows every layer and the reference's names, --report json=FILE every\n      figure"
+                "look at the first failing layer{after}\n\
+                 --verbose shows every layer and the reference's names, --report html=FILE its\nmaps and every figure"
             )
         }
         Cause::Worse => format!(
-            "next: where a layer is worse on purpose:\n      cargo xtask baseline measure{0}\n      \
+            "where a layer is worse on purpose:\ncargo xtask baseline measure{0}\n\
              cargo xtask baseline review{0}",
             figures::option(profile)
         ),
@@ -172,7 +172,7 @@ mod tests {
         let situation = Situation { profile: "f32", mapping: &mapping, committed: false, encoder: false };
         for cause in all {
             let step = step(cause, true, true, &situation);
-            assert!(step.starts_with("next: ") && !step.contains("git restore"), "{step}");
+            assert!(!step.is_empty() && !step.contains("git restore"), "{step}");
         }
     }
 }

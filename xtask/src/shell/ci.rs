@@ -1,5 +1,9 @@
-//! Continuous integration, where nothing may be written.
+//! Continuous integration, where nothing of the checkout may be written.
 
+use harness::report::annotations;
+use harness::report::document::ReportDocument;
+
+use super::console::say;
 use super::failure::Failure;
 
 /// Whether this is continuous integration.
@@ -15,5 +19,12 @@ pub(crate) fn refuse() -> Result<(), Failure> {
             "run this where you work, and commit what it writes",
         )),
         false => Ok(()),
+    }
+}
+
+/// Prints what fails as annotations, where GitHub Actions reads them.
+pub(crate) fn annotate(document: &ReportDocument) {
+    if std::env::var_os("GITHUB_ACTIONS").is_some_and(|value| value == "true") {
+        annotations::lines(document).iter().for_each(|line| say(line));
     }
 }

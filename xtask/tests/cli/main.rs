@@ -19,6 +19,7 @@ mod overwrite;
 mod parity;
 mod profiles;
 mod provenance;
+mod report;
 mod repro;
 mod resources;
 mod review;

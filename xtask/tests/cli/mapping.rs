@@ -39,7 +39,7 @@ fn a_name_that_nothing_takes_is_told_why() {
 }
 
 /// What a schema says against a value, for the words that this schema uses.
-fn against(root: &Value, schema: &Value, value: &Value, at: &str) -> Vec<String> {
+pub(crate) fn against(root: &Value, schema: &Value, value: &Value, at: &str) -> Vec<String> {
     if let Some(name) = schema["$ref"].as_str().and_then(|path| path.strip_prefix("#/$defs/")) {
         return against(root, &root["$defs"][name], value, at);
     }

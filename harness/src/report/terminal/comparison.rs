@@ -1,10 +1,10 @@
 //! A comparison beside its layers: its heading, its remarks, and tensors that were not compared.
 
-use super::layers::share;
 use super::{Detail, Report, WIDTH};
 use crate::compare::comparison::{Comparison, Layer};
 use crate::compare::gap::Counterpart;
 use crate::mapping::pairing::{Absent, Missing, Unmapped};
+use crate::report::figures::share;
 use crate::report::pattern::{Group, grouped};
 use crate::report::{boxes, words};
 use crate::side::Side;

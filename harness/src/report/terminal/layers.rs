@@ -10,6 +10,7 @@ use crate::compare::verdict::Diagnosis;
 use crate::exit_code;
 use crate::limits::known_errors::Trend;
 use crate::mapping::order::ExecutionOrder;
+use crate::report::figures::{figure, share};
 use crate::report::pattern::grouped;
 use crate::report::words;
 
@@ -261,22 +262,4 @@ fn explained(comparison: &Comparison) -> usize {
 /// A number without a digit.
 fn letters(n: usize) -> String {
     n.to_string().bytes().map(|digit| char::from(digit - b'0' + b'a')).collect()
-}
-
-fn figure(figure: Option<f64>) -> String {
-    match figure {
-        Some(0.0) => "0".to_string(),
-        Some(figure) => format!("{figure:.1e}"),
-        None => "-".to_string(),
-    }
-}
-
-/// A share of a limit: in percent up to 1000, as a factor above.
-pub(super) fn share(used: f64) -> String {
-    match used {
-        used if used.is_infinite() => "-".to_string(),
-        used if used < 10.0 => format!("{:.0} %", (used * 100.0).ceil()),
-        used if used < 1e4 => format!("{used:.0}x"),
-        used => format!("{used:.0e}x"),
-    }
 }

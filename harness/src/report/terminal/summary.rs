@@ -1,15 +1,14 @@
 //! The summary of a run: its worst layer, its first failing one, known errors that changed, counts and verdict.
 
-use std::fmt::Write;
-
 use owo_colors::Style;
 
 use super::comparison::{basis, short_title};
-use super::layers::share;
 use super::{Detail, Report};
 use crate::compare::comparison::{Comparison, Layer, Run};
 use crate::exit_code;
 use crate::limits::known_errors::{Change, Trend};
+use crate::report::figures::share;
+use crate::report::words;
 
 /// Layers that are named with what became of them since their errors became known.
 const NAMED: usize = 10;
@@ -72,33 +71,12 @@ impl Report {
             let comparison = &run.comparisons[at];
             self.wrapped(0, &format!("first failing layer: {}", place(comparison, layer, comparisons)));
         }
-        let mut counts = format!("{} compared, {} passed", total.compared, total.passed);
-        let others = [
-            (total.failed, "failed"),
-            (total.partly_seen, "seen in part only"),
-            (total.shape_mismatch, "of another shape"),
-            (total.unreadable, "unreadable"),
-            (total.missing, "missing"),
-            (total.unmapped, "unmapped"),
-            (total.ambiguous, "ambiguous"),
-            (total.ignored, "ignored"),
-            (total.absent, "absent"),
-            (total.gaps, "without entry or pair"),
-        ];
-        for (count, what) in others.into_iter().filter(|(count, _)| *count > 0) {
-            // Writing to a string does not fail.
-            let _ = write!(counts, ", {count} {what}");
-        }
         self.trends(run);
         let verdict = match code {
             exit_code::PASSED => self.paint("PASS", Style::new().green().bold()),
             _ => self.bad("FAIL"),
         };
-        let verdict_line = match (code, total.compared) {
-            (exit_code::PASSED, _) => format!("{verdict}  {counts}"),
-            (_, 0) => format!("{verdict}  nothing was compared (exit code {code}): {counts}"),
-            _ => format!("{verdict}  {counts} (exit code {code})"),
-        };
+        let verdict_line = format!("{verdict}  {}", words::verdict(&total, code));
         self.wrapped(0, &verdict_line);
     }
 }

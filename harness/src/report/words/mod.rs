@@ -8,6 +8,7 @@ mod mapping;
 mod pairs;
 mod remarks;
 mod value_changes;
+mod verdict;
 
 pub use budget::{budget, conclusion, run_errors, share, source};
 pub use error_shapes::error_place;
@@ -16,6 +17,7 @@ pub use layers::{broken, diagnosis, mismatch, seen, shortfall, trend, unreadable
 pub use mapping::{document_mistake, mapping_mistake, mapping_warning, suggestion};
 pub use pairs::{ambiguity, gap, unknown_order, unmapped, wanted_by};
 pub use remarks::{dropped_waiver, record_difference, remark, remarks};
+pub use verdict::verdict;
 
 use std::ops::Range;
 

@@ -78,7 +78,8 @@ pub(in crate::gate::local) fn verdict(oracle: &Oracle<'_>, part: &ComputedPart) 
     let elsewhere: Vec<PartTrial> = elsewhere.into_iter().rev().map(|at| all.remove(at)).collect();
     // One that differs in more than where it is done, or by a number that does the same, is another explanation.
     all.retain(|other| !other.is_like(&best));
-    let next = all.iter().find(|other| !alike(other.left, best.left)).map_or(verdict.before, |other| other.left);
+    let next =
+        all.iter().find(|other| !alike(other.left, best.left)).map_or(verdict.before, |other| other.left);
     verdict.margin = next.min(verdict.before) / best.left;
     let others = all.into_iter().filter(|other| ties(other) && other.numbers() == 0);
     verdict.ties = elsewhere.into_iter().rev().chain(others).collect();
