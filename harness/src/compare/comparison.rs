@@ -11,7 +11,7 @@ use super::gap::{Gap, gaps};
 use super::metrics::Metrics;
 use super::obstacle::Obstacle;
 use super::remark::Remark;
-use super::verdict::Judgement;
+use super::verdict::{Criterion, Judgement};
 use crate::exit_code;
 use crate::limits::file::FigureKind;
 use crate::limits::known_errors::Trend;
@@ -409,7 +409,8 @@ impl Comparison {
     /// Whether limits were multiples of the noise floor, and whether they were the mapping's own.
     pub fn bases(&self) -> (bool, bool) {
         let criteria = || self.layers.iter().filter_map(Layer::compared).flat_map(|c| &c.judgement.criteria);
-        (criteria().any(|c| c.basis != Basis::Mapping), criteria().any(|c| c.basis == Basis::Mapping))
+        let of_mapping = |criterion: &Criterion| matches!(criterion.basis, Basis::Mapping | Basis::Cap);
+        (criteria().any(|c| !of_mapping(c)), criteria().any(of_mapping))
     }
 }
 

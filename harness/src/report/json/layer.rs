@@ -212,6 +212,7 @@ fn tolerance(compared: &Compared) -> DocumentTolerance<'_> {
             Basis::Derived { floor, factor } => ("derived", Some(floor), Some(factor)),
             Basis::NoiseFloor { floor, factor } => ("noise_floor", Some(floor), Some(factor)),
             Basis::Mapping => ("mapping", None, None),
+            Basis::Cap => ("cap", None, None),
         };
         let (metric, measured, limit) = (criterion.kind.name(), criterion.measured, criterion.limit);
         let (waiver, passed) = (criterion.waiver.as_ref(), criterion.passed);
