@@ -1,7 +1,6 @@
 //! Text out of files, so that it is shown and never steers what shows it: names, types, versions, paths.
 
 use std::borrow::Cow;
-use std::fmt::Write;
 use std::path::Path;
 
 use crate::bounds;
@@ -85,14 +84,14 @@ pub fn in_place(text: &str) -> Cow<'_, str> {
 
 /// Text with the characters that `which` names escaped.
 fn with_escapes(text: &str, which: impl Fn(char) -> bool) -> String {
-    text.chars().fold(String::with_capacity(text.len()), |mut out, c| {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
         match which(c) {
+            true => out.extend(c.escape_default()),
             false => out.push(c),
-            // Writing to a string does not fail.
-            true => drop(write!(out, "{}", c.escape_default())),
         }
-        out
-    })
+    }
+    out
 }
 
 /// A JSON document whose texts, keys among them, are [`escaped`].
