@@ -17,8 +17,8 @@ use tempfile::TempDir;
 
 use crate::support::*;
 
-/// No hostile case takes longer, on a machine that does other things beside.
-const MOST: Duration = Duration::from_secs(20);
+/// No hostile case takes longer, on a machine that does much else beside: each takes a few seconds of its own.
+const MOST: Duration = Duration::from_secs(60);
 
 /// The command, which is ended where it takes too long.
 fn bounded(arguments: &[&str]) -> Command {
