@@ -145,7 +145,7 @@ pub fn judge(metrics: &Metrics, resolved: &Resolved, dtypes: PerSide<Dtype>) -> 
         criteria.extend(limits.cosine.map(|limit| at_least_cosine(metrics.cosine, limit)));
     }
     if let Some(outliers) = metrics.outliers {
-        let (budget, cap) = (limits.outliers.unwrap_or(0) as f64, (metrics.n as f64 * MOST_OUTLIERS).floor());
+        let (budget, cap) = (limits.outliers.unwrap_or(0) as f64, (metrics.n as f64 * MOST_OUTLIERS).ceil());
         let basis = if budget > cap { Basis::Cap } else { Basis::Mapping };
         criteria.push(at_most(CriterionKind::Outliers, Some(outliers as f64), budget.min(cap), basis));
     }

@@ -462,7 +462,7 @@ mod tests {
             tolerances(|tolerances| tolerances.k.rel_l2 = -4.0),
             tolerances(|tolerances| tolerances.k.rel_linf = 17.0),
             tolerances(|tolerances| tolerances.measured.date = "2026-11-31".into()),
-            tolerances(|tolerances| tolerances.measured.date = "2026-11-26".into()),
+            tolerances(|tolerances| tolerances.measured.date = "2026-11-28".into()),
             tolerances(|tolerances| tolerances.measured.instruction_sets.clear()),
             tolerances(|tolerances| tolerances.layers.clear()),
             tolerances(|tolerances| tolerances.layers.push(tolerances.layers[0].clone())),

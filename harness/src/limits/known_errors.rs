@@ -454,7 +454,7 @@ mod tests {
         let messages = [
             read(&|errors| of_one(errors, |error| error.rel_l2 = 1e300)),
             read(&|errors| of_one(errors, |error| error.rel_linf = -1.0)),
-            read(&|errors| of_one(errors, |error| error.date = "2026-11-26".into())),
+            read(&|errors| of_one(errors, |error| error.date = "2026-11-28".into())),
             read(&|errors| of_one(errors, |error| error.date = "today".into())),
             read(&|errors| errors.layers[0].errors.clear()),
             read(&|errors| errors.layers.push(errors.layers[0].clone())),

@@ -51,7 +51,7 @@ impl Subject {
 }
 
 /// Days that a clock may be slow before what was measured elsewhere seems to be of the future.
-const CLOCK_SLOW_DAYS: i64 = 7;
+const CLOCK_SLOW_DAYS: i64 = 3;
 
 /// What stands in the place of a day that is past, where it is none.
 pub(crate) fn not_past(date: &str, days_until: &DaysUntil<'_>) -> Option<String> {

@@ -5,7 +5,7 @@ use super::waiver::Waivers;
 
 /// Under no limits may ‖d‖ / ‖b‖ be more: a tensor of zeros is 1 from every reference, one with its sign turned 2.
 pub const MOST_RELATIVE: f64 = 0.99;
-/// The share of elements that may break the element rule under any limits.
+/// The share of elements that may break the element rule under any limits, rounded up.
 pub const MOST_OUTLIERS: f64 = 0.01;
 
 /// Limits that a layer must keep; one that is `None` is not asked for.

@@ -47,7 +47,7 @@ mod tests {
     #[test]
     fn texts_and_keys_are_looked_through() {
         for (text, place) in [
-            ("a = \"\\u001b[2J\"", 4..14),
+            ("a = \"\\u001b[2J\"", 4..15),
             ("b = [\"x\", \"\\n\"]", 10..14),
             ("\"\\u001b\" = 1", 0..8),
             ("[[r]]\nn = { m = \"\\t\" }", 16..20),
