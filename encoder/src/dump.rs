@@ -1,7 +1,9 @@
 //! Saves intermediate tensors as `debug_<name>.npy`, as llama.cpp's tensor-debugging guide does.
 
+use std::collections::BTreeSet;
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use npyz::WriterBuilder;
 
@@ -31,11 +33,23 @@ pub struct DumpError {
     pub source: std::io::Error,
 }
 
-/// Writes every tensor to a folder, and a line about each to `progress`.
+/// Writes every tensor to a folder, and a line about each to `progress`. Lines that cannot be written, as to a closed pipe,
+/// do not stop the dump.
 pub struct DumpFolder<W> {
     folder: PathBuf,
     files: Vec<PathBuf>,
     progress: W,
+    /// Why a line could not be written; no further one is.
+    untold: Option<std::io::Error>,
+}
+
+/// A dump that is whole.
+#[derive(Debug)]
+pub struct SavedTensors {
+    /// The tensors' files, in the order of execution.
+    pub files: Vec<PathBuf>,
+    /// Why lines about them could not be written, where they could not.
+    pub untold: Option<std::io::Error>,
 }
 
 impl<W: Write> DumpFolder<W> {
@@ -43,21 +57,24 @@ impl<W: Write> DumpFolder<W> {
     ///
     /// # Errors
     /// When the folder cannot be created.
-    pub fn create(folder: &Path, mut progress: W) -> Result<Self, DumpError> {
+    pub fn create(folder: &Path, progress: W) -> Result<Self, DumpError> {
         let error = |source| DumpError { path: folder.to_path_buf(), source };
         std::fs::create_dir_all(folder).map_err(error)?;
-        writeln!(progress, "=== Saving intermediate tensors to {} ===", folder.display()).map_err(error)?;
-        Ok(DumpFolder { folder: folder.to_path_buf(), files: Vec::new(), progress })
+        let mut dump = DumpFolder { folder: folder.to_path_buf(), files: Vec::new(), progress, untold: None };
+        dump.tell(format_args!("=== Saving intermediate tensors to {} ===", folder.display()));
+        Ok(dump)
     }
 
-    /// Reports that all tensors are saved, and returns their files in the order of execution.
-    ///
-    /// # Errors
-    /// When the line cannot be written.
-    pub fn finish(mut self) -> Result<Vec<PathBuf>, DumpError> {
-        writeln!(self.progress, "=== Tensor saving complete ===")
-            .map_err(|source| DumpError { path: self.folder.clone(), source })?;
-        Ok(self.files)
+    /// Reports that all tensors are saved, and returns their files.
+    pub fn finish(mut self) -> SavedTensors {
+        self.tell(format_args!("=== Tensor saving complete ==="));
+        SavedTensors { files: self.files, untold: self.untold }
+    }
+
+    fn tell(&mut self, line: std::fmt::Arguments<'_>) {
+        if self.untold.is_none() {
+            self.untold = writeln!(self.progress, "{line}").and_then(|()| self.progress.flush()).err();
+        }
     }
 }
 
@@ -72,23 +89,23 @@ impl<W: Write> TapSink for DumpFolder<W> {
         tensor: TapTensor,
     ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
         let path = self.folder.join(format!("debug_{name}.npy"));
-        write_npy(&path, &tensor.shape, &tensor.data)?;
+        replace(&path, &path, &tensor.shape, &tensor.data)?;
         // The guide prints GGML's order, fastest first, padded to four extents.
         let mut extents: Vec<usize> = tensor.shape.iter().rev().copied().collect();
         extents.resize(extents.len().max(4), 1);
-        writeln!(self.progress, "Saved tensor '{name}' with shape {extents:?} to {}", path.display())?;
+        self.tell(format_args!("Saved tensor '{name}' with shape {extents:?} to {}", path.display()));
         self.files.push(path);
         Ok(())
     }
 }
 
-/// Writes an f32 tensor as `.npy`, to a temporary file that is then renamed: a failure leaves no partial file.
+/// Writes an f32 tensor as `.npy`, to a temporary file that is then renamed: a failure leaves no partial file. A link is
+/// followed; a pipe or device is written to as it is; a file that is there keeps its mode.
 ///
 /// # Errors
 /// When the file cannot be written.
 pub fn write_npy(path: &Path, shape: &[usize], data: &[f32]) -> Result<(), DumpError> {
     let error = |source| DumpError { path: path.to_path_buf(), source };
-    // Links are followed; anything but a regular file, such as `/dev/stdout`, is written in place.
     let target = match std::fs::metadata(path) {
         Ok(metadata) if metadata.is_dir() => return Err(error(std::io::ErrorKind::IsADirectory.into())),
         Ok(metadata) if !metadata.is_file() => {
@@ -98,15 +115,40 @@ pub fn write_npy(path: &Path, shape: &[usize], data: &[f32]) -> Result<(), DumpE
         Ok(_) => std::fs::canonicalize(path).map_err(error)?,
         Err(_) => path.to_path_buf(),
     };
+    replace(path, &target, shape, data)
+}
+
+/// Puts a tensor in the place of a regular file, of a link, or of nothing. `named` is what the file is called in errors.
+fn replace(named: &Path, target: &Path, shape: &[usize], data: &[f32]) -> Result<(), DumpError> {
+    let error = |source| DumpError { path: named.to_path_buf(), source };
+    let mode = match std::fs::symlink_metadata(target) {
+        Ok(metadata) if metadata.is_file() => Some(metadata.permissions()),
+        Ok(metadata) if metadata.is_dir() => return Err(error(std::io::ErrorKind::IsADirectory.into())),
+        // The link goes; what it leads to is not this tensor.
+        Ok(metadata) if metadata.is_symlink() => None,
+        Ok(_) => {
+            return Err(error(std::io::Error::other(
+                "expected a file or nothing there, found a pipe or device",
+            )));
+        }
+        Err(_) => None,
+    };
     let folder = target.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let mut builder = tempfile::Builder::new();
-    // Temporary files are private by default; these get the usual permissions.
+    // Temporary files are private by default; these get the usual permissions, or those of the file that they replace.
     #[cfg(unix)]
-    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(match mode {
+        None => 0o666,
+        Some(_) => 0o600,
+    }));
     // The error names the caller's path; a temporary name would not help.
     let mut file = builder.tempfile_in(folder).map_err(|failed| error(failed.kind().into()))?;
+    let _unfinished = UnfinishedTensor::note(file.path());
     write_elements(&mut std::io::BufWriter::new(&mut file), shape, data).map_err(error)?;
-    file.persist(&target).map_err(|failed| error(failed.error))?;
+    if let Some(mode) = mode {
+        file.as_file().set_permissions(mode).map_err(error)?;
+    }
+    file.persist(target).map_err(|failed| error(failed.error))?;
     Ok(())
 }
 
@@ -117,4 +159,91 @@ fn write_elements(out: &mut impl Write, shape: &[usize], data: &[f32]) -> std::i
     writer.extend(data.iter().copied())?;
     writer.finish()?;
     out.flush()
+}
+
+static UNFINISHED: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
+
+/// The temporary file of a tensor that is being written, while this is held.
+struct UnfinishedTensor(PathBuf);
+
+impl UnfinishedTensor {
+    fn note(path: &Path) -> UnfinishedTensor {
+        unfinished().insert(path.to_path_buf());
+        UnfinishedTensor(path.to_path_buf())
+    }
+}
+
+impl Drop for UnfinishedTensor {
+    fn drop(&mut self) {
+        unfinished().remove(&self.0);
+    }
+}
+
+fn unfinished() -> MutexGuard<'static, BTreeSet<PathBuf>> {
+    UNFINISHED.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Removes the temporary files of tensors that are being written. For a process that ends at once.
+pub fn remove_unfinished() {
+    for path in std::mem::take(&mut *unfinished()) {
+        // What cannot be removed cannot be told to anybody any more.
+        let _ = std::fs::remove_file(path);
+    }
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    fn one() -> TapTensor {
+        TapTensor { shape: vec![1], data: vec![1.5] }
+    }
+
+    #[test]
+    fn a_link_under_a_tensors_name_is_replaced_and_a_pipe_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        std::fs::write(path("other"), "other").unwrap();
+        std::os::unix::fs::symlink(path("other"), path("debug_a.npy")).unwrap();
+        assert!(std::process::Command::new("mkfifo").arg(path("debug_b.npy")).status().unwrap().success());
+        let mut dump = DumpFolder::create(folder.path(), std::io::sink()).unwrap();
+        dump.record("a", one()).unwrap();
+        assert_eq!(std::fs::read_to_string(path("other")).unwrap(), "other");
+        assert!(!path("debug_a.npy").is_symlink());
+        let message = dump.record("b", one()).unwrap_err().to_string();
+        assert!(message.contains("debug_b.npy") && message.contains("found a pipe or device"), "{message}");
+        assert_eq!(dump.finish().files, [path("debug_a.npy")]);
+    }
+
+    #[test]
+    fn a_closed_pipe_does_not_stop_a_dump() {
+        struct Closed;
+        impl Write for Closed {
+            fn write(&mut self, _: &[u8]) -> std::io::Result<usize> {
+                Err(std::io::ErrorKind::BrokenPipe.into())
+            }
+
+            fn flush(&mut self) -> std::io::Result<()> {
+                Ok(())
+            }
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let mut dump = DumpFolder::create(folder.path(), Closed).unwrap();
+        dump.record("a", one()).unwrap();
+        let saved = dump.finish();
+        assert_eq!(saved.files.len(), 1);
+        assert_eq!(saved.untold.unwrap().kind(), std::io::ErrorKind::BrokenPipe);
+    }
+
+    #[test]
+    fn a_file_keeps_its_mode() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.npy");
+        std::fs::write(&path, "").unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
+        write_npy(&path, &[1], &[1.0]).unwrap();
+        assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+    }
 }

@@ -54,6 +54,7 @@
 pub mod architecture;
 #[cfg(feature = "bench")]
 pub mod bench;
+mod bounds;
 pub mod checkpoint;
 pub mod dump;
 mod error;
@@ -70,6 +71,7 @@ mod poison;
 mod precision;
 mod profile;
 pub mod reference;
+mod regular;
 mod simd;
 pub mod tap;
 mod tensor;

@@ -53,3 +53,17 @@ fn a_dump_is_complete_or_absent() {
     assert!(message.contains("debug_x.npy"), "{message}");
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1, "something was left behind");
 }
+
+#[test]
+fn memory_is_told_before_a_run() {
+    let model = model();
+    let of = |shape: &[usize]| model.working_memory(shape);
+    let input = |n: usize| u64::try_from(n * size_of::<f32>()).unwrap();
+    let small = of(&[1, 3, 64, 64]).unwrap();
+    // The input itself and the stem's output, half as high and as wide, are held at once.
+    assert!(small > input(3 * 64 * 64) && small < 100 * input(3 * 64 * 64), "{small}");
+    assert!(of(&[7, 3, 64, 64]).unwrap().abs_diff(7 * small) < 8);
+    let large = of(&[1, 3, 512, 512]).unwrap();
+    assert!(large > small && large < 70 * small, "{large} and {small}");
+    assert_eq!((of(&[3, 64, 64]), of(&[1, 3, usize::MAX, usize::MAX])), (None, None));
+}

@@ -6,6 +6,7 @@
 //! [`reference`] is a store with what made it, and [`provenance`] says whether two sides belong together. Findings are data
 //! all the way; only [`report`] puts them into words.
 
+pub mod bounds;
 pub mod compare;
 pub mod diagnosis;
 pub mod exit_code;

@@ -49,6 +49,19 @@ pub struct PerSide<T> {
 }
 
 impl<T> PerSide<T> {
+    /// One of each side, made by `of`.
+    pub fn of_each(mut of: impl FnMut(Side) -> T) -> PerSide<T> {
+        PerSide { candidate: of(Side::Candidate), reference: of(Side::Reference) }
+    }
+
+    /// The side's.
+    pub fn get(&self, side: Side) -> &T {
+        match side {
+            Side::Candidate => &self.candidate,
+            Side::Reference => &self.reference,
+        }
+    }
+
     /// Each side with its own.
     pub fn each(self) -> [(Side, T); 2] {
         [(Side::Candidate, self.candidate), (Side::Reference, self.reference)]

@@ -44,6 +44,7 @@ enum Command {
 }
 
 fn main() -> ExitCode {
+    shell::signals::clean_up_on_end();
     let arguments = Arguments::parse();
     let result = match arguments.command {
         Command::Parity(command) => command.run(),

@@ -9,18 +9,17 @@ use libjpeg_turbo_rs::JpegError;
 
 use super::jpeg::JpegHeader;
 use super::picture::{Picture, PictureReader, Transparency};
+use crate::bounds;
 use crate::error::Error;
+use crate::regular;
 
 /// How many pixels a picture may have: where Pillow refuses one as a decompression bomb.
-pub const MAX_PIXELS: u64 = 178_956_970;
-/// How large its file may be. What a decoder needs beside its output is bounded by the same.
-const MAX_BYTES: u64 = 1 << 30;
+pub const MAX_PIXELS: u64 = bounds::PIXELS;
 
 const EXPECTED: &str = "a PNG, JPEG, WebP, GIF, BMP or TIFF picture";
 const EXPECTED_JPEG: &str = "a whole JPEG picture";
 const CUT_SHORT: &str = "one that is cut short";
 const EXPECTED_SIZE: &str = "a picture of at most 178956970 pixels";
-const EXPECTED_BYTES: &str = "a picture's file of at most 1 GiB";
 const EXPECTED_DEPTH: &str = "a picture of 8 or 16 bits a channel";
 
 /// A picture and what was done to make it upright and 8-bit RGB.
@@ -46,7 +45,7 @@ pub fn read_picture(
     transparency: Transparency,
 ) -> Result<DecodedPicture, Error> {
     let wrong = |(expected, found)| Error::Format { path: path.to_path_buf(), expected, found };
-    let bytes = read_bytes(path)?;
+    let bytes = regular::read(path, EXPECTED, bounds::PICTURE_BYTES)?;
     let decoded = match image::guess_format(&bytes) {
         Ok(ImageFormat::Jpeg) => decode_jpeg(&bytes, reader),
         Ok(format) => match whole(format) {
@@ -105,7 +104,7 @@ fn decode(
         error => (expected, format!("a damaged one: {error}")),
     };
     let mut limits = Limits::default();
-    limits.max_alloc = Some(MAX_BYTES);
+    limits.max_alloc = Some(bounds::PICTURE_BYTES);
     let mut file = ImageReader::with_format(Cursor::new(bytes), format);
     file.limits(limits);
     let mut decoder = file.into_decoder().map_err(damaged)?;
@@ -115,21 +114,6 @@ fn decode(
     let image = DynamicImage::from_decoder(decoder).map_err(damaged)?;
     let (picture, transparent, clipped) = to_rgb(image, reader, transparency)?;
     Ok(DecodedPicture { transparent, clipped, ..reader.turn(picture, Some(orientation))? })
-}
-
-fn read_bytes(path: &Path) -> Result<Vec<u8>, Error> {
-    let unreadable = |source| Error::Read { path: path.to_path_buf(), source };
-    // Opening a pipe would block until something writes to it.
-    let metadata = std::fs::metadata(path).map_err(unreadable)?;
-    if !metadata.is_file() {
-        let found = if metadata.is_dir() { "a folder" } else { "no regular file" };
-        return Err(Error::Format { path: path.to_path_buf(), expected: EXPECTED, found: found.to_string() });
-    }
-    if metadata.len() > MAX_BYTES {
-        let found = format!("{} bytes", metadata.len());
-        return Err(Error::Format { path: path.to_path_buf(), expected: EXPECTED_BYTES, found });
-    }
-    std::fs::read(path).map_err(unreadable)
 }
 
 /// What is wrong with a picture's extents, before anything is allocated for it.

@@ -6,9 +6,7 @@
 use libjpeg_turbo_rs::{DecodeLimits, Decoder, JpegError, PixelFormat};
 
 use super::picture::Picture;
-
-/// A scan that refines nothing costs as much as one that does: real pictures have about ten.
-const MAX_SCANS: usize = 500;
+use crate::bounds;
 
 /// What a JPEG's header says.
 pub(super) struct JpegHeader<'a> {
@@ -33,7 +31,7 @@ impl<'a> JpegHeader<'a> {
 
     /// Decodes all of it; a picture that ends early is refused.
     pub(super) fn decode(mut self, max_pixels: u64) -> Result<Picture, JpegError> {
-        let limits = DecodeLimits { max_pixels, max_scans: MAX_SCANS, ..DecodeLimits::default() };
+        let limits = DecodeLimits { max_pixels, max_scans: bounds::JPEG_SCANS, ..DecodeLimits::default() };
         self.decoder.set_limits(limits);
         self.decoder.set_output_format(PixelFormat::Rgb);
         let image = self.decoder.decode_image()?;

@@ -8,7 +8,9 @@ use serde_json::Value;
 use super::normalisation::Normalisation;
 use super::preparation::Preparation;
 use super::resample::Interpolation;
+use crate::bounds::{self, RESIZED_EXTENT};
 use crate::error::Error;
+use crate::regular;
 
 const EXPECTED: &str = "settings of an image processor that resizes to a fixed size and divides by 255";
 
@@ -20,7 +22,7 @@ impl Preparation {
     /// A file that cannot be read, is not the settings of an image processor, or asks for what is not done here.
     pub fn beside(weights: &Path) -> Result<Option<Preparation>, Error> {
         for path in Preparation::files_beside(weights).into_iter().filter(|path| path.is_file()) {
-            let text = std::fs::read(&path).map_err(|source| Error::Read { path: path.clone(), source })?;
+            let text = regular::read(&path, EXPECTED, bounds::TEXT_BYTES)?;
             let format = |found| Error::Format { path: path.clone(), expected: EXPECTED, found };
             let file: Value = serde_json::from_slice(&text).map_err(|error| format(error.to_string()))?;
             // `processor_config.json` has the settings of each processor under its own name, and perhaps none for pictures.
@@ -67,9 +69,6 @@ struct FixedSize {
     width: usize,
 }
 
-/// The largest height or width that pictures are resized to.
-const MAX_EXTENT: usize = 4096;
-
 impl ImageProcessorSettings {
     fn preparation(&self) -> Result<Preparation, String> {
         let interpolation = match self.resample {
@@ -78,8 +77,8 @@ impl ImageProcessorSettings {
             Some(other) => return Err(format!("resample {other}, where 2 is bilinear and 3 bicubic")),
         };
         let FixedSize { height, width } = self.size;
-        if ![height, width].iter().all(|extent| (1..=MAX_EXTENT).contains(extent)) {
-            return Err(format!("size {height}x{width}, where each extent is at most {MAX_EXTENT}"));
+        if ![height, width].iter().all(|extent| (1..=RESIZED_EXTENT).contains(extent)) {
+            return Err(format!("size {height}x{width}, where each extent is at most {RESIZED_EXTENT}"));
         }
         for (name, wanted) in [("do_center_crop", self.do_center_crop), ("do_pad", self.do_pad)] {
             if wanted == Some(true) {

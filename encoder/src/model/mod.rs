@@ -11,6 +11,7 @@ mod fusion;
 mod head;
 mod inverted_residual;
 mod layer;
+mod memory;
 mod part;
 mod stem;
 
@@ -21,6 +22,7 @@ use part::Flow;
 
 use crate::architecture::names::Module;
 use crate::architecture::{Architecture, BlockSpec, Settings};
+use crate::bounds;
 use crate::checkpoint::Checkpoint;
 use crate::error::Error;
 use crate::faults::Seam;
@@ -32,9 +34,6 @@ use crate::profile::{Profiler, Step};
 use crate::simd::Isa;
 use crate::tap::{self, NoTaps, TapSink};
 use crate::tensor::DenseTensor;
-
-/// A larger output resolution or stride is a mistake.
-const MAX_SETTING: usize = 4096;
 
 /// How a model is loaded.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -113,11 +112,11 @@ impl Model {
         let isa = Isa::choose(options.isa)?;
         let settings = options.settings;
         let (height, width) = settings.output_resolution;
-        let sound = |extent: usize| (1..=MAX_SETTING).contains(&extent);
+        let sound = |extent: usize| (1..=bounds::SETTING).contains(&extent);
         if !(sound(height) && sound(width) && sound(settings.kv_stride)) {
             return Err(Error::Input {
-                expected: format!("an output resolution and a k/v stride from 1 to {MAX_SETTING}"),
-                found: format!("{settings:?}"),
+                expected: format!("an output resolution and a k/v stride from 1 to {}", bounds::SETTING),
+                found: format!("output resolution {height}x{width}, k/v stride {}", settings.kv_stride),
             });
         }
         let architecture = Architecture::read(checkpoint, &settings)?;

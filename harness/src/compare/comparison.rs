@@ -12,7 +12,7 @@ use super::maps::LayerMaps;
 use super::metrics::Metrics;
 use super::obstacle::Obstacle;
 use super::remark::Remark;
-use super::verdict::Judgement;
+use super::verdict::{Criterion, Judgement};
 use super::worst::Worst;
 use crate::exit_code;
 use crate::limits::file::FigureKind;
@@ -402,7 +402,8 @@ impl Comparison {
     /// Whether limits were multiples of the noise floor, and whether they were the mapping's own.
     pub fn bases(&self) -> (bool, bool) {
         let criteria = || self.layers.iter().filter_map(Layer::compared).flat_map(|c| &c.judgement.criteria);
-        (criteria().any(|c| c.basis != Basis::Mapping), criteria().any(|c| c.basis == Basis::Mapping))
+        let of_mapping = |criterion: &Criterion| matches!(criterion.basis, Basis::Mapping | Basis::Cap);
+        (criteria().any(|c| !of_mapping(c)), criteria().any(of_mapping))
     }
 }
 

@@ -1,7 +1,7 @@
 //! Layers that a file of figures does not know, and entries of it that no layer meets. Either way a layer escapes its
 //! limit.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::limits::file::FigureKind;
 
@@ -44,7 +44,9 @@ pub fn gaps<'a>(
     let entries: Vec<(&str, &str)> = entries.collect();
     let has_entry: BTreeSet<_> = entries.iter().copied().collect();
     let has_pair: BTreeSet<_> = pairs.iter().copied().collect();
-    let sole = |of: &str| entries.iter().filter(|(_, reference)| *reference == of).count() == 1;
+    let mut of_reference: BTreeMap<&str, usize> = BTreeMap::new();
+    entries.iter().for_each(|(_, reference)| *of_reference.entry(reference).or_default() += 1);
+    let sole = |of: &str| of_reference.get(of) == Some(&1);
     // A port that has a name of its own for a tensor is judged by the entry of its reference.
     let without_entry =
         pairs.iter().filter(|pair| !has_entry.contains(*pair) && (both_ways || !sole(pair.1)));

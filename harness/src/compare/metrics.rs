@@ -9,6 +9,7 @@ use super::block::{BlockTerms, of_block};
 use super::element::Element;
 use super::element_rule::ElementRule;
 use super::operand::{Operand, OperandPiece, of_side};
+use super::scaled::ScaledSums;
 use super::small::{FLOOR, Floored, SmallElements, SmallOfBlock};
 use super::sums::Sums;
 use crate::side::Side;
@@ -57,6 +58,8 @@ pub struct Metrics {
     pub first_non_finite: Option<usize>,
     /// Every element of the reference is 0: relative figures are undefined.
     pub zero_reference: bool,
+    /// Every element of the reference is 0, or has one magnitude with all others.
+    pub uniform_reference: bool,
     /// Every element of the candidate is 0.
     pub zero_candidate: bool,
     /// Elements that break the element rule, where one was asked for; those that are not finite and agree keep it.
@@ -110,8 +113,16 @@ impl Metrics {
             }
             from += piece_b.len();
         }
-        let floor = FLOOR * (sums.bb / sums.finite as f64).sqrt();
-        let floored = match small.resolve(floor) {
+        let scaled = match ScaledSums::are_needed(&sums, [a.dtype(), b.dtype()]) {
+            true => Some(ScaledSums::of(a, b)?),
+            false => None,
+        };
+        let rms = match &scaled {
+            Some(scaled) => scaled.rms_of_reference(),
+            None => (sums.bb / sums.finite as f64).sqrt(),
+        };
+        let floor = FLOOR * rms;
+        let floored = match small.resolve(floor).filter(|_| scaled.is_none()) {
             Some(Floored { sum, max, under }) => {
                 Floored { sum: sums.rel_floor + sum, max: sums.rel_floor_max.max(max), under }
             }
@@ -121,7 +132,30 @@ impl Metrics {
                 SmallElements::again(a, b, floor)?
             }
         };
-        Ok(Metrics::from_sums(n, &sums, floored, rule))
+        let metrics = Metrics::from_sums(n, &sums, floored, rule);
+        Ok(match scaled {
+            Some(scaled) => metrics.with_scaled(&scaled, floored),
+            None => metrics,
+        })
+    }
+
+    /// The figures whose sums are taken of scaled values.
+    fn with_scaled(self, scaled: &ScaledSums, floored: Floored) -> Metrics {
+        let finite = |figure: f64| Some(figure).filter(|figure| figure.is_finite());
+        let relative = |figure: f64| finite(figure).filter(|_| scaled.are_relative());
+        let count = self.n - self.non_finite();
+        Metrics {
+            mean_abs: finite(scaled.mean_abs()),
+            rms: finite(scaled.rms()),
+            rel_floor_mean: relative(floored.sum / count as f64),
+            rel_floor_max: relative(floored.max),
+            under_floor: if scaled.are_relative() { floored.under } else { 0 },
+            rel_l2: relative(scaled.rel_l2()),
+            rel_linf: relative(scaled.rel_linf()),
+            cosine: relative(scaled.cosine()),
+            scale: relative(scaled.scale()),
+            ..self
+        }
     }
 
     fn from_sums(n: usize, s: &Sums, floored: Floored, rule: Option<ElementRule>) -> Metrics {
@@ -148,6 +182,7 @@ impl Metrics {
             non_finite_mismatches: s.mismatches,
             first_non_finite: s.first_non_finite,
             zero_reference: n > 0 && s.max_b == 0.0 && s.b_non_finite == 0,
+            uniform_reference: n > 1 && s.b_non_finite == 0 && s.is_uniform(),
             zero_candidate: n > 0 && s.a_is_zero && s.a_non_finite == 0,
             outliers: rule.map(|_| s.outliers),
             worst: match (s.mismatches, s.finite) {
@@ -293,6 +328,45 @@ mod tests {
         assert!(m.zero_reference && !m.zero_candidate);
         assert_eq!((m.rel_l2, m.rel_linf, m.cosine, m.scale), (None, None, None, None));
         close(m.max_abs, 1.0);
+    }
+
+    #[test]
+    fn figures_of_any_finite_values_are_right() {
+        let wide = |values: &[f64]| Tensor::from_f64(vec![values.len()], values.to_vec()).unwrap();
+        let (a, b) = ([3.0, -2.5, 0.5, 7.0], [3.25, -2.5, 0.25, 6.0]);
+        let at = |factor_a: f64, factor_b: f64| {
+            Metrics::of(&wide(&a.map(|x| x * factor_a)), &wide(&b.map(|x| x * factor_b)))
+        };
+        let plain = at(1.0, 1.0);
+        for exponent in [-1070, -1021, -600, -538, 511, 600, 1020] {
+            // In two steps: the least powers are no normal numbers.
+            let factor = 2f64.powi(exponent / 2) * 2f64.powi(exponent - exponent / 2);
+            let moved = at(factor, factor);
+            for (name, figure, expected) in [
+                ("rel_l2", moved.rel_l2, plain.rel_l2),
+                ("rel_linf", moved.rel_linf, plain.rel_linf),
+                ("cosine", moved.cosine, plain.cosine),
+                ("scale", moved.scale, plain.scale),
+            ] {
+                let (figure, expected) = (figure.unwrap(), expected.unwrap());
+                // Of the least values few bits are left.
+                let precision = if exponent == -1070 { 0.3 } else { 1e-14 };
+                assert!(
+                    (figure - expected).abs() <= precision * expected.abs(),
+                    "{name} at 2^{exponent}: {figure}"
+                );
+            }
+        }
+        // Sides of different size, and a difference beyond the largest value.
+        assert!((at(1e300, 1e-3).rel_l2.unwrap() / 1e303 - 1.1).abs() < 0.2);
+        assert_eq!(at(1e300, 1e-200).rel_l2, None, "beyond what f64 holds");
+        let m = Metrics::of(&wide(&[f64::MAX, 1.0]), &wide(&[-f64::MAX, 1.0]));
+        assert_eq!((m.rel_l2, m.rel_linf, m.cosine, m.max_abs), (Some(2.0), Some(2.0), Some(-1.0), None));
+        // What is exact, or zero, stays so.
+        let m = Metrics::of(&wide(&[1e200, 1e-200]), &wide(&[1e200, 1e-200]));
+        assert_eq!((m.rel_l2, m.max_abs), (Some(0.0), Some(0.0)));
+        let m = Metrics::of(&wide(&[1e-200]), &wide(&[0.0]));
+        assert_eq!((m.rel_l2, m.cosine, m.zero_reference), (None, None, true));
     }
 
     #[test]

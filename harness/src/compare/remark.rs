@@ -33,6 +33,12 @@ pub enum RemarkKind {
     RoundedByStorage { side: Side, dtype: Dtype, layers: usize },
     /// Of tensors of the candidate only some elements were seen: the rest was not compared.
     PartlySeen { layers: usize, elements: usize, of: usize },
+    /// Layers whose tensors are one file on both sides.
+    SameFiles { layers: usize },
+    /// Most layers are equal to the last bit.
+    SameBits { layers: usize, of: usize },
+    /// Layers whose reference is zero, or of one magnitude throughout.
+    Uniform { layers: usize, of: usize },
     /// Every value of a side is a number of a narrower type than it is stored in.
     NarrowValues { side: Side, dtype: Dtype },
     /// Nearly all layers fail, from the first on, and all are within the limits of this profile.

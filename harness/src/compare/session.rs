@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use rayon::prelude::*;
 
 use super::comparison::{Compared, Comparison, Layer, Origin, Outcome, Unreadable};
+use super::evidence;
 use super::kept_maps::{KeptMaps, MapLimits};
 use super::pair_comparison::Failed;
 use super::terms::{Terms, of_other_runs, several};
@@ -14,6 +15,7 @@ use crate::provenance::Dump;
 use crate::side::Side;
 use crate::store::StoreError;
 use crate::tensor::Tensor;
+use crate::text::shown;
 
 impl<'a> Terms<'a> {
     /// Compares dumped tensors with the reference; pairs are gone through in parallel.
@@ -40,12 +42,11 @@ impl<'a> Terms<'a> {
         layers.iter_mut().for_each(|layer| layer.order += inputs.len());
         layers.splice(0..0, inputs);
         let path = candidate.store().location();
-        let origin = Origin {
-            title: path.display().to_string(),
-            folder: Some(path.to_path_buf()),
-            ..Origin::default()
-        };
+        let origin =
+            Origin { title: shown::path(path), folder: Some(path.to_path_buf()), ..Origin::default() };
         let mut comparison = self.comparison(pairing, layers, origin);
+        let remarks = evidence::remarks(candidate, self.reference.dump(), &comparison.layers);
+        comparison.remarks.extend(remarks);
         if candidate.store().has_whole_names() {
             comparison.remarks.push(self.whole_names(Side::Candidate));
         }

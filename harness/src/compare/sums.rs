@@ -54,6 +54,11 @@ impl Sums {
         outliers: 0,
     };
 
+    /// Whether each finite element of b has the largest magnitude, as far as rounding shows it.
+    pub(super) fn is_uniform(&self) -> bool {
+        self.bb >= self.finite as f64 * self.max_b * self.max_b * (1.0 - 1e-12)
+    }
+
     /// These sums, then those of elements that come after.
     pub(super) fn then(self, other: Sums) -> Sums {
         let later = other.max_abs > self.max_abs;

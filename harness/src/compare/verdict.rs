@@ -3,7 +3,7 @@
 use super::element_rule::ElementRule;
 use super::metrics::Metrics;
 use crate::limits::metric::{Metric, PerMetric};
-use crate::limits::tolerance::{Basis, Limits, Resolved};
+use crate::limits::tolerance::{Basis, Limits, MOST_OUTLIERS, MOST_RELATIVE, Resolved};
 use crate::limits::waiver::{Waiver, Waivers};
 use crate::side::{PerSide, Side};
 use crate::tensor::Dtype;
@@ -145,11 +145,13 @@ pub fn judge(metrics: &Metrics, resolved: &Resolved, dtypes: PerSide<Dtype>) -> 
         criteria.extend(limits.cosine.map(|limit| at_least_cosine(metrics.cosine, limit)));
     }
     if let Some(outliers) = metrics.outliers {
-        let budget = limits.outliers.unwrap_or(0) as f64;
-        criteria.push(at_most(CriterionKind::Outliers, Some(outliers as f64), budget, Basis::Mapping));
+        let (budget, cap) = (limits.outliers.unwrap_or(0) as f64, (metrics.n as f64 * MOST_OUTLIERS).ceil());
+        let basis = if budget > cap { Basis::Cap } else { Basis::Mapping };
+        criteria.push(at_most(CriterionKind::Outliers, Some(outliers as f64), budget.min(cap), basis));
     }
-    if criteria.is_empty() {
-        criteria.push(unmet(CriterionKind::Limits));
+    match criteria.is_empty() {
+        true => criteria.push(unmet(CriterionKind::Limits)),
+        false => criteria.extend(cap(metrics, limits)),
     }
     let passed = criteria.iter().all(|criterion| criterion.passed);
     let diagnosis = if passed { None } else { diagnose(metrics) };
@@ -197,6 +199,14 @@ fn figures(
     ]
     .into_iter()
     .flatten()
+}
+
+/// What no limits allow, where those that there are do not bound it: absolute ones may let zeros pass.
+fn cap(metrics: &Metrics, limits: &Limits) -> Option<Criterion> {
+    let unbounded = limits.rel_l2.is_none_or(|limit| limit > MOST_RELATIVE);
+    // Of the least values a type has, zeros are within its rounding.
+    let capped = metrics.rel_l2.filter(|measured| unbounded && *measured > MOST_RELATIVE)?;
+    Some(at_most(CriterionKind::Metric(Metric::RelL2), Some(capped), MOST_RELATIVE, Basis::Cap))
 }
 
 /// Something that there must be at least one of, and is not.

@@ -3,3 +3,4 @@
 pub mod atomic;
 pub mod overwrite;
 pub mod regular;
+pub mod unfinished;

@@ -28,6 +28,12 @@ fn identity(path: &Path) -> Option<same_file::Handle> {
     same_file::Handle::from_path(path).ok()
 }
 
+/// Whether two paths lead to one file, through links of either kind.
+pub fn are_one(a: &Path, b: &Path) -> bool {
+    let (a, b) = (identity(a), identity(b));
+    a.is_some() && a == b
+}
+
 /// The files that a command reads.
 #[derive(Clone, Debug, Default)]
 pub struct FilesRead {

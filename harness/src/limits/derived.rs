@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::file::{self, FigureKind, FileError, Versioned};
 use super::metric::{Figures, Metric};
-use super::subject::{DaysUntil, Subject, duplicate};
+use super::subject::{DaysUntil, Subject, duplicate, not_past};
 use super::waiver::{self, Waiver, WaiverError, Waivers};
 
 /// The version of the schema that this program reads and writes.
@@ -31,30 +31,33 @@ const MAX_TOLERANCE: f64 = 0.5;
 pub enum DerivedTolerancesError {
     #[error(transparent)]
     File(#[from] FileError),
-    #[error("{}: {what}: expected {expected}, found {found}", path.display())]
+    #[error("{}: {what}: expected {expected}, found {found}", crate::text::shown::path(path))]
     Unsound { path: PathBuf, what: String, expected: &'static str, found: String },
-    #[error("{}: `{layer}`: {metric} {tolerance:e} is not k ({k}) times its floor of {floor:e}, and has no waiver", path.display())]
+    #[error(
+        "{}: `{layer}`: {metric} {tolerance:e} is not k ({k}) times its floor of {floor:e}, and has no waiver",
+        crate::text::shown::path(path)
+    )]
     NotDerived { path: PathBuf, layer: String, metric: Metric, tolerance: f64, k: f64, floor: f64 },
     #[error(
         "{}: `{layer}`: {metric} {tolerance:e} is {} its floor of {floor:e}; it needs a smaller k, or a waiver with a reason \
          and an expiry date",
-        path.display(),
+        crate::text::shown::path(path),
         if tolerance < floor { "under".to_string() } else { format!("more than {MAX_FACTOR} times") }
     )]
     OutOfBounds { path: PathBuf, layer: String, metric: Metric, tolerance: f64, floor: f64 },
     #[error(
         "{}: `{layer}`: {metric} {tolerance:e} is more than {} times its noise floor of {floor:e}, which no waiver allows",
-        path.display(),
+        crate::text::shown::path(path),
         waiver::MAX_FACTOR
     )]
     BeyondWaiving { path: PathBuf, layer: String, metric: Metric, tolerance: f64, floor: f64 },
     #[error(
         "{}: `{layer}`: the waiver of {metric} waives nothing: {tolerance:e} is k times its floor and within bounds; remove \
          it, or change the tolerance",
-        path.display()
+        crate::text::shown::path(path)
     )]
     Idle { path: PathBuf, layer: String, metric: Metric, tolerance: f64 },
-    #[error("{}: `{layer}`: the waiver of {metric}: {source}", path.display())]
+    #[error("{}: `{layer}`: the waiver of {metric}: {source}", crate::text::shown::path(path))]
     Waiver { path: PathBuf, layer: String, metric: Metric, source: WaiverError },
 }
 
@@ -224,9 +227,8 @@ impl DerivedTolerances {
             })
         };
         let MeasuredWith { date, instruction_sets, threads, .. } = &self.measured;
-        // A day more than today: elsewhere it may be tomorrow.
-        if days_until(date).is_none_or(|days| days > 1) {
-            return unsound("measured.date", "a day that is past, such as 2026-11-24", format!("`{date}`"));
+        if let Some(found) = not_past(date, days_until) {
+            return unsound("measured.date", "a day that is past, such as 2026-11-24", found);
         }
         if instruction_sets.is_empty() || threads.is_empty() {
             return unsound("measured", "instruction sets and thread counts that were run", "none".into());
@@ -460,7 +462,7 @@ mod tests {
             tolerances(|tolerances| tolerances.k.rel_l2 = -4.0),
             tolerances(|tolerances| tolerances.k.rel_linf = 17.0),
             tolerances(|tolerances| tolerances.measured.date = "2026-11-31".into()),
-            tolerances(|tolerances| tolerances.measured.date = "2026-11-26".into()),
+            tolerances(|tolerances| tolerances.measured.date = "2026-11-28".into()),
             tolerances(|tolerances| tolerances.measured.instruction_sets.clear()),
             tolerances(|tolerances| tolerances.layers.clear()),
             tolerances(|tolerances| tolerances.layers.push(tolerances.layers[0].clone())),

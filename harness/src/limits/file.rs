@@ -11,13 +11,15 @@ use super::subject::{Subject, SubjectError};
 #[derive(Debug, thiserror::Error)]
 #[expect(missing_docs, reason = "each variant's message says what its fields are")]
 pub enum FileError {
-    #[error("{}: cannot be read or written: {source}", path.display())]
+    #[error("{}: cannot be read: {source}", crate::text::shown::path(path))]
     Io { path: PathBuf, source: std::io::Error },
-    #[error("{}: expected {expected}, found {source}", path.display())]
+    #[error("{}: cannot be written: {source}", crate::text::shown::path(path))]
+    Write { path: PathBuf, source: std::io::Error },
+    #[error("{}: expected {expected}, found {source}", crate::text::shown::path(path))]
     Json { path: PathBuf, expected: FigureKind, source: serde_json::Error },
-    #[error("{}: expected schema_version {expected}, found {found}", path.display())]
+    #[error("{}: expected schema_version {expected}, found {found}", crate::text::shown::path(path))]
     Version { path: PathBuf, expected: u32, found: u32 },
-    #[error("{}: {source}", path.display())]
+    #[error("{}: {source}", crate::text::shown::path(path))]
     Subject { path: PathBuf, source: SubjectError },
 }
 
@@ -61,7 +63,8 @@ struct FigureFileVersion {
 /// Reads a file as it is written, whatever it is about.
 pub(crate) fn parse<T: Versioned>(path: &Path) -> Result<T, FileError> {
     let path_buf = || path.to_path_buf();
-    let bytes = std::fs::read(path).map_err(|source| FileError::Io { path: path_buf(), source })?;
+    let bytes =
+        crate::files::regular::read(path).map_err(|source| FileError::Io { path: path_buf(), source })?;
     let json = |source| FileError::Json { path: path_buf(), expected: T::KIND, source };
     // The version first: of another one nothing else is known.
     let FigureFileVersion { schema_version: found } = serde_json::from_slice(&bytes).map_err(json)?;
@@ -84,5 +87,5 @@ pub(crate) fn write<T: Versioned>(file: &T, path: &Path) -> Result<(), FileError
     let json = |source| FileError::Json { path: path.to_path_buf(), expected: T::KIND, source };
     let text = crate::text::lines::render(file, "layers", file.layers()).map_err(json)?;
     crate::files::atomic::write(path, |out| out.write_all(text.as_bytes()))
-        .map_err(|source| FileError::Io { path: path.to_path_buf(), source })
+        .map_err(|source| FileError::Write { path: path.to_path_buf(), source })
 }

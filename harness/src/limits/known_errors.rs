@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::derived::DerivedTolerances;
 use super::file::{self, FigureKind, FileError, Versioned};
 use super::metric::{Figures, Metric};
-use super::subject::{DaysUntil, Subject, duplicate};
+use super::subject::{DaysUntil, Subject, duplicate, not_past};
 
 /// The version of the schema that this program reads and writes.
 pub const SCHEMA_VERSION: u32 = 2;
@@ -30,11 +30,11 @@ const MAX_ERROR: f64 = 1.0;
 pub enum KnownErrorsError {
     #[error(transparent)]
     File(#[from] FileError),
-    #[error("{}: {what}: expected {expected}, found {found}", path.display())]
+    #[error("{}: {what}: expected {expected}, found {found}", crate::text::shown::path(path))]
     Unsound { path: PathBuf, what: String, expected: &'static str, found: String },
     #[error(
         "{}: `{layer}`: expected known errors within the tolerance ({:.3e}, {:.3e}), found {:.3e}, {:.3e} on {conditions}",
-        path.display(), tolerance.rel_l2, tolerance.rel_linf, error.rel_l2, error.rel_linf
+        crate::text::shown::path(path), tolerance.rel_l2, tolerance.rel_linf, error.rel_l2, error.rel_linf
     )]
     OverTolerance { path: PathBuf, layer: String, tolerance: Figures, error: Figures, conditions: String },
 }
@@ -221,9 +221,7 @@ impl KnownErrors {
                 {
                     return unsound(what(), "figures from 0 to 1", format!("{found:e}"));
                 }
-                // A day more than today: elsewhere it may be tomorrow.
-                if days_until(&error.date).is_none_or(|days| days > 1) {
-                    let found = format!("`{}`", error.date);
+                if let Some(found) = not_past(&error.date, days_until) {
                     return unsound(what(), "a day that is past, such as 2026-11-24", found);
                 }
             }
@@ -456,7 +454,7 @@ mod tests {
         let messages = [
             read(&|errors| of_one(errors, |error| error.rel_l2 = 1e300)),
             read(&|errors| of_one(errors, |error| error.rel_linf = -1.0)),
-            read(&|errors| of_one(errors, |error| error.date = "2026-11-26".into())),
+            read(&|errors| of_one(errors, |error| error.date = "2026-11-28".into())),
             read(&|errors| of_one(errors, |error| error.date = "today".into())),
             read(&|errors| errors.layers[0].errors.clear()),
             read(&|errors| errors.layers.push(errors.layers[0].clone())),

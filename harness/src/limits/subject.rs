@@ -50,6 +50,20 @@ impl Subject {
     }
 }
 
+/// Days that a clock may be slow before what was measured elsewhere seems to be of the future.
+const CLOCK_SLOW_DAYS: i64 = 3;
+
+/// What stands in the place of a day that is past, where it is none.
+pub(crate) fn not_past(date: &str, days_until: &DaysUntil<'_>) -> Option<String> {
+    match days_until(date) {
+        None => Some(format!("`{date}`")),
+        Some(days) if days > CLOCK_SLOW_DAYS => {
+            Some(format!("`{date}`, {days} days from now: is this machine's clock right?"))
+        }
+        Some(_) => None,
+    }
+}
+
 /// The first pair of names that is there twice.
 pub(crate) fn duplicate<'a>(
     pairs: impl Iterator<Item = (&'a String, &'a String)>,

@@ -3,6 +3,11 @@
 use super::metric::{Figures, Metric, PerMetric};
 use super::waiver::Waivers;
 
+/// Under no limits may ‖d‖ / ‖b‖ be more: a tensor of zeros is 1 from every reference, one with its sign turned 2.
+pub const MOST_RELATIVE: f64 = 0.99;
+/// The share of elements that may break the element rule under any limits, rounded up.
+pub const MOST_OUTLIERS: f64 = 0.01;
+
 /// Limits that a layer must keep; one that is `None` is not asked for.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Limits {
@@ -33,6 +38,18 @@ impl Limits {
             Metric::RelL2 => self.rel_l2,
             Metric::RelLinf => self.rel_linf,
         }
+    }
+
+    /// The names of those that a tensor of zeros keeps, or one with its sign turned, whatever the reference is.
+    pub fn passing_zeros(&self) -> impl Iterator<Item = &'static str> + use<> {
+        let too_wide = |limit: Option<f64>| limit.is_some_and(|limit| limit > MOST_RELATIVE);
+        let found = [
+            ("rel_l2", too_wide(self.rel_l2)),
+            ("rel_linf", too_wide(self.rel_linf)),
+            ("rtol", too_wide(self.rtol)),
+            ("cosine", self.cosine.is_some_and(|cosine| cosine <= 0.0)),
+        ];
+        found.into_iter().filter(|(_, found)| *found).map(|(name, _)| name)
     }
 
     /// These limits, with those of `over` in the place of what it sets.
@@ -106,6 +123,8 @@ pub enum Basis {
     },
     /// The mapping's own figure, of a rule or a profile.
     Mapping,
+    /// What no mapping can allow: [`MOST_RELATIVE`], [`MOST_OUTLIERS`].
+    Cap,
 }
 
 /// What holds for one layer.

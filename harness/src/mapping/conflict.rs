@@ -1,6 +1,10 @@
 //! Rules and ignores that can take one name.
 
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
+
 use super::mistake::{MappingMistake, MappingMistakeKind, RuleAndPlace};
+use super::name_index::NameIndex;
 use super::rule::{Ignore, Rule};
 use super::template::Template;
 use crate::side::Side;
@@ -12,47 +16,87 @@ const SAMPLE: u64 = 7;
 /// name is tried that fits it; what this does not find is found when real names are paired.
 pub(super) fn conflicts(rules: &[Rule], ignores: &[Ignore]) -> Vec<MappingMistake> {
     let mut mistakes = Vec::new();
+    let mut named: BTreeMap<&str, &Rule> = BTreeMap::new();
+    let mut taken = taken_twice(rules);
     for (i, rule) in rules.iter().enumerate() {
-        if let Some(first) = rules[..i].iter().find(|other| other.name == rule.name) {
-            let kind =
-                MappingMistakeKind::TwoRulesNamed { name: rule.name.clone(), first: first.span.clone() };
-            mistakes.push(MappingMistake { place: rule.span.clone(), kind });
-        } else if let Some(kind) = taken_twice(rules, i) {
-            mistakes.push(MappingMistake { place: rule.span.clone(), kind });
-        }
-    }
-    let unconditional = |ignore: &&Ignore| ignore.when_identical_to.is_empty();
-    for ignore in ignores.iter().filter(unconditional) {
-        let compared = |rule: &Rule| {
-            let template = rule.names(ignore.side).iter().find(|template| takes(&ignore.names, template))?;
-            Some(located(rule, template))
+        let kind = match named.entry(&rule.name) {
+            Entry::Occupied(first) => {
+                let (name, first) = (rule.name.clone(), first.get().span.clone());
+                Some(MappingMistakeKind::TwoRulesNamed { name, first })
+            }
+            Entry::Vacant(entry) => {
+                entry.insert(rule);
+                taken.remove(&i)
+            }
         };
-        let rules: Vec<RuleAndPlace> = rules.iter().filter_map(compared).collect();
-        if !rules.is_empty() {
-            let kind = MappingMistakeKind::ComparedAndIgnored { side: ignore.side, rules };
-            mistakes.push(MappingMistake { place: ignore.span.clone(), kind });
-        }
+        mistakes.extend(kind.map(|kind| MappingMistake { place: rule.span.clone(), kind }));
+    }
+    for (i, rules) in compared_and_ignored(rules, ignores) {
+        let kind = MappingMistakeKind::ComparedAndIgnored { side: ignores[i].side, rules };
+        mistakes.push(MappingMistake { place: ignores[i].span.clone(), kind });
     }
     mistakes
 }
 
-/// A name of rule `i` that an earlier rule takes too, or that takes one of an earlier rule.
-fn taken_twice(rules: &[Rule], i: usize) -> Option<MappingMistakeKind> {
-    let rule = &rules[i];
-    [Side::Candidate, Side::Reference].into_iter().find_map(|side| {
-        rules[..i].iter().find_map(|other| {
-            let (own, others) = (rule.names(side), other.names(side));
-            let template = own.iter().find(|template| takes(others, template));
-            let template = template.or_else(|| others.iter().find(|template| takes(own, template)))?;
-            let (template, other) = (template.clone(), located(other, template));
-            Some(MappingMistakeKind::TwoRulesTake { side, template, other })
-        })
-    })
+/// Rules with a name that an earlier one takes too, or that take one of an earlier one; of each side the first such.
+fn taken_twice(rules: &[Rule]) -> BTreeMap<usize, MappingMistakeKind> {
+    let mut found = BTreeMap::new();
+    for side in [Side::Reference, Side::Candidate] {
+        // By rule, the first earlier one with the name that both take.
+        let mut first: BTreeMap<usize, (usize, &Template)> = BTreeMap::new();
+        let all = rules.iter().enumerate().rev();
+        let index = NameIndex::of(
+            all.clone().flat_map(|(i, rule)| rule.names(side).iter().map(move |template| (i, template))),
+        );
+        for (i, rule) in all {
+            for template in rule.names(side) {
+                let sample = template.sample(SAMPLE);
+                for other in index.may_take(&sample).into_iter().filter(|other| *other != i) {
+                    let (earlier, later) = (i.min(other), i.max(other));
+                    let is_known = first.get(&later).is_some_and(|(known, _)| *known <= earlier);
+                    if !is_known && takes(rules[other].names(side), &sample) {
+                        first.insert(later, (earlier, template));
+                    }
+                }
+            }
+        }
+        // What is found of the candidate's side holds before what is found of the reference's.
+        found.extend(first.into_iter().map(|(later, (earlier, template))| {
+            let (template, other) = (template.clone(), located(&rules[earlier], template));
+            (later, MappingMistakeKind::TwoRulesTake { side, template, other })
+        }));
+    }
+    found
 }
 
-fn takes(templates: &[Template], sampled: &Template) -> bool {
-    let sample = sampled.sample(SAMPLE);
-    templates.iter().any(|template| template.matches(&sample).is_some())
+/// Ignores that list what rules compare, by their number, with those rules.
+fn compared_and_ignored(rules: &[Rule], ignores: &[Ignore]) -> BTreeMap<usize, Vec<RuleAndPlace>> {
+    let mut found: BTreeMap<usize, Vec<RuleAndPlace>> = BTreeMap::new();
+    for side in [Side::Candidate, Side::Reference] {
+        let unconditional =
+            |(_, ignore): &(usize, &Ignore)| ignore.side == side && ignore.when_identical_to.is_empty();
+        let of_side = ignores.iter().enumerate().filter(unconditional);
+        let index = NameIndex::of(
+            of_side.flat_map(|(i, ignore)| ignore.names.iter().map(move |template| (i, template))),
+        );
+        for rule in rules {
+            let mut told = BTreeSet::new();
+            for template in rule.names(side) {
+                let sample = template.sample(SAMPLE);
+                for i in index.may_take(&sample) {
+                    if !told.contains(&i) && takes(&ignores[i].names, &sample) {
+                        told.insert(i);
+                        found.entry(i).or_default().push(located(rule, template));
+                    }
+                }
+            }
+        }
+    }
+    found
+}
+
+fn takes(templates: &[Template], name: &str) -> bool {
+    templates.iter().any(|template| template.matches(name).is_some())
 }
 
 fn located(rule: &Rule, template: &Template) -> RuleAndPlace {

@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use toml::Spanned;
 
+use super::characters::first_that_steers;
 use super::mistake::{MappingMistake, MappingMistakeKind};
 use crate::limits::tolerance::{FloorFactors, Limits};
 use crate::side::Side;
@@ -136,7 +137,7 @@ pub(super) enum TwoByteIntegers {
 pub(super) struct FilePlaceholder {
     /// The outer and the inner number that it is made of.
     #[schemars(with = "[String; 2]")]
-    pub(super) flatten: Spanned<[Spanned<String>; 2]>,
+    pub(super) flatten: Spanned<Vec<Spanned<String>>>,
     /// How many values the inner number has, for each of the outer one.
     #[schemars(with = "Option<Vec<u64>>")]
     pub(super) lengths: Option<Spanned<Vec<u64>>>,
@@ -250,16 +251,31 @@ pub(super) enum OneOrMany {
     Many(Vec<String>),
 }
 
+impl OneOrMany {
+    /// The names.
+    fn names(&self) -> &[String] {
+        match self {
+            OneOrMany::One(name) => std::slice::from_ref(name),
+            OneOrMany::Many(list) => list.as_slice(),
+        }
+    }
+
+    /// How many names there are.
+    pub(super) fn len(&self) -> usize {
+        self.names().len()
+    }
+}
+
+/// Bytes behind a name in which the next one is looked for: comments and white space may stand between the two.
+const BETWEEN: usize = 4096;
+
 /// Each of the names with its place in the file; one that is written with escapes has the place of all of them.
 pub(super) fn located(names: &Names, text: &str) -> Vec<Spanned<String>> {
     let span = names.span();
-    let list = match names.get_ref() {
-        OneOrMany::One(name) => std::slice::from_ref(name),
-        OneOrMany::Many(list) => list.as_slice(),
-    };
     let mut from = span.start;
     let mut locate = |name: &String| {
-        let rest = text.get(from..span.end).unwrap_or_default();
+        let end = text.floor_char_boundary(span.end.min(from + BETWEEN + name.len()));
+        let rest = text.get(from..end).unwrap_or_default();
         let found =
             ['"', '\''].into_iter().filter_map(|quote| rest.find(&format!("{quote}{name}{quote}"))).min();
         let place = match found {
@@ -269,7 +285,7 @@ pub(super) fn located(names: &Names, text: &str) -> Vec<Spanned<String>> {
         from = if found.is_some() { place.end } else { from };
         Spanned::new(place, name.clone())
     };
-    list.iter().map(&mut locate).collect()
+    names.get_ref().names().iter().map(&mut locate).collect()
 }
 
 #[derive(Clone, Copy, Deserialize, JsonSchema)]
@@ -357,6 +373,9 @@ const MAX_FACTOR: f64 = 100.0;
 
 /// Reads the TOML.
 pub(super) fn parse(text: &str) -> Result<File, MappingMistake> {
+    if let Some(place) = first_that_steers(text) {
+        return Err(MappingMistake { place, kind: MappingMistakeKind::Steers });
+    }
     toml::from_str(text).map_err(|error| {
         let message = error.message();
         // serde lists what is known after what was found, each between backticks.

@@ -76,10 +76,16 @@ pub enum MappingMistakeKind {
     NoProfiles,
     /// A limit or factor out of range.
     Limit { name: &'static str },
+    /// A limit that a tensor of zeros keeps, or one with its sign turned.
+    PassesZeros { name: &'static str },
+    /// A character that would steer a terminal.
+    Steers,
     /// A profile without a limit that each element counts in.
     SeesTooLittle { profile: String },
     /// `outliers` without an element rule.
     OutliersWithoutElementRule,
+    /// A placeholder made of more or fewer than two.
+    NotTwo { found: usize },
     /// A placeholder made of itself.
     PlaceholderOfItself,
     /// Neither `lengths` nor `lengths_from`, or both.
@@ -96,6 +102,10 @@ pub enum MappingMistakeKind {
     ComparedAndIgnored { side: Side, rules: Vec<RuleAndPlace> },
     /// `order` that names no number of the rule.
     Order { found: String, known: Vec<String> },
+    /// More of something than any model needs.
+    TooMany { of: &'static str, found: usize, most: usize },
+    /// So many mistakes follow that are not told.
+    More { more: usize },
 }
 
 /// What is worth a look in a mapping that can be used all the same.
@@ -112,11 +122,11 @@ pub enum MappingWarning {
 #[derive(Debug, thiserror::Error)]
 #[expect(missing_docs, reason = "each variant's message says what its fields are")]
 pub enum MappingError {
-    #[error("{}: cannot be read: {source}", path.display())]
+    #[error("{}: cannot be read: {source}", crate::text::shown::path(path))]
     Io { path: PathBuf, source: std::io::Error },
-    #[error("{}: {} mistakes", path.display(), mistakes.len())]
+    #[error("{}: {} mistakes", crate::text::shown::path(path), mistakes.len())]
     Invalid { path: PathBuf, text: String, mistakes: Vec<MappingMistake> },
-    #[error("{}: no profile `{found}`", path.display())]
+    #[error("{}: no profile `{found}`", crate::text::shown::path(path))]
     Profile { path: PathBuf, found: String, known: Vec<String> },
 }
 

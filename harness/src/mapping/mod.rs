@@ -5,12 +5,15 @@
 //! sides.
 
 pub mod bindings;
+mod characters;
 mod check;
 mod conflict;
 mod definition;
 pub mod explanation;
 mod file;
+mod matching;
 mod mistake;
+mod name_index;
 pub mod order;
 pub mod pairing;
 mod placeholder;

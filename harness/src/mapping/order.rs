@@ -111,7 +111,7 @@ pub(super) fn unknown(rules: &[Rule], pairs: impl Fn(usize) -> usize) -> Option<
             return Some(UnknownOrder::Within { rule: rule.name.clone() });
         }
         // The neighbour that has tensors too.
-        let Some(next) = (i + 1..rules.len()).find(used).filter(|_| used(&i)) else { continue };
+        let Some(next) = used(&i).then(|| (i + 1..rules.len()).find(used)).flatten() else { continue };
         let told = !rule.order.is_empty() && !rules[next].order.is_empty();
         if groups[next] == groups[i] && !told && parts(rule) != parts(&rules[next]) {
             let (rule, next) = (rule.name.clone(), rules[next].name.clone());

@@ -1,18 +1,19 @@
 //! Which candidate meets which reference. Every name of both sides ends in exactly one list; nothing is paired by
 //! position or by part of a name.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::bindings::Bindings;
 use super::definition::Mapping;
 use super::mistake::MappingWarning;
+use super::name_index::NameIndex;
 use super::order::{self, ExecutionOrder, UnknownOrder};
 use super::placeholder::{Lengths, LengthsSource, expand};
 use super::rule::Ignore;
 use super::template::Template;
 use crate::reference::ReferenceNames;
-use crate::side::Side;
-use crate::text::nearest::nearest;
+use crate::side::{PerSide, Side};
+use crate::text::nearest::NearestSearch;
 
 /// Two tensors to compare.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -199,8 +200,10 @@ pub fn pair(
         .map(|(name, flattened)| (name.clone(), Lengths::of(flattened, known())))
         .collect();
     let groups = order::groups(&mapping.rules);
+    let all: BTreeSet<&str> = candidates.iter().map(String::as_str).collect();
+    let taking = PerSide::of_each(|side| TakingRules::of(mapping, side));
     let mut work =
-        PairingWork { mapping, lengths, groups, instances: BTreeMap::new(), out: Pairing::default() };
+        PairingWork { mapping, lengths, groups, taking, instances: BTreeMap::new(), out: Pairing::default() };
     for side in [Side::Candidate, Side::Reference] {
         for name in names(side) {
             work.place(side, name, identical);
@@ -208,22 +211,23 @@ pub fn pair(
     }
     let instances = std::mem::take(&mut work.instances);
     for (key, instance) in &instances {
-        work.settle(key, instance, candidates, identical);
+        work.settle(key, instance, &all, identical);
     }
-    for name in &references.gone {
-        if !work.out.missing.iter().any(|missing| missing.expected.contains(name)) {
-            let (side, expected) = (Side::Reference, vec![name.clone()]);
-            work.out.missing.push(Missing { side, expected, wanted_by: WantedBy::Manifest });
-        }
+    let missing = work.out.missing.iter().flat_map(|missing| missing.expected.iter().cloned());
+    let missing: BTreeSet<String> = missing.collect();
+    for name in references.gone.iter().filter(|name| !missing.contains(*name)) {
+        let (side, expected) = (Side::Reference, vec![name.clone()]);
+        work.out.missing.push(Missing { side, expected, wanted_by: WantedBy::Manifest });
     }
     work.hints();
     work.unused(&instances);
     let lengths = work.counted();
     let mut out = work.out;
     out.lengths = lengths;
-    let pairs_of = |rule: usize| out.pairs.iter().filter(|pair| pair.rule == rule).count();
+    let mut pairs_of = vec![0; mapping.rules.len()];
+    out.pairs.iter().for_each(|pair| pairs_of[pair.rule] += 1);
     let unordered = || !mapping.rules_in_order;
-    out.order = match order::unknown(&mapping.rules, pairs_of) {
+    out.order = match order::unknown(&mapping.rules, |rule| pairs_of[rule]) {
         _ if references.in_order => ExecutionOrder::Manifest,
         _ if unordered() => ExecutionOrder::Unknown(UnknownOrder::NoOrder),
         Some(unknown) => ExecutionOrder::Unknown(unknown),
@@ -252,11 +256,28 @@ struct Instance {
     references: Vec<String>,
 }
 
+/// The rules and the ignores of one side, found by name.
+struct TakingRules {
+    rules: NameIndex<usize>,
+    ignores: NameIndex<usize>,
+}
+
+impl TakingRules {
+    fn of(mapping: &Mapping, side: Side) -> TakingRules {
+        let rules = mapping.rules.iter().enumerate();
+        let rules = rules.flat_map(|(i, rule)| rule.names(side).iter().map(move |template| (i, template)));
+        let ignores = mapping.ignores.iter().enumerate().filter(|(_, ignore)| ignore.side == side);
+        let ignores = ignores.flat_map(|(i, ignore)| ignore.names.iter().map(move |template| (i, template)));
+        TakingRules { rules: NameIndex::of(rules), ignores: NameIndex::of(ignores) }
+    }
+}
+
 struct PairingWork<'a> {
     mapping: &'a Mapping,
     lengths: BTreeMap<String, Lengths>,
     /// For each rule the first one of its group.
     groups: Vec<usize>,
+    taking: PerSide<TakingRules>,
     instances: BTreeMap<Key, Instance>,
     out: Pairing,
 }
@@ -270,8 +291,8 @@ impl PairingWork<'_> {
         }
         let mut found: Vec<(usize, Bindings)> = Vec::new();
         let mut beyond = false;
-        for (i, rule) in self.mapping.rules.iter().enumerate() {
-            for template in rule.names(side) {
+        for i in self.taking.get(side).rules.may_take(name) {
+            for template in self.mapping.rules[i].names(side) {
                 if let Some(bindings) = template.matches(name) {
                     match expand(bindings, &self.mapping.placeholders, &self.lengths) {
                         Some(bindings) => found.push((i, bindings)),
@@ -343,7 +364,10 @@ impl PairingWork<'_> {
     /// Line and reason of the ignore that lists a name.
     fn ignore(&self, side: Side, name: &str, which: impl Fn(&Ignore) -> bool) -> Option<(usize, String)> {
         let named = |ignore: &Ignore| ignore.names.iter().any(|template| template.matches(name).is_some());
-        self.ignore_of(side, |ignore| named(ignore) && which(ignore))
+        let listed = self.taking.get(side).ignores.may_take(name).into_iter();
+        let mut listed = listed.map(|i| &self.mapping.ignores[i]);
+        let found = listed.find(|ignore| named(ignore) && which(ignore))?;
+        Some((found.line, found.reason.clone()))
     }
 
     /// Line and reason of the first ignore of a side that `lists` says lists a name.
@@ -380,7 +404,7 @@ impl PairingWork<'_> {
         self.lengths.iter().map(counted).collect()
     }
 
-    fn settle(&mut self, key: &Key, instance: &Instance, all: &[String], identical: &Identical<'_>) {
+    fn settle(&mut self, key: &Key, instance: &Instance, all: &BTreeSet<&str>, identical: &Identical<'_>) {
         let rule = &self.mapping.rules[key.rule];
         let render = |templates: &[Template]| -> Vec<String> {
             templates.iter().filter_map(|template| template.render(&key.bindings)).collect()
@@ -415,7 +439,8 @@ impl PairingWork<'_> {
             ([], [reference]) => {
                 let alias = rule.alias.as_ref().and_then(|alias| {
                     let same = alias.when_identical_to.render(&key.bindings)?;
-                    let mut present = render(&alias.candidates).into_iter().filter(|name| all.contains(name));
+                    let mut present =
+                        render(&alias.candidates).into_iter().filter(|name| all.contains(name.as_str()));
                     let (found, more) = (present.next()?, present.next());
                     (more.is_none() && identical(reference, &same)).then_some(found)
                 });
@@ -430,7 +455,7 @@ impl PairingWork<'_> {
                     });
                     return;
                 }
-                if render(&rule.absent_with).iter().any(|name| all.contains(name)) {
+                if render(&rule.absent_with).iter().any(|name| all.contains(name.as_str())) {
                     let candidate = expected.into_iter().next().unwrap_or_default();
                     let (lacking, reference) = (Side::Candidate, reference.clone());
                     self.out.absent.push(Absent { lacking, candidate, reference });
@@ -466,11 +491,14 @@ impl PairingWork<'_> {
 
     /// Says of unmapped names which missing one they are close to.
     fn hints(&mut self) {
-        let missing = &self.out.missing;
+        let missing = PerSide::of_each(|side| {
+            let missing = self.out.missing.iter().filter(|missing| missing.side == side);
+            missing.flat_map(|missing| &missing.expected).map(String::as_str).collect::<Vec<_>>()
+        });
+        let mut search = NearestSearch::default();
         for unmapped in &mut self.out.unmapped {
-            let expected =
-                missing.iter().filter(|missing| missing.side == unmapped.side).flat_map(|m| &m.expected);
-            if let Some(name) = nearest(&unmapped.name, expected.map(String::as_str)) {
+            let expected = missing.get(unmapped.side);
+            if let Some(name) = search.nearest(&unmapped.name, expected.iter().copied()) {
                 unmapped.hint.get_or_insert_with(|| UnmappedHint::NearMissing(name.to_string()));
             }
         }
@@ -483,14 +511,18 @@ impl PairingWork<'_> {
                 self.out.warnings.push(MappingWarning::CountsOverNothing { placeholder, place });
             }
         }
+        let used: BTreeSet<usize> = instances.keys().map(|key| key.rule).collect();
+        let mut search = NearestSearch::default();
         for (i, rule) in self.mapping.rules.iter().enumerate() {
-            if rule.may_be_unused || instances.keys().any(|key| key.rule == i) {
+            if rule.may_be_unused || used.contains(&i) {
                 continue;
             }
+            let texts = PerSide::of_each(|side| -> Vec<String> {
+                rule.names(side).iter().map(|template| template.sample(0)).collect()
+            });
             let near = self.out.unmapped.iter().find_map(|unmapped| {
-                let texts =
-                    rule.names(unmapped.side).iter().map(|template| template.sample(0)).collect::<Vec<_>>();
-                nearest(&unmapped.name, texts.iter().map(String::as_str)).map(|_| unmapped.name.clone())
+                let texts = texts.get(unmapped.side).iter().map(String::as_str);
+                search.nearest(&unmapped.name, texts).map(|_| unmapped.name.clone())
             });
             let (rule, place) = (rule.name.clone(), rule.span.clone());
             self.out.warnings.push(MappingWarning::RuleTakesNothing { rule, place, near });

@@ -13,9 +13,7 @@ impl Mapping {
     /// # Errors
     /// A file that cannot be read, or every mistake in it.
     pub fn read(path: &Path) -> Result<Mapping, MappingError> {
-        let utf8 = |bytes| String::from_utf8(bytes).map_err(std::io::Error::other);
-        let text = regular::read(path)
-            .and_then(utf8)
+        let text = regular::read_text(path)
             .map_err(|source| MappingError::Io { path: path.to_path_buf(), source })?;
         Mapping::parse(path, text)
     }

@@ -1,30 +1,16 @@
 //! Names with numbers and words in them: `block_{block}_norm`, `block_{block}_{what:word}`, and `*` for any text where that
 //! is allowed.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
-use super::bindings::{Bindings, Bound};
-
-/// More digits than any index has.
-const MAX_DIGITS: usize = 9;
+use super::bindings::Bindings;
+use super::matching::{MAX_DIGITS, TemplatePart, is_of_word, take, word_length};
 
 /// A pattern that takes names apart and puts them together.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Template {
     parts: Vec<TemplatePart>,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum TemplatePart {
-    Text(String),
-    /// A decimal number without leading zeros: the placeholder's value plus an offset.
-    Number {
-        name: String,
-        offset: i64,
-    },
-    /// Letters and digits, a letter first: what stands between two separators.
-    Word(String),
-    Any,
 }
 
 /// What is wrong with a template's text, and where.
@@ -127,7 +113,10 @@ impl Template {
                     );
                 }
                 '*' => {
-                    parts.push(TemplatePart::Any);
+                    // Two stars stand for what one stands for.
+                    if parts.last() != Some(&TemplatePart::Any) {
+                        parts.push(TemplatePart::Any);
+                    }
                     at += 1;
                 }
                 _ => {
@@ -150,10 +139,21 @@ impl Template {
                 }
             }
         }
-        match parts.is_empty() {
-            true => error(0..0, "an empty name"),
-            false => Ok(Template { parts }),
+        if parts.is_empty() {
+            return error(0..0, "an empty name");
         }
+        if let Some(name) = repeated_after_stars(&parts) {
+            let message = "a placeholder that follows one `*` stands again after another; which name it takes could not be \
+                           told: leave it out once";
+            let at = text.rfind(&format!("{{{name}")).unwrap_or(0);
+            return error(at..text[at..].find('}').map_or(text.len(), |end| at + end + 1), message);
+        }
+        Ok(Template { parts })
+    }
+
+    /// The parts, in order.
+    pub(super) fn parts(&self) -> &[TemplatePart] {
+        &self.parts
     }
 
     /// The template with one separator for all, as names of its side have it: each of `separators` becomes the first.
@@ -171,12 +171,9 @@ impl Template {
     /// The numbers of a name that fits as far as it goes: the end of the template, text alone, is cut off. A number at the
     /// very end of such a name may have lost digits, so that it is not taken.
     pub fn matches_cut(&self, name: &str) -> Option<Bindings> {
-        (1..=self.parts.len()).find_map(|kept| {
-            let (kept, lost) = self.parts.split_at(kept);
-            if lost.iter().any(|part| part.placeholder().is_some()) {
-                return None;
-            }
-            let (TemplatePart::Text(text), before) = kept.split_last()? else { return None };
+        let last = self.parts.iter().rposition(|part| part.placeholder().is_some());
+        (last.map_or(1, |last| last + 1)..=self.parts.len()).find_map(|kept| {
+            let (TemplatePart::Text(text), before) = self.parts[..kept].split_last()? else { return None };
             let begins = |rest: &str| !rest.is_empty() && text.starts_with(rest);
             take(before, name, Bindings::default(), &begins)
         })
@@ -296,16 +293,6 @@ impl Template {
     }
 }
 
-impl TemplatePart {
-    /// The placeholder's name.
-    fn placeholder(&self) -> Option<&str> {
-        match self {
-            TemplatePart::Number { name, .. } | TemplatePart::Word(name) => Some(name),
-            TemplatePart::Text(_) | TemplatePart::Any => None,
-        }
-    }
-}
-
 impl fmt::Display for Template {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for part in &self.parts {
@@ -324,15 +311,22 @@ impl fmt::Display for Template {
     }
 }
 
-/// Whether a character can be part of a word.
-fn is_of_word(c: char) -> bool {
-    c.is_ascii_alphanumeric()
-}
-
-/// Bytes of the word at the start of a text; 0 where there is none.
-fn word_length(text: &str) -> usize {
-    let first = text.starts_with(|c: char| c.is_ascii_alphabetic());
-    if first { text.find(|c| !is_of_word(c)).unwrap_or(text.len()) } else { 0 }
+/// A placeholder that first stands after a `*` and again after a further one. What it stands for would depend on where the
+/// first `*` ends, so that a name could not be taken from left to right.
+fn repeated_after_stars(parts: &[TemplatePart]) -> Option<&str> {
+    let mut first: BTreeMap<&str, usize> = BTreeMap::new();
+    let mut stars = 0;
+    for part in parts {
+        if *part == TemplatePart::Any {
+            stars += 1;
+        }
+        let Some(name) = part.placeholder() else { continue };
+        let since = *first.entry(name).or_insert(stars);
+        if since > 0 && since < stars {
+            return Some(name);
+        }
+    }
+    None
 }
 
 /// `name:word`.
@@ -365,46 +359,12 @@ fn placeholder(text: &str) -> Option<(String, i64)> {
     is_name(name).then(|| (name.to_string(), offset))
 }
 
-fn take(
-    parts: &[TemplatePart],
-    name: &str,
-    mut bound: Bindings,
-    done: &dyn Fn(&str) -> bool,
-) -> Option<Bindings> {
-    let Some((part, parts)) = parts.split_first() else {
-        return done(name).then_some(bound);
-    };
-    match part {
-        TemplatePart::Text(text) => take(parts, name.strip_prefix(text.as_str())?, bound, done),
-        TemplatePart::Number { name: placeholder, offset } => {
-            let digits = name.bytes().take_while(u8::is_ascii_digit).count();
-            let leading_zero = digits > 1 && name.starts_with('0');
-            if digits == 0 || digits > MAX_DIGITS || leading_zero {
-                return None;
-            }
-            let written: u64 = name[..digits].parse().ok()?;
-            let value = written.checked_add_signed(-offset)?;
-            bound.bind(placeholder, Bound::Number(value)).then_some(())?;
-            take(parts, &name[digits..], bound, done)
-        }
-        TemplatePart::Word(placeholder) => {
-            let length = word_length(name);
-            let bound_so = length > 0 && bound.bind(placeholder, Bound::Word(name[..length].to_string()));
-            bound_so.then_some(())?;
-            take(parts, &name[length..], bound, done)
-        }
-        TemplatePart::Any => {
-            let mut ends = name.char_indices().map(|(at, _)| at).chain([name.len()]);
-            ends.find_map(|at| take(parts, &name[at..], bound.clone(), done))
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::mapping::bindings::Bound;
 
     fn template(text: &str) -> Template {
         Template::parse(text, Wildcards::Allowed).unwrap()

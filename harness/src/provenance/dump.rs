@@ -1,7 +1,7 @@
 //! The tensors of one side, with what was recorded of them.
 
-use std::collections::BTreeMap;
-use std::path::Path;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
 
@@ -15,6 +15,7 @@ use crate::store::{
 };
 use crate::tensor::Tensor;
 use crate::text::facts::{Facts, Factual};
+use crate::text::shown::escaped;
 
 /// The tensors of one side, with what was recorded of them.
 #[derive(Debug)]
@@ -134,10 +135,12 @@ impl Dump {
         Dump { store, keys, several, other_runs, recording, recorded, fingerprints: Fingerprints::default() }
     }
 
-    /// Gives a tensor of the store another name, or one that it has not by the mapping's pattern.
-    pub fn name(&mut self, name: &str, key: &str) {
-        self.keys.retain(|_, known| known != key);
-        self.keys.insert(name.to_string(), key.to_string());
+    /// Gives tensors of the store, by key, other names, or such as they have not by the mapping's pattern.
+    pub fn name_all(&mut self, named: impl IntoIterator<Item = (String, String)>) {
+        let named: Vec<(String, String)> = named.into_iter().collect();
+        let renamed: BTreeSet<&String> = named.iter().map(|(_, key)| key).collect();
+        self.keys.retain(|_, key| !renamed.contains(key));
+        self.keys.extend(named);
     }
 
     /// Where the tensors are.
@@ -181,12 +184,21 @@ impl Dump {
     /// Tensors without a name: their keys do not fit the mapping's pattern.
     pub fn strangers(&self) -> Vec<String> {
         let unnamed = self.store.entries().iter().filter(|entry| entry.name.is_none());
-        unnamed.map(|entry| entry.key.clone()).filter(|key| !self.keys.values().any(|k| k == key)).collect()
+        let named: BTreeSet<&String> = self.keys.values().collect();
+        let keys = unnamed.map(|entry| &entry.key).filter(|key| !named.contains(key));
+        keys.map(|key| escaped(key).into_owned()).collect()
     }
 
     /// What the store calls the tensor of that name; of an unknown one, the name.
     pub fn key<'a>(&'a self, name: &'a str) -> &'a str {
         self.keys.get(name).map_or(name, String::as_str)
+    }
+
+    /// The file that holds the tensor of that name.
+    pub fn file_of(&self, name: &str) -> PathBuf {
+        let location = self.store.location();
+        let own = location.join(self.key(name));
+        if own.is_file() { own } else { location.to_path_buf() }
     }
 
     /// Opens a tensor by name.

@@ -12,6 +12,7 @@ use super::sha256::Hashed;
 use super::weight_tensors::WeightTensors;
 use crate::files::{atomic, regular};
 use crate::text::facts::{Facts, Factual};
+use crate::text::shown::escape_json;
 
 /// The file's name.
 pub const FILE_NAME: &str = "dump.json";
@@ -22,17 +23,20 @@ pub const SCHEMA_VERSION: u32 = 2;
 #[derive(Debug, thiserror::Error)]
 #[expect(missing_docs, reason = "each variant's message says what its fields are")]
 pub enum DumpRecordError {
-    #[error("{}: cannot be read: {source}", path.display())]
+    #[error("{}: cannot be read: {source}", crate::text::shown::path(path))]
     Read { path: PathBuf, source: std::io::Error },
-    #[error("{}: cannot be written: {source}", path.display())]
+    #[error("{}: cannot be written: {source}", crate::text::shown::path(path))]
     Write { path: PathBuf, source: std::io::Error },
     #[error(
         "{}: expected the provenance of a dump, found {source}; dump anew, or remove this file to compare what is there \
          without knowing what it is of",
-        path.display()
+        crate::text::shown::path(path)
     )]
     Json { path: PathBuf, source: serde_json::Error },
-    #[error("{}: expected schema_version 1 or {SCHEMA_VERSION}, found {found}; dump anew", path.display())]
+    #[error(
+        "{}: expected schema_version 1 or {SCHEMA_VERSION}, found {found}; dump anew",
+        crate::text::shown::path(path)
+    )]
     Version { path: PathBuf, found: u32 },
 }
 
@@ -108,7 +112,11 @@ impl DumpRecord {
         if !(1..=SCHEMA_VERSION).contains(&schema_version) {
             return Err(DumpRecordError::Version { path, found: schema_version });
         }
-        serde_json::from_slice(&bytes).map_err(json).map(Some)
+        // Typed first: an object with a key twice is refused.
+        let record: DumpRecord = serde_json::from_slice(&bytes).map_err(json)?;
+        let mut shown = serde_json::to_value(record).map_err(json)?;
+        escape_json(&mut shown);
+        serde_json::from_value(shown).map_err(json).map(Some)
     }
 
     /// Writes the provenance of a folder.

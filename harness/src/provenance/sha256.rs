@@ -20,7 +20,7 @@ pub struct Hashed {
 
 /// A file that cannot be read.
 #[derive(Debug, thiserror::Error)]
-#[error("{}: cannot be read: {source}", path.display())]
+#[error("{}: cannot be read: {source}", crate::text::shown::path(path))]
 pub struct ReadError {
     /// The file.
     pub path: PathBuf,

@@ -13,6 +13,7 @@ use crate::provenance::{RecordedTensor, SettingFacts};
 use crate::store::{Algorithm, Fingerprint};
 use crate::text::document::{self, Document, DocumentMistake, DocumentMistakeKind, Fields};
 use crate::text::facts::{Facts, Factual};
+use crate::text::shown::escaped;
 
 /// The file's name in a set's folder.
 pub const FILE_NAME: &str = "manifest.json";
@@ -26,9 +27,9 @@ const MAX_FLOOR: f64 = 1e-3;
 #[derive(Debug, thiserror::Error)]
 #[expect(missing_docs, reason = "each variant's message says what its fields are")]
 pub enum ManifestError {
-    #[error("{}: cannot be read: {source}", path.display())]
+    #[error("{}: cannot be read: {source}", crate::text::shown::path(path))]
     Io { path: PathBuf, source: std::io::Error },
-    #[error("{}: {} mistakes", path.display(), mistakes.len())]
+    #[error("{}: {} mistakes", crate::text::shown::path(path), mistakes.len())]
     Invalid { path: PathBuf, text: String, mistakes: Vec<DocumentMistake> },
 }
 
@@ -104,10 +105,18 @@ impl Manifest {
     /// A file that cannot be read, or every mistake in it.
     pub fn read(path: &Path) -> Result<Manifest, ManifestError> {
         let io = |source| ManifestError::Io { path: path.to_path_buf(), source };
-        let bytes = regular::read(path).map_err(io)?;
-        let text = String::from_utf8(bytes)
-            .map_err(|error| io(std::io::Error::new(std::io::ErrorKind::InvalidData, error)))?;
-        Manifest::parse(path, text)
+        Manifest::parse(path, regular::read_text(path).map_err(io)?)
+    }
+
+    /// Whether a file of that name is one of another program, as browsers and package managers have them: an object without
+    /// any key that tells a set.
+    pub fn is_of_another_program(path: &Path) -> bool {
+        let text = regular::read(path).unwrap_or_default();
+        let keys = ["schema_version", "set", "generator", "weights", "reference", "tensors"];
+        match serde_json::from_slice(&text) {
+            Ok(serde_json::Value::Object(fields)) => !keys.iter().any(|key| fields.contains_key(*key)),
+            _ => false,
+        }
     }
 
     /// Reads a manifest from its text; `path` is only shown.
@@ -206,7 +215,7 @@ fn generator_of(document: &mut Document<'_>, object: &Object<'_>) -> Generator {
         for property in &object.properties {
             let version = document.value(&property.value);
             let version = version.as_str().map_or_else(|| version.to_string(), String::from);
-            versions.insert(property.name.as_str().to_string(), version);
+            versions.insert(escaped(property.name.as_str()).into_owned(), version);
         }
     }
     Generator { tool, versions }
@@ -216,7 +225,7 @@ fn settings_of(document: &mut Document<'_>, object: &Object<'_>) -> SettingFacts
     let of = object
         .properties
         .iter()
-        .map(|property| (property.name.as_str().to_string(), document.value(&property.value)));
+        .map(|property| (escaped(property.name.as_str()).into_owned(), document.value(&property.value)));
     of.collect()
 }
 

@@ -3,7 +3,7 @@
 pub mod manifest;
 mod names;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 pub use names::ReferenceNames;
@@ -63,7 +63,8 @@ pub struct Reference {
     computed: Option<ComputedReference>,
     record: Option<DumpRecord>,
     names: ReferenceNames,
-    naming: Naming,
+    /// Noise floors by the tensor's name.
+    floors: BTreeMap<String, NoiseFloor>,
 }
 
 impl Reference {
@@ -78,7 +79,7 @@ impl Reference {
                 Some(present) => ReferenceNames { present, in_order: true, ..ReferenceNames::default() },
                 None => ReferenceNames { present: dump.names(), ..ReferenceNames::default() },
             };
-            return Ok(Reference { dump, set: None, computed: None, record, names, naming: naming.clone() });
+            return Ok(Reference { dump, set: None, computed: None, record, names, floors: BTreeMap::new() });
         };
         let manifest = &set.manifest;
         let folder = set.root.join(&manifest.reference.folder);
@@ -94,13 +95,18 @@ impl Reference {
             list.push(naming.canonical(&entry.name));
         }
         let mut dump = Dump::new(store, naming.call, Some(recording));
-        for entry in &manifest.tensors {
-            dump.name(&naming.canonical(&entry.name), &entry.recorded.key);
-        }
-        let listed = |name: &String| names.present.contains(name) || names.gone.contains(name);
-        let unlisted: Vec<String> = dump.names().into_iter().filter(|name| !listed(name)).collect();
+        let named = manifest.tensors.iter();
+        dump.name_all(named.map(|entry| (naming.canonical(&entry.name), entry.recorded.key.clone())));
+        let listed: BTreeSet<&String> = names.present.iter().chain(&names.gone).collect();
+        let unlisted: Vec<String> = dump.names().into_iter().filter(|name| !listed.contains(name)).collect();
         names.present.extend(unlisted);
-        Ok(Reference { dump, set: Some(set), computed: None, record: None, names, naming: naming.clone() })
+        let mut floors = BTreeMap::new();
+        for entry in &manifest.tensors {
+            floors.entry(naming.canonical(&entry.name)).or_insert(entry.noise_floor);
+        }
+        // A name as the manifest spells it holds before one that is only like it.
+        floors.extend(manifest.tensors.iter().map(|entry| (entry.name.clone(), entry.noise_floor)));
+        Ok(Reference { dump, set: Some(set), computed: None, record: None, names, floors })
     }
 
     /// Tensors that were computed from the candidate's own, in the order of execution.
@@ -108,7 +114,8 @@ impl Reference {
         let dump = Dump::new(Box::new(store), naming.call, None);
         let present = dump.names_in_order().unwrap_or_default();
         let names = ReferenceNames { present, in_order: true, ..ReferenceNames::default() };
-        Reference { dump, set: None, computed: Some(computed), record: None, names, naming: naming.clone() }
+        let floors = computed.floors.clone();
+        Reference { dump, set: None, computed: Some(computed), record: None, names, floors }
     }
 
     /// What is known of it, where it was computed from the candidate's own tensors.
@@ -168,12 +175,7 @@ impl Reference {
 
     /// The recorded noise floor of a tensor.
     pub fn noise_floor(&self, name: &str) -> Option<&NoiseFloor> {
-        if let Some(computed) = &self.computed {
-            return computed.floors.get(name);
-        }
-        let manifest = self.manifest()?;
-        let canonical = || manifest.tensors.iter().find(|entry| self.naming.canonical(&entry.name) == name);
-        manifest.tensor(name).or_else(canonical).map(|entry| &entry.noise_floor)
+        self.floors.get(name)
     }
 }
 
@@ -185,7 +187,7 @@ impl SetFolder {
             return Ok(None);
         }
         let own = path.join(manifest::FILE_NAME);
-        if own.try_exists().map_err(io)? {
+        if own.try_exists().map_err(io)? && !Manifest::is_of_another_program(&own) {
             return Ok(Some(SetFolder { root: path.to_path_buf(), manifest: Manifest::read(&own)? }));
         }
         // A path such as `.` has no parent of its own.
@@ -195,7 +197,8 @@ impl SetFolder {
             _ => absolute.parent(),
         };
         let above = parent.map(|parent| (parent, parent.join(manifest::FILE_NAME)));
-        let Some((root, above)) = above.filter(|(_, above)| above.is_file()) else { return Ok(None) };
+        let is_manifest = |above: &PathBuf| above.is_file() && !Manifest::is_of_another_program(above);
+        let Some((root, above)) = above.filter(|(_, above)| is_manifest(above)) else { return Ok(None) };
         // A folder beside the set's tensors, such as another program's dump, is not part of the set.
         let manifest = Manifest::read(&above)?;
         let part = absolute.ends_with(&manifest.reference.folder);

@@ -8,11 +8,13 @@ use miette::{
 };
 
 use super::words::InFile;
+use crate::text::shown::{escaped, in_place};
 
 /// A finding with file, line, column and the text underlined.
 pub(super) fn render(path: &str, text: &str, finding: InFile, colours: bool) -> String {
     let theme = if colours { GraphicalTheme::unicode() } else { GraphicalTheme::unicode_nocolor() };
-    let source = Excerpts { path: path.to_string(), text: text.to_string() };
+    let source = Excerpts { path: escaped(path).into_owned(), text: in_place(text).into_owned() };
+    let finding = finding.escaped();
     let shown = Shown { finding, source };
     let mut out = String::new();
     // Writing to a string does not fail.

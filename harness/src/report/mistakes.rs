@@ -6,12 +6,13 @@ use super::{boxes, words};
 use crate::compare::obstacle::LocatedMistake;
 use crate::mapping::{MappingError, position};
 use crate::reference::manifest::ManifestError;
+use crate::text::shown;
 
 /// A mapping that cannot be used.
 pub fn mapping(error: &MappingError, colours: bool) -> String {
     match error {
         MappingError::Invalid { path, text, mistakes } => {
-            let path = path.display().to_string();
+            let path = shown::path(path);
             let shown = |mistake| boxes::render(&path, text, words::mapping_mistake(mistake, text), colours);
             mistakes.iter().map(shown).collect()
         }
@@ -27,7 +28,7 @@ pub fn mapping(error: &MappingError, colours: bool) -> String {
 pub fn manifest(error: &ManifestError, colours: bool) -> String {
     match error {
         ManifestError::Invalid { path, text, mistakes } => {
-            let path = path.display().to_string();
+            let path = shown::path(path);
             let shown = |mistake| boxes::render(&path, text, words::document_mistake(mistake), colours);
             mistakes.iter().map(shown).collect()
         }
@@ -49,11 +50,11 @@ pub fn in_manifest(error: &ManifestError) -> Vec<LocatedMistake> {
 
 /// A mistake for where no text can be underlined.
 fn located(path: &Path, text: &str, found: words::InFile) -> LocatedMistake {
-    let words::InFile { message, labels, help, .. } = found;
+    let words::InFile { message, labels, help, .. } = found.escaped();
     let start = labels.first().map_or(0, |(place, _)| place.start);
     let (line, column) = position(text, start);
     let label = labels.first().map(|(_, label)| format!(": {label}")).unwrap_or_default();
     let help = help.map(|help| format!("; {help}")).unwrap_or_default();
     let message = format!("{message}{label}{help}");
-    LocatedMistake { file: path.display().to_string(), line, column, message }
+    LocatedMistake { file: shown::path(path), line, column, message }
 }

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use crate::tensor::Dtype;
 use crate::text::facts::{Facts, Factual};
+use crate::text::shown;
 
 /// Where a tensor is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,8 +35,8 @@ impl Place {
 impl std::fmt::Display for Place {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match &self.tensor {
-            Some(tensor) => write!(f, "{}: `{tensor}`", self.path.display()),
-            None => write!(f, "{}", self.path.display()),
+            Some(tensor) => write!(f, "{}: `{}`", shown::path(&self.path), shown::escaped(tensor)),
+            None => f.write_str(&shown::path(&self.path)),
         }
     }
 }

@@ -121,7 +121,7 @@ impl FileKind {
 /// A file that nothing tells, by its first bytes.
 fn unknown(path: &Path, length: u64) -> String {
     let mut front = [0; 64];
-    let read = std::fs::File::open(path).and_then(|mut file| file.read(&mut front)).unwrap_or(0);
+    let read = regular::open(path).ok().and_then(|(mut file, _)| file.read(&mut front).ok()).unwrap_or(0);
     let front = &front[..read];
     // A character may be cut at the end of what was read.
     let text = match std::str::from_utf8(front) {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::dump_folder::DumperFolder;
 use super::error::StoreError;
 use super::file_kind::FileKind;
-use super::item::{Item, TensorSource};
+use super::item::{Item, TensorSource, as_text};
 use super::stored::StoredTensor;
 use super::{container, dump_folder, npy, raw};
 use crate::tensor::Dtype;
@@ -105,8 +105,7 @@ fn npy_item(path: &Path, two_byte_integers: Option<Dtype>) -> Option<Item> {
 
 /// A tensor that is called as its file is.
 fn of_file(path: &Path, source: Arc<dyn TensorSource>) -> Option<Item> {
-    let key = path.file_name()?.to_string_lossy().into_owned();
-    let stem = path.file_stem()?.to_string_lossy().into_owned();
+    let (key, stem) = (as_text(path.file_name()?), as_text(path.file_stem()?));
     Some(Item { key, stem, call: None, source })
 }
 
@@ -138,7 +137,7 @@ fn contained(files: &[PathBuf], two_byte_integers: Option<Dtype>) -> Result<Vec<
         keys.windows(2).filter(|pair| pair[0] == pair[1]).map(|pair| pair[0].to_string()).collect();
     let keyed = |(file, mut item): (&PathBuf, Item)| {
         if twice.binary_search(&item.key).is_ok() {
-            let file = file.file_name().unwrap_or_default().to_string_lossy();
+            let file = as_text(file.file_name().unwrap_or_default());
             item.key = format!("{file}/{}", item.key);
         }
         item

@@ -1,5 +1,6 @@
 //! Tensors that a file or folder holds, each by its own name and not yet opened.
 
+use std::ffi::OsStr;
 use std::sync::Arc;
 
 use super::error::StoreError;
@@ -33,5 +34,14 @@ impl Item {
     /// A tensor whose key is its name.
     pub(super) fn named(name: &str, source: impl TensorSource + 'static) -> Item {
         Item { key: name.to_string(), stem: name.to_string(), call: None, source: Arc::new(source) }
+    }
+}
+
+/// The name of a file or folder, or a part of one, as text; bytes that are no UTF-8 are written as `\\xff`, so that two names
+/// stay two.
+pub(super) fn as_text(name: &OsStr) -> String {
+    match name.to_str() {
+        Some(text) => text.to_string(),
+        None => name.as_encoded_bytes().escape_ascii().to_string(),
     }
 }

@@ -13,16 +13,9 @@ use super::error::{Place, StoreError, TensorProblem};
 use super::file_kind::{FileKind, NPY_MAGIC};
 use super::regular;
 use super::stored::{ElementBytes, Encoding, StoredTensor};
+use crate::bounds::{NPY_DECLARATION, NPY_HEADER, NPY_NESTING, RANK};
 use crate::tensor::{Dtype, Tensor, Values, element_count};
-
-/// A header longer than this is no tensor's, padding included.
-const MAX_HEADER: u64 = 1 << 16;
-/// A header that says more than this is no tensor's.
-const MAX_DECLARATION: usize = 1 << 13;
-/// A header nested deeper than this is no tensor's; its parser takes time exponential in the depth.
-const MAX_NESTING: usize = 3;
-/// More axes than any tensor has.
-const MAX_RANK: usize = 32;
+use crate::text::shown::quoted;
 
 /// What precedes the elements of an `.npy` file.
 pub(super) struct NpyHeader {
@@ -89,20 +82,23 @@ pub(super) fn parse(
         u64::from(u16::from_le_bytes([front[8], front[9]]))
     } else {
         let mut more = [0; 2];
-        reader.read_exact(&mut more)?;
+        let cut_short = |_| TensorProblem::Header(format!("cut short after {length} bytes"));
+        reader.read_exact(&mut more).map_err(cut_short)?;
         front.extend(more);
         u64::from(u32::from_le_bytes([front[8], front[9], more[0], more[1]]))
     };
     let start = front.len() as u64;
-    if header > MAX_HEADER || start + header > length {
-        return Err(TensorProblem::HeaderLength { header, length, most: MAX_HEADER });
+    if header > NPY_HEADER || start + header > length {
+        return Err(TensorProblem::HeaderLength { header, length, most: NPY_HEADER });
     }
     let mut declaration = Vec::new();
     reader.by_ref().take(header).read_to_end(&mut declaration)?;
     // A header may be padded, so that it can grow where it is.
     let text = declaration.trim_ascii();
-    if text.len() > MAX_DECLARATION {
-        return Err(TensorProblem::Header(format!("{} bytes of it are more than any tensor's", text.len())));
+    if text.len() > NPY_DECLARATION {
+        let found = text.len();
+        let message = format!("expected at most {NPY_DECLARATION} bytes without padding, found {found}");
+        return Err(TensorProblem::Header(message));
     }
     let (shape, encoding) = interpret(text, two_byte_integers)?;
     let dtype = encoding.dtype;
@@ -156,8 +152,8 @@ fn interpret(
             (None, b')' | b']' | b'}') => nesting = nesting.saturating_sub(1),
             (None, _) => {}
         }
-        if nesting > MAX_NESTING {
-            return Err(TensorProblem::Header("brackets nested too deep".into()));
+        if nesting > NPY_NESTING {
+            return Err(TensorProblem::Header(format!("brackets nested deeper than {NPY_NESTING}")));
         }
     }
     let malformed = |message: String| TensorProblem::Header(message);
@@ -167,9 +163,13 @@ fn interpret(
         return Err(malformed("expected a Python dictionary with descr, fortran_order and shape".into()));
     };
     let entry = |name: &str| {
-        // As in Python, the last one counts.
-        let found = entries.iter().rfind(|(key, _)| matches!(key, Value::String(key) if key == name));
-        found.map(|(_, value)| value).ok_or_else(|| malformed(format!("no entry `{name}`")))
+        let mut found = entries.iter().filter(|(key, _)| matches!(key, Value::String(key) if key == name));
+        // To Python the last one counts, to others the first.
+        match (found.next(), found.next()) {
+            (Some((_, value)), None) => Ok(value),
+            (Some(_), Some(_)) => Err(malformed(format!("entry `{name}` is there twice"))),
+            (None, _) => Err(malformed(format!("no entry `{name}`"))),
+        }
     };
     let column_major = match entry("fortran_order")? {
         Value::Boolean(column_major) => *column_major,
@@ -191,9 +191,10 @@ fn interpret(
     };
     let shape: Option<Vec<usize>> = extents.iter().map(extent).collect();
     match shape {
-        Some(shape) if shape.len() <= MAX_RANK => Ok((shape, Encoding { dtype, big_endian, column_major })),
+        Some(shape) if shape.len() <= RANK => Ok((shape, Encoding { dtype, big_endian, column_major })),
         _ => {
-            let first = extents.iter().take(4).map(ToString::to_string).collect::<Vec<_>>().join(", ");
+            let shown = |extent: &Value| quoted(&extent.to_string());
+            let first = extents.iter().take(4).map(shown).collect::<Vec<_>>().join(", ");
             Err(TensorProblem::Shape { found: format!("{} axes, ({first}, …)", extents.len()) })
         }
     }
@@ -219,7 +220,7 @@ fn number_type(descr: &str, two_byte_integers: Option<Dtype>) -> Result<(Dtype, 
         ("O" | "object", _) => return Err(TensorProblem::Objects),
         ("f1" | "V1", _) => return other(format!("numbers of one byte (`{descr}`), fp8 perhaps"), false),
         ("c8" | "c16", _) => return other(format!("complex numbers (`{descr}`)"), false),
-        _ => return other(format!("`{descr}`"), false),
+        _ => return other(format!("`{}`", quoted(descr)), false),
     };
     Ok((dtype, order == Some('>')))
 }
@@ -394,9 +395,9 @@ mod tests {
     fn brackets_in_quotes_do_not_hide_how_deep_others_are() {
         let hidden = format!("{{'x': {}1", "(')',".repeat(500));
         let nested = |depth: usize| format!("{{'x': {}1{}}}", "(".repeat(depth), ",)".repeat(depth));
-        for text in [hidden, nested(MAX_NESTING + 1), nested(500)] {
+        for text in [hidden, nested(NPY_NESTING + 1), nested(500)] {
             let problem = parsed(&file(1, &text, b"")).unwrap_err();
-            assert!(problem.to_string().contains("nested too deep"), "{problem}");
+            assert!(problem.to_string().contains("nested deeper than 3"), "{problem}");
         }
         let problem =
             parsed(&file(1, "{'descr': '((((', 'fortran_order': False, 'shape': (1,)}", b"")).unwrap_err();

@@ -12,13 +12,16 @@ use crate::text::nearest::nearest;
 #[derive(Debug, thiserror::Error)]
 #[expect(missing_docs, reason = "each variant's message says what its fields are")]
 pub enum OpenError {
-    #[error("{}: no such file or folder{}", path.display(), hint(nearest, pattern))]
+    #[error("{}: no such file or folder{}", crate::text::shown::path(path), hint(nearest, pattern))]
     Missing { path: PathBuf, nearest: Option<String>, pattern: String },
-    #[error("{}: cannot be read: {source}", path.display())]
+    #[error("{}: cannot be read: {source}", crate::text::shown::path(path))]
     Io { path: PathBuf, source: std::io::Error },
-    #[error("{}: expected tensors, such as files named {pattern}, found {found}", path.display())]
+    #[error(
+        "{}: expected tensors, such as files named {pattern}, found {found}",
+        crate::text::shown::path(path)
+    )]
     Empty { path: PathBuf, pattern: String, found: String },
-    #[error("{}: expected tensors, found none in it", path.display())]
+    #[error("{}: expected tensors, found none in it", crate::text::shown::path(path))]
     Hollow { path: PathBuf },
     #[error(transparent)]
     Store(#[from] StoreError),

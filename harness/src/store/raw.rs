@@ -7,7 +7,7 @@ use std::sync::Arc;
 use serde::Deserialize;
 
 use super::error::{Place, StoreError, TensorProblem};
-use super::item::{Item, TensorSource};
+use super::item::{Item, TensorSource, as_text};
 use super::regular;
 use super::stored::{ElementBytes, Encoding, StoredTensor};
 use crate::tensor::{Dtype, element_count};
@@ -44,8 +44,7 @@ pub(super) fn item(path: &Path) -> Option<Item> {
     if extension == "bin" && sidecar.is_none() {
         return None;
     }
-    let key = path.file_name()?.to_string_lossy().into_owned();
-    let stem = path.file_stem()?.to_string_lossy().into_owned();
+    let (key, stem) = (as_text(path.file_name()?), as_text(path.file_stem()?));
     Some(Item { key, stem, call: None, source: Arc::new(RawTensor { path: path.to_path_buf(), sidecar }) })
 }
 

@@ -13,13 +13,14 @@ use super::open_error::OpenError;
 use super::printed_tensor::PrintedTensor;
 use super::stored::StoredTensor;
 use crate::tensor::Dtype;
+use crate::text::shown::escaped;
 
 /// A tensor of a store.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct StoreEntry {
     /// What the store calls it, such as its file's name. Keys are unique.
     pub key: String,
-    /// What the mapping calls it; `None` where the key does not fit the mapping's pattern. Several tensors may have one name.
+    /// What the mapping calls it, with whatever would steer a terminal escaped; `None` where the key does not fit the mapping's pattern. Several tensors may have one name.
     pub name: Option<String>,
     /// Which run of the module gave it, where that is known.
     pub call: Option<u64>,
@@ -106,7 +107,9 @@ pub fn open(path: &Path, naming: &Naming, read_as: ReadAs) -> Result<Box<dyn Ten
     let names = naming.names(items.iter().map(|item| item.stem.as_str()));
     let entry = |(item, name): (&Item, Option<CalledName>)| {
         let call = item.call.or(name.as_ref().and_then(|name| name.call));
-        StoreEntry { key: item.key.clone(), name: name.map(|name| name.name), call }
+        // A name is shown in many places, and a mapping has no other.
+        let name = name.map(|name| escaped(&name.name).into_owned());
+        StoreEntry { key: item.key.clone(), name, call }
     };
     let entries = items.iter().zip(names).map(entry).collect();
     let items = items.into_iter().map(|item| (item.key.clone(), item)).collect();

@@ -7,6 +7,9 @@ use jsonc_parser::ast::{Array, Object, ObjectProp, Value};
 use jsonc_parser::common::Ranged;
 use jsonc_parser::{CollectOptions, ParseOptions, parse_to_ast};
 
+use super::shown::{escape_json, escaped};
+use crate::bounds;
+
 /// What is wrong at a place of a document.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DocumentMistake {
@@ -32,6 +35,11 @@ pub enum DocumentMistakeKind {
     },
     /// Two keys, or two elements, of one name.
     Repeated(String),
+    /// So many mistakes follow that are not told.
+    More {
+        /// How many.
+        more: usize,
+    },
     /// A value is not what it should be.
     Expected {
         /// What it should be.
@@ -95,10 +103,7 @@ pub(crate) fn read<T>(
     };
     match value {
         Some(value) if document.mistakes.is_empty() => Ok(value),
-        _ => {
-            document.mistakes.sort_by_key(|mistake| mistake.place.start);
-            Err(document.mistakes)
-        }
+        _ => Err(document.told()),
     }
 }
 
@@ -120,6 +125,17 @@ fn place_of(value: &Value<'_>) -> Range<usize> {
 impl<'a> Document<'a> {
     pub(crate) fn mistake(&mut self, place: Range<usize>, kind: DocumentMistakeKind) {
         self.mistakes.push(DocumentMistake { place, kind });
+    }
+
+    /// The first mistakes of the document, and how many more there are.
+    fn told(mut self) -> Vec<DocumentMistake> {
+        self.mistakes.sort_by_key(|mistake| mistake.place.start);
+        if let Some(more) = self.mistakes.len().checked_sub(bounds::MISTAKES).filter(|more| *more > 0) {
+            let place = self.mistakes[bounds::MISTAKES].place.clone();
+            self.mistakes.truncate(bounds::MISTAKES);
+            self.mistake(place, DocumentMistakeKind::More { more });
+        }
+        self.mistakes
     }
 
     pub(crate) fn expected(&mut self, place: Range<usize>, expected: &'static str, found: impl Into<String>) {
@@ -191,10 +207,10 @@ impl<'a> Document<'a> {
         found
     }
 
-    /// A text that must be there.
+    /// A text that must be there; what would steer a terminal is escaped.
     pub(crate) fn text(&mut self, fields: &Fields<'_, '_>, key: &'static str) -> Option<String> {
         let value = self.required(fields, key)?;
-        self.kind(value, "a text", |value| Some(value.as_string_lit()?.value.to_string()))
+        self.kind(value, "a text", |value| Some(escaped(&value.as_string_lit()?.value).into_owned()))
     }
 
     /// A text that need not be there.
@@ -271,7 +287,9 @@ impl<'a> Document<'a> {
     /// A value as serde_json has it.
     pub(crate) fn value(&self, value: &Value<'_>) -> serde_json::Value {
         let text = self.text.get(place_of(value)).unwrap_or_default();
-        serde_json::from_str(text).unwrap_or_default()
+        let mut value = serde_json::from_str(text).unwrap_or_default();
+        escape_json(&mut value);
+        value
     }
 }
 

@@ -12,7 +12,7 @@ use crate::bench::workload::Workload;
 use crate::bench::{profile, serve, table};
 use crate::encode::arguments::EncoderArguments;
 use crate::encode::input::read_input;
-use crate::shell::console::say;
+use crate::shell::console::{say, tell};
 use crate::shell::failure::{CommandResult, Failure};
 use crate::shell::paths;
 use crate::shell::python::Environment;
@@ -97,7 +97,7 @@ impl BenchCommand {
             while let Some(engine) = engines.get_mut(index) {
                 match engine.run() {
                     Ok(run) => {
-                        anstream::eprintln!("round {}: {:<24} {:.3} s", round + 1, engine.name, run.seconds);
+                        tell(&format!("round {}: {:<24} {:.3} s", round + 1, engine.name, run.seconds));
                         index += 1;
                     }
                     Err(why) => {
@@ -185,7 +185,7 @@ impl BenchCommand {
     fn start_peers(&self, peers: &[Peer], workload: &Workload) -> Vec<Engine> {
         let start = |peer: &Peer| {
             let name = peer.name();
-            anstream::eprintln!("starting {name}");
+            tell(&format!("starting {name}"));
             let engine = self.peer(*peer, workload).and_then(|(command, caps)| {
                 let mut engine = Engine::start(&name, peer.precision, false, command)?;
                 engine.version.push_str(&caps);

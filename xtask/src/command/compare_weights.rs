@@ -7,6 +7,7 @@ use harness::files::atomic;
 use harness::files::overwrite::FilesRead;
 
 use crate::encode::arguments;
+use crate::gate::files_read::indices;
 use crate::shell::console::say;
 use crate::shell::failure::{CommandResult, Failure};
 use crate::weights::parity::WeightParity;
@@ -23,6 +24,7 @@ pub(super) fn run([a, b]: [&Path; 2], shown: ParityDetail, reports: &[PathBuf]) 
     let [of_a, of_b] = [arguments::open(a)?, arguments::open(b)?];
     let mut read = FilesRead::default();
     read.extend([a, b]);
+    read.extend([a, b].into_iter().flat_map(indices));
     read.extend(of_a.files().iter().chain(of_b.files()));
     reports.iter().try_for_each(|report| read.check(report)).map_err(Failure::overwrites)?;
     let parity = WeightParity::of(&of_a, &of_b);

@@ -1,8 +1,7 @@
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
 use std::time::Instant;
 
-use encoder::dump::{self, DumpFolder};
+use encoder::dump::{self, DumpFolder, SavedTensors};
 use encoder::input::Treatment;
 use encoder::{Checkpoint, Encoded, Model, TapSink, TapTensor, WithInner};
 use harness::files::overwrite::FilesRead;
@@ -19,7 +18,8 @@ use crate::encode::tokens::save;
 use crate::encode::transplant::{self, Replacement, Transplanted};
 use crate::encode::used_folder::UsedFolder;
 use crate::encode::{settings, weight_tensors};
-use crate::shell::console::say;
+use crate::gate::files_read::indices;
+use crate::shell::console::{self, say, tell};
 use crate::shell::failure::{CommandResult, Failure};
 use crate::shell::paths;
 
@@ -83,6 +83,9 @@ impl Encode {
         read.note(&self.weights);
         read.extend(settings_beside(&self.weights));
         read.extend(files.iter().map(|file| &file.path));
+        read.extend(self.replace.iter().map(|replacement| replacement.file.clone()));
+        // An index in a folder of weights says which files are read.
+        read.extend(indices(&self.weights));
         if let Some(out) = &self.out {
             check_place(out, &read)?;
             check_beside_dump(out, folder.as_deref())?;
@@ -93,6 +96,7 @@ impl Encode {
         let mut run = EncodingRun::new(&model, &pool, chosen, usize::from(self.batch));
         let loaded = started.elapsed();
         let started = Instant::now();
+        let mut untold = None;
         match (&folder, &self.out) {
             (None, out) if !self.replace.is_empty() => {
                 let encoded = self.replaced(&mut run, &files)?;
@@ -101,10 +105,11 @@ impl Encode {
                 }
             }
             (Some(folder), out) => {
-                let encoded = self.dump(&mut run, folder, &files, &checkpoint, &read)?;
+                let dumped = self.dump(&mut run, folder, &files, &checkpoint, &read)?;
                 if let Some(out) = out {
-                    save(out, &files, |writer| writer.push(&files[0].path, &encoded))?;
+                    save(out, &files, |writer| writer.push(&files[0].path, &dumped.encoded))?;
                 }
+                untold = dumped.untold;
             }
             (None, Some(out)) => {
                 save(out, &files, |writer| run.encode(&files, |file, encoded| writer.push(file, encoded)))?
@@ -112,7 +117,7 @@ impl Encode {
             (None, None) => run.encode(&files, |_, _| Ok(()))?,
         }
         run.report(loaded, started.elapsed());
-        Ok(ExitCode::SUCCESS)
+        Ok(console::ended(untold.as_ref()))
     }
 
     /// Refuses a run that would save nothing, or less than it is asked for.
@@ -164,7 +169,7 @@ impl Encode {
         files: &[InputFile],
         checkpoint: &Checkpoint,
         read: &FilesRead,
-    ) -> Result<Encoded, Failure> {
+    ) -> Result<DumpedRun, Failure> {
         let Some(file) = files.first() else { return Err(Failure::unusable("no input")) };
         let input = run.read(file)?;
         let used = UsedFolder::open(folder)?;
@@ -172,13 +177,13 @@ impl Encode {
         check_dump(folder, &asked, &used, read)?;
         let sink = DumpFolder::create(folder, std::io::stdout()).map_err(Failure::unreadable)?;
         let mut sink = WithInner { asked: asked.inner, sink: Replacing { used: Some(used), sink } };
-        let encoded = run.encode_one(&input.tensor, &mut sink)?;
-        let written = sink.sink.sink.finish().map_err(Failure::unreadable)?;
+        let encoded = run.encode_one(&file.path, &input.tensor, &mut sink)?;
+        let SavedTensors { files: written, untold } = sink.sink.sink.finish();
         let said: Vec<String> = input.treatments.iter().flatten().map(Treatment::to_string).collect();
         let source = DumpSource { checkpoint, file: &file.path, input: &input.tensor, treatments: said };
         run.pool.install(|| record_provenance(folder, run.model, &source, &written))?;
         warn_of_strangers(folder, &written);
-        Ok(encoded)
+        Ok(DumpedRun { encoded, untold })
     }
 }
 
@@ -195,6 +200,13 @@ fn check_beside_dump(out: &Path, folder: Option<&Path>) -> Result<(), Failure> {
         )),
         false => Ok(()),
     }
+}
+
+/// What a run with a dump gave.
+struct DumpedRun {
+    encoded: Encoded,
+    /// Why lines about the tensors could not be written, where they could not.
+    untold: Option<std::io::Error>,
 }
 
 /// What a dump was computed from.
@@ -302,11 +314,11 @@ fn warn_of_strangers(folder: &Path, files: &[PathBuf]) {
         .filter(|path| path.extension().is_some_and(|extension| extension == "npy") && !files.contains(path))
         .collect();
     if let Some(first) = strangers.iter().min() {
-        anstream::eprintln!(
+        tell(&format!(
             "warning: {} .npy files in {} are not of this run, such as {}; parity will name them: move them away",
             strangers.len(),
             paths::shown(folder),
             paths::shown(first)
-        );
+        ));
     }
 }

@@ -7,6 +7,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::committed::set;
 use crate::fixtures::{chain, check};
+use crate::shell::console::tell;
 use crate::shell::failure::{CommandResult, Failure};
 use crate::shell::paths;
 use crate::shell::python::{self, Environment};
@@ -75,7 +76,7 @@ impl Fixtures {
                 true => " --mapping mappings/gemma3n-inner.toml",
                 false => "",
             };
-            anstream::eprintln!("next: cargo xtask parity{mapping} --reference {}", paths::shown(&set));
+            tell(&format!("next: cargo xtask parity{mapping} --reference {}", paths::shown(&set)));
         }
         Ok(ExitCode::from(code))
     }

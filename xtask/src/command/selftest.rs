@@ -173,7 +173,8 @@ impl Selftest {
                 false => Err(unusable("expected an accepted score, found no such file".to_string())),
             };
         }
-        let text = std::fs::read(path).map_err(|error| unusable(format!("cannot be read: {error}")))?;
+        let text = harness::files::regular::read(path)
+            .map_err(|error| unusable(format!("cannot be read: {error}")))?;
         match serde_json::from_slice(&text) {
             Ok(score) => Ok(Some(score)),
             Err(_) if self.accept => Ok(None),

@@ -59,7 +59,7 @@ pub(super) fn run(verbose: bool, accept: bool) -> CommandResult {
         say(&format!("{}: accepted", paths::shown(&path)));
         return Ok(ExitCode::SUCCESS);
     }
-    let accepted = std::fs::read_to_string(&path).map_err(|error| error.to_string());
+    let accepted = harness::files::regular::read_text(&path).map_err(|error| error.to_string());
     let accepted = accepted.and_then(|text| serde_json::from_str(&text).map_err(|error| error.to_string()));
     let accepted: PortScore = accepted.map_err(|error| {
         Failure::usage(

@@ -1,5 +1,6 @@
 use encoder::Isa;
 
+use crate::shell::console::tell;
 use crate::shell::failure::CommandResult;
 use crate::shell::process::{CargoStep, run_steps, succeeds};
 
@@ -14,9 +15,9 @@ pub(crate) struct Test {
 impl Test {
     pub(crate) fn run(self) -> CommandResult {
         for isa in Isa::ALL.into_iter().filter(|isa| !isa.is_available()) {
-            anstream::eprintln!(
+            tell(&format!(
                 "SKIPPED: tests of {isa}, which this CPU has not; --require-all-isas makes that a failure"
-            );
+            ));
         }
         let steps = steps(self.require_all_isas);
         run_steps(&steps)

@@ -10,8 +10,9 @@ use harness::side::Side;
 use harness::tensor::Tensor;
 
 use super::settings::by_name;
+use crate::shell::console::tell;
 use crate::shell::failure::Failure;
-use crate::shell::paths;
+use crate::shell::{memory, paths};
 
 /// Arguments of every command that runs the encoder.
 #[derive(clap::Args, Clone, Default)]
@@ -43,10 +44,10 @@ enum PaddingArgument {
 }
 
 fn resolution(text: &str) -> Result<(usize, usize), String> {
-    let parse = |number: &str| number.parse().ok().filter(|n| (1..=4096).contains(n));
+    let parse = |number: &str| number.parse().ok().filter(|n| (1..=256).contains(n));
     match text.split_once('x').map(|(height, width)| (parse(height), parse(width))) {
         Some((Some(height), Some(width))) => Ok((height, width)),
-        _ => Err("expected height x width, each from 1 to 4096, such as 16x16".to_string()),
+        _ => Err("expected height x width, each from 1 to 256, such as 16x16".to_string()),
     }
 }
 
@@ -140,7 +141,7 @@ impl EncoderArguments {
     pub(crate) fn open_named(&self, weights: &Path) -> Result<Checkpoint, Failure> {
         let checkpoint = self.open(weights)?;
         for warning in checkpoint.warnings() {
-            anstream::eprintln!("\x1b[1;33mwarning\x1b[0m: {}: {warning}", weights.display());
+            tell(&format!("\x1b[1;33mwarning\x1b[0m: {}: {warning}", weights.display()));
         }
         Ok(checkpoint)
     }
@@ -181,6 +182,15 @@ impl EncoderArguments {
         let options =
             LoadOptions { settings, isa: self.isa, precision: self.precision(), strict_fma: self.strict_fma };
         Model::load(checkpoint, &options).map_err(Failure::unreadable)
+    }
+}
+
+/// Refuses a run on an input that takes more memory than there is.
+pub(crate) fn check_memory(model: &Model, shape: &[usize]) -> Result<(), Failure> {
+    match shape {
+        // Of an input that the model does not take, the model says so.
+        [_, _, _, _] => memory::check(&format!("encoding {shape:?}"), model.working_memory(shape)),
+        _ => Ok(()),
     }
 }
 

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use encoder::TapTensor;
 use encoder::input::{Preparation, PreparedPicture, Treatment};
+use harness::files::regular;
 use harness::store::{open_npy, read_npy};
 
 use crate::shell::failure::Failure;
@@ -54,9 +55,7 @@ pub(crate) fn prepared(path: &Path, preparation: &Preparation) -> Result<Prepare
 /// Whether a file is an `.npy`, by its first bytes or else by its name.
 fn is_npy(path: &Path) -> bool {
     let mut magic = [0; 6];
-    let regular = std::fs::metadata(path).is_ok_and(|metadata| metadata.is_file());
-    let starts = regular
-        && std::fs::File::open(path).is_ok_and(|mut file| file.read_exact(&mut magic).is_ok())
+    let starts = regular::open(path).is_ok_and(|mut file| file.read_exact(&mut magic).is_ok())
         && &magic == b"\x93NUMPY";
     starts || path.extension().is_some_and(|extension| extension == "npy")
 }

@@ -7,9 +7,11 @@ use encoder::{Encoded, Model, NoTaps, TapSink, TapTensor};
 use indicatif::{ProgressBar, ProgressStyle};
 use rayon::prelude::*;
 
+use super::arguments::check_memory;
 use super::input::{InputFile, PreparedInput, prepared};
 use super::pictures::ChosenPreparation;
 use super::summary::TreatmentCounts;
+use crate::shell::console::tell;
 use crate::shell::failure::Failure;
 
 /// Pictures on their way through the encoder, and what is to be said of them.
@@ -54,15 +56,20 @@ impl<'a> EncodingRun<'a> {
         Ok(input)
     }
 
-    /// Encodes one batch.
+    /// Encodes one batch, of which `first` is the first file.
     pub(crate) fn encode_one(
         &mut self,
+        first: &Path,
         input: &TapTensor,
         taps: &mut (dyn TapSink + Send),
     ) -> Result<Encoded, Failure> {
         let (model, pool) = (self.model, self.pool);
+        check_memory(model, &input.shape).map_err(|failure| failure.of_file(first))?;
         let encoded = pool.install(|| model.encode(&input.shape, &input.data, taps));
-        let encoded = encoded.map_err(Failure::unreadable)?;
+        let encoded = encoded.map_err(|error| match error {
+            error @ encoder::Error::Input { .. } => Failure::unreadable(error).of_file(first),
+            error => Failure::unreadable(error),
+        })?;
         self.note(&encoded, input);
         Ok(encoded)
     }
@@ -95,9 +102,11 @@ impl<'a> EncodingRun<'a> {
                 let alike =
                     |input: &&PreparedInput| input.tensor.shape.get(1..) == first.tensor.shape.get(1..);
                 let count = inputs[start..].iter().take_while(alike).count();
-                let batch = joined(inputs[start..start + count].iter_mut());
-                let encoded = self.encode_one(&batch, &mut NoTaps)?;
-                save(&files[start].path, &encoded)?;
+                // A file may hold many pictures.
+                for batch in parts(joined(inputs[start..start + count].iter_mut()), self.batch) {
+                    let encoded = self.encode_one(&files[start].path, &batch, &mut NoTaps)?;
+                    save(&files[start].path, &encoded)?;
+                }
                 let pictures: usize = files[start..start + count].iter().map(|file| file.pictures).sum();
                 bar.inc(pictures as u64);
                 start += count;
@@ -111,7 +120,7 @@ impl<'a> EncodingRun<'a> {
     pub(crate) fn report(&self, loaded: Duration, encoded: Duration) {
         if self.broken > 0 {
             let values: usize = self.shape.iter().product();
-            anstream::eprintln!("warning: {} of {values} soft tokens' values are not finite", self.broken);
+            tell(&format!("warning: {} of {values} soft tokens' values are not finite", self.broken));
         }
         let seconds = encoded.as_secs_f64();
         let pictures = self.input.first().copied().unwrap_or_default();
@@ -124,14 +133,14 @@ impl<'a> EncodingRun<'a> {
             false => format!("{:?}", self.input),
         };
         let said = self.counts.sentence(&self.chosen).map(|said| format!("; {said}")).unwrap_or_default();
-        anstream::eprintln!(
+        tell(&format!(
             "{:?} from {input} in {} on {} ({} threads): loaded in {:.2} s, encoded in {seconds:.2} s{rate}{said}",
             self.shape,
             self.model.precision(),
             self.model.isa(),
             self.pool.current_num_threads(),
             loaded.as_secs_f64(),
-        );
+        ));
     }
 }
 
@@ -163,6 +172,23 @@ fn joined<'a>(inputs: impl Iterator<Item = &'a mut PreparedInput>) -> TapTensor 
     joined
 }
 
+/// An input in parts of at most so many pictures.
+fn parts(input: TapTensor, most: usize) -> Vec<TapTensor> {
+    let TapTensor { shape, data } = input;
+    let pictures = shape.first().copied().unwrap_or_default();
+    let each = data.len() / pictures.max(1);
+    // What has other axes than pictures have, the model refuses as it is.
+    if shape.len() != 4 || pictures <= most || each == 0 {
+        return vec![TapTensor { shape, data }];
+    }
+    let part = |data: &[f32]| {
+        let mut shape = shape.clone();
+        shape[0] = data.len() / each;
+        TapTensor { shape, data: data.to_vec() }
+    };
+    data.chunks(most * each).map(part).collect()
+}
+
 /// How far a run is, on a terminal, where there is more than one picture.
 fn progress(files: &[InputFile]) -> ProgressBar {
     let pictures: usize = files.iter().map(|file| file.pictures).sum();
@@ -172,4 +198,20 @@ fn progress(files: &[InputFile]) -> ProgressBar {
     let template = "{bar:24} {pos}/{len} pictures, {per_sec}, {eta} left";
     let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
     ProgressBar::new(pictures as u64).with_style(style)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_of_many_pictures_is_taken_in_parts() {
+        let input = TapTensor { shape: vec![5, 1, 1, 2], data: (0..10u8).map(f32::from).collect() };
+        let found = parts(input, 2);
+        let shapes: Vec<usize> = found.iter().map(|part| part.shape[0]).collect();
+        assert_eq!(shapes, [2, 2, 1]);
+        assert!(found.iter().flat_map(|part| part.data.clone()).eq((0..10u8).map(f32::from)));
+        let empty = parts(TapTensor { shape: vec![4, 0], data: Vec::new() }, 2);
+        assert_eq!(empty.len(), 1, "the model refuses it");
+    }
 }

@@ -21,7 +21,7 @@ use super::limits::JudgedBy;
 use super::origins::Origins;
 use super::trials;
 use crate::committed::conditions::conditions;
-use crate::encode::arguments::{AskedTaps, EncoderArguments, as_candidate};
+use crate::encode::arguments::{AskedTaps, EncoderArguments, as_candidate, check_memory};
 use crate::encode::input::{prepared, read_input};
 use crate::encode::pictures::PictureArguments;
 use crate::encode::{settings, weight_tensors};
@@ -208,6 +208,7 @@ impl Gate<'_> {
         let session = limits.terms(&conditions).session(&asked.names).with_maps(self.maps);
         let sink = ComparingTaps { session, comparing: Duration::ZERO };
         let mut taps = WithInner { asked: asked.inner, sink };
+        check_memory(&model, &image.shape)?;
         let started = Instant::now();
         self.pool
             .install(|| model.encode(&image.shape, &image.data, &mut taps))

@@ -88,6 +88,12 @@ fn weights(path: &Path) -> Vec<PathBuf> {
     beside.into_iter().chain([path.to_path_buf()]).collect()
 }
 
+/// The indices of sharded checkpoints in a folder of weights, one of which says which files are read.
+pub(crate) fn indices(weights: &Path) -> impl Iterator<Item = PathBuf> + use<> {
+    let folder = if weights.is_dir() { entries(weights) } else { Vec::new() };
+    folder.into_iter().filter(|path| path.to_string_lossy().ends_with(".index.json"))
+}
+
 /// What lies in a folder; nothing where it cannot be read, since then nothing of it is read.
 fn entries(folder: &Path) -> Vec<PathBuf> {
     let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();

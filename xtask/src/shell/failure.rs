@@ -11,6 +11,8 @@ use harness::reference::manifest::ManifestError;
 use harness::report::mistakes;
 use harness::text::facts::{Facts, Factual};
 
+use super::console::tell;
+
 /// What a command ends with.
 pub(crate) type CommandResult = Result<ExitCode, Failure>;
 
@@ -101,6 +103,11 @@ impl Failure {
         &self.message
     }
 
+    /// The same, of a file that the message does not name.
+    pub(crate) fn of_file(self, path: &Path) -> Failure {
+        Failure { message: format!("{}: {}", path.display(), self.message), ..self }
+    }
+
     /// What stands in a report in the place of a comparison.
     pub(crate) fn obstacle(&self) -> Obstacle {
         let (about, message, mistakes) =
@@ -164,11 +171,11 @@ impl From<ReferenceError> for Failure {
 /// Prints a failure and gives its exit code.
 pub(crate) fn report(failure: Failure) -> ExitCode {
     match failure.drawn {
-        Some(drawn) => anstream::eprintln!("{drawn}"),
-        None => anstream::eprintln!("\x1b[1;31merror\x1b[0m: {}", failure.message),
+        Some(drawn) => tell(&drawn),
+        None => tell(&format!("\x1b[1;31merror\x1b[0m: {}", failure.message)),
     }
     if let Some(help) = failure.help {
-        anstream::eprintln!("help: {help}");
+        tell(&format!("help: {help}"));
     }
     ExitCode::from(failure.kind.exit_code())
 }

@@ -5,6 +5,8 @@ pub(crate) mod console;
 pub(crate) mod cost;
 pub(crate) mod dates;
 pub(crate) mod failure;
+pub(crate) mod memory;
 pub(crate) mod paths;
 pub(crate) mod process;
 pub(crate) mod python;
+pub(crate) mod signals;

@@ -2,6 +2,7 @@
 
 use std::process::{Command, ExitCode, Stdio};
 
+use crate::shell::console::tell;
 use crate::shell::failure::{CommandResult, Failure};
 use crate::shell::paths;
 
@@ -36,7 +37,7 @@ impl CargoStep {
 pub(crate) fn run_steps(steps: &[CargoStep]) -> CommandResult {
     let sources = paths::sources()?;
     for step in steps {
-        anstream::eprintln!("$ {}", step.shown());
+        tell(&format!("$ {}", step.shown()));
         let status = Command::new(&step.program)
             .args(&step.arguments)
             .envs(step.environment.iter().copied())
@@ -48,7 +49,7 @@ pub(crate) fn run_steps(steps: &[CargoStep]) -> CommandResult {
                 Failure::usage(format!("cannot run {}: {error}", step.shown()), "is cargo on the PATH?")
             })?;
         if !status.success() {
-            anstream::eprintln!("failed: {}", step.shown());
+            tell(&format!("failed: {}", step.shown()));
             let code = status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(1);
             return Ok(ExitCode::from(code));
         }

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::process::Command;
 
+use crate::shell::console::tell;
 use crate::shell::failure::Failure;
 use crate::shell::paths;
 use crate::shell::process::succeeds;
@@ -40,11 +41,11 @@ impl Environment {
         if self.is_current()? {
             return Ok(python);
         }
-        anstream::eprintln!(
+        tell(&format!(
             "filling {} with what {} names (some gigabytes, once)",
             paths::shown(&self.folder),
             paths::shown(&self.requirements)
-        );
+        ));
         let mut make = Command::new(base()?);
         make.args(["-m", "venv"]).arg(&self.folder);
         let mut fill = Command::new(&python);

@@ -6,6 +6,7 @@ use std::path::Path;
 use encoder::architecture::BlockSpec;
 use encoder::{Architecture, Checkpoint, Settings};
 use harness::exit_code;
+use harness::files::regular;
 use serde::Serialize;
 
 use super::text::few;
@@ -277,8 +278,7 @@ fn stated(path: &Path, checkpoint: &Checkpoint) -> BTreeMap<String, String> {
     let folder = if path.is_dir() { Some(path) } else { path.parent() };
     let read = |file: &str| -> Option<serde_json::Value> {
         let path = folder?.join(file);
-        let small = std::fs::metadata(&path).is_ok_and(|data| data.is_file() && data.len() < 1 << 24);
-        serde_json::from_slice(&std::fs::read(path).ok().filter(|_| small)?).ok()
+        serde_json::from_slice(&regular::read(&path).ok()?).ok()
     };
     if let Some(config) = read("config.json") {
         let vision = config.get("vision_config").unwrap_or(&config);

@@ -39,22 +39,23 @@ fn blind(mapping: impl FnOnce(String) -> String) -> TempDir {
 
 #[test]
 fn an_input_that_cannot_show_what_was_moved_is_told() {
-    let limits = "[[rule]]\nlimits.f32 = { rel_l2 = 1e9, rel_linf = 1e9 }\n";
+    let limits = "[[rule]]\nlimits.f32 = { rel_l2 = 0.99, rel_linf = 0.99 }\n";
     let wide = |text: String| text.replace("[[rule]]\n", limits);
     let other_layout = |text: String| wide(text).replacen("layout = \"b c h w\"", "layout = \"b c w h\"", 1);
-    for root_of_copy in [blind(wide), blind(other_layout)] {
+    // Under another layout the encoder's own tensors are others too.
+    for (root_of_copy, code) in [(blind(wide), 0), (blind(other_layout), 5)] {
         let output = xtask(&["fixtures", "check"])
             .env("PARITY_ROOT", root_of_copy.path())
             .assert()
-            .code(0)
+            .code(code)
             .stdout(contains("mobilenet_stem_output (timm_model_conv_stem) stays within its tolerance under"))
             .get_output()
             .stdout
             .clone();
         let text = String::from_utf8(output).unwrap();
         let warnings = text.lines().filter(|line| line.starts_with("warning: ")).count();
-        // All but the exchanged axes of maps that are not square, which change the shape.
-        assert!(warnings >= 55, "{text}");
+        // Those that move a tensor by less than itself: no limits let more pass.
+        assert!(warnings >= 20, "{text}");
     }
 }
 

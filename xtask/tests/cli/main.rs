@@ -11,6 +11,7 @@ mod encode;
 mod fixtures;
 #[path = "../../../encoder/tests/gguf_file/mod.rs"]
 mod gguf_file;
+mod hostile;
 mod house;
 mod inner;
 mod local;

@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use toml::Spanned;
 
-use super::Checker;
+use super::{Checker, in_one_line};
 use crate::limits::tolerance::Limits;
 use crate::mapping::definition::Profile;
 use crate::mapping::file::{FileLimits, FileProfile};
@@ -13,7 +13,11 @@ use crate::mapping::mistake::MappingMistakeKind;
 
 impl Checker<'_> {
     pub(super) fn limits(&mut self, limits: &Spanned<FileLimits>) -> Option<Limits> {
-        limits.get_ref().check().map_err(|name| self.not_a_limit(limits.span(), name)).ok()
+        let checked = limits.get_ref().check().map_err(|name| self.not_a_limit(limits.span(), name)).ok()?;
+        for name in checked.passing_zeros() {
+            self.mistake(limits.span(), MappingMistakeKind::PassesZeros { name });
+        }
+        Some(checked)
     }
 
     fn not_a_limit(&mut self, span: Range<usize>, name: &'static str) {
@@ -42,7 +46,7 @@ impl Checker<'_> {
             if limits.outliers.is_some() && limits.atol.or(limits.rtol).is_none() {
                 self.mistake(key.span(), MappingMistakeKind::OutliersWithoutElementRule);
             }
-            let description = profile.description.clone();
+            let description = in_one_line(&profile.description);
             profiles.insert(name.clone(), Profile { name, description, times_floor, limits });
         }
         profiles

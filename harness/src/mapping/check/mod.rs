@@ -3,7 +3,7 @@
 mod limits;
 mod placeholders;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::path::Path;
 
@@ -16,25 +16,28 @@ use super::file::{
     File, FileCall, FileCallRule, FileIgnore, FileOrderPart, FileRule, FileSide, Names, SCHEMA_VERSION,
     TwoByteIntegers, located,
 };
-use super::mistake::{MappingMistake, MappingMistakeKind, position};
+use super::mistake::{MappingMistake, MappingMistakeKind};
 use super::placeholder::Placeholders;
 use super::rule::{Alias, Ignore, OrderPart, Rule};
 use super::template::{Template, Wildcards};
+use crate::bounds;
 use crate::side::Side;
 use crate::store::{CallChoice, Naming, ReadAs};
 use crate::tensor::Dtype;
 use crate::tensor::layout::Layout;
 
 pub(super) fn check(path: &Path, text: &str, file: File) -> Result<Mapping, Vec<MappingMistake>> {
-    let mut checker = Checker { text, mistakes: Vec::new(), separators: Default::default() };
+    let line_starts = [0].into_iter().chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect();
+    let mut checker = Checker { text, line_starts, mistakes: Vec::new(), separators: Default::default() };
     checker.version(&file.schema_version);
     let candidate = checker.side(&file.candidate);
     let reference = checker.side(&file.reference);
+    checker.counts(&file);
     checker.separators = [candidate.naming.separators.clone(), reference.naming.separators.clone()];
     let placeholders = checker.placeholders(&file);
     if !checker.mistakes.is_empty() {
         // What stands on these would only repeat them.
-        return Err(checker.mistakes);
+        return Err(checker.told());
     }
     let profiles = checker.profiles(&file.profiles);
     let mut input = InputNames::default();
@@ -46,8 +49,10 @@ pub(super) fn check(path: &Path, text: &str, file: File) -> Result<Mapping, Vec<
         }
         None => Vec::new(),
     };
+    let counted = rules.iter().flat_map(|rule| rule.candidates.iter().chain([&rule.reference]));
+    let counted = follow(counted.flat_map(Template::placeholders), &placeholders);
     let ignores: Vec<Ignore> =
-        file.ignores.iter().filter_map(|ignore| checker.ignore(ignore, &placeholders, &rules)).collect();
+        file.ignores.iter().filter_map(|ignore| checker.ignore(ignore, &placeholders, &counted)).collect();
     if file.rules.is_empty() {
         checker.mistake(0..0, MappingMistakeKind::NoRules);
     }
@@ -58,8 +63,7 @@ pub(super) fn check(path: &Path, text: &str, file: File) -> Result<Mapping, Vec<
         checker.mistakes = conflict::conflicts(&rules, &ignores);
     }
     if !checker.mistakes.is_empty() {
-        checker.mistakes.sort_by_key(|mistake| mistake.place.start);
-        return Err(checker.mistakes);
+        return Err(checker.told());
     }
     Ok(Mapping {
         path: path.to_path_buf(),
@@ -103,6 +107,7 @@ fn with_batches(candidate: Layout, reference: Layout) -> [Layout; 2] {
 
 struct Checker<'a> {
     text: &'a str,
+    line_starts: Vec<usize>,
     mistakes: Vec<MappingMistake>,
     /// Those that count as one, of the candidate and of the reference.
     separators: [Vec<char>; 2],
@@ -111,6 +116,40 @@ struct Checker<'a> {
 impl Checker<'_> {
     fn mistake(&mut self, place: Range<usize>, kind: MappingMistakeKind) {
         self.mistakes.push(MappingMistake { place, kind });
+    }
+
+    /// The first mistakes of the file, and how many more there are.
+    fn told(mut self) -> Vec<MappingMistake> {
+        self.mistakes.sort_by_key(|mistake| mistake.place.start);
+        if let Some(more) = self.mistakes.len().checked_sub(bounds::MISTAKES).filter(|more| *more > 0) {
+            let place = self.mistakes[bounds::MISTAKES].place.clone();
+            self.mistakes.truncate(bounds::MISTAKES);
+            self.mistake(place, MappingMistakeKind::More { more });
+        }
+        self.mistakes
+    }
+
+    /// Refuses more rules, ignores or names than any model needs.
+    fn counts(&mut self, file: &File) {
+        let most = |of, found: usize, most: usize| {
+            (found > most).then_some(MappingMistakeKind::TooMany { of, found, most })
+        };
+        let too_many = [
+            most("rules", file.rules.len(), bounds::RULES),
+            most("ignores", file.ignores.len(), bounds::IGNORES),
+        ];
+        too_many.into_iter().flatten().for_each(|kind| self.mistake(0..0, kind));
+        let of_rules = file.rules.iter().map(|rule| &rule.candidate);
+        for names in of_rules.chain(file.ignores.iter().map(|ignore| &ignore.names)) {
+            if let Some(kind) = most("names", names.get_ref().len(), bounds::NAMES) {
+                self.mistake(names.span(), kind);
+            }
+        }
+    }
+
+    /// The line of a byte of the file, from 1.
+    fn line(&self, offset: usize) -> usize {
+        self.line_starts.partition_point(|start| *start <= offset)
     }
 
     fn version(&mut self, version: &Spanned<u32>) {
@@ -275,7 +314,7 @@ impl Checker<'_> {
                     self.determined(name, template, &reference, placeholders);
                 }
                 self.determined(&alias.when_identical_to, &same, &reference, placeholders);
-                let (candidates, reason) = (without_places(names), alias.reason.clone());
+                let (candidates, reason) = (without_places(names), alias.reason.as_deref().map(in_one_line));
                 Some(Alias { candidates, when_identical_to: same, reason })
             }
         };
@@ -374,15 +413,13 @@ impl Checker<'_> {
         &mut self,
         written: &FileIgnore,
         placeholders: &Placeholders,
-        rules: &[Rule],
+        known: &BTreeSet<&str>,
     ) -> Option<Ignore> {
         let reason = &written.reason;
         if reason.get_ref().trim().is_empty() {
             self.mistake(reason.span(), MappingMistakeKind::EmptyReason);
         }
         let names = self.templates(written.side, &written.names, Wildcards::Allowed)?;
-        let used = rules.iter().flat_map(|rule| rule.candidates.iter().chain([&rule.reference]));
-        let known = follow(used.flat_map(Template::placeholders), placeholders);
         for (value, template) in &names {
             // A word needs no rule: as `*`, it says only which names are meant.
             if let Some(unknown) = template.numbers().find(|name| !known.contains(name)) {
@@ -404,11 +441,16 @@ impl Checker<'_> {
             }
         }
         let span = written.names.span();
-        let (line, _) = position(self.text, span.start);
-        let reason = reason.get_ref().trim().to_string();
+        let line = self.line(span.start);
+        let reason = in_one_line(reason.get_ref());
         let (names, when_identical_to) = (without_places(names), without_places(when_identical_to));
         Some(Ignore { side: written.side, names, when_identical_to, reason, line, span })
     }
+}
+
+/// A text that may have several lines in the file, in one.
+fn in_one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 /// Whether a text is a pattern of file names: `{name}` once, and at most once a `{call}` that does not touch it.

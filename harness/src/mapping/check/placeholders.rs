@@ -15,11 +15,18 @@ use crate::side::Side;
 /// More blocks than any model has; keeps sums of lengths small.
 const MAX_LENGTH: u64 = 1_000_000_000;
 
+/// So many mistakes back one is looked for that is found again.
+const RECENT: usize = 64;
+
 impl Checker<'_> {
     pub(super) fn placeholders(&mut self, file: &File) -> Placeholders {
         let mut placeholders = Placeholders::new();
         for (name, written) in &file.placeholders {
-            let [outer, inner] = written.flatten.get_ref();
+            let [outer, inner] = written.flatten.get_ref().as_slice() else {
+                let found = written.flatten.get_ref().len();
+                self.mistake(written.flatten.span(), MappingMistakeKind::NotTwo { found });
+                continue;
+            };
             let bad = outer == inner
                 || [outer, inner]
                     .iter()
@@ -119,7 +126,8 @@ impl Checker<'_> {
     /// A mistake that each name of a rule's other side shows again.
     fn mistake_once(&mut self, place: Range<usize>, kind: MappingMistakeKind) {
         let mistake = MappingMistake { place, kind };
-        if !self.mistakes.contains(&mistake) {
+        // Those of one rule stand together.
+        if !self.mistakes.iter().rev().take(RECENT).any(|recent| *recent == mistake) {
             self.mistakes.push(mistake);
         }
     }

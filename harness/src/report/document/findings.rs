@@ -182,6 +182,9 @@ fn about_remark(remark: &Remark) -> Value {
             "next": next.as_ref().map(|(rounding, times)| json!({"rounding": rounding, "times": times})),
         }),
         RemarkKind::NoManifest => json!({"kind": "no_manifest"}),
+        RemarkKind::SameFiles { layers } => json!({"kind": "same_files", "layers": layers}),
+        RemarkKind::SameBits { layers, of } => json!({"kind": "same_bits", "layers": layers, "of": of}),
+        RemarkKind::Uniform { layers, of } => json!({"kind": "uniform", "layers": layers, "of": of}),
         RemarkKind::NarrowValues { side, dtype } => {
             json!({"kind": "narrow_values", "side": side, "dtype": dtype.to_string()})
         }

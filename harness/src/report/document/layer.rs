@@ -252,6 +252,8 @@ pub enum DocumentBasis {
     NoiseFloor,
     /// The mapping's own.
     Mapping,
+    /// What no mapping may go beyond.
+    Cap,
 }
 
 impl DocumentLayer {
@@ -385,6 +387,7 @@ fn tolerance(compared: &Compared) -> DocumentTolerance {
             Basis::Derived { floor, factor } => (DocumentBasis::Derived, Some(floor), Some(factor)),
             Basis::NoiseFloor { floor, factor } => (DocumentBasis::NoiseFloor, Some(floor), Some(factor)),
             Basis::Mapping => (DocumentBasis::Mapping, None, None),
+            Basis::Cap => (DocumentBasis::Cap, None, None),
         };
         DocumentCriterion {
             metric: criterion.kind.name().to_string(),

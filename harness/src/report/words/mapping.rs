@@ -1,6 +1,8 @@
 //! Sentences about mistakes in files that people write.
 
 use super::InFile;
+use crate::bounds;
+use crate::limits::tolerance::MOST_RELATIVE;
 use crate::mapping::{MappingMistake, MappingMistakeKind, MappingWarning, RuleAndPlace, position};
 use crate::text::document::{DocumentMistake, DocumentMistakeKind};
 use crate::text::nearest::nearest;
@@ -19,7 +21,13 @@ pub fn suggestion<'a>(found: &str, known: impl IntoIterator<Item = &'a str>) -> 
         Some(name) => format!("did you mean `{name}`?"),
         None if known.is_empty() => "there are none".to_string(),
         None => {
-            format!("known: {}", known.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", "))
+            let shown: Vec<String> =
+                known.iter().take(bounds::KNOWN_NAMES).map(|name| format!("`{name}`")).collect();
+            let more = match known.len() - shown.len() {
+                0 => String::new(),
+                more => format!(" and {more} more"),
+            };
+            format!("known: {}{more}", shown.join(", "))
         }
     }
 }
@@ -111,12 +119,24 @@ pub fn mapping_mistake(mistake: &MappingMistake, text: &str) -> InFile {
                 "limits are figures of 0 or more (cosine: -1 to 1); times_floor holds factors of 1 to 100, at least one",
             )
         }
+        MappingMistakeKind::PassesZeros { name } => {
+            error("a limit that zeros pass", &format!("`{name}` is kept by a tensor of zeros, or with its sign turned"))
+                .help(format!("rel_l2, rel_linf and rtol are at most {MOST_RELATIVE}, a cosine is above 0"))
+        }
+        MappingMistakeKind::Steers => {
+            error("a character that is not shown", "holds a control character, such as one of a terminal")
+                .help("names and texts are shown in reports: leave it out")
+        }
         MappingMistakeKind::SeesTooLittle { profile } => {
             error(&format!("profile `{profile}` sees too little"), "no limit that each element counts in")
                 .help("set `times_floor`, or one of rel_l2, rel_linf, max_abs, atol, rtol in `limits`")
         }
         MappingMistakeKind::OutliersWithoutElementRule => {
             error("`outliers` without `atol` or `rtol`", "has no effect")
+        }
+        MappingMistakeKind::NotTwo { found } => {
+            error("not two placeholders", &format!("expected an outer and an inner one, found {found}"))
+                .help("such as `flatten = [\"stage\", \"index\"]`")
         }
         MappingMistakeKind::PlaceholderOfItself => {
             error("a placeholder made of itself", "expected two plain ones")
@@ -153,6 +173,11 @@ pub fn mapping_mistake(mistake: &MappingMistake, text: &str) -> InFile {
             error(&format!("`order` names `{found}`"), "not a number of this rule's reference")
                 .help(suggested(found, known))
         }
+        MappingMistakeKind::TooMany { of, found, most } => {
+            error(&format!("too many {of}"), &format!("expected at most {most}, found {found}"))
+                .help("one rule with placeholders takes the tensors of all blocks")
+        }
+        MappingMistakeKind::More { more } => error(&format!("{more} more mistakes"), "the first of them"),
     }
 }
 
@@ -222,6 +247,9 @@ pub fn document_mistake(mistake: &DocumentMistake) -> InFile {
         }
         DocumentMistakeKind::Expected { expected, found } => {
             error(format!("expected {expected}"), format!("found {found}"))
+        }
+        DocumentMistakeKind::More { more } => {
+            error(format!("{more} more mistakes"), "the first of them".to_string())
         }
     }
 }

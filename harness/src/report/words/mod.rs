@@ -21,6 +21,8 @@ pub use verdict::verdict;
 
 use std::ops::Range;
 
+use crate::text::shown::escaped;
+
 /// A finding in a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InFile {
@@ -42,6 +44,13 @@ impl InFile {
 
     fn warning(place: Range<usize>, message: impl Into<String>, label: impl Into<String>) -> InFile {
         InFile { warning: true, ..InFile::error(place, message, label) }
+    }
+
+    /// The same, with whatever would steer a terminal escaped.
+    pub(super) fn escaped(self) -> InFile {
+        let shown = |text: String| escaped(&text).into_owned();
+        let labels = self.labels.into_iter().map(|(place, label)| (place, shown(label))).collect();
+        InFile { message: shown(self.message), labels, help: self.help.map(shown), warning: self.warning }
     }
 
     fn help(mut self, help: impl Into<String>) -> InFile {

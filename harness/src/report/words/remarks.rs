@@ -6,6 +6,7 @@ use crate::limits::derived::Dropped;
 use crate::limits::waiver::WaiverError;
 use crate::provenance::{RecordDifference, RecordDifferenceKind};
 use crate::side::Side;
+use crate::text::shown::escaped;
 
 /// What a reader should know, and what to do about it.
 pub fn remark(remark: &Remark) -> String {
@@ -60,6 +61,16 @@ fn of_kind(kind: &RemarkKind) -> String {
             )
         }
         RemarkKind::NoManifest => "the reference has no manifest, and so no noise floor".to_string(),
+        RemarkKind::SameFiles { layers } => {
+            format!("{} one file on both sides: a file held against itself proves nothing", are(*layers))
+        }
+        RemarkKind::SameBits { layers, of } => format!(
+            "{layers} of {of} layers are equal to the last bit, which rounding makes unlikely: is one side a copy of the \
+             other?"
+        ),
+        RemarkKind::Uniform { layers, of } => format!(
+            "{layers} of {of} layers hold zeros, or one magnitude throughout: they are little evidence"
+        ),
         RemarkKind::NarrowValues { side, dtype } => {
             format!(
                 "the values of the {side} that were looked at are all numbers of {dtype}: it was computed or stored in it"
@@ -125,7 +136,7 @@ pub fn record_difference(difference: &RecordDifference) -> String {
         0 | 1 => String::new(),
         n => format!(" and {} more", n - 1),
     };
-    let first = files.first().map(String::as_str).unwrap_or_default();
+    let first = files.first().map(|file| escaped(file)).unwrap_or_default();
     let what = match kind {
         RecordDifferenceKind::Changed => {
             format!("not as {record} recorded it: changed, or of another run")
@@ -168,4 +179,9 @@ mod tests {
         candidate stale: not recorded in dump.json: of another run
         ");
     }
+}
+
+/// `1 layer is`, `2 layers are`.
+fn are(layers: usize) -> String {
+    format!("{} {}", count(layers, "layer"), if layers == 1 { "is" } else { "are" })
 }

@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use super::container;
 use super::error::{Place, StoreError, TensorProblem};
-use super::item::{Item, TensorSource};
+use super::item::{Item, TensorSource, as_text};
 use super::stored::StoredTensor;
 use crate::tensor::Dtype;
 
@@ -47,7 +47,7 @@ pub(super) fn of(
 
 /// The name of a file or folder.
 fn file_name(path: &Path) -> String {
-    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+    as_text(path.file_name().unwrap_or_default())
 }
 
 /// The name of a file with this extension, without it.

@@ -10,7 +10,7 @@ use harness::store::{Naming, TensorStore};
 use harness::suggest::{Base, Confidence, LeftoverReason, SuggestError, Suggestion, suggest};
 
 use crate::gate::files_read::{FilesNamed, files_read};
-use crate::shell::console::say;
+use crate::shell::console::{say, tell};
 use crate::shell::failure::{CommandResult, Failure};
 use crate::shell::paths;
 
@@ -55,7 +55,7 @@ impl Suggest {
         match &self.out {
             None => {
                 say(&found.text);
-                anstream::eprintln!("{summary}");
+                tell(&summary);
             }
             Some(path) => {
                 atomic::write(path, |out| out.write_all(found.text.as_bytes()))
