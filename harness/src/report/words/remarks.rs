@@ -159,6 +159,11 @@ pub fn dropped_waiver(dropped: &Dropped) -> String {
     }
 }
 
+/// `1 layer is`, `2 layers are`.
+fn are(layers: usize) -> String {
+    format!("{} {}", count(layers, "layer"), if layers == 1 { "is" } else { "are" })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -179,9 +184,4 @@ mod tests {
         candidate stale: not recorded in dump.json: of another run
         ");
     }
-}
-
-/// `1 layer is`, `2 layers are`.
-fn are(layers: usize) -> String {
-    format!("{} {}", count(layers, "layer"), if layers == 1 { "is" } else { "are" })
 }
