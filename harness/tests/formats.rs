@@ -123,6 +123,14 @@ fn what_got_worse_is_told_first() {
     }
     let found = difference(&before, &ReportDocument::of(&run_of([comparison])));
     assert!(found.is_worse());
-    insta::assert_snapshot!(found.render(), @"");
+    insta::assert_snapshot!(found.render(), @r"
+    worse: 1
+      layer_0                                rel_l2        0 ->   5.9e-2     0 % ->   125x  reference
+    gone: 1
+      tokens                                 rel_l2   2.0e-2 ->        -     42x ->      -  reference
+    better: 1
+      layer_1                                rel_l2   5.9e-2 ->        0    125x ->    0 %  reference
+    the same: 5
+    ");
     assert!(!difference(&before, &before).is_worse());
 }

@@ -7,7 +7,7 @@ use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
 
 use super::document::{DocumentLayer, ReportDocument};
 use super::figures::{figure, share};
-use super::problems::{Problem, ProblemKind, problems, suite};
+use super::problems::{ProblemKind, RunProblem, problems, suite};
 
 /// The report as text.
 ///
@@ -41,7 +41,7 @@ pub(super) fn render(document: &ReportDocument) -> Result<String, quick_junit::S
     report.to_string()
 }
 
-fn of_layer(document: &ReportDocument, layer: &DocumentLayer, problems: &[Problem<'_>]) -> TestCase {
+fn of_layer(document: &ReportDocument, layer: &DocumentLayer, problems: &[RunProblem<'_>]) -> TestCase {
     let problem = problems.iter().find(|problem| problem.layer.is_some_and(|of| std::ptr::eq(of, layer)));
     let status = match problem {
         None => TestCaseStatus::success(),
@@ -54,11 +54,11 @@ fn of_layer(document: &ReportDocument, layer: &DocumentLayer, problems: &[Proble
     TestCase::new(layer.pair_name(), status)
 }
 
-fn of_problem(problem: &Problem<'_>) -> TestCase {
+fn of_problem(problem: &RunProblem<'_>) -> TestCase {
     TestCase::new(format!("{}: {}", problem.kind.name(), problem.name), failed(problem))
 }
 
-fn failed(problem: &Problem<'_>) -> TestCaseStatus {
+fn failed(problem: &RunProblem<'_>) -> TestCaseStatus {
     let kind = match problem.kind.is_of_numbers() {
         true => NonSuccessKind::Failure,
         false => NonSuccessKind::Error,

@@ -4,7 +4,7 @@
 
 use super::document::{DocumentLayer, ReportDocument, RunVerdict};
 use super::figures::{figure, share};
-use super::problems::{Problem, ProblemKind, problems, suite};
+use super::problems::{ProblemKind, RunProblem, problems, suite};
 
 /// Bytes of a summary: some room is left under the limit of 1 MiB, which all steps of a job share.
 const MOST_BYTES: usize = 512 << 10;
@@ -166,7 +166,7 @@ fn layers(out: &mut MarkdownLines, document: &ReportDocument) {
     more(out, failing.len(), LAYERS);
 }
 
-fn others(out: &mut MarkdownLines, problems: &[Problem<'_>]) {
+fn others(out: &mut MarkdownLines, problems: &[RunProblem<'_>]) {
     let of_layers = [ProblemKind::Numbers, ProblemKind::Shape, ProblemKind::Unreadable];
     let others: Vec<_> = problems.iter().filter(|problem| !of_layers.contains(&problem.kind)).collect();
     if others.is_empty() {

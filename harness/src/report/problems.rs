@@ -73,7 +73,7 @@ impl ProblemKind {
 }
 
 /// What fails a run.
-pub(super) struct Problem<'a> {
+pub(super) struct RunProblem<'a> {
     pub(super) kind: ProblemKind,
     pub(super) comparison: &'a DocumentProvenance,
     pub(super) layer: Option<&'a DocumentLayer>,
@@ -82,7 +82,7 @@ pub(super) struct Problem<'a> {
     pub(super) message: String,
 }
 
-impl Problem<'_> {
+impl RunProblem<'_> {
     /// The line of the mapping that it is about, from 1: that of the rule that made the pair, else the first.
     pub(super) fn line(&self) -> usize {
         self.layer.and_then(|layer| layer.rule_line).unwrap_or(1)
@@ -90,8 +90,8 @@ impl Problem<'_> {
 }
 
 /// Everything that fails a run: the first failing layer first, then layers in order, then what was not compared.
-pub(super) fn problems(document: &ReportDocument) -> Vec<Problem<'_>> {
-    let mut found: Vec<Problem<'_>> = Vec::new();
+pub(super) fn problems(document: &ReportDocument) -> Vec<RunProblem<'_>> {
+    let mut found: Vec<RunProblem<'_>> = Vec::new();
     let first = document.first_failure();
     let is_first = |layer: &&DocumentLayer| first.is_some_and(|first| std::ptr::eq(first, *layer));
     for of in &document.provenance {
@@ -103,7 +103,7 @@ pub(super) fn problems(document: &ReportDocument) -> Vec<Problem<'_>> {
     found.extend(document.missing.iter().filter_map(|one| {
         let name = one.expected.join(" or ");
         let message = format!("{name} of the {}: {}", one.side, one.detail);
-        Some(Problem {
+        Some(RunProblem {
             kind: ProblemKind::Missing,
             comparison: at(one.comparison)?,
             layer: None,
@@ -114,12 +114,12 @@ pub(super) fn problems(document: &ReportDocument) -> Vec<Problem<'_>> {
     found.extend(document.unmapped.iter().filter_map(|one| {
         let message = format!("{} of the {}: {}", one.name, one.side, one.detail);
         let (kind, name) = (ProblemKind::Unmapped, one.name.clone());
-        Some(Problem { kind, comparison: at(one.comparison)?, layer: None, name, message })
+        Some(RunProblem { kind, comparison: at(one.comparison)?, layer: None, name, message })
     }));
     found.extend(document.ambiguous.iter().filter_map(|one| {
         let name = listed(&one.names);
         let message = format!("{name} of the {}: {}", one.side, one.detail);
-        Some(Problem {
+        Some(RunProblem {
             kind: ProblemKind::Ambiguous,
             comparison: at(one.comparison)?,
             layer: None,
@@ -129,7 +129,13 @@ pub(super) fn problems(document: &ReportDocument) -> Vec<Problem<'_>> {
     }));
     found.extend(document.gaps.iter().filter_map(|one| {
         let (name, message) = (one.name.clone(), format!("{} {}", one.name, one.detail));
-        Some(Problem { kind: ProblemKind::Gap, comparison: at(one.comparison)?, layer: None, name, message })
+        Some(RunProblem {
+            kind: ProblemKind::Gap,
+            comparison: at(one.comparison)?,
+            layer: None,
+            name,
+            message,
+        })
     }));
     for of in &document.provenance {
         found.extend(of.shortfall.iter().map(|message| of_comparison(ProblemKind::Shortfall, of, message)));
@@ -139,12 +145,12 @@ pub(super) fn problems(document: &ReportDocument) -> Vec<Problem<'_>> {
     found
 }
 
-fn of_comparison<'a>(kind: ProblemKind, comparison: &'a DocumentProvenance, message: &str) -> Problem<'a> {
+fn of_comparison<'a>(kind: ProblemKind, comparison: &'a DocumentProvenance, message: &str) -> RunProblem<'a> {
     let (name, message) = (suite(comparison), message.to_string());
-    Problem { kind, comparison, layer: None, name, message }
+    RunProblem { kind, comparison, layer: None, name, message }
 }
 
-fn of_layer<'a>(document: &'a ReportDocument, layer: &'a DocumentLayer) -> Option<Problem<'a>> {
+fn of_layer<'a>(document: &'a ReportDocument, layer: &'a DocumentLayer) -> Option<RunProblem<'a>> {
     let kind = match layer.verdict {
         LayerVerdict::Pass => return None,
         LayerVerdict::Fail => ProblemKind::Numbers,
@@ -152,7 +158,7 @@ fn of_layer<'a>(document: &'a ReportDocument, layer: &'a DocumentLayer) -> Optio
         LayerVerdict::Unreadable => ProblemKind::Unreadable,
     };
     let (name, message) = (layer.pair_name().to_string(), layer.reasons.join("; "));
-    Some(Problem {
+    Some(RunProblem {
         kind,
         comparison: document.provenance.get(layer.comparison)?,
         layer: Some(layer),

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::document::ReportDocument;
 use super::place::uri;
-use super::problems::{Problem, ProblemKind, problems, suite};
+use super::problems::{ProblemKind, RunProblem, problems, suite};
 
 /// Results that code scanning shows of one run.
 const RESULTS: usize = 5000;
@@ -57,7 +57,7 @@ fn rule(kind: ProblemKind) -> Value {
     json!({"id": kind.name(), "shortDescription": {"text": kind.description()}})
 }
 
-fn result(problem: &Problem<'_>) -> Value {
+fn result(problem: &RunProblem<'_>) -> Value {
     let name = readable(&problem.name);
     json!({
         "ruleId": problem.kind.name(),

@@ -4,16 +4,16 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::baseline::{DocumentBaseline, baseline};
 use super::error_shape::error_shape;
 use super::findings::{about_diagnosis, about_mismatch};
+use super::number::{Number, finite};
+use super::tolerance::{DocumentTolerance, tolerance};
 use crate::compare::budget::RunErrors;
 use crate::compare::comparison::{Compared, Comparison, Layer, Outcome};
 use crate::compare::metrics::Metrics;
 use crate::compare::worst::Worst;
 use crate::limits::known_errors::Trend;
-use crate::limits::metric::Metric;
-use crate::limits::tolerance::Basis;
-use crate::limits::waiver::Waiver;
 use crate::report::words;
 
 /// A pair that was compared, or could not be.
@@ -131,32 +131,6 @@ pub struct DocumentRunErrors {
     pub gain: Option<f64>,
 }
 
-/// How a layer stands to its known errors.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct DocumentBaseline {
-    /// What became of it.
-    pub trend: DocumentTrend,
-    /// The metric that changed by most.
-    pub metric: Option<Metric>,
-    /// Its known error.
-    pub old: Option<f64>,
-    /// Its error now.
-    pub new: Option<f64>,
-    /// The factor that it may be worse by.
-    pub allowed: Option<f64>,
-}
-
-/// What became of a layer since its errors became known.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-#[expect(missing_docs, reason = "each is what it is called")]
-pub enum DocumentTrend {
-    Worse,
-    Better,
-    Same,
-}
-
 /// Counts of elements.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -185,75 +159,6 @@ pub struct DocumentWorst {
     pub candidate: Number,
     /// The reference's value.
     pub reference: Number,
-}
-
-/// A number, or the name of one that JSON cannot say.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(untagged)]
-pub enum Number {
-    /// A finite number.
-    Finite(f64),
-    /// `NaN`, `inf` or `-inf`.
-    Other(String),
-}
-
-impl From<f64> for Number {
-    fn from(x: f64) -> Number {
-        if x.is_finite() { Number::Finite(x) } else { Number::Other(x.to_string()) }
-    }
-}
-
-impl std::fmt::Display for Number {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Number::Finite(x) => write!(f, "{x:.6e}"),
-            Number::Other(name) => f.write_str(name),
-        }
-    }
-}
-
-/// What a layer was judged by.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct DocumentTolerance {
-    /// Every figure that was held against a limit.
-    pub criteria: Vec<DocumentCriterion>,
-}
-
-/// A figure held against its limit.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct DocumentCriterion {
-    /// What is held against it.
-    pub metric: String,
-    /// The figure; null where it is undefined, which fails.
-    pub measured: Option<f64>,
-    /// Its limit.
-    pub limit: f64,
-    /// Where the limit came from.
-    pub basis: DocumentBasis,
-    /// The noise floor that it is a multiple of.
-    pub floor: Option<f64>,
-    /// The multiple.
-    pub factor: Option<f64>,
-    /// Why the limit is another than its basis makes it, and until when.
-    pub waiver: Option<Waiver>,
-    /// Whether it holds.
-    pub passed: bool,
-}
-
-/// Where a limit came from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum DocumentBasis {
-    /// Derived for this layer of this set.
-    Derived,
-    /// A multiple of the recorded noise floor.
-    NoiseFloor,
-    /// The mapping's own.
-    Mapping,
-    /// What no mapping may go beyond.
-    Cap,
 }
 
 impl DocumentLayer {
@@ -352,10 +257,6 @@ pub(super) fn worst(worst: &Worst) -> DocumentWorst {
     }
 }
 
-fn finite(x: f64) -> Option<f64> {
-    Some(x).filter(|x| x.is_finite())
-}
-
 /// Why a compared layer does not pass.
 fn reasons(compared: &Compared) -> Vec<String> {
     let broken = compared.judgement.criteria.iter().filter(|criterion| !criterion.passed).map(words::broken);
@@ -364,41 +265,4 @@ fn reasons(compared: &Compared) -> Vec<String> {
         _ => None,
     };
     broken.chain(worse).collect()
-}
-
-fn baseline(trend: Trend) -> DocumentBaseline {
-    let (trend, change) = match trend {
-        Trend::Worse(change) => (DocumentTrend::Worse, Some(change)),
-        Trend::Better(change) => (DocumentTrend::Better, Some(change)),
-        Trend::Same => (DocumentTrend::Same, None),
-    };
-    DocumentBaseline {
-        trend,
-        metric: change.map(|change| change.metric),
-        old: change.and_then(|change| finite(change.old)),
-        new: change.and_then(|change| finite(change.new)),
-        allowed: change.and_then(|change| finite(change.allowed)),
-    }
-}
-
-fn tolerance(compared: &Compared) -> DocumentTolerance {
-    let criteria = compared.judgement.criteria.iter().map(|criterion| {
-        let (basis, floor, factor) = match criterion.basis {
-            Basis::Derived { floor, factor } => (DocumentBasis::Derived, Some(floor), Some(factor)),
-            Basis::NoiseFloor { floor, factor } => (DocumentBasis::NoiseFloor, Some(floor), Some(factor)),
-            Basis::Mapping => (DocumentBasis::Mapping, None, None),
-            Basis::Cap => (DocumentBasis::Cap, None, None),
-        };
-        DocumentCriterion {
-            metric: criterion.kind.name().to_string(),
-            measured: criterion.measured,
-            limit: criterion.limit,
-            basis,
-            floor,
-            factor,
-            waiver: criterion.waiver.clone(),
-            passed: criterion.passed,
-        }
-    });
-    DocumentTolerance { criteria: criteria.collect() }
 }

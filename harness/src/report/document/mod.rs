@@ -2,24 +2,27 @@
 //!
 //! A figure that is undefined is null, never 0 and never NaN. Beside each sentence stands what it is about, under `about`.
 
+mod baseline;
 mod budget;
 mod error_shape;
 mod findings;
 mod layer;
 mod maps;
+mod number;
 mod provenance;
+mod tolerance;
 mod unpaired;
 mod value_change;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-pub use self::layer::{
-    Counts, DocumentBaseline, DocumentBasis, DocumentCriterion, DocumentLayer, DocumentRunErrors,
-    DocumentSeen, DocumentTolerance, DocumentTrend, DocumentWorst, LayerVerdict, Number,
-};
+pub use self::baseline::{DocumentBaseline, DocumentTrend};
+pub use self::layer::{Counts, DocumentLayer, DocumentRunErrors, DocumentSeen, DocumentWorst, LayerVerdict};
 pub use self::maps::DocumentMaps;
+pub use self::number::Number;
 pub use self::provenance::{DocumentFinding, DocumentOrder, DocumentOrigin, DocumentProvenance};
+pub use self::tolerance::{DocumentBasis, DocumentCriterion, DocumentTolerance};
 pub use self::unpaired::{
     DocumentAbsent, DocumentAmbiguous, DocumentCounterpart, DocumentGap, DocumentIgnored, DocumentMissing,
     DocumentUnmapped,
