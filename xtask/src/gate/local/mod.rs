@@ -165,7 +165,7 @@ impl Gate<'_> {
         let opened = OpenedBackground::open(self.encoder, &[sources.weights], earlier);
         opened.with(|background| diagnosis::explain_values(&terms, dump, background, &mut comparison));
         whole.tell(&oracle, &computed, &mut comparison)?;
-        terms.keep_maps(&dump, self.maps, &mut comparison);
+        terms.keep_maps(dump, self.maps, &mut comparison);
         let part = match sources.explained {
             Some(asked) => part_report::lines(&oracle, &computed, &comparison, asked)?,
             None => Vec::new(),

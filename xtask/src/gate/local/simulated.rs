@@ -206,31 +206,44 @@ fn every_block_that_has_a_fault_is_named() {
     assert_eq!(parts, ["blocks.1.1", "blocks.2.4", "blocks.3.2"]);
 }
 
-/// Faults that a comparison with weights in f32 lets pass, or sees too late: what is done otherwise, the only parts that may
-/// have it (all, where there are none), and what is said of it, its number within 2 % where it has one, or within what it is
-/// said to be uncertain by.
-fn subtle() -> Vec<(Option<Site>, PortChange, Option<&'static str>, &'static str, Option<f64>)> {
-    let at = |block| Some(Site::Block(block));
+/// A fault that a comparison with weights in f32 lets pass, or sees too late.
+struct SubtleFault {
+    /// Where it is; everywhere where it has no place.
+    site: Option<Site>,
+    change: PortChange,
+    /// The only part that may have it.
+    part: Option<&'static str>,
+    said: &'static str,
+    /// The number that is said after it, within 2 % or within what it is said to be uncertain by.
+    number: Option<f64>,
+}
+
+fn subtle() -> Vec<SubtleFault> {
+    let everywhere = |change, said| SubtleFault { site: None, change, part: None, said, number: None };
+    let in_block = |block, change, part, said| SubtleFault {
+        site: Some(Site::Block(block)),
+        change,
+        part: Some(part),
+        said,
+        number: None,
+    };
+    let with = |fault, number| SubtleFault { number: Some(number), ..fault };
     let erf = PortChange::Activation { at: None, function: ActivationFunction::Erf };
     let epsilon = |norm, value| PortChange::Epsilon { norm, value };
     let bf16 = PortChange::WeightsRounded { convolution: Some(1), to: StorageType::Bf16 };
     let lost = PortChange::NormChannel { norm: 0, channel: 3, weight: 1.0 };
+    let scores = PortChange::ScoresTimes(1.01);
+    let scale = PortChange::LayerScaleTimes(1.002);
     vec![
-        (None, erf, None, "GELU by erf", None),
-        (at(4), erf, Some("blocks.1.2"), "GELU by erf", None),
-        (None, epsilon(None, 1e-5), None, "epsilon ", Some(1e-5)),
-        (at(8), epsilon(Some(1), 1e-3), Some("blocks.2.3"), "epsilon ", Some(1e-3)),
-        (at(9), PortChange::ScoresTimes(1.01), Some("blocks.2.4"), "attention scores times ", Some(1.01)),
-        (
-            at(6),
-            PortChange::LayerScaleTimes(1.002),
-            Some("blocks.2.1"),
-            "the layer scale times ",
-            Some(1.002),
-        ),
-        (at(10), bf16, Some("blocks.2.5"), "weights rounded to bf16", None),
-        (at(7), PortChange::ScoresNotScaled, Some("blocks.2.2"), "without 1/sqrt(d)", None),
-        (at(7), lost, Some("blocks.2.2"), "is 1 in channel 3", None),
+        everywhere(erf, "GELU by erf"),
+        in_block(4, erf, "blocks.1.2", "GELU by erf"),
+        with(everywhere(epsilon(None, 1e-5), "epsilon "), 1e-5),
+        with(in_block(8, epsilon(Some(1), 1e-3), "blocks.2.3", "epsilon "), 1e-3),
+        with(in_block(9, scores, "blocks.2.4", "attention scores times "), 1.01),
+        with(in_block(6, scale, "blocks.2.1", "the layer scale times "), 1.002),
+        in_block(10, bf16, "blocks.2.5", "weights rounded to bf16"),
+        in_block(7, PortChange::ScoresNotScaled, "blocks.2.2", "without 1/sqrt(d)"),
+        in_block(7, lost, "blocks.2.2", "is 1 in channel 3"),
     ]
 }
 
@@ -244,7 +257,7 @@ fn number_after(said: &str, before: &str) -> Option<[f64; 2]> {
 #[test]
 fn subtle_faults_fail_and_are_called_by_their_names() {
     let mut wrong = Vec::new();
-    for (site, change, place, cause, number) in subtle() {
+    for SubtleFault { site, change, part: place, said: cause, number } in subtle() {
         let comparison = judged("blocks", Rounding::GgmlF16, &[(site, change)], 21);
         let found = causes(&comparison);
         let is_right = |(part, said): &(String, String)| {
