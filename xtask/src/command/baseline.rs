@@ -3,7 +3,6 @@ use std::process::ExitCode;
 
 use clap::Subcommand;
 use encoder::Precision;
-use harness::compare::kept_maps::MapLimits;
 use harness::exit_code;
 use harness::limits::derived::{DerivedTolerances, MeasuredWith};
 use harness::limits::known_errors::KnownErrors;
@@ -134,14 +133,8 @@ impl BaselineCommand {
             )
         })?;
         let encoder = EncoderArguments::default();
-        let compare = Gate {
-            mapping: &mapping,
-            profile: mapping.profile(&self.profile)?,
-            pool: &encoder.pool()?,
-            encoder: &encoder,
-            strict: false,
-            maps: MapLimits::default(),
-        };
+        let pool = encoder.pool()?;
+        let compare = Gate::new(&mapping, mapping.profile(&self.profile)?, &pool, &encoder);
         let files = FigureFiles { compare, precision };
         match &self.action {
             None => files.show(&mapping),

@@ -1,8 +1,6 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use harness::compare::kept_maps::MapLimits;
-
 use super::parity::rounding;
 use crate::encode::arguments::EncoderArguments;
 use crate::encode::pictures::PictureArguments;
@@ -56,14 +54,7 @@ impl Repro {
         let mapping = paths::mapping(self.mapping.as_deref())?;
         let profile = mapping.profile(self.encoder.precision().name())?;
         let pool = self.encoder.pool()?;
-        let gate = Gate {
-            mapping: &mapping,
-            profile,
-            pool: &pool,
-            encoder: &self.encoder,
-            strict: false,
-            maps: MapLimits::default(),
-        };
+        let gate = Gate::new(&mapping, profile, &pool, &self.encoder);
         let sources = LocalSources {
             candidate: &self.candidate,
             weights: &self.weights,

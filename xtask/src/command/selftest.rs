@@ -62,7 +62,6 @@ impl Selftest {
         use std::process::ExitCode;
         use std::time::Instant;
 
-        use harness::compare::kept_maps::MapLimits;
         use harness::compare::terms::Terms;
         use harness::exit_code;
 
@@ -85,14 +84,7 @@ impl Selftest {
         let profile = mapping.profile(&self.profile)?;
         let encoder = EncoderArguments::default();
         let pool = encoder.pool()?;
-        let compare = Gate {
-            mapping: &mapping,
-            profile,
-            pool: &pool,
-            encoder: &encoder,
-            strict: false,
-            maps: MapLimits::default(),
-        };
+        let compare = Gate::new(&mapping, profile, &pool, &encoder);
         let mut findings = Vec::new();
         for path in set::committed()? {
             let reference = compare.reference(&path)?;

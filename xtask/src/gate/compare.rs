@@ -67,6 +67,18 @@ struct Sources {
     input: PathBuf,
 }
 
+impl<'a> Gate<'a> {
+    /// A gate that takes sides of any origin and keeps no maps.
+    pub(crate) fn new(
+        mapping: &'a Mapping,
+        profile: &'a Profile,
+        pool: &'a rayon::ThreadPool,
+        encoder: &'a EncoderArguments,
+    ) -> Gate<'a> {
+        Gate { mapping, profile, pool, encoder, strict: false, maps: MapLimits::default() }
+    }
+}
+
 impl Gate<'_> {
     /// Opens a reference as the mapping describes it.
     pub(crate) fn reference(&self, path: &Path) -> Result<Reference, Failure> {

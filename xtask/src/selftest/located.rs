@@ -3,7 +3,6 @@
 use encoder::faults::{Fault, Site};
 use encoder::{AllTaps, Isa, LoadOptions, Model, WithInner};
 use harness::compare::comparison::Origin;
-use harness::compare::kept_maps::MapLimits;
 use harness::compare::terms::Terms;
 
 use crate::encode::arguments::{AskedTaps, EncoderArguments, as_candidate};
@@ -18,14 +17,7 @@ fn first_failures(planted: &[Option<(Site, Fault)>]) -> Vec<Option<String>> {
     let profile = mapping.profile("f32").expect("f32");
     let encoder = EncoderArguments::default();
     let pool = encoder.pool().expect("threads");
-    let gate = Gate {
-        mapping: &mapping,
-        profile,
-        pool: &pool,
-        encoder: &encoder,
-        strict: false,
-        maps: MapLimits::default(),
-    };
+    let gate = Gate::new(&mapping, profile, &pool, &encoder);
     let set = paths::fixtures().expect("a checkout").join("inner").join("operations");
     let reference = gate.reference(&set).expect("the set");
     let manifest = reference.manifest().expect("a manifest");

@@ -9,7 +9,6 @@ use encoder::reference::{
 use harness::compare::budget::ErrorSource;
 use harness::compare::comparison::Comparison;
 use harness::compare::explanation::ExplanationKind;
-use harness::compare::kept_maps::MapLimits;
 use harness::exit_code;
 use harness::store::write_npy;
 use harness::tensor::Tensor;
@@ -55,14 +54,7 @@ fn judged(set: &str, rounding: Rounding, changes: &[(Option<Site>, PortChange)],
     let mapping = paths::mapping(None).unwrap();
     let pool = rayon::ThreadPoolBuilder::new().build().unwrap();
     let profile = &mapping.profiles["f32"];
-    let gate = Gate {
-        mapping: &mapping,
-        profile,
-        pool: &pool,
-        encoder: &encoder,
-        strict: false,
-        maps: MapLimits::default(),
-    };
+    let gate = Gate::new(&mapping, profile, &pool, &encoder);
     let input = NamedInput { path: &input, pictures: PictureArguments::default() };
     let rounding = RoundingChoice::Auto;
     let (earlier, explained) = (None, None);

@@ -130,7 +130,15 @@ impl Twin<'_> {
                         \"torch\"]\n# ///\n"
                 .to_string();
         let rounding = self.model.rounding();
-        text += &format!("\"\"\"{} alone, in float64, rounded as {rounding}.\"\"\"\n\n", self.part.name);
+        let two_terms = match rounding {
+            Rounding::Operands(_) => " Its operands in two terms are not written out here.",
+            Rounding::EncoderBf16 => " Keys and values in two terms are not written out here.",
+            _ => "",
+        };
+        text += &format!(
+            "\"\"\"{} alone, in float64, rounded as {rounding}.{two_terms}\"\"\"\n\n",
+            self.part.name
+        );
         text += START;
         text += &rounding_lines(rounding).join("\n");
         let pads = match self.settings.padding {
