@@ -150,32 +150,9 @@ pub enum PortChange {
 }
 
 impl PortChange {
-    /// Whether it is told for every operation of a kind.
-    pub fn is_everywhere(self) -> bool {
+    /// Which operation of its kind it is told for, where it is told for one or all of them.
+    fn place(&mut self) -> Option<&mut Option<usize>> {
         match self {
-            PortChange::Epsilon { norm, .. }
-            | PortChange::NoNormWeight { norm }
-            | PortChange::NormWeightPlusOne { norm }
-            | PortChange::NoNorm { norm }
-            | PortChange::NormOver { norm, .. }
-            | PortChange::NormBySum { norm } => norm.is_none(),
-            PortChange::Activation { at, .. } => at.is_none(),
-            PortChange::SymmetricPadding { convolution }
-            | PortChange::PaddingShifted { convolution }
-            | PortChange::StridePhase { convolution }
-            | PortChange::KernelFlipped { convolution }
-            | PortChange::KernelTransposed { convolution }
-            | PortChange::WeightTransposed { convolution }
-            | PortChange::WeightsRounded { convolution, .. } => convolution.is_none(),
-            _ => false,
-        }
-    }
-}
-
-impl PortChange {
-    /// The same change in every operation of its kind.
-    pub fn everywhere(mut self) -> PortChange {
-        match &mut self {
             PortChange::Epsilon { norm: place, .. }
             | PortChange::NoNormWeight { norm: place }
             | PortChange::NormWeightPlusOne { norm: place }
@@ -189,8 +166,20 @@ impl PortChange {
             | PortChange::KernelFlipped { convolution: place }
             | PortChange::KernelTransposed { convolution: place }
             | PortChange::WeightTransposed { convolution: place }
-            | PortChange::WeightsRounded { convolution: place, .. } => *place = None,
-            _ => {}
+            | PortChange::WeightsRounded { convolution: place, .. } => Some(place),
+            _ => None,
+        }
+    }
+
+    /// Whether it is told for every operation of a kind.
+    pub fn is_everywhere(mut self) -> bool {
+        self.place().is_some_and(|place| place.is_none())
+    }
+
+    /// The same change in every operation of its kind.
+    pub fn everywhere(mut self) -> PortChange {
+        if let Some(place) = self.place() {
+            *place = None;
         }
         self
     }

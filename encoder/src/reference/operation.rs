@@ -83,8 +83,7 @@ impl ReferenceRun<'_> {
         stride: usize,
     ) -> Result<Image, Error> {
         // ggml has the stem's weights in f32, and then takes its input as it is.
-        let as_it_is = name == names::stem::CONVOLUTION
-            && matches!(self.rounding(), Rounding::GgmlF16 | Rounding::GgmlF16ExactGelu);
+        let as_it_is = name == names::stem::CONVOLUTION && self.rounding().is_ggml_f16();
         let rounding = if as_it_is { Rounding::Exact } else { self.rounding() };
         self.product_by(x, name, shape, stride, rounding)
     }

@@ -138,12 +138,14 @@ impl Rounding {
         each!(values, x => self.held(x).1);
     }
 
+    /// Whether it is ggml's with F16 weights, on any backend.
+    pub fn is_ggml_f16(self) -> bool {
+        matches!(self, Rounding::GgmlF16 | Rounding::GgmlF16ExactGelu)
+    }
+
     /// What attention's own products round by.
     pub(super) fn of_attention(self) -> Rounding {
-        match self {
-            Rounding::GgmlF16 | Rounding::GgmlF16ExactGelu => Rounding::Exact,
-            _ => self,
-        }
+        if self.is_ggml_f16() { Rounding::Exact } else { self }
     }
 
     /// What depthwise convolutions round by.

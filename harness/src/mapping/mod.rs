@@ -11,6 +11,7 @@ mod conflict;
 mod definition;
 pub mod explanation;
 mod file;
+mod lists;
 mod matching;
 mod mistake;
 mod name_index;

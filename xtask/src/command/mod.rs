@@ -12,6 +12,7 @@ pub(crate) mod mapping;
 pub(crate) mod parity;
 pub(crate) mod report;
 pub(crate) mod repro;
+mod requested_reports;
 pub(crate) mod selftest;
 mod selftest_ports;
 pub(crate) mod test;

@@ -4,19 +4,19 @@ use std::time::{Duration, Instant};
 
 use encoder::reference::Rounding;
 use harness::compare::comparison::{Comparison, Origin, Run};
-use harness::compare::kept_maps::MapLimits;
 use harness::exit_code;
+use harness::files::overwrite::FilesRead;
 use harness::mapping::{Mapping, Profile};
 use harness::report::document::ReportDocument;
 use harness::report::terminal::{self, Detail, Options};
-use harness::report::{Format, jsonl};
 
 use super::compare_weights::{self, ParityDetail};
+use super::requested_reports::{RequestedReport, RequestedReports};
 use crate::committed::set;
 use crate::encode::arguments::EncoderArguments;
 use crate::encode::pictures::PictureArguments;
 use crate::gate::compare::{FolderSources, Gate, NamedInput};
-use crate::gate::files_read::{FilesNamed, RECORDS, files_read};
+use crate::gate::files_read::{FilesNamed, files_read};
 use crate::gate::local::{LocalJudgement, LocalSources, RoundingChoice};
 use crate::gate::next_steps::{Situation, next_steps};
 use crate::shell::console::{self, say};
@@ -76,7 +76,7 @@ pub(crate) struct Parity {
     /// Write a report: html=FILE (a page with maps of failing layers), json, jsonl, junit, markdown, sarif or
     /// model-explorer. FILE may be -,
     /// the standard output, once: what people read then goes to the standard error. Repeatable.
-    #[arg(long, value_name = "FORMAT=PATH", value_parser = report)]
+    #[arg(long, value_name = "FORMAT=PATH", value_parser = RequestedReport::parse)]
     report: Vec<RequestedReport>,
     /// Refuse sides of which it is not recorded what they were computed from, and files changed since.
     #[arg(long)]
@@ -97,31 +97,6 @@ pub(crate) struct Parity {
     encoder: EncoderArguments,
 }
 
-/// The path that stands for the standard output.
-const STANDARD_OUTPUT: &str = "-";
-/// Layers of all comparisons that are kept as maps.
-const LAYERS_WITH_MAPS: usize = 24;
-/// Failing layers of one comparison that are kept as maps; of passing ones it is a third.
-const MOST_MAPS_OF_ONE: usize = 9;
-
-/// A report that is asked for.
-#[derive(Clone)]
-struct RequestedReport {
-    format: Format,
-    path: PathBuf,
-}
-
-impl RequestedReport {
-    fn is_to_standard_output(&self) -> bool {
-        self.path.as_os_str() == STANDARD_OUTPUT
-    }
-
-    /// Whether it goes out line by line, while comparisons are made.
-    fn is_stream(&self) -> bool {
-        self.format == Format::JsonLines && self.is_to_standard_output()
-    }
-}
-
 pub(super) fn rounding(text: &str) -> Result<RoundingChoice, String> {
     if text == "auto" {
         return Ok(RoundingChoice::Auto);
@@ -130,17 +105,6 @@ pub(super) fn rounding(text: &str) -> Result<RoundingChoice, String> {
     Rounding::from_name(text)
         .map(RoundingChoice::Fixed)
         .ok_or_else(|| format!("expected one of auto, {}", known()))
-}
-
-fn report(text: &str) -> Result<RequestedReport, String> {
-    let known = Format::ALL.map(Format::name).join(", ");
-    match text.split_once('=') {
-        Some((name, path)) if !path.is_empty() => match Format::from_name(name) {
-            Some(format) => Ok(RequestedReport { format, path: path.into() }),
-            None => Err(format!("expected a format ({known}), such as json=PATH, found `{name}`")),
-        },
-        _ => Err(format!("expected FORMAT=PATH with one of {known}, such as html=parity.html")),
-    }
 }
 
 /// What a report says of a reference with which nothing could be compared.
@@ -158,10 +122,8 @@ impl Parity {
         if let Some([a, b]) = self.compare_weights.as_deref() {
             return self.compare_weights(a, b);
         }
-        self.check_reports()?;
-        if self.report.iter().any(RequestedReport::is_to_standard_output) {
-            console::say_to_standard_error();
-        }
+        let reports = RequestedReports(&self.report);
+        reports.prepare(|| self.files_read())?;
         let mapping = paths::mapping(self.mapping.as_deref());
         let resources = mapping.as_ref().map(paths::resources).unwrap_or_default();
         let compared = mapping.and_then(|mapping| self.compare(&mapping));
@@ -170,10 +132,11 @@ impl Parity {
             let fixtures = paths::fixtures().unwrap_or_default();
             let instead = without_comparison(self.reference.as_deref().unwrap_or(&fixtures), failure);
             let next = failure.remedy().map(String::from).into_iter().collect();
-            let document = ReportDocument::of(&Run { comparisons: vec![instead], resources, next });
+            let run = Run { comparisons: vec![instead], resources, next };
+            let document = ReportDocument::of(&run);
             // The failure itself is what there is to tell.
-            let _ = self.write_reports(&document);
-            let _ = self.stream(|| Ok(jsonl::comparison(&document, 0)? + &jsonl::summary(&document)?));
+            let _ = reports.stream_newest(&run);
+            let _ = reports.write(&document);
             ci::annotate(&document);
         })
     }
@@ -234,23 +197,8 @@ impl Parity {
         Ok(mapping.profile(profile)?)
     }
 
-    /// Refuses to write a report over a file that this run reads, before anything is read for long.
-    fn check_reports(&self) -> Result<(), Failure> {
-        let to_output = self.report.iter().filter(|report| report.is_to_standard_output()).count();
-        if to_output > 1 {
-            let message = format!("--report: {to_output} reports to the standard output");
-            return Err(Failure::usage(message, "write all but one to files"));
-        }
-        let is_record = |report: &&RequestedReport| RECORDS.iter().any(|name| report.path.ends_with(name));
-        if let Some(report) = self.report.iter().filter(|report| !report.path.exists()).find(is_record) {
-            return Err(Failure::usage(
-                format!("{}: a file of that name is taken for the record of a folder", report.path.display()),
-                "name another file",
-            ));
-        }
-        if self.report.iter().all(|report| !report.path.exists()) {
-            return Ok(());
-        }
+    /// Every file that this run reads, where a report may stand in for one of them.
+    fn files_read(&self) -> FilesRead {
         let mapping = paths::mapping_file(self.mapping.as_deref());
         let named = FilesNamed {
             mapping: mapping.as_deref(),
@@ -259,8 +207,7 @@ impl Parity {
             weights: self.weights.as_deref(),
             input: self.input.as_deref(),
         };
-        let read = files_read(named, self.reference.as_deref());
-        self.report.iter().try_for_each(|report| read.check(&report.path)).map_err(Failure::overwrites)
+        files_read(named, self.reference.as_deref())
     }
 
     fn compare(&self, mapping: &Mapping) -> CommandResult {
@@ -285,7 +232,8 @@ impl Parity {
             _ => self.references()?,
         };
         let options = self.options(references.len() + usize::from(local.is_some()));
-        let maps = self.map_limits(references.len() + usize::from(local.is_some()));
+        let reports = RequestedReports(&self.report);
+        let maps = reports.map_limits(references.len() + usize::from(local.is_some()));
         let gate = Gate { mapping, profile, pool: &pool, encoder: &self.encoder, strict: self.strict, maps };
         let mut run = Run { resources: paths::resources(mapping), ..Run::default() };
         if options.detail == Detail::Verbose {
@@ -298,7 +246,7 @@ impl Parity {
             self.say(&comparison, options);
             part.iter().for_each(|line| say(line));
             run.comparisons.push(comparison);
-            self.stream_newest(&run)?;
+            reports.stream_newest(&run)?;
         }
         for path in &references {
             let made = match &self.candidate {
@@ -327,7 +275,7 @@ impl Parity {
             };
             self.say(&comparison, options);
             run.comparisons.push(comparison);
-            self.stream_newest(&run)?;
+            reports.stream_newest(&run)?;
         }
         say(&terminal::summary(&run, options));
         self.cost(started.elapsed(), encoding, pool.current_num_threads());
@@ -339,48 +287,13 @@ impl Parity {
         };
         run.next = remedies.into_iter().chain(next_steps(&run, &situation)).collect();
         let document = ReportDocument::of(&run);
-        self.write_reports(&document)?;
-        self.stream(|| jsonl::summary(&document))?;
+        reports.write(&document)?;
         run.next.iter().for_each(|step| say(&format!("next: {}", step.replace('\n', "\n      "))));
         ci::annotate(&document);
         if run.exit_code() == exit_code::PASSED && options.detail == Detail::Normal {
             say("--verbose shows every layer, --report html=FILE every figure");
         }
         Ok(ExitCode::from(run.exit_code()))
-    }
-
-    /// How many layers of each comparison are kept as maps: none where no report shows them.
-    fn map_limits(&self, comparisons: usize) -> MapLimits {
-        if !self.report.iter().any(|report| report.format.has_maps()) {
-            return MapLimits::default();
-        }
-        let each = (LAYERS_WITH_MAPS / comparisons.max(1)).clamp(1, MOST_MAPS_OF_ONE);
-        MapLimits { failing: each, passing: each.div_ceil(3) }
-    }
-
-    /// Hands lines to a reader of JSON lines at the standard output, each as soon as it is known.
-    fn stream(&self, lines: impl FnOnce() -> Result<String, serde_json::Error>) -> Result<(), Failure> {
-        if self.report.iter().any(RequestedReport::is_stream) {
-            console::hand_over(&lines().map_err(Failure::unreadable)?);
-        }
-        Ok(())
-    }
-
-    fn stream_newest(&self, run: &Run) -> Result<(), Failure> {
-        self.stream(|| jsonl::comparison(&ReportDocument::of(run), run.comparisons.len().saturating_sub(1)))
-    }
-
-    /// Writes every report but what is streamed.
-    fn write_reports(&self, document: &ReportDocument) -> Result<(), Failure> {
-        let mut reports = self.report.iter().filter(|report| !report.is_stream());
-        reports.try_for_each(|report| {
-            let RequestedReport { format, path } = report;
-            let written = match report.is_to_standard_output() {
-                true => format.render(document).map(|text| console::hand_over(&text)),
-                false => format.write(path, document),
-            };
-            written.map_err(|error| Failure::write(path, &error))
-        })
     }
 
     fn options(&self, references: usize) -> Options {

@@ -210,7 +210,7 @@ impl Twin<'_> {
 
     fn stem(&self, next: &mut InOrder<'_>, bias: bool) -> Vec<String> {
         // ggml has the stem's weights in f32, and then takes its input as it is.
-        let as_it_is = matches!(self.model.rounding(), Rounding::GgmlF16 | Rounding::GgmlF16ExactGelu);
+        let as_it_is = self.model.rounding().is_ggml_f16();
         let mut conv = next.conv("x");
         if as_it_is {
             conv = conv.trim_end_matches(')').to_string() + ", held=lambda x: x)";
@@ -258,10 +258,7 @@ fn inverted_residual(next: &mut InOrder<'_>, spec: &InvertedResidualSpec) -> Vec
 
 fn attention(next: &mut InOrder<'_>, spec: &AttentionSpec, rounding: Rounding) -> Vec<String> {
     // ggml rounds nothing of attention's own products.
-    let held = match rounding {
-        Rounding::GgmlF16 | Rounding::GgmlF16ExactGelu => "",
-        _ => "held",
-    };
+    let held = if rounding.is_ggml_f16() { "" } else { "held" };
     let mut lines = vec![format!("n = {}", next.norm("x")), format!("q = {}", next.conv("n"))];
     for side in ["k", "v"] {
         let of = match spec.downsample {
