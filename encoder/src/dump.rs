@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use npyz::WriterBuilder;
+use tempfile::NamedTempFile;
 
 use crate::tap::{TapSink, TapTensor};
 
@@ -142,8 +143,8 @@ fn replace(named: &Path, target: &Path, shape: &[usize], data: &[f32]) -> Result
         Some(_) => 0o600,
     }));
     // The error names the caller's path; a temporary name would not help.
-    let mut file = builder.tempfile_in(folder).map_err(|failed| error(failed.kind().into()))?;
-    let _unfinished = UnfinishedTensor::note(file.path());
+    let (mut file, _unfinished) = UnfinishedTensor::create(|| builder.tempfile_in(folder))
+        .map_err(|failed| error(failed.kind().into()))?;
     write_elements(&mut std::io::BufWriter::new(&mut file), shape, data).map_err(error)?;
     if let Some(mode) = mode {
         file.as_file().set_permissions(mode).map_err(error)?;
@@ -167,9 +168,15 @@ static UNFINISHED: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
 struct UnfinishedTensor(PathBuf);
 
 impl UnfinishedTensor {
-    fn note(path: &Path) -> UnfinishedTensor {
-        unfinished().insert(path.to_path_buf());
-        UnfinishedTensor(path.to_path_buf())
+    /// Makes a file aside and notes it, in one step.
+    fn create(
+        make: impl FnOnce() -> std::io::Result<NamedTempFile>,
+    ) -> std::io::Result<(NamedTempFile, UnfinishedTensor)> {
+        let mut all = unfinished();
+        let file = make()?;
+        let path = file.path().to_path_buf();
+        all.insert(path.clone());
+        Ok((file, UnfinishedTensor(path)))
     }
 }
 
@@ -185,10 +192,13 @@ fn unfinished() -> MutexGuard<'static, BTreeSet<PathBuf>> {
 
 /// Removes the temporary files of tensors that are being written. For a process that ends at once.
 pub fn remove_unfinished() {
-    for path in std::mem::take(&mut *unfinished()) {
-        // What cannot be removed cannot be told to anybody any more.
+    let mut unfinished = unfinished();
+    for path in std::mem::take(&mut *unfinished) {
+        // Best effort: the process is ending.
         let _ = std::fs::remove_file(path);
     }
+    // Held until then: no writer goes on or begins.
+    std::mem::forget(unfinished);
 }
 
 #[cfg(all(test, unix))]

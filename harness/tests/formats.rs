@@ -67,14 +67,17 @@ fn five_hundred_failing_layers_are_within_every_limit() {
     let annotations = annotations::lines(&document);
     assert_eq!(annotations.len(), 10);
     assert!(annotations[9].contains("495 more"), "{annotations:?}");
-    // Names as long as a path may be: what does not fit is left out.
+    // Names as long as a path may be.
     let markdown = Format::Markdown.render(&failing(500, &"|".repeat(4000))).unwrap();
     assert!(markdown.len() < 1 << 20, "{}", markdown.len());
+    // What does not fit is left out, and counted.
+    let next = vec!["|".repeat(4000); 1000];
+    let markdown = Format::Markdown.render(&ReportDocument { next, ..failing(1, "a") }).unwrap();
+    assert!(markdown.len() < 1 << 20 && markdown.contains(" lines left out"), "{}", markdown.len());
 }
 
 /// What a name may hold that means something to a reader of some format.
-const HOSTILE: &str =
-    "x|`*_[a](http://b)<b>&amp;</script><!--]]>--><img src=x onerror=1>\u{1b}[31m\u{0}\r\n::error::, %0A#";
+const HOSTILE: &str = "x|`*_[a](http://b)<b>&amp;</script><!--]]>--><img src=x onerror=1>\u{202e}\u{1b}[31m\u{0}\r\n::error::, %0A#";
 
 #[test]
 fn names_stay_in_their_places() {
@@ -92,7 +95,7 @@ fn names_stay_in_their_places() {
     }
     let kept = [("markdown", markdown), ("junit", junit), ("sarif", result.to_string())];
     for (format, text) in kept {
-        let steers = |c: char| c.is_control() && c != '\n';
+        let steers = |c: char| (c.is_control() && c != '\n') || c == '\u{202e}';
         assert!(!text.contains(steers), "{format}: {text:?}");
     }
 }

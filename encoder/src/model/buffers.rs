@@ -42,6 +42,15 @@ impl IdleBuffers {
         idle.filter(|(of, _)| *of == shape).map(|(_, buffers)| buffers).unwrap_or_default()
     }
 
+    /// Bytes that the next run reuses or frees.
+    pub(super) fn bytes(&self) -> u64 {
+        let idle = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let elements = idle.as_ref().map_or(0, |(_, buffers)| {
+            buffers.0.lock().unwrap_or_else(PoisonError::into_inner).iter().map(|data| data.len()).sum()
+        });
+        (elements * size_of::<f32>()) as u64
+    }
+
     /// Keeps a run's buffers in place of those kept before.
     pub(super) fn keep(&self, shape: [usize; 4], buffers: Buffers) {
         let last = self.0.lock().unwrap_or_else(PoisonError::into_inner).replace((shape, buffers));

@@ -8,8 +8,8 @@ use crate::geometry::Axis;
 type MapExtents = (u64, u64);
 
 impl Model {
-    /// About how many bytes of feature maps a run on an input of this shape holds at once; `None` for an input that the
-    /// model does not take. Weights are not counted.
+    /// About how many bytes of feature maps a run on an input of this shape holds at once, beyond what the run before left for
+    /// it; `None` for an input that the model does not take. Weights are not counted.
     pub fn working_memory(&self, shape: &[usize]) -> Option<u64> {
         let &[batch, channels, height, width] = shape else { return None };
         let count = |n: usize| u64::try_from(n).ok();
@@ -57,7 +57,7 @@ impl Model {
         }
         let bytes = most.checked_mul(batch)?.checked_mul(u64::try_from(size_of::<f32>()).ok()?)?;
         // What kernels rearrange, a part at a time.
-        bytes.checked_add(bytes / 4)
+        Some(bytes.checked_add(bytes / 4)?.saturating_sub(self.idle.bytes()))
     }
 
     /// The extents after a convolution of stride 2.

@@ -181,8 +181,8 @@ impl Metrics {
             reference_non_finite: s.b_non_finite,
             non_finite_mismatches: s.mismatches,
             first_non_finite: s.first_non_finite,
-            zero_reference: n > 0 && s.max_b == 0.0 && s.b_non_finite == 0,
-            uniform_reference: n > 1 && s.b_non_finite == 0 && s.is_uniform(),
+            zero_reference: n > 0 && s.max_b == 0.0 && s.finite == n,
+            uniform_reference: n > 1 && s.finite == n && s.is_uniform(),
             zero_candidate: n > 0 && s.a_is_zero && s.a_non_finite == 0,
             outliers: rule.map(|_| s.outliers),
             worst: match (s.mismatches, s.finite) {
@@ -367,6 +367,15 @@ mod tests {
         assert_eq!((m.rel_l2, m.max_abs), (Some(0.0), Some(0.0)));
         let m = Metrics::of(&wide(&[1e-200]), &wide(&[0.0]));
         assert_eq!((m.rel_l2, m.cosine, m.zero_reference), (None, None, true));
+    }
+
+    #[test]
+    fn a_reference_of_which_little_was_seen_is_not_uniform() {
+        let wide = |values: &[f64]| Tensor::from_f64(vec![values.len()], values.to_vec()).unwrap();
+        let uniform = |a: &[f64], b: &[f64]| Metrics::of(&wide(a), &wide(b)).uniform_reference;
+        assert!(uniform(&[1.0, 2.0], &[-3.0, 3.0]) && uniform(&[1.0, 2.0], &[0.0, 0.0]));
+        assert!(!uniform(&[f64::NAN, f64::NAN], &[1.0, 2.0]) && !uniform(&[f64::NAN, 1.0], &[1.0, 2.0]));
+        assert!(!uniform(&[1.0, 1.0], &[1e200, 3e200]) && !uniform(&[1.0, 1.0], &[1e-200, 3e-200]));
     }
 
     #[test]

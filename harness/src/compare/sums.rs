@@ -56,7 +56,9 @@ impl Sums {
 
     /// Whether each finite element of b has the largest magnitude, as far as rounding shows it.
     pub(super) fn is_uniform(&self) -> bool {
-        self.bb >= self.finite as f64 * self.max_b * self.max_b * (1.0 - 1e-12)
+        let all_largest = self.finite as f64 * self.max_b * self.max_b * (1.0 - 1e-12);
+        // Squares that vanish or overflow tell nothing.
+        self.max_b == 0.0 || (self.bb.is_normal() && self.bb >= all_largest)
     }
 
     /// These sums, then those of elements that come after.

@@ -19,9 +19,10 @@ pub fn write(
     path: &Path,
     content: impl FnOnce(&mut dyn Write) -> std::io::Result<()>,
 ) -> std::io::Result<()> {
-    if let Some(mut open) = OpenFile::named_by(path)? {
-        content(&mut open)?;
-        return open.flush();
+    if let Some(open) = OpenFile::named_by(path)? {
+        let mut out = BufWriter::new(open);
+        content(&mut out)?;
+        return out.flush();
     }
     let (path, mode): (PathBuf, Option<Permissions>) = match std::fs::metadata(path) {
         Ok(metadata) if metadata.is_dir() => return Err(ErrorKind::IsADirectory.into()),
@@ -43,8 +44,8 @@ pub fn write(
         // What only some may read is not shown to others while it is written.
         Some(_) => 0o600,
     }));
-    let mut file = builder.tempfile_in(folder)?;
-    let _unfinished = Unfinished::note(file.path());
+    // Dropped in the other order: the note goes first, and after a signal it does not.
+    let (mut file, _unfinished) = Unfinished::create(|| builder.tempfile_in(folder))?;
     let mut out = BufWriter::new(&mut file);
     content(&mut out)?;
     out.flush()?;

@@ -20,7 +20,7 @@ const MEASURED_ALLOWED: f64 = 1.05;
 const REL_L2_ALLOWED: (f64, f64) = (1.9, 2.5);
 const REL_LINF_ALLOWED: (f64, f64) = (2.5, 2.9);
 /// Errors this small are rounding of the stored reference.
-const ROUNDING: f64 = super::tolerance::STORAGE_FLOOR / 2.0;
+pub(crate) const ROUNDING: f64 = super::tolerance::STORAGE_FLOOR / 2.0;
 /// A program that is this far off is not known, it is broken.
 const MAX_ERROR: f64 = 1.0;
 

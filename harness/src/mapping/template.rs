@@ -143,8 +143,8 @@ impl Template {
             return error(0..0, "an empty name");
         }
         if let Some(name) = repeated_after_stars(&parts) {
-            let message = "a placeholder that follows one `*` stands again after another; which name it takes could not be \
-                           told: leave it out once";
+            let message = "a placeholder that follows one `*` stands again after another, and matching would be ambiguous: \
+                           remove one of the two";
             let at = text.rfind(&format!("{{{name}")).unwrap_or(0);
             return error(at..text[at..].find('}').map_or(text.len(), |end| at + end + 1), message);
         }

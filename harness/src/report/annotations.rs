@@ -3,6 +3,7 @@
 use super::document::ReportDocument;
 use super::place::below;
 use super::problems::problems;
+use crate::text::shown;
 
 /// Annotations that GitHub shows of one step and kind.
 pub const MOST: usize = 10;
@@ -39,7 +40,7 @@ fn escaped(text: &str, property: bool) -> String {
             '\n' => out.push_str("%0A"),
             ':' if property => out.push_str("%3A"),
             ',' if property => out.push_str("%2C"),
-            c if c.is_control() => out.push('\u{fffd}'),
+            c if shown::steers(c) => out.push('\u{fffd}'),
             c => out.push(c),
         }
     }

@@ -1,10 +1,11 @@
 //! Two reports of one comparison: what got worse, what better, what is new and what is gone.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use super::document::{DocumentLayer, ReportDocument};
+use super::document::{DocumentLayer, ReportDocument, RunVerdict};
 use super::figures::{figure, share};
 use super::problems::suite;
+use crate::limits::known_errors::ROUNDING;
 
 /// A share of its limit that a layer changes by at least, as a factor, to be worse or better: less is rounding.
 const FACTOR: f64 = 1.1;
@@ -50,6 +51,12 @@ pub struct ReportDifference {
     pub changes: Vec<ChangedLayer>,
     /// Layers that are as they were.
     pub same: usize,
+    /// Whether the first report passed, and the second.
+    pub passed: [bool; 2],
+    /// What the second report says as a whole.
+    pub verdict: String,
+    /// Profiles of the two reports that are not the same: shares of limits say nothing about each other.
+    pub profiles: Option<[String; 2]>,
 }
 
 /// A layer that changed.
@@ -102,7 +109,17 @@ pub fn difference(before: &ReportDocument, after: &ReportDocument) -> ReportDiff
         add(layer.order, change, key, None, Some(layer));
     }
     found.sort_by(|(a, one), (b, other)| (one.change, &one.set, a).cmp(&(other.change, &other.set, b)));
-    ReportDifference { changes: found.into_iter().map(|(_, changed)| changed).collect(), same }
+    let changes = found.into_iter().map(|(_, changed)| changed).collect();
+    let passed = [before, after].map(|document| document.summary.verdict == RunVerdict::Pass);
+    let profiles = [before, after].map(profiles);
+    let profiles = (profiles[0] != profiles[1]).then_some(profiles);
+    ReportDifference { changes, same, passed, verdict: after.summary.text.clone(), profiles }
+}
+
+/// The profiles of a report's comparisons, each once.
+fn profiles(document: &ReportDocument) -> String {
+    let all: BTreeSet<&str> = document.provenance.iter().map(|of| of.profile.as_str()).collect();
+    all.into_iter().collect::<Vec<_>>().join(", ")
 }
 
 /// By the verdict, and else by the share of the limit that is used up.
@@ -112,7 +129,9 @@ fn changed(before: &DocumentLayer, after: &DocumentLayer) -> Option<LayerChange>
         (false, true) => return Some(LayerChange::Better),
         _ => {}
     }
+    let is_rounding = |layer: &DocumentLayer| layer.rel_l2.is_some_and(|error| error <= ROUNDING);
     match (before.used, after.used) {
+        (Some(_), Some(_)) if is_rounding(before) && is_rounding(after) => None,
         (Some(a), Some(b)) if b > a * FACTOR => Some(LayerChange::Worse),
         (Some(a), Some(b)) if b * FACTOR < a => Some(LayerChange::Better),
         (Some(_), None) => Some(LayerChange::Worse),
@@ -124,12 +143,21 @@ fn changed(before: &DocumentLayer, after: &DocumentLayer) -> Option<LayerChange>
 impl ReportDifference {
     /// Whether the second report is the worse one.
     pub fn is_worse(&self) -> bool {
-        self.changes.iter().any(|changed| changed.change.is_worse())
+        self.passed == [true, false] || self.changes.iter().any(|changed| changed.change.is_worse())
     }
 
     /// The difference as lines for a terminal.
     pub fn render(&self) -> String {
         let mut lines: Vec<String> = Vec::new();
+        if self.passed[0] != self.passed[1] {
+            let [before, after] = self.passed.map(|passed| if passed { "PASS" } else { "FAIL" });
+            lines.push(format!("verdict: {before} -> {after}: {}", self.verdict));
+        }
+        if let Some([before, after]) = &self.profiles {
+            lines.push(format!(
+                "profile: {before} -> {after}: shares of limits cannot be compared, rel_l2 can"
+            ));
+        }
         for of in self.changes.chunk_by(|a, b| a.change == b.change) {
             let kind = of.first().map(|changed| changed.change.name()).unwrap_or_default();
             lines.push(format!("{kind}: {}", of.len()));
@@ -143,7 +171,6 @@ impl ReportDifference {
             }
         }
         lines.push(format!("the same: {}", self.same));
-        let shown = |c: char| if c.is_control() { '\u{fffd}' } else { c };
-        lines.iter().map(|line| line.chars().map(shown).collect::<String>() + "\n").collect()
+        lines.join("\n") + "\n"
     }
 }

@@ -7,7 +7,7 @@ use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
 
 use super::document::{DocumentLayer, ReportDocument};
 use super::figures::{figure, share};
-use super::problems::{ProblemKind, RunProblem, problems, suite};
+use super::problems::{RunProblem, problems, suite};
 
 /// The report as text.
 ///
@@ -25,9 +25,8 @@ pub(super) fn render(document: &ReportDocument) -> Result<String, quick_junit::S
         };
         let layers = document.layers.iter().filter(|layer| layer.comparison == at);
         suite.add_test_cases(layers.map(|layer| classname(of_layer(document, layer, &found))));
-        let of_layers = [ProblemKind::Numbers, ProblemKind::Shape, ProblemKind::Unreadable];
         let others = found.iter().filter(|problem| {
-            problem.comparison.comparison == provenance.comparison && !of_layers.contains(&problem.kind)
+            problem.comparison.comparison == provenance.comparison && problem.layer.is_none()
         });
         suite.add_test_cases(others.map(|problem| classname(of_problem(problem))));
         let ignored = document.ignored.iter().filter(|ignored| ignored.comparison == at);

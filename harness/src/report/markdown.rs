@@ -4,7 +4,8 @@
 
 use super::document::{DocumentLayer, ReportDocument, RunVerdict};
 use super::figures::{figure, share};
-use super::problems::{ProblemKind, RunProblem, problems, suite};
+use super::problems::{RunProblem, problems, suite};
+use crate::text::shown;
 
 /// Bytes of a summary: some room is left under the limit of 1 MiB, which all steps of a job share.
 const MOST_BYTES: usize = 512 << 10;
@@ -36,6 +37,9 @@ pub(super) fn render(document: &ReportDocument) -> String {
         out.heading("Next");
         document.next.iter().for_each(|step| out.line(&format!("- {}", escaped(step))));
     }
+    if out.left_out > 0 {
+        out.text += &format!("\n{} lines left out; the JSON report has everything\n", out.left_out);
+    }
     out.text
 }
 
@@ -43,6 +47,8 @@ pub(super) fn render(document: &ReportDocument) -> String {
 #[derive(Default)]
 struct MarkdownLines {
     text: String,
+    /// Lines that did not fit.
+    left_out: usize,
 }
 
 impl MarkdownLines {
@@ -50,6 +56,8 @@ impl MarkdownLines {
         if self.text.len() + line.len() < MOST_BYTES {
             self.text.push_str(line);
             self.text.push('\n');
+        } else {
+            self.left_out += 1;
         }
     }
 
@@ -81,7 +89,7 @@ fn escaped(text: &str) -> String {
         };
         match c {
             '\n' | '\r' | '\t' => out.push(' '),
-            c if c.is_control() => out.push('\u{fffd}'),
+            c if shown::steers(c) => out.push('\u{fffd}'),
             c if is_marked => out.push_str(&reference(c)),
             c => out.push(c),
         }
@@ -126,20 +134,23 @@ fn first_failure(out: &mut MarkdownLines, document: &ReportDocument, layer: &Doc
 
 fn counts(out: &mut MarkdownLines, document: &ReportDocument) {
     out.heading("Counts");
-    out.line("| set | profile | layers | failing | closest to its limit | of limit |");
+    out.line("| set | profile | layers | failing | worst layer | of limit |");
     out.line("|---|---|---:|---:|---|---:|");
     for (at, provenance) in document.provenance.iter().enumerate() {
         let of = || document.layers.iter().filter(move |layer| layer.comparison == at);
         let failing = of().filter(|layer| !layer.passed()).count();
-        let used = |layer: &&DocumentLayer| layer.used.unwrap_or(0.0);
-        let worst = of().filter(|layer| layer.used.is_some()).max_by(|a, b| used(a).total_cmp(&used(b)));
+        let compared = of().filter_map(|layer| Some((layer, layer.used_up()?)));
+        // Of several that are beyond any limit, the first.
+        let worst = compared.reduce(|worst, next| if next.1 > worst.1 { next } else { worst });
         out.line(&format!(
             "| {} | {} | {} | {failing} | {} | {} |",
             escaped(&suite(provenance)),
             escaped(&provenance.profile),
             of().count(),
-            worst.map(|layer| code(layer.pair_name())).unwrap_or_default(),
-            worst.and_then(|layer| layer.used).map(share).unwrap_or_default(),
+            worst.map(|(layer, _)| code(layer.pair_name())).unwrap_or_default(),
+            worst
+                .map(|(_, used)| if used.is_finite() { share(used) } else { "beyond any limit".into() })
+                .unwrap_or_default(),
         ));
     }
 }
@@ -167,8 +178,7 @@ fn layers(out: &mut MarkdownLines, document: &ReportDocument) {
 }
 
 fn others(out: &mut MarkdownLines, problems: &[RunProblem<'_>]) {
-    let of_layers = [ProblemKind::Numbers, ProblemKind::Shape, ProblemKind::Unreadable];
-    let others: Vec<_> = problems.iter().filter(|problem| !of_layers.contains(&problem.kind)).collect();
+    let others: Vec<_> = problems.iter().filter(|problem| problem.layer.is_none()).collect();
     if others.is_empty() {
         return;
     }

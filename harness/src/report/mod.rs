@@ -24,8 +24,6 @@ mod sarif;
 pub mod terminal;
 pub mod words;
 
-use std::path::Path;
-
 use self::document::ReportDocument;
 
 /// A format that reports can be written in.
@@ -96,14 +94,5 @@ impl Format {
             Format::Sarif => sarif::render(document).map_err(std::io::Error::other),
             Format::ModelExplorer => model_explorer::render(document).map_err(std::io::Error::other),
         }
-    }
-
-    /// Writes the report as a whole, or leaves what was there.
-    ///
-    /// # Errors
-    /// Whatever the file system says.
-    pub fn write(self, path: &Path, document: &ReportDocument) -> std::io::Result<()> {
-        let text = self.render(document)?;
-        crate::files::atomic::write(path, |out| out.write_all(text.as_bytes()))
     }
 }

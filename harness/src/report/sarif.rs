@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use super::document::ReportDocument;
 use super::place::uri;
 use super::problems::{ProblemKind, RunProblem, problems, suite};
+use crate::text::shown;
 
 /// Results that code scanning shows of one run.
 const RESULTS: usize = 5000;
@@ -83,7 +84,7 @@ fn place(file: &str, line: u64) -> Value {
 fn readable(text: &str) -> String {
     let shown = |c: char| match c {
         '\n' => '\n',
-        c if c.is_control() => '\u{fffd}',
+        c if shown::steers(c) => '\u{fffd}',
         c => c,
     };
     text.chars().map(shown).collect()

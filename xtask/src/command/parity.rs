@@ -153,9 +153,9 @@ impl Parity {
             let message = format!("--report {}: checkpoints are reported as json alone", other.format.name());
             return Err(Failure::usage(message, "ask for json=PATH"));
         }
-        let reports: Vec<PathBuf> = self.report.iter().map(|report| report.path.clone()).collect();
+        RequestedReports(&self.report).prepare(FilesRead::default)?;
         let shown = ParityDetail { quiet: self.quiet, verbose: self.verbose };
-        self.encoder.pool()?.install(|| compare_weights::run([a, b], shown, &reports))
+        self.encoder.pool()?.install(|| compare_weights::run([a, b], shown, &self.report))
     }
 
     /// What each part of the candidate is judged from by itself, where that is asked for.

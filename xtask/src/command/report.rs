@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use clap::Subcommand;
 use harness::exit_code;
+use harness::files::regular;
 use harness::report::difference::difference;
 use harness::report::document::ReportDocument;
 use harness::report::{Format, json};
@@ -78,7 +79,7 @@ impl ReportCommand {
 
 fn read(path: &Path) -> Result<ReportDocument, Failure> {
     let named = |error: &dyn std::fmt::Display| format!("{}: {error}", paths::shown(path));
-    let text = std::fs::read_to_string(path).map_err(|error| Failure::unusable(named(&error)))?;
+    let text = regular::read_text(path).map_err(|error| Failure::unusable(named(&error)))?;
     json::parse(&text).map_err(|error| {
         Failure::unusable(named(&error)).help("write it with cargo xtask parity --report json=FILE")
     })

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use harness::compare::comparison::Run;
 use harness::compare::kept_maps::MapLimits;
+use harness::files::atomic;
 use harness::files::overwrite::FilesRead;
 use harness::report::document::ReportDocument;
 use harness::report::{Format, jsonl};
@@ -41,6 +42,15 @@ impl RequestedReport {
 
     fn is_to_standard_output(&self) -> bool {
         self.path.as_os_str() == STANDARD_OUTPUT
+    }
+
+    /// Writes its text where it belongs, as a whole.
+    pub(super) fn put(&self, text: &str) -> std::io::Result<()> {
+        match self.is_to_standard_output() {
+            true => console::hand_over(text),
+            false => atomic::write(&self.path, |out| out.write_all(text.as_bytes()))?,
+        }
+        Ok(())
     }
 
     /// Whether it goes out line by line, while comparisons are made.
@@ -96,10 +106,7 @@ impl RequestedReports<'_> {
     pub(super) fn write(&self, document: &ReportDocument) -> Result<(), Failure> {
         for report in self.0.iter().filter(|report| !report.is_stream()) {
             let RequestedReport { format, path } = report;
-            let written = match report.is_to_standard_output() {
-                true => format.render(document).map(|text| console::hand_over(&text)),
-                false => format.write(path, document),
-            };
+            let written = format.render(document).and_then(|text| report.put(&text));
             written.map_err(|error| Failure::write(path, &error))?;
         }
         self.stream(|| jsonl::summary(document))

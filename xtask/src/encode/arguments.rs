@@ -189,7 +189,12 @@ impl EncoderArguments {
 pub(crate) fn check_memory(model: &Model, shape: &[usize]) -> Result<(), Failure> {
     match shape {
         // Of an input that the model does not take, the model says so.
-        [_, _, _, _] => memory::check(&format!("encoding {shape:?}"), model.working_memory(shape)),
+        [pictures, ..] if shape.len() == 4 => {
+            let checked = memory::check(&format!("encoding {shape:?}"), model.working_memory(shape));
+            let help =
+                if *pictures > 1 { "take fewer pictures at once: --batch" } else { "take a smaller picture" };
+            checked.map_err(|failure| failure.help(help))
+        }
         _ => Ok(()),
     }
 }

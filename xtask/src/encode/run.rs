@@ -1,5 +1,6 @@
 //! Pictures through the encoder, a batch at a time.
 
+use std::borrow::Cow;
 use std::path::Path;
 use std::time::Duration;
 
@@ -103,7 +104,8 @@ impl<'a> EncodingRun<'a> {
                     |input: &&PreparedInput| input.tensor.shape.get(1..) == first.tensor.shape.get(1..);
                 let count = inputs[start..].iter().take_while(alike).count();
                 // A file may hold many pictures.
-                for batch in parts(joined(inputs[start..start + count].iter_mut()), self.batch) {
+                let joined = joined(inputs[start..start + count].iter_mut());
+                for batch in parts(&joined, self.batch) {
                     let encoded = self.encode_one(&files[start].path, &batch, &mut NoTaps)?;
                     save(&files[start].path, &encoded)?;
                 }
@@ -173,20 +175,20 @@ fn joined<'a>(inputs: impl Iterator<Item = &'a mut PreparedInput>) -> TapTensor 
 }
 
 /// An input in parts of at most so many pictures.
-fn parts(input: TapTensor, most: usize) -> Vec<TapTensor> {
+fn parts(input: &TapTensor, most: usize) -> impl Iterator<Item = Cow<'_, TapTensor>> {
     let TapTensor { shape, data } = input;
     let pictures = shape.first().copied().unwrap_or_default();
     let each = data.len() / pictures.max(1);
     // What has other axes than pictures have, the model refuses as it is.
-    if shape.len() != 4 || pictures <= most || each == 0 {
-        return vec![TapTensor { shape, data }];
-    }
-    let part = |data: &[f32]| {
+    let is_whole = shape.len() != 4 || pictures <= most || each == 0;
+    let part = move |data: &[f32]| {
         let mut shape = shape.clone();
         shape[0] = data.len() / each;
-        TapTensor { shape, data: data.to_vec() }
+        Cow::Owned(TapTensor { shape, data: data.to_vec() })
     };
-    data.chunks(most * each).map(part).collect()
+    let of_parts = if is_whole { &[] } else { data.as_slice() };
+    let whole = is_whole.then_some(Cow::Borrowed(input));
+    whole.into_iter().chain(of_parts.chunks((most * each).max(1)).map(part))
 }
 
 /// How far a run is, on a terminal, where there is more than one picture.
@@ -207,11 +209,11 @@ mod tests {
     #[test]
     fn a_file_of_many_pictures_is_taken_in_parts() {
         let input = TapTensor { shape: vec![5, 1, 1, 2], data: (0..10u8).map(f32::from).collect() };
-        let found = parts(input, 2);
+        let found: Vec<_> = parts(&input, 2).collect();
         let shapes: Vec<usize> = found.iter().map(|part| part.shape[0]).collect();
         assert_eq!(shapes, [2, 2, 1]);
         assert!(found.iter().flat_map(|part| part.data.clone()).eq((0..10u8).map(f32::from)));
-        let empty = parts(TapTensor { shape: vec![4, 0], data: Vec::new() }, 2);
-        assert_eq!(empty.len(), 1, "the model refuses it");
+        let empty = TapTensor { shape: vec![4, 0], data: Vec::new() };
+        assert_eq!(parts(&empty, 2).count(), 1, "the model refuses it");
     }
 }

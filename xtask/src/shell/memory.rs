@@ -9,17 +9,13 @@ const MEBIBYTE: u64 = 1 << 20;
 /// Refuses work that takes more memory than there is; `what` begins the sentence. Where the system does not tell how much
 /// there is, nothing is refused.
 pub(crate) fn check(what: &str, needed: Option<u64>) -> Result<(), Failure> {
-    let needed = needed.unwrap_or(u64::MAX);
-    match available() {
-        Some(available) if needed > available => {
-            let message = format!(
-                "{what} takes about {} MiB of memory, and {} MiB are there",
-                needed / MEBIBYTE,
-                available / MEBIBYTE
-            );
-            Err(Failure::unusable(message)
-                .help("take fewer or smaller pictures at once: --batch, --resize HxW"))
-        }
+    match (needed, available()) {
+        (None, _) => Err(Failure::unusable(format!("{what} needs more memory than any machine has"))),
+        (Some(needed), Some(available)) if needed > available => Err(Failure::unusable(format!(
+            "{what} needs about {} MiB of memory; {} MiB are available",
+            needed / MEBIBYTE,
+            available / MEBIBYTE
+        ))),
         _ => Ok(()),
     }
 }
@@ -37,7 +33,13 @@ fn of_group() -> Option<u64> {
     let folder = Path::new("/sys/fs/cgroup").join(own.trim_start_matches('/'));
     let of =
         |name: &str| -> Option<u64> { std::fs::read_to_string(folder.join(name)).ok()?.trim().parse().ok() };
-    Some(of("memory.max")?.saturating_sub(of("memory.current")?))
+    // Pages of files that were read count as taken, and are given back where memory is short.
+    let stat = std::fs::read_to_string(folder.join("memory.stat")).unwrap_or_default();
+    let of_files = |name: &str| -> u64 {
+        stat.lines().find_map(|line| line.strip_prefix(name)?.trim().parse().ok()).unwrap_or(0)
+    };
+    let cache = of_files("active_file ") + of_files("inactive_file ");
+    Some(of("memory.max")?.saturating_sub(of("memory.current")?.saturating_sub(cache)))
 }
 
 /// What its limit of address space still allows.

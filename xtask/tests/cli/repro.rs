@@ -52,6 +52,13 @@ fn a_part_that_fails_in_one_place_becomes_a_small_case_that_fails() {
     // A port that is right: its values in the place of the dump's.
     write_npy(&case.join(format!("candidate/{NAME}.npy")), &expected).unwrap();
     assert!(written_test_passes(&case));
+    // One that gives no number.
+    let written = std::fs::read_to_string(case.join("repro.rs")).unwrap();
+    let call = format!("read(\"candidate/{NAME}.npy\")\n}}");
+    assert!(written.contains(&call), "{written}");
+    let instead = format!("vec![f32::NAN; {}]\n}}", expected.len());
+    std::fs::write(case.join("repro.rs"), written.replacen(&call, &instead, 1)).unwrap();
+    assert!(!written_test_passes(&case));
     repro(NAME, dump.path(), &case).assert().code(2).stderr(contains("expected a new or empty folder"));
 }
 

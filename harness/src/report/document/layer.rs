@@ -162,6 +162,11 @@ pub struct DocumentWorst {
 }
 
 impl DocumentLayer {
+    /// The share of its limit that it uses up: infinite where a figure is undefined; `None` where it was not compared.
+    pub fn used_up(&self) -> Option<f64> {
+        self.used.or(self.tolerance.as_ref().map(|_| f64::INFINITY))
+    }
+
     /// What the pair is called: the candidate's name, or the one that it stands for.
     pub fn pair_name(&self) -> &str {
         self.stands_for.as_deref().unwrap_or(&self.name)

@@ -23,6 +23,7 @@ function detail(at) {
   const layer = layers[at], of = run.provenance[layer.comparison];
   const title = make("h2", "", nameOf(layer), " ", make("span", grade(layer), verdictOf(layer)));
   title.id = "layer-title";
+  title.ariaLive = "polite";
   const pane = byId("layer");
   const facts = make("dl", "");
   const fact = (name, ...value) => facts.append(make("dt", "", name), make("dd", "", ...value));
@@ -68,7 +69,7 @@ function figures(pane, layer) {
   const criteria = layer.tolerance?.criteria ?? [];
   if (criteria.length > 0) {
     const origin = (one) => one.waiver ? `waiver until ${one.waiver.expires}: ${one.waiver.reason}`
-      : one.floor !== null ? `${one.factor} × floor ${figure(one.floor)}${one.basis === "derived" ? ", derived for this layer" : ""}` : "the mapping";
+      : one.floor !== null ? `${one.factor} × floor ${figure(one.floor)}${one.basis === "derived" ? ", derived for this layer" : ""}` : one.basis === "cap" ? "the cap, which no mapping may exceed" : "the mapping";
     const used = (one) => one.measured !== null && one.limit > 0 && one.metric !== "cosine" ? share(one.measured / one.limit) : "";
     pane.append(make("h3", "", "Limits"), table("Limits", ["figure", "measured", "limit", "of limit", "limit from"], criteria.map((one) => ({
       grade: one.passed ? "" : "bad",

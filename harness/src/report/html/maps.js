@@ -69,7 +69,7 @@ function fileIndex(map, side, index) {
 function drawMaps(pane, layer) {
   const map = maps.find((one) => one.comparison === layer.comparison && one.layer === nameOf(layer));
   if (!map) {
-    if (layer.tolerance) pane.append(make("p", "quiet", "This layer carries no maps: only the first failing layers and those closest to their limits do."));
+    if (layer.tolerance) pane.append(make("p", "quiet", maps.length === 0 ? "This page has no maps: parity --report html=FILE writes them." : "This layer carries no maps: only the first failing layers and those closest to their limits do."));
     return;
   }
   const errors = floats(map.errors);

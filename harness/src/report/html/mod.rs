@@ -71,5 +71,7 @@ mod tests {
             .map(|mark| PAGE.find(mark).unwrap());
         assert!(places.is_sorted(), "{places:?}");
         assert_eq!(PAGE.matches("{{").count(), places.len());
+        // Browsers take the hash over text whose lines end so.
+        assert!(![PAGE, STYLE, &SCRIPTS.concat()].iter().any(|text| text.contains('\r')));
     }
 }

@@ -65,10 +65,13 @@ function verdictOf(layer) {
   }
 }
 
+/** The share of its limit that a layer uses up: infinite where a figure is undefined, none where it was not compared. */
+const usedUp = (layer) => layer.used ?? (layer.tolerance ? Infinity : -1);
+
 /** The layer that uses up most of its limit. */
 function closest() {
-  return layers.map((_, at) => at).filter((at) => layers[at].used !== null)
-    .sort((a, b) => layers[b].used - layers[a].used)[0];
+  return layers.map((_, at) => at).filter((at) => usedUp(layers[at]) >= 0)
+    .sort((a, b) => usedUp(layers[a]) === usedUp(layers[b]) ? a - b : usedUp(layers[b]) > usedUp(layers[a]) ? 1 : -1)[0];
 }
 
 function header() {
@@ -93,7 +96,7 @@ function header() {
   if (worst !== undefined && worst !== first) {
     const link = make("a", "mono", nameOf(layers[worst]));
     link.href = `#layer-${worst}`;
-    term(passed ? "closest to its limit" : "worst layer", link, `, ${share(layers[worst].used)}`);
+    term(passed ? "closest to its limit" : "worst layer", link, layers[worst].used === null ? ", beyond any limit" : `, ${share(layers[worst].used)}`);
   }
   if (of.length > 0) {
     if (of[0].candidate.title) term("candidate", of[0].candidate.title);
@@ -164,7 +167,7 @@ function step(list, by) {
 
 function keys(event) {
   if (event.ctrlKey || event.metaKey || event.altKey) return;
-  if (event.target.matches("input, select, textarea")) {
+  if (event.target.matches("input:not([type=checkbox]), select, textarea")) {
     if (event.key === "Escape") event.target.blur();
     return;
   }

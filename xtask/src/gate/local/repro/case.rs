@@ -90,12 +90,11 @@ impl PartCase {
         if !error.is_some_and(|error| error > limit) {
             return Ok(case);
         }
-        let whole = computed;
         let Some(mut window) = case.worst_image() else { return Ok(case) };
         loop {
-            let Some(smaller) = case_of(oracle, whole, &window, limit)? else { return Ok(case) };
+            let Some(smaller) = case_of(oracle, computed, &window, limit)? else { return Ok(case) };
             case = smaller;
-            let Some(next) = halved(whole, &case, &window) else { return Ok(case) };
+            let Some(next) = halved(computed, &case, &window) else { return Ok(case) };
             window = next;
         }
     }
@@ -131,9 +130,10 @@ fn halved(whole: &ComputedPart, case: &PartCase, window: &MapWindow) -> Option<M
     let whole_input = map_shape(whole.inputs.values().next()?)?;
     let axis = |at: usize, outputs: usize, taken: &Range<usize>, whole: usize| {
         let stride = taken.len().div_ceil(outputs);
-        let size = (taken.len() / 2).next_multiple_of(stride);
+        // The zeros around a map go by its size modulo the stride: a window has the same.
+        let size = taken.len() / 2 / stride * stride + whole % stride;
         let middle = taken.start + at * stride;
-        let start = middle.saturating_sub(size / 2).min(whole - size) / stride * stride;
+        let start = middle.saturating_sub(size / 2).min(whole.saturating_sub(size)) / stride * stride;
         start..start + size
     };
     let rows = axis(row, height, &(window.rows.start..window.rows.start + rows), whole_input[2]);

@@ -40,7 +40,11 @@ pub(super) fn write(
     let failed = |error: std::io::Error| Failure::write(out, &error);
     let beside = out.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     std::fs::create_dir_all(beside).map_err(failed)?;
-    let aside = tempfile::Builder::new().prefix(".repro-").tempdir_in(beside).map_err(failed)?;
+    let mut builder = tempfile::Builder::new();
+    // Temporary folders are private by default.
+    #[cfg(unix)]
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o777));
+    let aside = builder.prefix(".repro-").tempdir_in(beside).map_err(failed)?;
     let folders = [
         ("inputs", case.inputs.as_slice()),
         ("expected", case.expected.as_slice()),

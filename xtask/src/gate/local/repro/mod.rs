@@ -50,7 +50,7 @@ pub(super) fn write(
             "the candidate is off by rel_l2 {error:.2e}, within the limit {:.2e}: nothing was made smaller",
             case.limit
         ),
-        None => "the candidate has no output of this part to hold against it".to_string(),
+        None => "the candidate has no output of this part of finite numbers to hold against it".to_string(),
     };
     let sizes = |tensors: &[(String, encoder::reference::Tensor64)]| -> String {
         let each = tensors.iter().map(|(name, tensor)| format!("{name} {:?}", tensor.shape));
