@@ -1,13 +1,14 @@
 //! JUnit XML as nextest writes it: a suite for each comparison, a test case for each layer.
 //!
-//! Wrong numbers are failures; what could not be compared is an error. Text is escaped by `quick-junit`, which drops what XML
-//! cannot hold.
+//! Wrong numbers are failures; what could not be compared is an error. Text is escaped by `quick-junit`; what XML may hold and
+//! a viewer should not be shown is replaced before.
 
 use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
 
 use super::document::{DocumentLayer, ReportDocument};
 use super::figures::{figure, share};
 use super::problems::{RunProblem, problems, suite};
+use crate::text::shown::in_lines;
 
 /// The report as text.
 ///
@@ -17,7 +18,7 @@ pub(super) fn render(document: &ReportDocument) -> Result<String, quick_junit::S
     let mut report = Report::new("parity");
     let found = problems(document);
     for (at, provenance) in document.provenance.iter().enumerate() {
-        let name = suite(provenance);
+        let name = in_lines(&suite(provenance));
         let mut suite = TestSuite::new(name.as_str());
         let classname = |mut case: TestCase| {
             case.set_classname(name.as_str());
@@ -32,8 +33,8 @@ pub(super) fn render(document: &ReportDocument) -> Result<String, quick_junit::S
         let ignored = document.ignored.iter().filter(|ignored| ignored.comparison == at);
         suite.add_test_cases(ignored.map(|ignored| {
             let mut status = TestCaseStatus::skipped();
-            status.set_message(ignored.reason.as_str());
-            classname(TestCase::new(format!("{} ({})", ignored.name, ignored.side), status))
+            status.set_message(in_lines(&ignored.reason));
+            classname(TestCase::new(in_lines(&format!("{} ({})", ignored.name, ignored.side)), status))
         }));
         report.add_test_suite(suite);
     }
@@ -50,11 +51,11 @@ fn of_layer(document: &ReportDocument, layer: &DocumentLayer, problems: &[RunPro
             status
         }
     };
-    TestCase::new(layer.pair_name(), status)
+    TestCase::new(in_lines(&layer.pair_name()), status)
 }
 
 fn of_problem(problem: &RunProblem<'_>) -> TestCase {
-    TestCase::new(format!("{}: {}", problem.kind.name(), problem.name), failed(problem))
+    TestCase::new(in_lines(&format!("{}: {}", problem.kind.name(), problem.name)), failed(problem))
 }
 
 fn failed(problem: &RunProblem<'_>) -> TestCaseStatus {
@@ -63,7 +64,7 @@ fn failed(problem: &RunProblem<'_>) -> TestCaseStatus {
         false => NonSuccessKind::Error,
     };
     let mut status = TestCaseStatus::non_success(kind);
-    status.set_type(problem.kind.name()).set_message(problem.message.as_str());
+    status.set_type(problem.kind.name()).set_message(in_lines(&problem.message));
     status
 }
 
@@ -80,5 +81,5 @@ fn described(document: &ReportDocument, layer: &DocumentLayer) -> String {
     let reference = format!("reference {} (rule {})", layer.reference, layer.rule);
     let causes = document.causes(layer).map(|cause| format!("cause: {cause}"));
     let lines = layer.reasons.iter().cloned().chain([reference]).chain(figures).chain(worst).chain(causes);
-    lines.collect::<Vec<_>>().join("\n")
+    in_lines(&lines.collect::<Vec<_>>().join("\n"))
 }

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::document::ReportDocument;
 use super::place::uri;
 use super::problems::{ProblemKind, RunProblem, problems, suite};
-use crate::text::shown;
+use crate::text::shown::in_lines;
 
 /// Results that code scanning shows of one run.
 const RESULTS: usize = 5000;
@@ -23,7 +23,7 @@ pub(super) fn render(document: &ReportDocument) -> Result<String, serde_json::Er
             let line = finding.about.get("line").and_then(Value::as_u64);
             json!({
                 "ruleId": MAPPING, "ruleIndex": ProblemKind::ALL.len(), "level": "warning",
-                "message": {"text": readable(&finding.text)},
+                "message": {"text": in_lines(&finding.text)},
                 "locations": [{"physicalLocation": place(&of.mapping, line.unwrap_or(1))}],
             })
         })
@@ -59,33 +59,23 @@ fn rule(kind: ProblemKind) -> Value {
 }
 
 fn result(problem: &RunProblem<'_>) -> Value {
-    let name = readable(&problem.name);
+    let name = in_lines(&problem.name);
     json!({
         "ruleId": problem.kind.name(),
         "ruleIndex": ProblemKind::ALL.iter().position(|kind| *kind == problem.kind),
         "level": "error",
-        "message": {"text": format!("{name}: {}", readable(&problem.message))},
+        "message": {"text": format!("{name}: {}", in_lines(&problem.message))},
         "locations": [{
             "physicalLocation": place(&problem.comparison.mapping, problem.line() as u64),
             "logicalLocations": [{"name": name, "kind": "member"}],
         }],
         // One layer of several sets fails several times.
         "partialFingerprints": {
-            "problem/v1": format!("{}/{}/{name}", problem.kind.name(), readable(&suite(problem.comparison))),
+            "problem/v1": format!("{}/{}/{name}", problem.kind.name(), in_lines(&suite(problem.comparison))),
         },
     })
 }
 
 fn place(file: &str, line: u64) -> Value {
     json!({"artifactLocation": {"uri": uri(file)}, "region": {"startLine": line}})
-}
-
-/// Text of files without what would steer a terminal or hide text; JSON needs no other escape.
-fn readable(text: &str) -> String {
-    let shown = |c: char| match c {
-        '\n' => '\n',
-        c if shown::steers(c) => '\u{fffd}',
-        c => c,
-    };
-    text.chars().map(shown).collect()
 }

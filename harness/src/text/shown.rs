@@ -82,6 +82,17 @@ pub fn in_place(text: &str) -> Cow<'_, str> {
     Cow::Owned(text.chars().map(shown).collect())
 }
 
+/// Text in which lines stay and whatever else would steer or hide what is shown is replaced: for formats that have escapes of
+/// their own for everything else.
+pub(crate) fn in_lines(text: &str) -> String {
+    let shown = |c: char| match c {
+        '\n' => '\n',
+        c if steers(c) => '\u{fffd}',
+        c => c,
+    };
+    text.chars().map(shown).collect()
+}
+
 /// Text with the characters that `which` names escaped.
 fn with_escapes(text: &str, which: impl Fn(char) -> bool) -> String {
     let mut out = String::with_capacity(text.len());

@@ -93,7 +93,7 @@ pub(crate) fn is_there(path: &Path) -> Result<bool, Failure> {
         Ok(_) => match std::fs::metadata(path) {
             Ok(metadata) if metadata.is_file() => return Ok(true),
             Ok(metadata) if metadata.is_dir() => "a folder".to_string(),
-            Ok(_) => "neither file nor folder".to_string(),
+            Ok(_) => "a pipe or device".to_string(),
             Err(error) => format!("a link that leads nowhere ({error})"),
         },
     };

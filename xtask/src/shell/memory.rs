@@ -67,7 +67,7 @@ mod tests {
         assert!(check("a little", Some(1)).is_ok());
         if available().is_some() {
             let failure = check("encoding", Some(1 << 60)).unwrap_err();
-            assert!(failure.message().contains("takes about 1099511627776 MiB"), "{}", failure.message());
+            assert!(failure.message().contains("needs about 1099511627776 MiB"), "{}", failure.message());
         }
     }
 }
