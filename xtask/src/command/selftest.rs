@@ -47,8 +47,9 @@ impl Selftest {
             return super::selftest_ports::run(self.verbose, self.accept);
         }
         crate::shell::paths::sources()?;
-        let mut arguments =
-            vec!["run", "--locked", "--quiet", "--release", "--package", "xtask", "--features", "faults"];
+        let mut arguments = vec!["run", "--locked", "--quiet", "--package", "xtask", "--features", "faults"];
+        // In the profile of this build, whose dependencies are there.
+        arguments.extend((!cfg!(debug_assertions)).then_some("--release"));
         arguments.extend(["--", "selftest", "--profile", &self.profile]);
         arguments.extend(self.verbose.then_some("--verbose"));
         arguments.extend(self.accept.then_some("--accept"));

@@ -11,6 +11,8 @@ pub(crate) struct CargoStep {
     program: String,
     arguments: Vec<String>,
     environment: Vec<(&'static str, &'static str)>,
+    /// The program is this one: the first argument, `xtask`, is its name.
+    own: bool,
 }
 
 impl CargoStep {
@@ -19,6 +21,16 @@ impl CargoStep {
             program: std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_string()),
             arguments: arguments.iter().map(ToString::to_string).collect(),
             environment: Vec::new(),
+            own: false,
+        }
+    }
+
+    /// Another command of this very program, so that it is not built once more in another profile.
+    pub(crate) fn own(arguments: &[&str]) -> CargoStep {
+        let cargo = CargoStep::cargo(&[&["xtask"], arguments].concat());
+        match std::env::current_exe() {
+            Ok(program) => CargoStep { program: program.display().to_string(), own: true, ..cargo },
+            Err(_) => cargo,
         }
     }
 
@@ -39,7 +51,7 @@ pub(crate) fn run_steps(steps: &[CargoStep]) -> CommandResult {
     for step in steps {
         tell(&format!("$ {}", step.shown()));
         let status = Command::new(&step.program)
-            .args(&step.arguments)
+            .args(step.arguments.iter().skip(usize::from(step.own)))
             .envs(step.environment.iter().copied())
             // Snapshots are found by the sources, not by where the tests were compiled.
             .env("INSTA_WORKSPACE_ROOT", &sources)
