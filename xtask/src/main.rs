@@ -18,6 +18,8 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+use shell::bisect;
+
 /// Compare ports of the MobileNetV5 vision encoder with their reference, layer by layer.
 #[derive(Parser)]
 #[command(name = "cargo xtask", bin_name = "cargo xtask", version, max_term_width = 100)]
@@ -45,7 +47,22 @@ enum Command {
 
 fn main() -> ExitCode {
     shell::signals::clean_up_on_end();
-    let arguments = Arguments::parse();
+    if !bisect::is_asked_for() {
+        return run(Arguments::parse());
+    }
+    // Codes of a commit at which this program itself fails would be taken for wrong numbers.
+    let skipped = ExitCode::from(bisect::SKIPPED);
+    match Arguments::try_parse() {
+        Ok(arguments) => std::panic::catch_unwind(|| run(arguments)).unwrap_or(skipped),
+        Err(error) => {
+            // Where it cannot be printed there is nobody to tell.
+            let _ = error.print();
+            skipped
+        }
+    }
+}
+
+fn run(arguments: Arguments) -> ExitCode {
     let result = match arguments.command {
         Command::Parity(command) => command.run(),
         Command::Report(command) => command.run(),

@@ -12,6 +12,7 @@ use harness::report::terminal::{self, Detail, Options};
 
 use super::compare_weights::{self, ParityDetail};
 use super::requested_reports::{RequestedReport, RequestedReports};
+use crate::committed::coverage::LockedCoverage;
 use crate::committed::set;
 use crate::encode::arguments::EncoderArguments;
 use crate::encode::pictures::PictureArguments;
@@ -21,7 +22,7 @@ use crate::gate::local::{LocalJudgement, LocalSources, RoundingChoice};
 use crate::gate::next_steps::{Situation, next_steps};
 use crate::shell::console::{self, say};
 use crate::shell::failure::{CommandResult, Failure};
-use crate::shell::{ci, cost, paths};
+use crate::shell::{bisect, ci, cost, paths};
 
 /// Compare a port with its reference, layer by layer.
 ///
@@ -78,9 +79,15 @@ pub(crate) struct Parity {
     /// the standard output, once: what people read then goes to the standard error. Repeatable.
     #[arg(long, value_name = "FORMAT=PATH", value_parser = RequestedReport::parse)]
     report: Vec<RequestedReport>,
-    /// Refuse sides of which it is not recorded what they were computed from, and files changed since.
+    /// Refuse sides of which it is not recorded what they were computed from, files changed since, and what makes a pass
+    /// prove less than it seems to: sides that are copies, limits far over the noise floor or looser than those of the
+    /// mapping that the program brings, references that it compares and yours leaves out.
     #[arg(long)]
     strict: bool,
+    /// For git bisect run: exit code 0 where the numbers are right, 1 where they are wrong, and 125, which skips the
+    /// commit, where nothing can be said of them.
+    #[arg(long, conflicts_with = "compare_weights")]
+    bisect: bool,
     /// Show only what needs attention.
     #[arg(long, conflicts_with = "verbose")]
     quiet: bool,
@@ -122,6 +129,14 @@ impl Parity {
         if let Some([a, b]) = self.compare_weights.as_deref() {
             return self.compare_weights(a, b);
         }
+        match self.bisect {
+            true => Ok(bisect::code(self.judge())),
+            false => self.judge().map(ExitCode::from),
+        }
+    }
+
+    /// Makes all comparisons, and their reports; the exit code.
+    fn judge(&self) -> Result<u8, Failure> {
         let reports = RequestedReports(&self.report);
         reports.prepare(|| self.files_read())?;
         let mapping = paths::mapping(self.mapping.as_deref());
@@ -188,7 +203,11 @@ impl Parity {
     fn references(&self) -> Result<Vec<PathBuf>, Failure> {
         match &self.reference {
             Some(reference) => Ok(vec![reference.clone()]),
-            None => set::committed(),
+            None => {
+                let sets = set::committed()?;
+                LockedCoverage::required()?.require(&sets)?;
+                Ok(sets)
+            }
         }
     }
 
@@ -210,7 +229,7 @@ impl Parity {
         files_read(named, self.reference.as_deref())
     }
 
-    fn compare(&self, mapping: &Mapping) -> CommandResult {
+    fn compare(&self, mapping: &Mapping) -> Result<u8, Failure> {
         let started = Instant::now();
         let profile = self.profile(mapping)?;
         let pool = self.encoder.pool()?;
@@ -293,7 +312,7 @@ impl Parity {
         if run.exit_code() == exit_code::PASSED && options.detail == Detail::Normal {
             say("--verbose shows every layer, --report html=FILE every figure");
         }
-        Ok(ExitCode::from(run.exit_code()))
+        Ok(run.exit_code())
     }
 
     fn options(&self, references: usize) -> Options {

@@ -1,5 +1,6 @@
 //! What commands share beside their work: where files are, what is printed, other programs, what a run cost.
 
+pub(crate) mod bisect;
 pub(crate) mod ci;
 pub(crate) mod console;
 pub(crate) mod cost;
