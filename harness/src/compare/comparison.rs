@@ -231,6 +231,8 @@ pub enum Counted {
     Layers,
     /// Elements of all pairs.
     Elements,
+    /// Pairs whose reference is neither zero nor of one magnitude throughout.
+    Evidence,
 }
 
 /// Counts over all tensors.
@@ -350,6 +352,10 @@ impl Comparison {
         let MinimumCoverage { layers: min_layers, elements: min_elements } = self.minimum;
         if layers < min_layers {
             return Some(Shortfall { of: Counted::Layers, compared: layers, minimum: min_layers });
+        }
+        let is_uniform = |layer: &Layer| layer.compared().is_some_and(|c| c.metrics.uniform_reference);
+        if layers > 0 && self.computed().all(is_uniform) {
+            return Some(Shortfall { of: Counted::Evidence, compared: 0, minimum: 1 });
         }
         let all_compared = self.computed().all(|layer| layer.compared().is_some());
         let too_few = all_compared && elements < min_elements;

@@ -34,7 +34,8 @@ pub(super) fn remarks(candidate: &Dump, reference: &Dump, layers: &[Layer]) -> V
     } else if of >= FEWEST && 2 * equal > of {
         remarks.push(RemarkKind::SameBits { layers: equal, of }.into());
     }
-    if uniform > 0 {
+    // Where all are, that is a matter of coverage.
+    if uniform > 0 && uniform < of {
         remarks.push(RemarkKind::Uniform { layers: uniform, of }.into());
     }
     remarks

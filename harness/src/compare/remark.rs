@@ -39,6 +39,16 @@ pub enum RemarkKind {
     SameBits { layers: usize, of: usize },
     /// Layers whose reference is zero, or of one magnitude throughout.
     Uniform { layers: usize, of: usize },
+    /// The mapping does not say how many layers must be compared.
+    NoMinimum,
+    /// Limits farther over the noise floor than a waiver may put one: how many layers have one, the one that is farthest over
+    /// it, and how many times.
+    FarOverFloor { layers: usize, layer: String, times: f64 },
+    /// Limits that are looser than those of the mapping that the program brings: how many layers have one, the one that
+    /// differs most, its limit and that of the other mapping.
+    LooserLimits { than: String, layers: usize, layer: String, limit: f64, other: f64 },
+    /// References that the mapping which the program brings compares with a tensor of this candidate, and this one leaves out.
+    LeftOut { by_mapping: String, references: Vec<String> },
     /// Every value of a side is a number of a narrower type than it is stored in.
     NarrowValues { side: Side, dtype: Dtype },
     /// Nearly all layers fail, from the first on, and all are within the limits of this profile.
@@ -61,6 +71,21 @@ pub enum RemarkKind {
     AnotherSet { set: String },
     /// A file of figures that a set should have is not there.
     NoFigures { of: FigureKind, set: String, profile: String },
+}
+
+impl RemarkKind {
+    /// Whether a pass of which this is said proves less than it seems to.
+    pub fn weakens_a_pass(&self) -> bool {
+        match self {
+            RemarkKind::NoMinimum
+            | RemarkKind::FarOverFloor { .. }
+            | RemarkKind::LooserLimits { .. }
+            | RemarkKind::LeftOut { .. }
+            | RemarkKind::SameFiles { .. }
+            | RemarkKind::SameBits { .. } => true,
+            _ => false,
+        }
+    }
 }
 
 impl From<RemarkKind> for Remark {

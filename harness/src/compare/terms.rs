@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::comparison::{Compared, Comparison, Layer, Origin, Seen};
+use super::laxity;
 use super::metrics::Metrics;
 use super::remark::{Remark, RemarkKind};
 use super::verdict::CriterionKind;
@@ -195,6 +196,7 @@ impl Terms<'_> {
             remarks.push(self.whole_names(Side::Reference));
         }
         remarks.extend(of_files(layers));
+        remarks.extend(laxity::remarks(self.mapping, self.profile, self.reference, layers));
         for layer in layers {
             let criteria = layer.compared().map(|compared| &compared.judgement.criteria);
             for criterion in criteria.into_iter().flatten() {

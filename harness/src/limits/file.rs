@@ -31,6 +31,8 @@ pub enum FigureKind {
     DerivedTolerances,
     /// The errors that a program is known to have.
     KnownErrors,
+    /// That it must be compared.
+    Coverage,
 }
 
 impl std::fmt::Display for FigureKind {
@@ -38,6 +40,7 @@ impl std::fmt::Display for FigureKind {
         f.write_str(match self {
             FigureKind::DerivedTolerances => "derived tolerances",
             FigureKind::KnownErrors => "known errors",
+            FigureKind::Coverage => "list of what must be compared",
         })
     }
 }

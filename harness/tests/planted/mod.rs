@@ -22,6 +22,7 @@ pub(crate) fn mapping(layout: &str) -> Mapping {
 name = "small"
 candidate = {{ files = "{{name}}.npy", layout = "{layout}" }}
 reference = {{ files = "{{name}}.npy", layout = "{layout}" }}
+coverage = {{ min_layers = 1 }}
 
 [[rule]]
 name = "layer"

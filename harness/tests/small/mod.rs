@@ -16,6 +16,7 @@ pub(crate) const MAPPING: &str = r#"schema_version = 1
 name = "small"
 candidate = { files = "debug_{name}.npy", layout = "b c h w" }
 reference = { files = "ref_{name}.npy", layout = "b c h w" }
+coverage = { min_layers = 1 }
 
 [[rule]]
 name = "layer"

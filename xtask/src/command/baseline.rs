@@ -13,6 +13,7 @@ use harness::report::words;
 
 use crate::baseline::measure::{SetMeasure, THREADS, measure};
 use crate::baseline::review::{self, Flags, Review};
+use crate::committed::coverage::CoverageReview;
 use crate::committed::figures::{self, FigureFile};
 use crate::committed::set;
 use crate::encode::arguments::EncoderArguments;
@@ -73,6 +74,9 @@ enum BaselineAction {
         /// Reject every layer that is not accepted.
         #[arg(long)]
         reject_all: bool,
+        /// Take what is no longer there off coverage.json, the list of what the gate must compare.
+        #[arg(long)]
+        accept_coverage: bool,
     },
 }
 
@@ -147,9 +151,9 @@ impl BaselineCommand {
                 files.derive(k, chosen)
             }
             Some(BaselineAction::Measure { chosen }) => files.measure(chosen),
-            Some(BaselineAction::Review { accept, reject, accept_all, reject_all }) => {
+            Some(BaselineAction::Review { accept, reject, accept_all, reject_all, accept_coverage }) => {
                 let flags = Flags { accept, reject, accept_all: *accept_all, reject_all: *reject_all };
-                files.review(&flags)
+                files.review(&flags, *accept_coverage)
             }
         }
     }
@@ -275,8 +279,8 @@ impl FigureFiles<'_> {
         Ok(ExitCode::SUCCESS)
     }
 
-    fn review(&self, flags: &Flags<'_>) -> CommandResult {
-        if flags.decide() {
+    fn review(&self, flags: &Flags<'_>, accept_coverage: bool) -> CommandResult {
+        if flags.decide() || accept_coverage {
             ci::refuse()?;
         }
         let mut reviews = Vec::new();
@@ -285,23 +289,30 @@ impl FigureFiles<'_> {
             reviews.extend(Review::open(&reference, self.precision.name())?);
         }
         let option = self.option();
-        if reviews.is_empty() {
+        let nothing = reviews.is_empty();
+        let waits = !nothing && review::run(reviews, flags)?;
+        // Known errors that were accepted just now are what the list is of.
+        let reviewed = CoverageReview::open()?;
+        if nothing && reviewed.is_none() {
             say(&format!("nothing waits for a review; next: cargo xtask baseline measure{option}"));
             return Ok(ExitCode::SUCCESS);
         }
-        match review::run(reviews, flags)? {
-            false => {
-                say("next: git diff baselines");
-                Ok(ExitCode::SUCCESS)
-            }
-            true => {
-                say(&format!(
-                    "next: cargo xtask baseline review{option} --accept-all\n      \
-                     or, instead of --accept-all: --reject-all, --accept SET/LAYER, --reject SET/LAYER"
-                ));
-                Ok(ExitCode::from(exit_code::NUMBERS))
-            }
+        let shrinks = reviewed.map_or(Ok(false), |review| settle_coverage(review, accept_coverage))?;
+        if waits {
+            say(&format!(
+                "next: cargo xtask baseline review{option} --accept-all\n      \
+                 or, instead of --accept-all: --reject-all, --accept SET/LAYER, --reject SET/LAYER"
+            ));
+            return Ok(ExitCode::from(exit_code::NUMBERS));
         }
+        if shrinks {
+            say(
+                "next: git restore fixtures baselines; where that is meant: cargo xtask baseline review --accept-coverage",
+            );
+            return Ok(ExitCode::from(exit_code::COVERAGE));
+        }
+        say("next: git diff baselines");
+        Ok(ExitCode::SUCCESS)
     }
 
     /// Which sets have what, in every precision, and what to do next.
@@ -332,6 +343,11 @@ impl FigureFiles<'_> {
         }
         if let Some(failure) = failure {
             return Err(failure);
+        }
+        if CoverageReview::open()?.is_some() {
+            let review = "cargo xtask baseline review";
+            say(&format!("{}: not what is there", CoverageReview::shown()));
+            next.extend((!next.iter().any(|next| next.starts_with(review))).then(|| review.to_string()));
         }
         match next.as_slice() {
             [] => say("next: cargo xtask parity"),
@@ -364,6 +380,22 @@ impl FigureFiles<'_> {
         let count = |count: Option<usize>| count.map_or("-".to_string(), |count| count.to_string());
         Ok((set, [count(tolerances), count(errors), count(waiting)], todo))
     }
+}
+
+/// Shows how what the gate must compare has changed, and writes what may be written; whether anything that is gone was not
+/// accepted.
+fn settle_coverage(review: CoverageReview, accept: bool) -> Result<bool, Failure> {
+    let shown = CoverageReview::shown();
+    say(&shown);
+    review.gone.iter().for_each(|line| say(&format!("  GONE {line}")));
+    review.new.iter().for_each(|line| say(&format!("  new  {line}")));
+    let shrinks = !review.gone.is_empty() && !accept;
+    if ci::is_set() {
+        say("  CI is set: nothing is written");
+    } else if accept || !review.new.is_empty() {
+        review.settle(accept)?;
+    }
+    Ok(shrinks)
 }
 
 /// Carries waivers over from the file that is there; what became of each, and what it was measured on that this run was not.

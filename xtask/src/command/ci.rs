@@ -1,25 +1,39 @@
 use crate::command::{lint, test};
-use crate::shell::failure::CommandResult;
+use crate::committed::coverage::LockedCoverage;
+use crate::shell::failure::{CommandResult, Failure};
 use crate::shell::process::{CargoStep, run_steps};
 
 /// Do what decides whether a change lands: lint, mapping, parity, fixtures, self-test, tests.
 #[derive(clap::Args)]
 pub(crate) struct Ci {}
 
+/// The comparisons of everything that must be compared: the sets under each profile, which is a precision, and those of
+/// operations under their mapping.
+fn parity_steps(locked: &LockedCoverage) -> Result<Vec<CargoStep>, Failure> {
+    let parity = ["parity", "--quiet"];
+    let step = |options: &[&str]| CargoStep::own(&[&parity, options].concat());
+    let mut steps = Vec::new();
+    for profile in locked.profiles() {
+        steps.push(match profile {
+            "f32" => step(&["--report", "json=target/parity.json"]),
+            precision => step(&["--precision", precision]),
+        });
+    }
+    for set in locked.inner()? {
+        let set = set.to_string_lossy().into_owned();
+        steps.push(step(&["--mapping", "mappings/gemma3n-inner.toml", "--reference", &set]));
+    }
+    Ok(steps)
+}
+
 impl Ci {
     pub(crate) fn run(self) -> CommandResult {
         let mut steps = lint::steps();
-        steps.push(CargoStep::cargo(&["xtask", "mapping", "check"]));
-        steps.push(CargoStep::cargo(&["xtask", "parity", "--quiet", "--report", "json=target/parity.json"]));
-        for precision in ["bf16x3", "bf16"] {
-            steps.push(CargoStep::cargo(&["xtask", "parity", "--quiet", "--precision", precision]));
-        }
-        let inner = ["--mapping", "mappings/gemma3n-inner.toml", "--reference", "fixtures/inner/operations"];
-        let parity = ["xtask", "parity", "--quiet"].into_iter().chain(inner).collect::<Vec<_>>();
-        steps.push(CargoStep::cargo(&parity));
-        steps.push(CargoStep::cargo(&["xtask", "fixtures", "check"]));
-        steps.push(CargoStep::cargo(&["xtask", "selftest", "--ports"]));
-        steps.push(CargoStep::cargo(&["xtask", "selftest"]));
+        steps.push(CargoStep::own(&["mapping", "check"]));
+        steps.extend(parity_steps(&LockedCoverage::required()?)?);
+        steps.push(CargoStep::own(&["fixtures", "check"]));
+        steps.push(CargoStep::own(&["selftest", "--ports"]));
+        steps.push(CargoStep::own(&["selftest"]));
         steps.extend(test::steps(false));
         run_steps(&steps)
     }

@@ -6,14 +6,16 @@ use std::time::{Duration, Instant};
 use encoder::{Architecture, Precision, TapSink, TapTensor, WithInner};
 use harness::compare::comparison::{Comparison, Origin};
 use harness::compare::kept_maps::MapLimits;
+use harness::compare::other_mapping::OtherMapping;
 use harness::compare::remark::{Remark, RemarkKind};
 use harness::compare::session::Session;
-use harness::compare::terms::KnownInput;
+use harness::compare::terms::{KnownInput, Terms};
 use harness::diagnosis;
 use harness::mapping::{Mapping, Profile};
 use harness::provenance::sha256::{hash_file, hash_files};
 use harness::provenance::{Dump, DumpRecord, Identity, InputTensor};
 use harness::reference::Reference;
+use harness::report::words;
 use harness::tensor::{Dtype, Tensor};
 
 use super::background::OpenedBackground;
@@ -125,6 +127,10 @@ impl Gate<'_> {
         self.pool.install(|| sides.note(Some(&dump), reference, &mut comparison));
         limits.note(&mut comparison);
         let terms = limits.terms("");
+        if let Some(shipped) = self.shipped()? {
+            self.hold_to(&shipped, &dump.names(), &terms, &mut comparison);
+        }
+        self.refuse_weak(&comparison)?;
         let of_set = reference.weights();
         let weights: Vec<&Path> = sources.weights.into_iter().chain(of_set.as_deref()).collect();
         let opened = OpenedBackground::open(self.encoder, &weights, self.earlier(sources.earlier)?);
@@ -152,6 +158,35 @@ impl Gate<'_> {
                 remark.advice = Some(format!("--profile {BF16_RUNS} judges such runs"));
             }
         }
+    }
+
+    /// The mapping that the program brings, where another one is used.
+    fn shipped(&self) -> Result<Option<Mapping>, Failure> {
+        match paths::is_default(self.mapping) {
+            true => Ok(None),
+            false => paths::mapping(None).map(Some),
+        }
+    }
+
+    /// Says where a mapping of the user's own asks for less than the one that the program brings.
+    fn hold_to(&self, shipped: &Mapping, names: &[String], own: &Terms<'_>, comparison: &mut Comparison) {
+        // A profile of the user's own has no limits to hold it to.
+        let Ok(profile) = shipped.profile(&self.profile.name) else { return };
+        let terms = Terms { mapping: shipped, profile, ..*own };
+        let name = shipped.path.display().to_string();
+        let other = OtherMapping { terms, name: &name, candidates: names };
+        comparison.remarks.extend(other.remarks(own, comparison));
+    }
+
+    /// Refuses, where that is asked for, a comparison that would prove less than it seems to.
+    pub(super) fn refuse_weak(&self, comparison: &Comparison) -> Result<(), Failure> {
+        let weak = comparison.remarks.iter().find(|remark| self.strict && remark.kind.weakens_a_pass());
+        weak.map_or(Ok(()), |remark| {
+            Err(Failure::usage(
+                format!("--strict: {}", words::remark(remark)),
+                "mend that, or leave --strict out",
+            ))
+        })
     }
 
     /// The reference's input, where the candidate dumped its own to hold it against.
@@ -243,6 +278,11 @@ impl Gate<'_> {
         });
         self.pool.install(|| sides.note(None, reference, &mut comparison));
         limits.note(&mut comparison);
+        if let Some(shipped) = self.shipped()? {
+            let names = AskedTaps::by_mapping(&model, &image, &shipped).names;
+            self.hold_to(&shipped, &names, &limits.terms(&conditions), &mut comparison);
+        }
+        self.refuse_weak(&comparison)?;
         Ok((comparison, time))
     }
 }

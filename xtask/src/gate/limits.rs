@@ -7,12 +7,14 @@ use harness::compare::comparison::{Comparison, Layer};
 use harness::compare::remark::{Remark, RemarkKind};
 use harness::compare::terms::{KnownInput, Terms};
 use harness::limits::derived::DerivedTolerances;
+use harness::limits::file::FigureKind;
 use harness::limits::known_errors::KnownErrors;
 use harness::limits::subject::Subject;
 use harness::mapping::{Mapping, Profile};
 use harness::reference::Reference;
 
 use crate::committed::conditions::are_conditions;
+use crate::committed::coverage::LockedCoverage;
 use crate::committed::figures::{self, FigureFile};
 use crate::committed::set;
 use crate::shell::failure::Failure;
@@ -37,6 +39,8 @@ pub(crate) struct JudgedBy<'a> {
     subject: Option<Subject>,
     tolerances: Option<DerivedTolerances>,
     known: Known,
+    /// What must be compared of the reference, where it is one of the checkout's sets.
+    locked: Option<LockedCoverage>,
     /// The reference's input, where the candidate dumped its own.
     input: Option<KnownInput>,
 }
@@ -59,7 +63,12 @@ impl<'a> JudgedBy<'a> {
                 Some(errors) => Known::Some(errors),
             },
         };
-        Ok(JudgedBy { mapping, profile, reference, subject, tolerances, known, input: None })
+        let committed = reference.manifest_path().is_some_and(|(root, _)| set::is_committed(root));
+        let locked = match committed && matches!(known, Known::Some(_)) {
+            true => LockedCoverage::read()?,
+            false => None,
+        };
+        Ok(JudgedBy { mapping, profile, reference, subject, tolerances, known, locked, input: None })
     }
 
     /// With the input that the reference was computed from.
@@ -126,6 +135,10 @@ impl<'a> JudgedBy<'a> {
             if let Known::Some(errors) = &self.known {
                 let entries = errors.layers.iter().map(|l| (l.name.as_str(), l.reference.as_str()));
                 comparison.expect_entries(FigureFile::Errors.kind(), entries, ours);
+            }
+            if let (Some(locked), Some(subject), true) = (&self.locked, &self.subject, ours) {
+                let entries = locked.pairs(&subject.set, &subject.profile);
+                comparison.expect_entries(FigureKind::Coverage, entries, ours);
             }
         } else if let Some(tolerances) = &self.tolerances {
             let unknown = |layer: &&Layer| tolerances.layer(layer.pair_name(), &layer.reference).is_none();

@@ -211,6 +211,7 @@ fn a_set_that_is_gone_is_missed() {
     std::fs::create_dir(folder.join("gone")).unwrap();
     std::fs::write(folder.join("gone").join(PENDING), "{}").unwrap();
     std::fs::create_dir(folder.join(".idea")).unwrap();
+    checkout.run(&["baseline", "review", "--accept-coverage"]).code(0);
     checkout.run(&["parity"]).code(0);
 }
 

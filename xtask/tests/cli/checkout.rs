@@ -28,6 +28,23 @@ impl Checkout {
         for part in ["fixtures", "baselines"] {
             copy(&root().join(part).join(set), &self.folder.path().join(part).join(set));
         }
+        self.edit_coverage(|list| {
+            let committed: Value =
+                serde_json::from_slice(&std::fs::read(root().join("baselines").join(COVERAGE)).unwrap())
+                    .unwrap();
+            list["schema_version"] = committed["schema_version"].clone();
+            list["sets"][set] = committed["sets"][set].clone();
+            list["inner"] = serde_json::json!([]);
+        });
+    }
+
+    /// Changes the list of what must be compared, or makes one.
+    pub(crate) fn edit_coverage(&self, change: impl FnOnce(&mut Value)) {
+        let path = self.folder.path().join("baselines").join(COVERAGE);
+        let text = std::fs::read(&path).unwrap_or_else(|_| b"{}".to_vec());
+        let mut list = serde_json::from_slice(&text).unwrap();
+        change(&mut list);
+        std::fs::write(&path, list.to_string()).unwrap();
     }
 
     /// With errors of every instruction set that this machine has, of which the committed ones may lack some.
@@ -78,6 +95,8 @@ impl Checkout {
 }
 
 pub(crate) const LAYER: &str = "mobilenet_block_3_inverted_residual";
+/// The list of what must be compared, beside the folders of the sets.
+pub(crate) const COVERAGE: &str = "coverage.json";
 pub(crate) const ERRORS: &str = "f32.errors.json";
 pub(crate) const PENDING: &str = "f32.errors.json.new";
 pub(crate) const TOLERANCES: &str = "f32.tolerances.json";

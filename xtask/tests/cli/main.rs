@@ -3,10 +3,12 @@
 
 mod baseline;
 mod bench;
+mod bisect;
 mod brought;
 mod cases;
 mod chain;
 mod checkout;
+mod coverage;
 mod encode;
 mod fixtures;
 #[path = "../../../encoder/tests/gguf_file/mod.rs"]

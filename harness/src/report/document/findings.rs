@@ -188,6 +188,16 @@ fn about_remark(remark: &Remark) -> Value {
         RemarkKind::NarrowValues { side, dtype } => {
             json!({"kind": "narrow_values", "side": side, "dtype": dtype.to_string()})
         }
+        RemarkKind::NoMinimum => json!({"kind": "no_minimum"}),
+        RemarkKind::FarOverFloor { layers, layer, times } => {
+            json!({"kind": "far_over_floor", "layers": layers, "layer": layer, "times": times})
+        }
+        RemarkKind::LooserLimits { than, layers, layer, limit, other } => {
+            json!({"kind": "looser_limits", "than": than, "layers": layers, "layer": layer, "limit": limit, "other": other})
+        }
+        RemarkKind::LeftOut { by_mapping, references } => {
+            json!({"kind": "left_out", "by_mapping": by_mapping, "references": references})
+        }
         RemarkKind::WithinProfile { profile, layers, .. } => {
             json!({"kind": "within_profile", "profile": profile, "layers": layers})
         }

@@ -87,6 +87,10 @@ pub fn shortfall(shortfall: &Shortfall) -> String {
     let of = match of {
         Counted::Layers => "layers",
         Counted::Elements => "elements",
+        Counted::Evidence => {
+            return "every reference holds zeros, or one magnitude throughout: nothing was seen to be right"
+                .to_string();
+        }
     };
     format!("{compared} {of}, at least {minimum} are asked for (coverage, in the mapping)")
 }

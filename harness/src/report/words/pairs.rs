@@ -1,6 +1,7 @@
 //! Sentences about tensors that met no partner.
 
 use crate::compare::gap::{Counterpart, Gap};
+use crate::limits::file::FigureKind;
 use crate::mapping::order::UnknownOrder;
 use crate::mapping::pairing::{AmbiguityCause, CountedLengths, Missing, UnmappedHint, WantedBy};
 
@@ -62,9 +63,10 @@ pub fn ambiguity(cause: &AmbiguityCause) -> String {
 
 /// A layer without its entry in a file of figures, or an entry without its layer.
 pub fn gap(gap: &Gap) -> String {
-    let explanation = match gap.missing {
-        Counterpart::Entry => "no bound is known for it in the",
-        Counterpart::Pair => "nothing was compared of this entry in the",
+    let explanation = match (gap.missing, gap.of) {
+        (Counterpart::Entry, FigureKind::Coverage) => "it is not on the",
+        (Counterpart::Entry, _) => "no bound is known for it in the",
+        (Counterpart::Pair, _) => "nothing was compared of this entry in the",
     };
     format!("({}) {explanation} {}", gap.reference, gap.of)
 }

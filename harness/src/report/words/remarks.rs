@@ -3,7 +3,7 @@
 use super::count;
 use crate::compare::remark::{Remark, RemarkKind};
 use crate::limits::derived::Dropped;
-use crate::limits::waiver::WaiverError;
+use crate::limits::waiver::{self, WaiverError};
 use crate::provenance::{RecordDifference, RecordDifferenceKind};
 use crate::side::Side;
 use crate::text::shown::escaped;
@@ -71,6 +71,26 @@ fn of_kind(kind: &RemarkKind) -> String {
         RemarkKind::Uniform { layers, of } => format!(
             "{layers} of {of} layers hold zeros, or one magnitude throughout: they are little evidence"
         ),
+        RemarkKind::NoMinimum => {
+            "the mapping does not say how many layers must be compared: one would do (`[coverage]` has `min_layers`)".to_string()
+        }
+        RemarkKind::FarOverFloor { layers, layer, times } => format!(
+            "{} limits of more than {} times the noise floor, {layer} of {times:.0} times: they see little",
+            have(*layers),
+            waiver::MAX_FACTOR
+        ),
+        RemarkKind::LooserLimits { than, layers, layer, limit, other } => format!(
+            "{} looser limits than by {than}: {layer} is allowed {limit:.1e} where that says {other:.1e}",
+            have(*layers)
+        ),
+        RemarkKind::LeftOut { by_mapping, references } => {
+            let first = references.first().map(|name| escaped(name)).unwrap_or_default();
+            let such = if references.len() == 1 { "" } else { "such as " };
+            format!(
+                "{} left out that {by_mapping} compares: {such}{first}",
+                count(references.len(), "reference tensor")
+            )
+        }
         RemarkKind::NarrowValues { side, dtype } => {
             format!(
                 "the values of the {side} that were looked at are all numbers of {dtype}: it was computed or stored in it"
@@ -157,6 +177,11 @@ pub fn dropped_waiver(dropped: &Dropped) -> String {
         Dropped::Invalid(WaiverError::Expired { expires, .. }) => format!("it expired on {expires}"),
         Dropped::Invalid(error) => error.to_string(),
     }
+}
+
+/// `1 layer has`, `2 layers have`.
+fn have(layers: usize) -> String {
+    format!("{} {}", count(layers, "layer"), if layers == 1 { "has" } else { "have" })
 }
 
 /// `1 layer is`, `2 layers are`.

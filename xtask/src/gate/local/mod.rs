@@ -159,6 +159,7 @@ impl Gate<'_> {
         let next = fit.next.map(|(rounding, times)| (rounding.to_string(), times));
         let local = RemarkKind::JudgedLocally { parts: computed.parts.len(), joined, rounding, next };
         comparison.remarks.insert(0, Remark::from(local));
+        self.refuse_weak(&comparison)?;
         let found = causes::explain(&oracle, &computed, &comparison)?;
         comparison.explanations.extend(found);
         let earlier = self.earlier(sources.earlier)?;

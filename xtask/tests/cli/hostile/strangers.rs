@@ -55,8 +55,8 @@ fn tensors_of_one_value() {
         }
         pair.parity(&[])
             .assert()
-            .code(0)
-            .stdout(contains("1 of 1 layers hold zeros, or one magnitude throughout"));
+            .code(3)
+            .stdout(contains("every reference holds zeros, or one magnitude throughout"));
     }
 }
 
