@@ -42,18 +42,28 @@ impl Selftest {
 #[cfg(not(feature = "faults"))]
 impl Selftest {
     pub(crate) fn run(self) -> CommandResult {
+        use crate::shell::process::{CargoStep, run_steps};
+
         self.refuse_in_ci()?;
         if self.ports {
             return super::selftest_ports::run(self.verbose, self.accept);
         }
         crate::shell::paths::sources()?;
-        let mut arguments = vec!["run", "--locked", "--quiet", "--package", "xtask", "--features", "faults"];
-        // In the profile of this build, whose dependencies are there.
-        arguments.extend((!cfg!(debug_assertions)).then_some("--release"));
-        arguments.extend(["--", "selftest", "--profile", &self.profile]);
-        arguments.extend(self.verbose.then_some("--verbose"));
-        arguments.extend(self.accept.then_some("--accept"));
-        crate::shell::process::run_steps(&[crate::shell::process::CargoStep::cargo(&arguments)])
+        let mut selftest = vec!["selftest", "--profile", self.profile.as_str()];
+        selftest.extend(self.verbose.then_some("--verbose"));
+        selftest.extend(self.accept.then_some("--accept"));
+        if cfg!(debug_assertions) {
+            // As the tests are built, in features too: what this build depends on is there.
+            let build = ["build", "--locked", "--quiet", "--workspace", "--features", "xtask/faults"];
+            let targets = ["--bin", "xtask", "--test", "words"];
+            return run_steps(&[
+                CargoStep::cargo(&[&build[..], &targets].concat()),
+                CargoStep::own(&selftest),
+            ]);
+        }
+        let run =
+            ["run", "--locked", "--quiet", "--release", "--package", "xtask", "--features", "faults", "--"];
+        run_steps(&[CargoStep::cargo(&[&run[..], &selftest].concat())])
     }
 }
 

@@ -34,6 +34,7 @@ pub(crate) fn steps(require_all_isas: bool) -> Vec<CargoStep> {
     // The self-test's own: faults are no part of the build that the other tests run on.
     let of_faults =
         ["--features", "xtask/faults", "--lib", "--bins", "--locked", "--", "faults::", "selftest::"];
-    let of_faults = ["test", "-p", "encoder", "-p", "xtask"].into_iter().chain(of_faults).collect::<Vec<_>>();
+    // Of the whole workspace, so that features are those of the other tests and nothing else is compiled again.
+    let of_faults = ["test", "--workspace"].into_iter().chain(of_faults).collect::<Vec<_>>();
     vec![CargoStep::cargo(&["test", "--workspace", "--doc", "--locked"]), tests, CargoStep::cargo(&of_faults)]
 }
