@@ -195,6 +195,12 @@ impl BlockTap {
     }
 }
 
+/// The name of the result of a block's layer scale, the block counted over all stages; the block's own result is another tensor
+/// only where it has a skip.
+pub fn layer_scale(block: usize) -> String {
+    BlockTap::LayerScale.name(block)
+}
+
 /// The names of a block's taps in the order of execution, inner ones left out, the block counted over all stages.
 ///
 /// A block with a layer scale but no skip has no `layer_scale` tap: its output is the same tensor, and GGML keeps the

@@ -20,6 +20,8 @@ pub(super) struct Attending<'a> {
     pub(super) scores_times: f64,
     /// Softmax over the queries instead of the keys.
     pub(super) over_queries: bool,
+    /// How many keys of zeros the softmax over keys goes over besides the others.
+    pub(super) padded_keys: f64,
 }
 
 impl Attending<'_> {
@@ -45,7 +47,7 @@ impl Attending<'_> {
                     weights.par_chunks_mut(queries.max(1)).for_each(softmax_of_row);
                     vec![1.0; queries]
                 }
-                false => exponentials_of_columns(&mut weights, queries),
+                false => exponentials_of_columns(&mut weights, queries, self.padded_keys),
             };
             self.product(|d, key_number| value[d * keys + key_number], [value_dim, keys], &weights, out);
             for row in out.chunks_mut(queries.max(1)) {
@@ -96,8 +98,9 @@ fn softmax_of_row(scores: &mut [f64]) {
     scores.iter_mut().for_each(|weight| *weight /= total);
 }
 
-/// Puts in the place of each score its exponential, less the largest of its column, and gives the sum of each column.
-fn exponentials_of_columns(scores: &mut [f64], columns: usize) -> Vec<f64> {
+/// Puts in the place of each score its exponential, less the largest of its column, and gives the sum of each column, with that
+/// of as many scores of 0 as are `padded`.
+fn exponentials_of_columns(scores: &mut [f64], columns: usize, padded: f64) -> Vec<f64> {
     let mut largest = vec![f64::NEG_INFINITY; columns];
     fold_columns(scores, &mut largest, f64::max);
     let arch = Arch::new();
@@ -106,7 +109,10 @@ fn exponentials_of_columns(scores: &mut [f64], columns: usize) -> Vec<f64> {
             row.iter_mut().zip(&largest).for_each(|(score, largest)| *score = exp(*score - largest));
         });
     });
-    let mut totals = vec![0.0; columns];
+    let mut totals: Vec<f64> = match padded {
+        0.0 => vec![0.0; columns],
+        padded => largest.iter().map(|largest| padded * exp(-largest)).collect(),
+    };
     fold_columns(scores, &mut totals, |total, weight| total + weight);
     totals
 }

@@ -50,6 +50,11 @@ pub enum PortChange {
         /// Which norm.
         norm: Option<usize>,
     },
+    /// Norms by the sum of squares over one less than the channels, as an unbiased variance is.
+    NormUnbiased {
+        /// Which norm.
+        norm: Option<usize>,
+    },
     /// Norms that take the mean off first, as layer norm does.
     MeanSubtracted,
     /// Another function in the place of GELU.
@@ -82,6 +87,8 @@ pub enum PortChange {
     ScoresTimes(f64),
     /// Scores that are not scaled before the softmax.
     ScoresNotScaled,
+    /// Softmax over so many keys more, whose scores and values are 0.
+    KeysPadded(f64),
     /// Softmax over the queries instead of the keys.
     SoftmaxOverQueries,
     /// Keys and values exchanged.
@@ -159,6 +166,7 @@ impl PortChange {
             | PortChange::NoNorm { norm: place }
             | PortChange::NormOver { norm: place, .. }
             | PortChange::NormBySum { norm: place }
+            | PortChange::NormUnbiased { norm: place }
             | PortChange::Activation { at: place, .. }
             | PortChange::SymmetricPadding { convolution: place }
             | PortChange::PaddingShifted { convolution: place }
@@ -212,6 +220,8 @@ pub enum PoolingKind {
 /// An upsampling in the place of the nearest neighbour.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum UpsamplingKind {
+    /// The nearest pixel by the distance of centres: `floor((output + 1/2) · input_size / output_size)`.
+    NearestCentre,
     /// Bilinear, between centres of pixels.
     Bilinear,
     /// Bilinear, with the corners on each other.
@@ -227,6 +237,8 @@ pub enum ImageForm {
     Exchanged,
     /// 0 to 255.
     To255,
+    /// Divided by 256 instead of 255.
+    Over256,
     /// -1 to 1.
     MinusOneToOne,
     /// By ImageNet's mean and standard deviation.
@@ -237,10 +249,11 @@ pub enum ImageForm {
 
 impl ImageForm {
     /// All of them.
-    pub const ALL: [ImageForm; 6] = [
+    pub const ALL: [ImageForm; 7] = [
         ImageForm::ChannelsReversed,
         ImageForm::Exchanged,
         ImageForm::To255,
+        ImageForm::Over256,
         ImageForm::MinusOneToOne,
         ImageForm::ImageNet,
         ImageForm::Clip,
@@ -251,6 +264,7 @@ impl ImageForm {
         match self {
             ImageForm::ChannelsReversed | ImageForm::Exchanged => None,
             ImageForm::To255 => Some([(0.0, 1.0 / 255.0); 3]),
+            ImageForm::Over256 => Some([(0.0, 256.0 / 255.0); 3]),
             ImageForm::MinusOneToOne => Some([(0.5, 0.5); 3]),
             ImageForm::ImageNet => Some([(0.485, 0.229), (0.456, 0.224), (0.406, 0.225)]),
             ImageForm::Clip => Some([

@@ -139,13 +139,17 @@ impl Changed {
             | PortChange::NormWeightPlusOne { norm }
             | PortChange::NoNorm { norm }
             | PortChange::NormOver { norm, .. }
-            | PortChange::NormBySum { norm } => is_for(norm, number),
+            | PortChange::NormBySum { norm }
+            | PortChange::NormUnbiased { norm } => is_for(norm, number),
             PortChange::NormChannel { norm, .. } | PortChange::ActivationAfterNorm { norm } => norm == number,
             PortChange::MeanSubtracted => true,
             _ => false,
         };
         let (mut x, mut epsilon, mut weights) = (x, epsilon, weights.to_vec());
-        let (mut is_left_out, mut axes, mut sum, mut activated) = (false, None, false, false);
+        let (mut is_left_out, mut axes, mut activated) = (false, None, false);
+        // What the sum of squares is divided by.
+        let channels = x.shape[1] as f64;
+        let mut divisor = channels;
         for change in self.changes.iter().filter(of_this) {
             match *change {
                 PortChange::Epsilon { value, .. } => epsilon = value,
@@ -156,7 +160,8 @@ impl Changed {
                 }
                 PortChange::NoNorm { .. } => is_left_out = true,
                 PortChange::NormOver { axes: over, .. } => axes = Some(over),
-                PortChange::NormBySum { .. } => sum = true,
+                PortChange::NormBySum { .. } => divisor = 1.0,
+                PortChange::NormUnbiased { .. } => divisor = channels - 1.0,
                 PortChange::MeanSubtracted => x = x.centred(),
                 PortChange::ActivationAfterNorm { .. } => activated = true,
                 _ => {}
@@ -165,12 +170,12 @@ impl Changed {
         let normed = match (is_left_out, axes) {
             (true, _) => x,
             (false, Some(axes)) => x.normed_over(axes, epsilon, &weights),
-            // ‖x‖² + ε = C (‖x‖² / C + ε / C)
-            (false, None) if sum => {
-                let channels = x.shape[1] as f64;
-                x.normed(epsilon / channels, &weights).map(|x| x / channels.sqrt())
+            (false, None) if divisor == channels => x.normed(epsilon, &weights),
+            // ‖x‖² / n + ε = C / n (‖x‖² / C + ε n / C)
+            (false, None) => {
+                let share = divisor / channels;
+                x.normed(epsilon * share, &weights).map(|x| x * share.sqrt())
             }
-            (false, None) => x.normed(epsilon, &weights),
         };
         if activated { normed.map(gelu) } else { normed }
     }
@@ -224,6 +229,15 @@ impl Changed {
             _ => None,
         });
         not_scaled * factor.unwrap_or(1.0)
+    }
+
+    /// How many keys of zeros the softmax goes over besides the others.
+    pub(super) fn padded_keys(&self) -> f64 {
+        let padded = self.first(|change| match change {
+            PortChange::KeysPadded(keys) => Some(keys),
+            _ => None,
+        });
+        padded.unwrap_or(0.0)
     }
 
     /// Queries as attention takes them.
@@ -300,6 +314,12 @@ impl Changed {
             _ => None,
         })
         .map(|kind| match kind {
+            UpsamplingKind::NearestCentre => {
+                let source = |output: usize, from: usize, to: usize| (2 * output + 1) * from / (2 * to);
+                Image::from_fn([low.shape[0], low.shape[1], height, width], |[b, c, i, j]| {
+                    low.at([b, c, source(i, low.shape[2], height), source(j, low.shape[3], width)])
+                })
+            }
             UpsamplingKind::Bilinear => interpolate(low, height, width),
             UpsamplingKind::CornersAligned => corners_aligned(low, height, width),
         })

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use encoder::reference::{Operations, PortChange, ReferenceModel, Tensor64};
 use encoder::tap::INPUT;
 use encoder::{Part, TapTensor};
+use harness::limits::tolerance::NoiseFloor;
 
 use super::causes::{PartVerdict, hypotheses, verdict};
 use super::oracle::{ComputedPart, Oracle, distance};
@@ -33,6 +34,8 @@ pub(crate) enum PlantedOutcome {
 
 /// The seed of what f32 loses in the simulated port.
 const SEED: u64 = 41;
+/// Runs of a changed part that show what f32 loses there.
+const RUNS: u64 = 4;
 
 /// Plants faults in one part of each kind that a model has.
 pub(crate) fn plant(model: &ReferenceModel<'_>, image: &TapTensor) -> Result<Vec<PlantedInPart>, Failure> {
@@ -143,6 +146,7 @@ fn with_own_number(change: PortChange) -> PortChange {
         PortChange::Epsilon { norm, value } => PortChange::Epsilon { norm, value: 2.3 * value },
         PortChange::LayerScaleTimes(_) => PortChange::LayerScaleTimes(1.002),
         PortChange::ScoresTimes(_) => PortChange::ScoresTimes(0.98),
+        PortChange::KeysPadded(keys) => PortChange::KeysPadded((1.7 * keys).round()),
         other => other,
     }
 }
@@ -172,15 +176,16 @@ fn planted_in(
             changes.iter().enumerate().filter(|(other, _)| *other != at).map(|(_, change)| *change).collect();
         model.run_part_with(part, right, &others)
     };
-    // Each of several must change what the others give.
+    // Each of several must change what the others give, by more than what f32 loses then.
+    let floors = match changes.len() {
+        1 => computed.floors.clone(),
+        _ => floors_of_changed(model, right, computed, &changes, &changed),
+    };
     let tells = (0..changes.len()).all(|at| {
         without(at).is_ok_and(|others| {
-            let against = ComputedPart {
-                part: part.clone(),
-                inputs: BTreeMap::new(),
-                outputs: others,
-                floors: computed.floors.clone(),
-            };
+            let floors = floors.clone();
+            let against =
+                ComputedPart { part: part.clone(), inputs: BTreeMap::new(), outputs: others, floors };
             is_over(&against, &changed)
         })
     });
@@ -200,6 +205,29 @@ fn planted_in(
         Some(verdict) => outcome(PlantedOutcome::Seen(Box::new(verdict))),
         None => outcome(PlantedOutcome::Missed),
     })
+}
+
+/// How far runs of a changed part may be from each other, or those of the right one, where that is more.
+fn floors_of_changed(
+    model: &ReferenceModel<'_>,
+    right: &SimulatedTensors,
+    computed: &ComputedPart,
+    changes: &[PortChange],
+    changed: &[(String, Tensor64)],
+) -> BTreeMap<String, NoiseFloor> {
+    let mut floors = computed.floors.clone();
+    for seed in SEED + 2..SEED + 2 + RUNS {
+        let run = model.simulate_part(&computed.part, right, changes, seed).unwrap_or_default();
+        for ((name, own), (_, exact)) in run.into_iter().zip(changed) {
+            let (Some(found), Some(floor)) = (distance(&in_f32(own), exact), floors.get_mut(&name)) else {
+                continue;
+            };
+            let (figures, found) = (&mut floor.figures, found.figures);
+            figures.rel_l2 = figures.rel_l2.max(found.rel_l2);
+            figures.rel_linf = figures.rel_linf.max(found.rel_linf);
+        }
+    }
+    floors
 }
 
 /// Whether an output is farther off than a right port's.

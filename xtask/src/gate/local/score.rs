@@ -120,7 +120,8 @@ fn same(planted: PortChange, found: PortChange, uncertainty: f64) -> bool {
             a == b && near(x, y)
         }
         (PortChange::LayerScaleTimes(x), PortChange::LayerScaleTimes(y))
-        | (PortChange::ScoresTimes(x), PortChange::ScoresTimes(y)) => near(x, y),
+        | (PortChange::ScoresTimes(x), PortChange::ScoresTimes(y))
+        | (PortChange::KeysPadded(x), PortChange::KeysPadded(y)) => near(x, y),
         (planted, found) => planted == found,
     }
 }

@@ -4,7 +4,8 @@ use std::path::Path;
 
 use encoder::TapTensor;
 use encoder::reference::{
-    ActivationFunction, PortChange, ReferenceModel, Rounding, Site, StorageType, Tensor64,
+    ActivationFunction, ImageForm, PortChange, ReferenceModel, Rounding, Site, StorageType, Tensor64,
+    UpsamplingKind,
 };
 use harness::compare::budget::ErrorSource;
 use harness::compare::comparison::Comparison;
@@ -59,7 +60,8 @@ fn judged(set: &str, rounding: Rounding, changes: &[(Option<Site>, PortChange)],
     let rounding = RoundingChoice::Auto;
     let (earlier, explained) = (None, None);
     let candidate = folder.path();
-    let sources = LocalSources { candidate, weights: &weights, input, rounding, earlier, explained };
+    let weights = weights.as_path();
+    let sources = LocalSources { candidate, weights, input, settings, rounding, earlier, explained };
     gate.local(sources).unwrap().comparison
 }
 
@@ -115,6 +117,9 @@ fn planted() -> Vec<PlantedInPort> {
             "weights rounded to bf16",
         ),
         (at(7), PortChange::ScoresNotScaled, "blocks.2.2", "without 1/sqrt(d)"),
+        (at(7), PortChange::KeysPadded(4.0), "blocks.2.2", "softmax over 4.00"),
+        (at(3), PortChange::NormUnbiased { norm: Some(1) }, "blocks.1.1", "one less than its channels"),
+        (Site::Stem, PortChange::Image(ImageForm::Over256), "conv_stem", "divided by 256"),
         (at(7), PortChange::SoftmaxOverQueries, "blocks.2.2", "softmax over the queries"),
         (at(3), PortChange::NoNormWeight { norm: Some(1) }, "blocks.1.1", "without its weight"),
         (at(6), PortChange::NoSkip, "blocks.2.1", "no skip"),
@@ -139,6 +144,17 @@ fn faults_of_ports_are_found_where_they_are_and_by_name() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn an_upsampling_of_odd_sizes_is_told_by_its_rule() {
+    let change = PortChange::Upsampling(UpsamplingKind::NearestCentre);
+    let comparison = judged("wide", Rounding::Exact, &[(Some(Site::Fusion), change)], 5);
+    let found = causes(&comparison);
+    assert!(
+        matches!(found.as_slice(), [(part, said)] if part == "msfa" && said.contains("nearest-exact")),
+        "{found:?}"
+    );
 }
 
 #[test]

@@ -20,7 +20,8 @@ pub(super) fn number(change: PortChange) -> Option<f64> {
     match change {
         PortChange::Epsilon { value, .. }
         | PortChange::LayerScaleTimes(value)
-        | PortChange::ScoresTimes(value) => Some(value),
+        | PortChange::ScoresTimes(value)
+        | PortChange::KeysPadded(value) => Some(value),
         _ => None,
     }
 }
@@ -29,6 +30,7 @@ pub(super) fn number(change: PortChange) -> Option<f64> {
 pub(super) fn right_number(change: PortChange) -> f64 {
     match change {
         PortChange::Epsilon { .. } => 1e-6,
+        PortChange::KeysPadded(_) => 0.0,
         _ => 1.0,
     }
 }
@@ -39,6 +41,7 @@ pub(super) fn with_number(change: PortChange, value: f64) -> PortChange {
         PortChange::Epsilon { norm, .. } => PortChange::Epsilon { norm, value },
         PortChange::LayerScaleTimes(_) => PortChange::LayerScaleTimes(value),
         PortChange::ScoresTimes(_) => PortChange::ScoresTimes(value),
+        PortChange::KeysPadded(_) => PortChange::KeysPadded(value),
         other => other,
     }
 }
@@ -62,8 +65,22 @@ pub(super) fn fit(start: f64, left: &impl Fn(f64) -> Option<f64>) -> FittedNumbe
         }
     }
     let (logarithm, least) = if at_a <= at_b { (a, at_a) } else { (b, at_b) };
-    let value = logarithm.exp();
-    FittedNumber { value, left: least, uncertainty: uncertainty(value, least, left) }
+    let found = (logarithm.exp(), least);
+    // Where a runtime rounds, all but the very number leave what other roundings come to: a minimum too narrow to be searched.
+    let tried = short_numbers(found.0).map(|value| (value, left(value).unwrap_or(f64::INFINITY)));
+    let best = tried.fold(found, |best, other| if other.1 < best.1 { other } else { best });
+    FittedNumber { value: best.0, left: best.1, uncertainty: uncertainty(best.0, best.1, left) }
+}
+
+/// Numbers of few digits near another, as people write them.
+fn short_numbers(value: f64) -> impl Iterator<Item = f64> {
+    let rounded = move |digits: i32, steps: f64| {
+        let unit = 10f64.powi(value.abs().log10().floor() as i32 + 1 - digits);
+        ((value / unit).round() + steps) * unit
+    };
+    let nearest = (1..=4).map(move |digits| rounded(digits, 0.0));
+    let beside = [-2.0, -1.0, 1.0, 2.0].into_iter().map(move |steps| rounded(2, steps));
+    nearest.chain(beside)
 }
 
 /// What is left grows as sqrt(least² + (slope · d)²) with the distance d from the best number: the d that adds as much as
@@ -78,6 +95,18 @@ fn uncertainty(value: f64, least: f64, left: &impl Fn(f64) -> Option<f64>) -> f6
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_number_of_few_digits_is_found_where_only_it_fits() {
+        let left = |value: f64| {
+            let off = (value / 0.23 - 1.0).abs();
+            Some(if off < 1e-9 { 1e-7 } else { 4e-4 + 1e-4 * (off - 0.02).abs() })
+        };
+        let found = fit(0.1, &left);
+        assert!((found.value - 0.23).abs() < 1e-9 && found.left < 1e-6, "{found:?}");
+        let near: Vec<String> = short_numbers(2.1268e-5).map(|value| format!("{value:.3e}")).collect();
+        assert!(near.contains(&"2.300e-5".to_string()) && near.contains(&"2.127e-5".to_string()), "{near:?}");
+    }
 
     #[test]
     fn a_number_is_found_and_its_uncertainty_is_that_of_the_noise() {

@@ -66,13 +66,15 @@ fn of_block(operations: &Operations) -> Vec<PortChange> {
             PortChange::KeysNotStrided,
             PortChange::SkipOfNormed,
         ]);
+        all.extend([4.0, 100.0].map(PortChange::KeysPadded));
     }
     all
 }
 
 fn of_fusion() -> Vec<PortChange> {
     let pooling = [PoolingKind::Max, PoolingKind::First, PoolingKind::Bilinear].map(PortChange::Pooling);
-    let upsampling = [UpsamplingKind::Bilinear, UpsamplingKind::CornersAligned].map(PortChange::Upsampling);
+    let kinds = [UpsamplingKind::NearestCentre, UpsamplingKind::Bilinear, UpsamplingKind::CornersAligned];
+    let upsampling = kinds.map(PortChange::Upsampling);
     let others = [PortChange::PoolAfterNorm, PortChange::ConcatOrder];
     others.into_iter().chain(pooling).chain(upsampling).collect()
 }
@@ -86,6 +88,7 @@ fn of_norms(operations: &Operations) -> Vec<PortChange> {
             PortChange::NormWeightPlusOne { norm },
             PortChange::NoNorm { norm },
             PortChange::NormBySum { norm },
+            PortChange::NormUnbiased { norm },
         ]);
         let axes = [NormAxes::Height, NormAxes::Width, NormAxes::Map, NormAxes::Everything];
         all.extend(axes.map(|axes| PortChange::NormOver { norm, axes }));

@@ -21,6 +21,8 @@ use crate::shell::failure::Failure;
 
 /// A change explains a part that comes within so many times its floor, as limits are made.
 pub(super) const TIMES_FLOOR: f64 = 4.0;
+/// The least that counts as left: what f32 itself rounds.
+const LEAST: f64 = 1e-7;
 /// What leaves so much of an error, or less, is worth to be named though it does not explain it.
 const NEAR: f64 = 0.5;
 /// Other explanations that are named.
@@ -40,7 +42,7 @@ pub(super) fn explain(
         }
         let part = oracle.again(judged)?;
         let Some(verdict) = verdict(oracle, &part) else { continue };
-        let (kind, ties) = told(&verdict, &part);
+        let (kind, ties) = told(&verdict, &part, between(oracle, &judged.part, &failed));
         found.push(Explanation { kind, explains: failed, tried: 1, ties });
     }
     Ok(found)
@@ -59,14 +61,29 @@ pub(super) fn failing<'a>(
     })
 }
 
+/// The last tensor of a part before the first that failed, where the candidate has one, and that one.
+fn between(oracle: &Oracle<'_>, part: &Part, failed: &[String]) -> Option<(String, String)> {
+    let own: Vec<&String> =
+        part.outputs.iter().filter_map(|name| oracle.tensors.own_names.get(name)).collect();
+    let first = own.iter().position(|name| failed.contains(name))?;
+    let right = own.get(first.checked_sub(1)?)?;
+    Some((right.to_string(), own[first].clone()))
+}
+
 /// A verdict in words, and what explains the part as well.
-fn told(verdict: &PartVerdict, part: &ComputedPart) -> (ExplanationKind, Vec<String>) {
+fn told(
+    verdict: &PartVerdict,
+    part: &ComputedPart,
+    between: Option<(String, String)>,
+) -> (ExplanationKind, Vec<String>) {
     let words = ChangeWords { part: &part.part, operations: &verdict.operations };
     let (part, before) = (part.part.name.clone(), verdict.before);
     let Some(best) = &verdict.best else {
-        let nearest = verdict.nearest.as_ref().filter(|trial| trial.left <= NEAR * before);
+        let nearest =
+            verdict.nearest.as_ref().filter(|trial| trial.left <= NEAR * before && !trial.says_nothing());
         let nearest = nearest.map(|trial| (words.all(&trial.changes, trial.uncertainty), trial.left));
-        let kind = ExplanationKind::PartUnexplained { part, changes: verdict.tried, before, nearest };
+        let kind =
+            ExplanationKind::PartUnexplained { part, changes: verdict.tried, before, nearest, between };
         return (kind, Vec::new());
     };
     let ties = verdict.ties.iter().take(TIES).map(|tie| words.all(&tie.changes, tie.uncertainty)).collect();

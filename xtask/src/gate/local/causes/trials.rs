@@ -7,7 +7,7 @@ use encoder::reference::{Operations, PortChange, Tensor64};
 use rayon::prelude::*;
 
 use super::fit::{self, FittedNumber};
-use super::hypotheses;
+use super::{LEAST, TIMES_FLOOR, hypotheses};
 use crate::gate::local::oracle::{ComputedPart, Oracle, distance};
 
 /// Pairs whose numbers are fitted, of those that come nearest.
@@ -57,6 +57,15 @@ impl PartTrial {
         self.changes.iter().any(is_right)
     }
 
+    /// Whether it says nothing of the part: a number is that of the model, or could be any other.
+    pub(in crate::gate::local) fn says_nothing(&self) -> bool {
+        let is_any = |change: &PortChange| {
+            fit::number(*change)
+                .is_some_and(|number| self.uncertainty.is_some_and(|uncertainty| uncertainty >= number))
+        };
+        self.has_right_number() || self.changes.iter().any(is_any)
+    }
+
     /// Whether it is the same one change as another, in one place for everywhere or everywhere for one place.
     pub(super) fn is_done_elsewhere(&self, other: &PartTrial) -> bool {
         let ([a], [b]) = (self.changes.as_slice(), other.changes.as_slice()) else { return false };
@@ -81,11 +90,31 @@ pub(in crate::gate::local) struct PartTrials<'a> {
     output: &'a str,
     candidate: Arc<Tensor64>,
     exact: &'a Tensor64,
+    /// Outputs that are right: what moves one of them is not what the port does.
+    right: Vec<RightOutput>,
     pub(in crate::gate::local) operations: Operations,
     pub(in crate::gate::local) floor: f64,
     /// How far the candidate is off without a change.
     pub(in crate::gate::local) before: f64,
     tried: Cell<usize>,
+}
+
+/// An output of a part that the candidate has right.
+struct RightOutput {
+    name: String,
+    candidate: Arc<Tensor64>,
+    /// How far it may be from a changed one's.
+    limit: f64,
+}
+
+impl RightOutput {
+    /// Whether changed outputs have another in its place.
+    fn is_moved(&self, outputs: &[(String, Tensor64)]) -> bool {
+        let changed = outputs.iter().find(|(name, _)| *name == self.name).map(|(_, changed)| changed);
+        changed
+            .and_then(|changed| distance(&self.candidate, changed))
+            .is_none_or(|found| found.figures.rel_l2 > self.limit)
+    }
 }
 
 impl<'a> PartTrials<'a> {
@@ -100,8 +129,14 @@ impl<'a> PartTrials<'a> {
         let floor = part.floors.get(output)?.figures.rel_l2;
         let before = distance(&candidate, exact)?.figures.rel_l2;
         let operations = oracle.model.operations(&part.part, &part.inputs).ok()?;
-        let tried = Cell::new(0);
-        Some(PartTrials { oracle, part, output, candidate, exact, operations, floor, before, tried })
+        let right = part.outputs.iter().filter_map(|(name, exact)| {
+            let candidate = oracle.tensors.tensor(name)?;
+            let limit = TIMES_FLOOR * part.floors.get(name)?.figures.rel_l2.max(LEAST);
+            let is_right = distance(&candidate, exact)?.figures.rel_l2 <= limit;
+            is_right.then(|| RightOutput { name: name.clone(), candidate, limit })
+        });
+        let (right, tried) = (right.collect(), Cell::new(0));
+        Some(PartTrials { oracle, part, output, candidate, exact, right, operations, floor, before, tried })
     }
 
     /// How many have been tried.
@@ -183,6 +218,10 @@ impl<'a> PartTrials<'a> {
         trials
     }
 
+    fn run(&self) -> PartRun<'_> {
+        PartRun { oracle: self.oracle, part: self.part, output: self.output, right: &self.right }
+    }
+
     fn is_large(&self) -> bool {
         self.part.inputs.values().map(|tensor| tensor.data.len()).sum::<usize>() > LARGE
     }
@@ -190,7 +229,7 @@ impl<'a> PartTrials<'a> {
     /// Trials of those that change anything.
     fn tried(&self, changes: Vec<Vec<PortChange>>) -> Vec<PartTrial> {
         self.tried.set(self.tried.get() + changes.len());
-        let run = PartRun { oracle: self.oracle, part: self.part, output: self.output };
+        let run = self.run();
         let (candidate, exact) = (&self.candidate, self.exact);
         let trial = |changes: Vec<PortChange>| {
             let left = run.left(&changes, candidate, exact)?;
@@ -201,7 +240,7 @@ impl<'a> PartTrials<'a> {
 
     /// Fits each number of a trial, twice where there are several.
     fn fit_numbers(&self, trial: &mut PartTrial) {
-        let run = PartRun { oracle: self.oracle, part: self.part, output: self.output };
+        let run = self.run();
         let numbers: Vec<usize> =
             (0..trial.changes.len()).filter(|at| fit::number(trial.changes[*at]).is_some()).collect();
         for at in numbers.iter().cycle().take(numbers.len() * numbers.len()) {
@@ -226,13 +265,17 @@ struct PartRun<'a> {
     oracle: &'a Oracle<'a>,
     part: &'a ComputedPart,
     output: &'a str,
+    right: &'a [RightOutput],
 }
 
 impl PartRun<'_> {
-    /// What changes leave of the candidate's error; `None` where they change nothing, or cannot be made.
+    /// What changes leave of the candidate's error; `None` where they change nothing, cannot be made, or move what is right.
     fn left(&self, changes: &[PortChange], candidate: &Tensor64, exact: &Tensor64) -> Option<f64> {
         let outputs = self.oracle.model.run_part_with(&self.part.part, &self.part.inputs, changes).ok()?;
         let changed = outputs.iter().find(|(name, _)| name == self.output).map(|(_, tensor)| tensor)?;
-        (changed != exact).then(|| distance(candidate, changed))?.map(|found| found.figures.rel_l2)
+        if changed == exact || self.right.iter().any(|right| right.is_moved(&outputs)) {
+            return None;
+        }
+        distance(candidate, changed).map(|found| found.figures.rel_l2)
     }
 }

@@ -2,16 +2,14 @@
 
 use encoder::reference::Operations;
 
-use super::TIMES_FLOOR;
 use super::trials::{PartTrial, PartTrials};
+use super::{LEAST, TIMES_FLOOR};
 use crate::gate::local::oracle::{ComputedPart, Oracle};
 
 /// Changes that leave errors within this factor, or within what f32 loses, explain a part alike.
 const ALIKE: f64 = 1.25;
 /// What is left of an error, at most, by a change that is held against its own floor.
 const NEAR: f64 = 0.2;
-/// The least that counts as left: what f32 itself rounds.
-const LEAST: f64 = 1e-7;
 
 /// What was found out about a part that is off.
 pub(crate) struct PartVerdict {
@@ -65,10 +63,10 @@ pub(in crate::gate::local) fn verdict(oracle: &Oracle<'_>, part: &ComputedPart) 
         verdict.nearest = all.into_iter().next();
         return Some(verdict);
     }
-    // A fitted number may stand for something that has a name.
+    // A second change may be none, and a fitted number may stand for something that has a name.
     let alike = |left: f64, least: f64| left <= (ALIKE * least).max(trials.floor);
     let as_near = all.iter().take_while(|trial| alike(trial.left, least)).enumerate();
-    let best = as_near.min_by_key(|(_, trial)| (trial.numbers(), trial.is_everywhere()));
+    let best = as_near.min_by_key(|(_, trial)| (trial.changes.len(), trial.numbers(), trial.is_everywhere()));
     let best = best.map_or(0, |(at, _)| at);
     let best = all.remove(best);
     let ties = |other: &PartTrial| alike(other.left, best.left);

@@ -70,6 +70,9 @@ impl ChangeWords<'_> {
             PortChange::NormBySum { norm } => {
                 format!("{} by the sum of squares instead of their mean", self.norm(norm))
             }
+            PortChange::NormUnbiased { norm } => {
+                format!("{} by a mean over one less than its channels", self.norm(norm))
+            }
             PortChange::MeanSubtracted => "norms that subtract the mean, as layer norm does".to_string(),
             PortChange::Activation { at, function } => {
                 format!("{} {}", function_name(function), self.activation(at))
@@ -82,6 +85,10 @@ impl ChangeWords<'_> {
             }
             PortChange::ScoresTimes(factor) => {
                 format!("attention scores times {}", sure(&format!("{factor:.4}")))
+            }
+            PortChange::KeysPadded(keys) => {
+                let keys = sure(&format!("{keys:.2}"));
+                format!("softmax over {keys} keys more, all zero, as by padding that is not masked")
             }
             PortChange::SymmetricPadding { convolution: at } => {
                 format!("symmetric padding in {}", self.convolution(at))
@@ -136,6 +143,9 @@ fn plain(change: PortChange) -> Option<&'static str> {
         PortChange::Pooling(PoolingKind::Bilinear) => {
             "bilinear interpolation instead of the mean of each square"
         }
+        PortChange::Upsampling(UpsamplingKind::NearestCentre) => {
+            "the nearest pixel by centres (`nearest-exact`) instead of by corners (`nearest`)"
+        }
         PortChange::Upsampling(UpsamplingKind::Bilinear) => "bilinear instead of nearest upsampling",
         PortChange::Upsampling(UpsamplingKind::CornersAligned) => {
             "bilinear upsampling with aligned corners instead of nearest"
@@ -163,6 +173,7 @@ fn form_name(form: ImageForm) -> &'static str {
         ImageForm::ChannelsReversed => "with its channels reversed (BGR for RGB)",
         ImageForm::Exchanged => "with height and width exchanged",
         ImageForm::To255 => "from 0 to 255 instead of 0 to 1",
+        ImageForm::Over256 => "divided by 256 instead of 255",
         ImageForm::MinusOneToOne => "from -1 to 1 instead of 0 to 1",
         ImageForm::ImageNet => "by ImageNet's mean and standard deviation",
         ImageForm::Clip => "by CLIP's mean and standard deviation",
