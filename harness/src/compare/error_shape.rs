@@ -84,6 +84,13 @@ impl ErrorMap {
     /// Rows and columns of cells at the most.
     pub const MOST: usize = 16;
 
+    /// Whether a quarter of it is right.
+    pub fn is_partly_right(&self) -> bool {
+        let cells = self.cells.iter().flatten();
+        let right = cells.clone().filter(|energy| **energy < 1e-8).count();
+        4 * right > cells.count()
+    }
+
     /// Whether the error is gathered somewhere: most cells have less than a quarter of what the largest has.
     pub fn is_uneven(&self) -> bool {
         let cells = self.cells.iter().flatten();

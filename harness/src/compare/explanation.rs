@@ -75,7 +75,14 @@ pub enum ExplanationKind {
     /// any other change that was tried.
     PartChange { part: String, change: String, before: f64, after: f64, margin: f64 },
     /// A part is off by `before`, and none of the `changes` that were tried explains it; what comes nearest leaves so much.
-    PartUnexplained { part: String, changes: usize, before: f64, nearest: Option<(String, f64)> },
+    PartUnexplained {
+        part: String,
+        changes: usize,
+        before: f64,
+        nearest: Option<(String, f64)>,
+        /// The last tensor within the part that is right, and the first that is not.
+        between: Option<(String, String)>,
+    },
 }
 
 /// How an input differs from another.

@@ -76,15 +76,15 @@ pub enum RemarkKind {
 impl RemarkKind {
     /// Whether a pass of which this is said proves less than it seems to.
     pub fn weakens_a_pass(&self) -> bool {
-        match self {
+        matches!(
+            self,
             RemarkKind::NoMinimum
-            | RemarkKind::FarOverFloor { .. }
-            | RemarkKind::LooserLimits { .. }
-            | RemarkKind::LeftOut { .. }
-            | RemarkKind::SameFiles { .. }
-            | RemarkKind::SameBits { .. } => true,
-            _ => false,
-        }
+                | RemarkKind::FarOverFloor { .. }
+                | RemarkKind::LooserLimits { .. }
+                | RemarkKind::LeftOut { .. }
+                | RemarkKind::SameFiles { .. }
+                | RemarkKind::SameBits { .. }
+        )
     }
 }
 

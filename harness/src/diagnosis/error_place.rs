@@ -9,6 +9,8 @@ use crate::tensor::{NamedAxis, unravel};
 const NEARLY_ALL: f64 = 0.9;
 /// How many times the odds of an even spread, over elements or over the reference's own squares, it must hold it by.
 const TIMES_EVEN: f64 = 9.0;
+/// The share of the error that rounding alone may leave in everything else.
+const REST: f64 = 1e-6;
 /// Pixels that an edge is wide at the most.
 const WIDEST: usize = 3;
 /// Elements without which no part is told from chance.
@@ -107,7 +109,10 @@ fn indices(energies: &Energies, at: usize) -> Option<(LayerPart, PartShares)> {
     found.sort_unstable();
     let steady = energies.elements / extent >= STEADY;
     let follow_each_other = found.windows(2).all(|pair| pair[1] == pair[0] + 1);
+    // Where the rest is as right as can be, more than half of them is a place too.
+    let is_all = error >= (1.0 - REST) * energies.error;
     let most = match (steady, follow_each_other) {
+        (true, true) if is_all => extent - 1,
         (true, true) => extent / 2,
         (true, false) => (extent / 4).max(1),
         (false, _) => extent / 16,

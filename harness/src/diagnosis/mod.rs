@@ -78,7 +78,7 @@ pub fn explain_values(
     background: &Background<'_>,
     comparison: &mut Comparison,
 ) {
-    if comparison.exit_code() != exit_code::NUMBERS {
+    if !comparison.layers.iter().any(|layer| layer.exit_code() == exit_code::NUMBERS) {
         return;
     }
     let held = held::failing(terms, candidate, comparison);

@@ -10,7 +10,7 @@ pub(super) fn figure(figure: Option<f64>) -> String {
 }
 
 /// A share of a limit: in percent up to 1000, as a factor above.
-pub(super) fn share(used: f64) -> String {
+pub fn share(used: f64) -> String {
     match used {
         used if used.is_infinite() => "-".to_string(),
         used if used < 10.0 => format!("{:.0} %", (used * 100.0).ceil()),

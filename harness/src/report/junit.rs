@@ -51,7 +51,7 @@ fn of_layer(document: &ReportDocument, layer: &DocumentLayer, problems: &[RunPro
             status
         }
     };
-    TestCase::new(in_lines(&layer.pair_name()), status)
+    TestCase::new(in_lines(layer.pair_name()), status)
 }
 
 fn of_problem(problem: &RunProblem<'_>) -> TestCase {

@@ -9,7 +9,7 @@ mod boxes;
 pub mod difference;
 pub mod document;
 pub mod explanation;
-mod figures;
+pub mod figures;
 mod html;
 pub mod json;
 pub mod jsonl;

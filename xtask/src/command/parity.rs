@@ -16,6 +16,7 @@ use crate::committed::coverage::LockedCoverage;
 use crate::committed::set;
 use crate::encode::arguments::EncoderArguments;
 use crate::encode::pictures::PictureArguments;
+use crate::encode::settings;
 use crate::gate::compare::{FolderSources, Gate, NamedInput};
 use crate::gate::files_read::{FilesNamed, files_read};
 use crate::gate::local::{LocalJudgement, LocalSources, RoundingChoice};
@@ -174,16 +175,21 @@ impl Parity {
     }
 
     /// What each part of the candidate is judged from by itself, where that is asked for.
-    fn local(&self) -> Result<Option<LocalSources<'_>>, Failure> {
+    fn local(&self, gate: &Gate<'_>) -> Result<Option<LocalSources<'_>>, Failure> {
         let help = "add --weights FILE (as the port read them) and --input FILE to judge each part by itself, or --reference \
                     DIR to compare with a reference";
         match (&self.candidate, &self.weights, &self.input) {
             (Some(candidate), Some(weights), Some(input)) => {
                 let input = NamedInput { path: input, pictures: self.pictures };
+                let settings = match &self.reference {
+                    Some(reference) => gate.set_of(reference)?.map(|set| set.settings),
+                    None => None,
+                };
                 Ok(Some(LocalSources {
                     candidate,
                     weights,
                     input,
+                    settings: settings.unwrap_or_default(),
                     rounding: self.rounding,
                     earlier: self.earlier.as_deref(),
                     explained: self.explain.as_deref(),
@@ -245,7 +251,8 @@ impl Parity {
                 "add --input FILE, or leave them out: the inputs of sets are as they are",
             ));
         }
-        let local = self.local()?;
+        let gate = Gate { strict: self.strict, ..Gate::new(mapping, profile, &pool, &self.encoder) };
+        let local = self.local(&gate)?;
         let references = match (&local, &self.reference) {
             (Some(_), None) => Vec::new(),
             _ => self.references()?,
@@ -253,17 +260,19 @@ impl Parity {
         let options = self.options(references.len() + usize::from(local.is_some()));
         let reports = RequestedReports(&self.report);
         let maps = reports.map_limits(references.len() + usize::from(local.is_some()));
-        let gate = Gate { mapping, profile, pool: &pool, encoder: &self.encoder, strict: self.strict, maps };
+        let gate = Gate { maps, ..gate };
         let mut run = Run { resources: paths::resources(mapping), ..Run::default() };
         if options.detail == Detail::Verbose {
             run.resources.iter().for_each(|(name, place)| say(&format!("{name}: {place}")));
         }
         let mut encoding = Duration::ZERO;
         let mut remedies = Vec::new();
+        let judged_locally = local.is_some();
         if let Some(sources) = local {
-            let LocalJudgement { comparison, part } = gate.local(sources)?;
+            let LocalJudgement { comparison, advice, part } = gate.local(sources)?;
             self.say(&comparison, options);
             part.iter().for_each(|line| say(line));
+            remedies.extend(advice);
             run.comparisons.push(comparison);
             reports.stream_newest(&run)?;
         }
@@ -303,6 +312,9 @@ impl Parity {
             mapping,
             committed: !references.is_empty() && references.iter().all(|path| paths::is_of_a_set(path)),
             encoder: self.candidate.is_none(),
+            local: judged_locally,
+            shapes_are_explained: !remedies.is_empty(),
+            parts: self.way_to_parts(&gate, &references),
         };
         run.next = remedies.into_iter().chain(next_steps(&run, &situation)).collect();
         let document = ReportDocument::of(&run);
@@ -313,6 +325,28 @@ impl Parity {
             say("--verbose shows every layer, --report html=FILE every figure");
         }
         Ok(run.exit_code())
+    }
+
+    /// What judges each part of the candidate by itself, where it was held against a reference alone.
+    fn way_to_parts(&self, gate: &Gate<'_>, references: &[PathBuf]) -> Option<String> {
+        let (Some(candidate), None, [reference]) = (&self.candidate, &self.weights, references) else {
+            return None;
+        };
+        // A mapping of one's own may be of another model.
+        paths::is_default(gate.mapping).then_some(())?;
+        let candidate = paths::shown(candidate);
+        let set = gate.set_of(reference).ok().flatten();
+        let of_set =
+            set.as_ref().and_then(|set| Some((set.weights.as_ref()?, set.input.as_ref()?, set.settings)));
+        let Some((weights, input, settings)) = of_set else {
+            return Some(format!("cargo xtask parity --candidate {candidate} --weights FILE --input FILE"));
+        };
+        let options = settings::options(&settings);
+        Some(format!(
+            "cargo xtask parity --candidate {candidate} --weights {} --input {}{options}",
+            paths::shown(weights),
+            paths::shown(input)
+        ))
     }
 
     fn options(&self, references: usize) -> Options {

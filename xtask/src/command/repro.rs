@@ -59,6 +59,7 @@ impl Repro {
             candidate: &self.candidate,
             weights: &self.weights,
             input: NamedInput { path: &self.input, pictures: self.pictures },
+            settings: encoder::Settings::default(),
             rounding: self.rounding,
             earlier: None,
             explained: None,

@@ -27,6 +27,20 @@ pub(crate) fn by_name(settings: &Settings) -> SettingFacts {
     facts.map(|(name, value)| (name.to_string(), value)).into()
 }
 
+/// The options that name settings, a space before each; those that are taken by themselves are left out.
+pub(crate) fn options(settings: &Settings) -> String {
+    let usual = Settings::default();
+    let mut options = String::new();
+    if settings.padding != usual.padding {
+        options += &format!(" --padding {}", format!("{:?}", settings.padding).to_lowercase());
+    }
+    if settings.output_resolution != usual.output_resolution {
+        let (height, width) = settings.output_resolution;
+        options += &format!(" --output-resolution {height}x{width}");
+    }
+    options
+}
+
 /// The settings that a set was made with; those that its manifest does not give are the encoder's own.
 pub(crate) fn of_manifest(manifest: &Manifest) -> Result<Settings, Failure> {
     let mut settings = Settings::default();

@@ -63,6 +63,13 @@ pub(crate) struct FolderSources<'a> {
     pub(crate) earlier: Option<&'a Path>,
 }
 
+/// What a set was made from.
+pub(crate) struct SetSources {
+    pub(crate) weights: Option<PathBuf>,
+    pub(crate) input: Option<PathBuf>,
+    pub(crate) settings: encoder::Settings,
+}
+
 /// What the encoder is run on.
 struct Sources {
     weights: PathBuf,
@@ -87,6 +94,19 @@ impl Gate<'_> {
         let format = &self.mapping.reference;
         Reference::open(path, &format.naming, format.read_as)
             .map_err(|error| Failure::from(error).or_help(|| paths::unreadable_help(path)))
+    }
+
+    /// What a reference was made from, where it is a set; files that are not there are left out.
+    pub(crate) fn set_of(&self, path: &Path) -> Result<Option<SetSources>, Failure> {
+        let reference = self.reference(path)?;
+        let Some(manifest) = reference.manifest() else { return Ok(None) };
+        let settings = settings::of_manifest(manifest)?;
+        let there = |path: Option<PathBuf>| path.filter(|path| path.is_file());
+        Ok(Some(SetSources {
+            weights: there(reference.weights()),
+            input: there(reference.input()),
+            settings,
+        }))
     }
 
     pub(super) fn dump(&self, path: &Path) -> Result<(Dump, Option<DumpRecord>), Failure> {

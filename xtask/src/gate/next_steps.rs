@@ -19,6 +19,12 @@ pub(crate) struct Situation<'a> {
     pub(crate) committed: bool,
     /// Whether the candidate is the encoder.
     pub(crate) encoder: bool,
+    /// Whether parts were judged by themselves.
+    pub(crate) local: bool,
+    /// The command that judges each part of the candidate by itself, where this run did not.
+    pub(crate) parts: Option<String>,
+    /// Whether it is known already what to do about shapes.
+    pub(crate) shapes_are_explained: bool,
 }
 
 /// The lines that end the report of a run; what kept a comparison from being made has its own remedy.
@@ -31,6 +37,7 @@ pub(crate) fn next_steps(run: &Run, situation: &Situation<'_>) -> Vec<String> {
     let mut steps: Vec<String> = causes(run)
         .into_iter()
         .filter(|cause| !is_explained(*cause, run))
+        .filter(|cause| *cause != Cause::Shape || !situation.shapes_are_explained)
         .filter(|cause| *cause != Cause::Numbers || !is_of_precision(run))
         .map(|cause| step(cause, ordered, inherited(run), situation))
         .collect();
@@ -100,7 +107,7 @@ fn inherited(run: &Run) -> bool {
 }
 
 fn step(cause: Cause, ordered: bool, inherited: bool, situation: &Situation<'_>) -> String {
-    let Situation { profile, committed, encoder, .. } = situation;
+    let Situation { profile, committed, encoder, local, .. } = situation;
     // What is built in is no file to edit.
     let mapping = match situation.mapping.path.is_file() {
         true => paths::shown(&situation.mapping.path),
@@ -132,6 +139,10 @@ fn step(cause: Cause, ordered: bool, inherited: bool, situation: &Situation<'_>)
             FigureFile::Tolerances.again(profile),
             FigureFile::Errors.again(profile)
         ),
+        Cause::Shape if *local => {
+            "was the port given the picture of --input, in that size? --resize and --processor say how it was prepared"
+                .to_string()
+        }
         Cause::Shape => "was the port given the same input as the reference?".to_string(),
         Cause::Numbers if !ordered => {
             "which layer parts first is unknown: say in the mapping in which order they are\n\
@@ -140,8 +151,15 @@ fn step(cause: Cause, ordered: bool, inherited: bool, situation: &Situation<'_>)
         }
         Cause::Numbers => {
             let after = if inherited { "; what comes after it inherits its error" } else { "" };
+            let parts = match &situation.parts {
+                Some(command) => format!(
+                    "which parts are wrong by themselves, and what was done otherwise, with the weights as the port read them:\n\
+                     {command}\n"
+                ),
+                None => String::new(),
+            };
             format!(
-                "look at the first failing layer{after}\n\
+                "look at the first failing layer{after}\n{parts}\
                  --verbose shows every layer and the reference's names, --report html=FILE its\nmaps and every figure"
             )
         }
@@ -157,10 +175,23 @@ fn step(cause: Cause, ordered: bool, inherited: bool, situation: &Situation<'_>)
 mod tests {
     use super::*;
 
+    /// A user with a dump and a reference.
+    fn user_of(mapping: &Mapping) -> Situation<'_> {
+        Situation {
+            profile: "f32",
+            mapping,
+            committed: false,
+            encoder: false,
+            local: false,
+            parts: None,
+            shapes_are_explained: false,
+        }
+    }
+
     #[test]
     fn no_layer_is_called_the_first_where_the_order_is_unknown() {
         let mapping = paths::mapping(None).unwrap();
-        let situation = Situation { profile: "f32", mapping: &mapping, committed: false, encoder: false };
+        let situation = user_of(&mapping);
         assert!(step(Cause::Numbers, true, true, &situation).contains("first failing layer"));
         assert!(!step(Cause::Numbers, false, true, &situation).contains("first failing layer"));
     }
@@ -169,7 +200,7 @@ mod tests {
     fn no_step_sends_a_user_to_restore_files_of_their_own() {
         let mapping = paths::mapping(None).unwrap();
         let all = [Cause::Unreadable, Cause::NotAsRecorded, Cause::Coverage, Cause::Shape, Cause::Numbers];
-        let situation = Situation { profile: "f32", mapping: &mapping, committed: false, encoder: false };
+        let situation = user_of(&mapping);
         for cause in all {
             let step = step(cause, true, true, &situation);
             assert!(!step.is_empty() && !step.contains("git restore"), "{step}");

@@ -105,9 +105,11 @@ fn by_own_mapping(edit: impl FnOnce(String) -> String, arguments: &[&str]) -> as
     xtask(&[&named, arguments].concat()).assert()
 }
 
+type MappingEdit = fn(String) -> String;
+
 #[test]
 fn a_mapping_that_asks_for_less_is_told() {
-    let cases: [(&str, fn(String) -> String, &str, &str); 4] = [
+    let cases: [(&str, MappingEdit, &str, &str); 4] = [
         (
             "no minimum",
             |text| text.replace("min_layers = 10", "min_layers = 0"),

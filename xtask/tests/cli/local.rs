@@ -98,3 +98,58 @@ fn right_dumps_in_each_precision_pass_and_no_cause_is_claimed() {
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
+
+/// The set whose fusion has an output of its own size, its weights and its input.
+const WIDE: [&str; 5] =
+    ["fixtures/wide", "--weights", "fixtures/wide/model.safetensors", "--input", "fixtures/wide/input.png"];
+
+/// A right dump of it by a port that dumps the result of every layer scale.
+fn dump_of_wide() -> tempfile::TempDir {
+    let out = tempfile::tempdir().unwrap();
+    let dump = out.path().join("dump");
+    let encode = ["encode", WIDE[1], WIDE[2], WIDE[3], WIDE[4], "--output-resolution", "2x4", "--dump"];
+    xtask(&[&encode[..], &[dump.to_str().unwrap()]].concat()).assert().code(0);
+    let mut tensors: BroughtTensors = read_folder(&dump, "debug_").into_iter().collect();
+    // Blocks without a skip, whose result it is.
+    for block in [2, 3, 6] {
+        let result = tensors[&format!("mobilenet_block_{block}_inverted_residual")].clone();
+        tensors.insert(format!("mobilenet_block_{block}_layer_scale"), result);
+    }
+    dumped(&tensors)
+}
+
+#[test]
+fn the_size_of_the_output_is_found_and_the_result_of_a_layer_scale_may_have_a_name_of_its_own() {
+    let dump = dump_of_wide();
+    let dump = dump.path().to_str().unwrap();
+    let parity =
+        |options: &[&str]| xtask(&[&["parity", "--candidate", dump], &WIDE[1..], options].concat()).assert();
+    let advice = "2x4, 16x16 was computed, and so computed it is right: --output-resolution 2x4";
+    parity(&[]).code(4).stdout(contains(advice)).stdout(contains("27 compared, 27 passed"));
+    parity(&["--output-resolution", "2x4"]).code(0).stdout(contains("29 compared, 29 passed"));
+    // A set knows it.
+    parity(&["--reference", WIDE[0]]).code(0);
+    // A case of what was computed in another size would show nothing.
+    let repro = ["repro", "msfa", "--candidate", dump, "--out", "unused"];
+    xtask(&[&repro[..], &WIDE[1..]].concat()).assert().code(2).stderr(contains("--output-resolution HxW"));
+}
+
+#[test]
+fn a_comparison_with_a_set_says_how_parts_are_judged_by_themselves() {
+    let dump = dump_of_wide();
+    // Off by something that has no name, and so is what comes after it.
+    let noise = |at: usize| 1e-3 * (at.wrapping_mul(2_654_435_761) >> 7 & 7) as f32;
+    for name in ["4_layer_scale", "4_attn_output", "5_layer_scale", "5_inverted_residual"] {
+        let tensor = dump.path().join(format!("debug_mobilenet_block_{name}.npy"));
+        edit(&tensor, |_, values| values.iter_mut().enumerate().for_each(|(at, x)| *x *= 1.0 + noise(at)));
+    }
+    let dump = dump.path().to_str().unwrap();
+    let failed = xtask(&["parity", "--candidate", dump, "--reference", WIDE[0]]).assert().code(1);
+    let command =
+        format!("cargo xtask parity --candidate {dump} {} --output-resolution 2x4", WIDE[1..].join(" "));
+    let output = String::from_utf8_lossy(&failed.get_output().stdout).into_owned();
+    assert!(output.contains(&command), "{output}");
+    // It is a command that runs.
+    let arguments: Vec<&str> = command.split(' ').skip(2).collect();
+    xtask(&arguments).assert().code(1).stdout(contains("first failing layer: mobilenet_block_4_layer_scale"));
+}

@@ -101,7 +101,9 @@ fn about_explanation(explanation: &Explanation) -> Value {
         ExplanationKind::PartChange { part, change, before, after, margin } => json!({
             "of": "part_change", "part": part, "change": change, "before": before, "after": after, "margin": margin,
         }),
-        ExplanationKind::PartUnexplained { part, changes, before, nearest } => json!({
+        ExplanationKind::PartUnexplained { part, changes, before, nearest, between } => json!({
+            "right_before": between.as_ref().map(|(right, _)| right),
+            "wrong_at": between.as_ref().map(|(_, wrong)| wrong),
             "of": "part_unexplained", "part": part, "changes": changes, "before": before,
             "nearest": nearest.as_ref().map(|(change, after)| json!({"change": change, "after": after})),
         }),

@@ -17,7 +17,9 @@ impl Report {
     pub(super) fn first_error_shape(&mut self, comparison: &Comparison, layer: &Layer) {
         let shape = comparison.error_shapes.iter().find(|shape| shape.layer == layer.pair_name());
         // An error that is as large everywhere has nothing to show.
-        let shape = shape.filter(|shape| shape.place.is_some() || self.shows(Detail::Verbose));
+        let is_partly_right = |shape: &ErrorShape| shape.map.as_ref().is_some_and(ErrorMap::is_partly_right);
+        let shows = |shape: &&ErrorShape| shape.place.is_some() || is_partly_right(shape);
+        let shape = shape.filter(|shape| shows(shape) || self.shows(Detail::Verbose));
         if let Some(shape) = shape {
             self.error_shape(shape);
         }

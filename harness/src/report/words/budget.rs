@@ -2,6 +2,7 @@
 
 use super::count;
 use crate::compare::budget::{ErrorBudget, ErrorShare, ErrorSource, RunErrors};
+use crate::report::figures;
 
 /// How far the end is off, and how far it may be.
 pub fn budget(budget: &ErrorBudget) -> String {
@@ -23,8 +24,10 @@ pub fn source(source: &ErrorSource) -> String {
 
 /// A share of the error at the end, without its source.
 pub fn share(share: &ErrorShare) -> String {
-    let own = share.of_limit.map_or(String::new(), |used| format!("{used:.1} times its limit, "));
-    format!("{own}adds {:.1e} at the end ({:.0} %)", share.at_end, 100.0 * share.share)
+    let own = share.of_limit.map_or(String::new(), |used| format!("{} of its limit, ", figures::share(used)));
+    // No minus stands before what is rounded to nothing.
+    let percent = (100.0 * share.share).round() + 0.0;
+    format!("{own}adds {:.1e} at the end ({percent:.0} %)", share.at_end)
 }
 
 /// What the shares as a whole say that none says alone.

@@ -114,12 +114,15 @@ fn of_kind(kind: &ExplanationKind, of: &str, first: &str, explains: usize) -> St
             "{part}: {change}: so computed, it is off by {after:.1e} and not {before:.1e}; the next best explanation leaves \
              {margin:.1} times more"
         ),
-        ExplanationKind::PartUnexplained { part, changes, before, nearest } => {
+        ExplanationKind::PartUnexplained { part, changes, before, nearest, between } => {
+            let between = between.as_ref().map_or(String::new(), |(right, wrong)| {
+                format!("; it goes wrong between {right}, which is right, and {wrong}")
+            });
             let nearest = nearest.as_ref().map_or(String::new(), |(change, after)| {
                 format!("; the nearest, {change}, leaves {after:.1e}")
             });
             format!(
-                "{part}: unexplained: off by {before:.1e}, and none of {} that were tried comes within its limit{nearest}",
+                "{part}: unexplained: off by {before:.1e}, and none of {} that were tried comes within its limit{nearest}{between}",
                 count(*changes, "change")
             )
         }

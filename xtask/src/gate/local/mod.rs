@@ -7,6 +7,7 @@ mod part_report;
 mod parts;
 pub(crate) mod planted;
 mod repro;
+mod resolution;
 pub(crate) mod score;
 #[cfg(test)]
 mod simulated;
@@ -14,8 +15,8 @@ mod whole;
 
 use std::path::Path;
 
-use encoder::TapTensor;
 use encoder::reference::{ReferenceModel, Rounding};
+use encoder::{Checkpoint, TapTensor};
 use harness::compare::comparison::Comparison;
 use harness::compare::remark::{Remark, RemarkKind};
 use harness::compare::terms::{KnownInput, Terms};
@@ -49,6 +50,8 @@ pub(crate) struct LocalSources<'a> {
     /// The weights as the port read them.
     pub(crate) weights: &'a Path,
     pub(crate) input: NamedInput<'a>,
+    /// What weights do not show, where a set is compared with too.
+    pub(crate) settings: encoder::Settings,
     pub(crate) rounding: RoundingChoice,
     /// An earlier dump of the same port.
     pub(crate) earlier: Option<&'a Path>,
@@ -59,6 +62,7 @@ pub(crate) struct LocalSources<'a> {
 /// What a dump is judged by, opened.
 struct OpenedOracle<'a> {
     oracle: Oracle<'a>,
+    checkpoint: &'a Checkpoint,
     settings: encoder::Settings,
     dump: &'a Dump,
     /// The model's input.
@@ -69,6 +73,8 @@ struct OpenedOracle<'a> {
 /// A dump that was judged part by part.
 pub(crate) struct LocalJudgement {
     pub(crate) comparison: Comparison,
+    /// What to do about an output of another resolution.
+    pub(crate) advice: Option<String>,
     /// Everything that is known about the part that was asked for.
     pub(crate) part: Vec<String>,
 }
@@ -103,7 +109,7 @@ impl Gate<'_> {
     ) -> Result<T, Failure> {
         let (dump, _) = self.dump(sources.candidate)?;
         let checkpoint = self.encoder.open_named(sources.weights)?;
-        let settings = self.encoder.settings(encoder::Settings::default());
+        let settings = self.encoder.settings(sources.settings);
         let model = |rounding: Rounding| {
             ReferenceModel::new(&checkpoint, &settings, rounding).map_err(|error| {
                 Failure::unreadable(error).or_help(|| paths::unreadable_help(sources.weights))
@@ -120,7 +126,7 @@ impl Gate<'_> {
         };
         let model = model(fit.rounding)?;
         let oracle = Oracle { model: &model, tensors: &tensors };
-        act(OpenedOracle { oracle, settings, dump: &dump, image: &image, fit })
+        act(OpenedOracle { oracle, checkpoint: &checkpoint, settings, dump: &dump, image: &image, fit })
     }
 
     fn judged_by(
@@ -128,7 +134,7 @@ impl Gate<'_> {
         sources: &LocalSources<'_>,
         opened: OpenedOracle<'_>,
     ) -> Result<LocalJudgement, Failure> {
-        let OpenedOracle { oracle, dump, image, fit, .. } = opened;
+        let OpenedOracle { oracle, checkpoint, settings, dump, image, fit } = opened;
         let tensors = oracle.tensors;
         let known = KnownInput {
             name: sources.input.path.file_name().unwrap_or_default().to_string_lossy().into_owned(),
@@ -171,6 +177,10 @@ impl Gate<'_> {
             Some(asked) => part_report::lines(&oracle, &computed, &comparison, asked)?,
             None => Vec::new(),
         };
-        Ok(LocalJudgement { comparison, part })
+        let rounding = fit.rounding;
+        let advice = resolution::advice(&oracle, &settings, |settings| {
+            ReferenceModel::new(checkpoint, settings, rounding).map_err(Failure::unreadable)
+        })?;
+        Ok(LocalJudgement { comparison, advice, part })
     }
 }

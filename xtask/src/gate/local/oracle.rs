@@ -147,7 +147,7 @@ impl Oracle<'_> {
             let (Some(inputs), Some(outputs)) = (inputs, outputs) else { continue };
             let floors = self.floors(part, &inputs, &mut nudged, &outputs)?;
             for (name, tensor) in &outputs {
-                if let Some(reference) = self.tensors.references.get(name) {
+                for reference in self.tensors.references_of(name) {
                     let put = store.put(reference, &tensor.shape, &tensor.data);
                     put.map_err(|error| Failure::unusable(format!("no room for what is computed: {error}")))?;
                 }
@@ -243,7 +243,10 @@ impl ComputedParts {
     /// The floors by the reference's names.
     pub(super) fn floors(&self, tensors: &CandidateTensors<'_>) -> BTreeMap<String, NoiseFloor> {
         let floors = self.parts.iter().flat_map(|part| &part.floors);
-        floors.filter_map(|(name, floor)| Some((tensors.references.get(name)?.clone(), *floor))).collect()
+        let named = |(name, floor): (&String, &NoiseFloor)| {
+            tensors.references_of(name).map(|reference| (reference.clone(), *floor)).collect::<Vec<_>>()
+        };
+        floors.flat_map(named).collect()
     }
 
     /// How many parts give nothing that the candidate has: their error shows in the next tensor that is there.

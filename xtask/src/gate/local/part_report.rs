@@ -1,6 +1,7 @@
 //! Everything that is known about one part.
 
-use harness::compare::comparison::{Comparison, Layer};
+use harness::compare::comparison::Comparison;
+use harness::report::figures::share;
 use harness::report::words;
 
 use super::causes::{ChangeWords, PartTrial, PartTrials};
@@ -54,7 +55,7 @@ fn output_lines(
     };
     let verdict = if compared.passed() { "ok" } else { "FAIL" };
     let mut lines =
-        vec![format!("  gives {own} {:?}: {verdict}, {:.1} % of its limit", compared.shape, used(layer))];
+        vec![format!("  gives {own} {:?}: {verdict}, {} of its limit", compared.shape, share(layer.used()))];
     let metrics = &compared.metrics;
     if let (Some(rel_l2), Some(floor)) = (metrics.rel_l2, part.floors.get(name)) {
         lines.push(format!(
@@ -81,14 +82,11 @@ fn output_lines(
     lines
 }
 
-fn used(layer: &Layer) -> f64 {
-    100.0 * layer.used()
-}
-
 /// The changes that leave least, whatever the verdict.
 fn change_lines(oracle: &Oracle<'_>, part: &ComputedPart) -> Vec<String> {
     let Some(trials) = PartTrials::of(oracle, part) else {
-        return vec!["  no change can be tried: the candidate has none of its outputs".to_string()];
+        let lacks = "the candidate has none of its outputs in the shape that was computed";
+        return vec![format!("  no change can be tried: {lacks}")];
     };
     let words = ChangeWords { part: &part.part, operations: &trials.operations };
     let mut all: Vec<PartTrial> = trials.singles();
@@ -99,7 +97,7 @@ fn change_lines(oracle: &Oracle<'_>, part: &ComputedPart) -> Vec<String> {
         trials.before,
         trials.floor
     );
-    let listed = all.iter().take(LISTED);
+    let listed = all.iter().filter(|trial| !trial.says_nothing()).take(LISTED);
     let listed = listed
         .map(|trial| format!("    {:.2e}  {}", trial.left, words.all(&trial.changes, trial.uncertainty)));
     std::iter::once(head).chain(listed).collect()

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use encoder::reference::{ReferenceModel, Tensor64};
-use encoder::tap::INPUT;
+use encoder::reference::{ReferenceModel, Site, Tensor64};
+use encoder::tap::{self, INPUT};
 use encoder::{Part, TapTensor};
 use harness::compare::terms::Terms;
 use harness::mapping::Mapping;
@@ -28,6 +28,9 @@ pub(super) struct CandidateTensors<'a> {
     pub(super) parts: Vec<Part>,
     /// The reference's name of each tensor that the candidate has, by the name that parts give it.
     pub(super) references: BTreeMap<String, String>,
+    /// The reference's names of tensors that some candidates dump under a second name: where a block has no skip, the result of
+    /// its layer scale is the block's. By the name that parts give the tensor.
+    second_references: BTreeMap<String, String>,
     /// The candidate's own name of each, for messages.
     pub(super) own_names: BTreeMap<String, String>,
     /// Where they are read from, unless they are all at hand.
@@ -58,8 +61,12 @@ impl<'a> CandidateTensors<'a> {
         image: &TapTensor,
     ) -> Result<CandidateTensors<'a>, Failure> {
         let parts = model.parts();
-        let names = reference_names(&parts, mapping)?;
-        let present: Vec<String> = names.iter().map(|(_, reference)| reference.clone()).collect();
+        let outputs = parts.iter().flat_map(|part| &part.outputs).map(String::as_str);
+        let names = reference_names(outputs, &parts, mapping)?;
+        let seconds = second_names(&parts, model);
+        let second_names = reference_names(seconds.keys().map(String::as_str), &parts, mapping)?;
+        let present: Vec<String> =
+            names.iter().chain(&second_names).map(|(_, reference)| reference.clone()).collect();
         let listed = ReferenceNames { present, in_order: true, ..ReferenceNames::default() };
         let pairing = pair(mapping, &dump.names(), &listed, &|_, _| false);
         let by_reference: BTreeMap<&str, &Pair> =
@@ -67,6 +74,7 @@ impl<'a> CandidateTensors<'a> {
         let mut found = CandidateTensors {
             parts,
             references: BTreeMap::new(),
+            second_references: BTreeMap::new(),
             own_names: BTreeMap::new(),
             dumped: None,
             at_hand: [(INPUT.to_string(), Arc::new(input_of(mapping, dump, image)))].into(),
@@ -78,6 +86,11 @@ impl<'a> CandidateTensors<'a> {
             found.references.insert(name.clone(), reference.clone());
             found.own_names.insert(name.clone(), pair.candidate.clone());
             pairs.push((name.clone(), (*pair).clone()));
+        }
+        for (name, reference) in second_names {
+            if by_reference.contains_key(reference.as_str()) {
+                found.second_references.extend(seconds.get(&name).map(|output| (output.clone(), reference)));
+            }
         }
         let dumped = DumpedTensors { mapping, dump, pairs: BTreeMap::new() };
         // What cannot be read is told where it is compared.
@@ -92,6 +105,7 @@ impl<'a> CandidateTensors<'a> {
         CandidateTensors {
             parts,
             references: BTreeMap::new(),
+            second_references: BTreeMap::new(),
             own_names: BTreeMap::new(),
             dumped: None,
             at_hand: tensors.into_iter().map(|(name, tensor)| (name, Arc::new(tensor))).collect(),
@@ -125,6 +139,11 @@ impl<'a> CandidateTensors<'a> {
                 format!("{hint}the parts are {}", parts.join(", ")),
             )
         })
+    }
+
+    /// The reference's names of a tensor that the candidate has, by the name that parts give it, in the order of execution.
+    pub(super) fn references_of(&self, name: &str) -> impl Iterator<Item = &String> {
+        self.second_references.get(name).into_iter().chain(self.references.get(name))
     }
 
     /// Whether the candidate has a tensor of that name that can be read.
@@ -195,22 +214,37 @@ fn input_of(mapping: &Mapping, dump: &Dump, image: &TapTensor) -> Tensor64 {
     named.filter_map(|name| own(&name)).next_back().unwrap_or_else(|| Tensor64::from(image))
 }
 
-/// The reference's names of all tensors that parts give, by the mapping that this project ships: parts have llama.cpp's
-/// names, references timm's.
-fn reference_names(parts: &[Part], mapping: &Mapping) -> Result<Vec<(String, String)>, Failure> {
+/// The results of layer scales of blocks that have no skip, which are those of the blocks: a second name for what a part gives
+/// last.
+fn second_names(parts: &[Part], model: &ReferenceModel<'_>) -> BTreeMap<String, String> {
+    let scaled = |part: &Part| {
+        let Site::Block(number) = part.site() else { return None };
+        let name = tap::layer_scale(number);
+        let weights = part.weight_names(model.architecture());
+        let has_scale = weights.iter().any(|weight| weight.ends_with(".layer_scale.gamma"));
+        let output = part.outputs.last().filter(|_| has_scale && !part.outputs.contains(&name))?;
+        Some((name, output.clone()))
+    };
+    parts.iter().filter_map(scaled).collect()
+}
+
+/// The reference's names of tensors, by the mapping that this project ships: parts have llama.cpp's names, references timm's.
+fn reference_names<'a>(
+    names: impl Iterator<Item = &'a str>,
+    parts: &[Part],
+    mapping: &Mapping,
+) -> Result<Vec<(String, String)>, Failure> {
     let shipped = paths::mapping(None)?;
     let blocks: Vec<String> = parts
         .iter()
         .filter(|part| part.name.starts_with("blocks."))
         .map(|part| format!("timm_model_{}", part.name.replace('.', "_")))
         .collect();
-    let mut names = Vec::new();
-    for output in parts.iter().flat_map(|part| &part.outputs) {
-        let name = shipped.candidate.naming.canonical(output);
-        let found = explain(&shipped, Side::Candidate, &name, Some(&blocks));
-        if let Some(partner) = found.rules.first().and_then(|rule| rule.partners.first()) {
-            names.push((output.clone(), mapping.reference.naming.canonical(partner)));
-        }
-    }
-    Ok(names)
+    let reference = |name: &str| {
+        let canonical = shipped.candidate.naming.canonical(name);
+        let found = explain(&shipped, Side::Candidate, &canonical, Some(&blocks));
+        let partner = found.rules.first().and_then(|rule| rule.partners.first())?;
+        Some((name.to_string(), mapping.reference.naming.canonical(partner)))
+    };
+    Ok(names.filter_map(reference).collect())
 }

@@ -30,6 +30,15 @@ pub(super) fn write(
             "dump these too, or name a part whose inputs are there",
         ));
     };
+    for (name, exact) in &computed.outputs {
+        let own = oracle.tensors.tensor(name).map(|own| own.shape.clone());
+        if let Some(own) = own.filter(|own| *own != exact.shape) {
+            return Err(Failure::usage(
+                format!("{}: the dump's {name} is {own:?}, and {:?} was computed", part.name, exact.shape),
+                "name what the port ran with: --output-resolution HxW, --padding, --input",
+            ));
+        }
+    }
     let case = PartCase::of(oracle, &computed, TIMES_FLOOR)?;
     let operations = oracle.model.operations(part, &computed.inputs).map_err(Failure::unreadable)?;
     let twin = twin::Twin {
