@@ -17,17 +17,20 @@ pub enum ActivationFunction {
     Identity,
     /// GELU twice.
     Twice,
+    /// GELU's tanh approximation with 0.7978 for sqrt(2/π).
+    ShortConstant,
 }
 
 impl ActivationFunction {
     /// All of them.
-    pub const ALL: [ActivationFunction; 6] = [
+    pub const ALL: [ActivationFunction; 7] = [
         ActivationFunction::Erf,
         ActivationFunction::Quick,
         ActivationFunction::Silu,
         ActivationFunction::Relu,
         ActivationFunction::Identity,
         ActivationFunction::Twice,
+        ActivationFunction::ShortConstant,
     ];
 
     /// Its value.
@@ -40,6 +43,9 @@ impl ActivationFunction {
             ActivationFunction::Relu => x.max(0.0),
             ActivationFunction::Identity => x,
             ActivationFunction::Twice => gelu(gelu(x)),
+            ActivationFunction::ShortConstant => {
+                0.5 * x * (1.0 + (0.7978 * (x + 0.044_715 * x * x * x)).tanh())
+            }
         }
     }
 }

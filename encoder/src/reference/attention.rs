@@ -7,6 +7,7 @@ use super::exponential::exp;
 use super::image::Image;
 use super::product::Panels;
 use super::rounding::Rounding;
+use super::storage_type::StorageType;
 use crate::architecture::AttentionSpec;
 
 /// Queries whose weights are taken at once.
@@ -20,6 +21,8 @@ pub(super) struct Attending<'a> {
     pub(super) scores_times: f64,
     /// Softmax over the queries instead of the keys.
     pub(super) over_queries: bool,
+    /// The type that what softmax gives is rounded to, if it is.
+    pub(super) probabilities: Option<StorageType>,
     /// How many keys of zeros the softmax over keys goes over besides the others.
     pub(super) padded_keys: f64,
 }
@@ -49,6 +52,14 @@ impl Attending<'_> {
                 }
                 false => exponentials_of_columns(&mut weights, queries, self.padded_keys),
             };
+            let mut totals = totals;
+            if let Some(to) = self.probabilities {
+                for row in weights.chunks_mut(queries.max(1)) {
+                    row.iter_mut().zip(&totals).for_each(|(weight, total)| *weight /= total);
+                }
+                weights = to.read_back(weights, 1);
+                totals.fill(1.0);
+            }
             self.product(|d, key_number| value[d * keys + key_number], [value_dim, keys], &weights, out);
             for row in out.chunks_mut(queries.max(1)) {
                 row.iter_mut().zip(&totals).for_each(|(sum, total)| *sum /= total);

@@ -14,6 +14,27 @@ pub enum PortChange {
         /// What it is instead of 1e-6.
         value: f64,
     },
+    /// Norms that add a number to the root instead of a smaller one under it.
+    EpsilonOutside {
+        /// Which norm.
+        norm: Option<usize>,
+        /// The number.
+        value: f64,
+    },
+    /// The weights of an earlier norm of the part in the place of a norm's own.
+    NormWeightOf {
+        /// Which norm.
+        norm: usize,
+        /// Whose weights, of as many channels.
+        of: usize,
+    },
+    /// Weights of norms rounded to a type.
+    NormWeightRounded {
+        /// Which norm.
+        norm: Option<usize>,
+        /// To which.
+        to: StorageType,
+    },
     /// Norms without their weights.
     NoNormWeight {
         /// Which norm.
@@ -71,6 +92,8 @@ pub enum PortChange {
     },
     /// The result of the layer scale times this.
     LayerScaleTimes(f64),
+    /// The layer scale rounded to a type.
+    LayerScaleRounded(StorageType),
     /// No layer scale.
     NoLayerScale,
     /// The layer scale twice.
@@ -99,6 +122,10 @@ pub enum PortChange {
     QueriesInterleaved,
     /// Results of the heads written as if the heads were the faster axis.
     ResultsInterleaved,
+    /// Keys and values rounded to a type, as a cache of it holds them.
+    KeysAndValuesRounded(StorageType),
+    /// What softmax gives rounded to a type.
+    ProbabilitiesRounded(StorageType),
     /// Keys and values that are not strided.
     KeysNotStrided,
     /// Convolutions padded alike on both sides.
@@ -161,6 +188,8 @@ impl PortChange {
     fn place(&mut self) -> Option<&mut Option<usize>> {
         match self {
             PortChange::Epsilon { norm: place, .. }
+            | PortChange::EpsilonOutside { norm: place, .. }
+            | PortChange::NormWeightRounded { norm: place, .. }
             | PortChange::NoNormWeight { norm: place }
             | PortChange::NormWeightPlusOne { norm: place }
             | PortChange::NoNorm { norm: place }
@@ -206,7 +235,7 @@ pub enum NormAxes {
     Everything,
 }
 
-/// A pooling in the place of the mean.
+/// A resizing in the place of the mean, or of bilinear interpolation where extents are no multiples.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PoolingKind {
     /// The largest.
@@ -215,6 +244,10 @@ pub enum PoolingKind {
     First,
     /// Bilinear interpolation.
     Bilinear,
+    /// Bilinear interpolation over as many pixels as one of the output covers, as with `antialias=True`.
+    Antialiased,
+    /// Bilinear interpolation with the corners on each other.
+    CornersAligned,
 }
 
 /// An upsampling in the place of the nearest neighbour.

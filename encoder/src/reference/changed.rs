@@ -8,7 +8,8 @@ use super::change::{
 };
 use super::convolution::Padded;
 use super::gelu;
-use super::image::{Image, average, corners_aligned, interpolate, strongest};
+use super::image::{Image, antialiased, average, corners_aligned, interpolate, strongest};
+use super::storage_type::StorageType;
 use crate::architecture::{AttentionSpec, DepthwiseSpec};
 use crate::geometry::Padding;
 
@@ -17,6 +18,8 @@ use crate::geometry::Padding;
 pub(super) struct Changed {
     changes: Vec<PortChange>,
     operations: RefCell<Operations>,
+    /// The weights of the norms that the part has had.
+    norm_weights: RefCell<Vec<Vec<f64>>>,
 }
 
 /// Whether a change that is told for one operation, or for all, is for this one.
@@ -33,6 +36,7 @@ impl Changed {
     /// Operations are counted from 0 again.
     pub(super) fn start_part(&mut self) {
         self.operations.take();
+        self.norm_weights.take();
     }
 
     /// The operations that the part has had.
@@ -135,24 +139,36 @@ impl Changed {
         };
         let of_this = |change: &&PortChange| match **change {
             PortChange::Epsilon { norm, .. }
+            | PortChange::EpsilonOutside { norm, .. }
+            | PortChange::NormWeightRounded { norm, .. }
             | PortChange::NoNormWeight { norm }
             | PortChange::NormWeightPlusOne { norm }
             | PortChange::NoNorm { norm }
             | PortChange::NormOver { norm, .. }
             | PortChange::NormBySum { norm }
             | PortChange::NormUnbiased { norm } => is_for(norm, number),
-            PortChange::NormChannel { norm, .. } | PortChange::ActivationAfterNorm { norm } => norm == number,
+            PortChange::NormChannel { norm, .. }
+            | PortChange::NormWeightOf { norm, .. }
+            | PortChange::ActivationAfterNorm { norm } => norm == number,
             PortChange::MeanSubtracted => true,
             _ => false,
         };
         let (mut x, mut epsilon, mut weights) = (x, epsilon, weights.to_vec());
-        let (mut is_left_out, mut axes, mut activated) = (false, None, false);
+        let earlier = self.norm_weights.borrow().clone();
+        self.norm_weights.borrow_mut().push(weights.clone());
+        let (mut is_left_out, mut axes, mut activated, mut outside) = (false, None, false, None);
         // What the sum of squares is divided by.
         let channels = x.shape[1] as f64;
         let mut divisor = channels;
         for change in self.changes.iter().filter(of_this) {
             match *change {
                 PortChange::Epsilon { value, .. } => epsilon = value,
+                PortChange::EpsilonOutside { value, .. } => outside = Some(value),
+                PortChange::NormWeightRounded { to, .. } => weights = to.read_back(weights, 1),
+                PortChange::NormWeightOf { of, .. } => {
+                    let other = earlier.get(of).filter(|other| other.len() == weights.len());
+                    weights = other.cloned().unwrap_or(weights);
+                }
                 PortChange::NoNormWeight { .. } => weights.clear(),
                 PortChange::NormWeightPlusOne { .. } => weights.iter_mut().for_each(|w| *w += 1.0),
                 PortChange::NormChannel { channel, weight, .. } => {
@@ -169,6 +185,9 @@ impl Changed {
         }
         let normed = match (is_left_out, axes) {
             (true, _) => x,
+            (false, None) if outside.is_some() => {
+                x.normed_by_root_plus(outside.unwrap_or_default(), &weights)
+            }
             (false, Some(axes)) => x.normed_over(axes, epsilon, &weights),
             (false, None) if divisor == channels => x.normed(epsilon, &weights),
             // ‖x‖² / n + ε = C / n (‖x‖² / C + ε n / C)
@@ -196,6 +215,11 @@ impl Changed {
 
     /// A branch times its layer scale.
     pub(super) fn layer_scaled(&self, mut y: Image, weights: &[f64]) -> Image {
+        let rounded = self.first(|change| match change {
+            PortChange::LayerScaleRounded(to) => Some(to.read_back(weights.to_vec(), 1)),
+            _ => None,
+        });
+        let weights = rounded.as_deref().unwrap_or(weights);
         if !self.has(PortChange::NoLayerScale) {
             y = y.scaled(weights);
         }
@@ -240,6 +264,14 @@ impl Changed {
         padded.unwrap_or(0.0)
     }
 
+    /// The type that what softmax gives is rounded to, if it is.
+    pub(super) fn probabilities(&self) -> Option<StorageType> {
+        self.first(|change| match change {
+            PortChange::ProbabilitiesRounded(to) => Some(to),
+            _ => None,
+        })
+    }
+
     /// Queries as attention takes them.
     pub(super) fn queries(&self, q: Image, spec: &AttentionSpec) -> Image {
         match self.has(PortChange::QueriesInterleaved) {
@@ -268,6 +300,15 @@ impl Changed {
         if self.has(PortChange::KeysAsValues) {
             *values = keys.clone();
         }
+        let rounded = self.first(|change| match change {
+            PortChange::KeysAndValuesRounded(to) => Some(to),
+            _ => None,
+        });
+        if let Some(to) = rounded {
+            for side in [keys, values] {
+                side.data = to.read_back(std::mem::take(&mut side.data), 1);
+            }
+        }
     }
 
     /// The downsampling of keys and values.
@@ -288,17 +329,20 @@ impl Changed {
         other.unwrap_or(index)
     }
 
-    /// The mean of each rectangle, or what is in its place.
-    pub(super) fn pooled(&self, x: &Image, height: usize, width: usize) -> Image {
+    /// The mean of each rectangle where extents are multiples, else bilinear interpolation; or what is in their place.
+    pub(super) fn resized(&self, x: &Image, height: usize, width: usize) -> Image {
         let kind = self.first(|change| match change {
             PortChange::Pooling(kind) => Some(kind),
             _ => None,
         });
-        match kind {
-            None => average(x, height, width),
-            Some(PoolingKind::Max) => strongest(x, height, width),
-            Some(PoolingKind::Bilinear) => interpolate(x, height, width),
-            Some(PoolingKind::First) => {
+        let is_multiple = x.shape[2].is_multiple_of(height) && x.shape[3].is_multiple_of(width);
+        match (kind, is_multiple) {
+            (Some(PoolingKind::Antialiased), _) => antialiased(x, height, width),
+            (Some(PoolingKind::CornersAligned), _) => corners_aligned(x, height, width),
+            (Some(PoolingKind::Bilinear), _) | (_, false) => interpolate(x, height, width),
+            (None, true) => average(x, height, width),
+            (Some(PoolingKind::Max), true) => strongest(x, height, width),
+            (Some(PoolingKind::First), true) => {
                 let (down, across) = (x.shape[2] / height, x.shape[3] / width);
                 Image::from_fn([x.shape[0], x.shape[1], height, width], |[b, c, i, j]| {
                     x.at([b, c, i * down, j * across])
@@ -347,6 +391,22 @@ impl Changed {
 }
 
 impl Image {
+    /// `x / (sqrt(mean of x²) + number)` over channels, times weights where there are any.
+    fn normed_by_root_plus(&self, number: f64, weights: &[f64]) -> Image {
+        let [_, channels, height, width] = self.shape;
+        let plane = height * width;
+        let mut squares = vec![0.0; self.shape[0] * plane];
+        for (at, values) in self.data.chunks(plane.max(1)).enumerate() {
+            let squares = &mut squares[at / channels.max(1) * plane..][..plane];
+            squares.iter_mut().zip(values).for_each(|(sum, x)| *sum += x * x);
+        }
+        Image::from_fn(self.shape, |i| {
+            let [b, c, y, x] = i;
+            let root = (squares[b * plane + y * width + x] / channels as f64).sqrt() + number;
+            self.at(i) / root * weights.get(c).copied().unwrap_or(1.0)
+        })
+    }
+
     /// Channel c is that of `from(c)`.
     fn channels_from(&self, from: impl Fn(usize) -> usize + Sync) -> Image {
         Image::from_fn(self.shape, |[b, c, y, x]| self.at([b, from(c), y, x]))

@@ -240,6 +240,27 @@ pub(super) fn corners_aligned(x: &Image, oh: usize, ow: usize) -> Image {
     interpolate_at(x, oh, ow, |o, input, output| o as f64 * (input - 1) as f64 / (output.max(2) - 1) as f64)
 }
 
+/// PyTorch's `interpolate(mode='bilinear', antialias=True)`: a triangle as wide as a pixel of the output.
+pub(super) fn antialiased(x: &Image, oh: usize, ow: usize) -> Image {
+    let [batch, channels, height, width] = x.shape;
+    let weights = |input: usize, output: usize| -> Vec<Vec<f64>> {
+        let scale = (input as f64 / output as f64).max(1.0);
+        let of = |o: usize| {
+            let centre = (o as f64 + 0.5) * input as f64 / output as f64 - 0.5;
+            let raw: Vec<f64> =
+                (0..input).map(|i| (1.0 - (i as f64 - centre).abs() / scale).max(0.0)).collect();
+            let sum: f64 = raw.iter().sum();
+            raw.into_iter().map(|weight| weight / sum).collect()
+        };
+        (0..output).map(of).collect()
+    };
+    let (down, across) = (weights(height, oh), weights(width, ow));
+    Image::from_fn([batch, channels, oh, ow], |[b, c, oy, ox]| {
+        let row = |y: usize| across[ox].iter().enumerate().map(|(i, w)| w * x.at([b, c, y, i])).sum::<f64>();
+        down[oy].iter().enumerate().filter(|(_, w)| **w > 0.0).map(|(y, w)| w * row(y)).sum()
+    })
+}
+
 /// Bilinear interpolation; `at` gives the position in the input of a row or column of the output.
 fn interpolate_at(x: &Image, oh: usize, ow: usize, at: impl Fn(usize, usize, usize) -> f64 + Sync) -> Image {
     let [batch, channels, height, width] = x.shape;

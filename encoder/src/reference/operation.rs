@@ -175,6 +175,7 @@ impl ReferenceRun<'_> {
             rounding: self.rounding(),
             scores_times: self.changed.scores_times(spec.key_dim),
             over_queries: self.changed.has(PortChange::SoftmaxOverQueries),
+            probabilities: self.changed.probabilities(),
             padded_keys: self.changed.padded_keys(),
         };
         let [q, k, v] = [q, k, v].map(|x| self.operand(x, Rounding::Exact));

@@ -15,6 +15,8 @@ pub enum Rounding {
     /// As this encoder in [`Precision::Bf16`]: the operands of dense products in one term of bf16, those of the projections to
     /// keys and values in two.
     EncoderBf16,
+    /// As ggml's CPU backend does with F32 weights: GELU is a table of f16, nothing else is rounded.
+    GgmlF32,
     /// As ggml's CPU backend does with F16 weights: what convolutions and products take is rounded to f16, GELU is a table of
     /// f16. Of F32 weights (the stem's, norms, layer scales), of attention's own products and of softmax nothing is rounded.
     GgmlF16,
@@ -77,9 +79,10 @@ impl From<Precision> for Rounding {
 
 impl Rounding {
     /// Those that runtimes are known to have, the most exact first.
-    pub const OF_RUNTIMES: [Rounding; 7] = [
+    pub const OF_RUNTIMES: [Rounding; 8] = [
         Rounding::Exact,
         Rounding::Operands(Precision::Bf16x3),
+        Rounding::GgmlF32,
         Rounding::GgmlF16,
         Rounding::GgmlF16ExactGelu,
         Rounding::F16All,
@@ -93,6 +96,7 @@ impl Rounding {
             Rounding::Exact => "exact",
             Rounding::Operands(precision) => precision.name(),
             Rounding::EncoderBf16 => Precision::Bf16.name(),
+            Rounding::GgmlF32 => "ggml-f32",
             Rounding::GgmlF16 => "ggml-f16",
             Rounding::GgmlF16ExactGelu => "ggml-f16-gpu",
             Rounding::Bf16All => "bf16-all",
@@ -109,7 +113,7 @@ impl Rounding {
     /// smaller terms is the one that [`Precision::Bf16x3`] leaves out.
     pub(super) fn held(self, x: f64) -> (f64, f64) {
         match self {
-            Rounding::Exact | Rounding::Operands(Precision::F32) => (x, 0.0),
+            Rounding::Exact | Rounding::GgmlF32 | Rounding::Operands(Precision::F32) => (x, 0.0),
             Rounding::Operands(Precision::Bf16) | Rounding::EncoderBf16 | Rounding::Bf16All => (bf16(x), 0.0),
             Rounding::Operands(Precision::Bf16x3) => {
                 let small = bf16(x - bf16(x));
@@ -123,7 +127,7 @@ impl Rounding {
     #[inline(always)]
     pub(super) fn hold(self, values: &mut [f64]) {
         match self {
-            Rounding::Exact | Rounding::Operands(Precision::F32) => {}
+            Rounding::Exact | Rounding::GgmlF32 | Rounding::Operands(Precision::F32) => {}
             Rounding::Operands(Precision::Bf16) | Rounding::EncoderBf16 | Rounding::Bf16All => {
                 each!(values, x => bf16(x));
             }
@@ -178,9 +182,10 @@ impl Rounding {
     /// and gives back what is 10 or more.
     #[inline(always)]
     pub(super) fn activate(self, values: &mut [f64], other: Option<ActivationFunction>) {
-        match (self, other) {
-            (Rounding::GgmlF16, None) => each!(values, x => tabulated(x, f16(gelu(f16(x))))),
-            (Rounding::GgmlF16, Some(function)) => each!(values, x => tabulated(x, f16(function.of(f16(x))))),
+        let is_table = matches!(self, Rounding::GgmlF16 | Rounding::GgmlF32);
+        match (is_table, other) {
+            (true, None) => each!(values, x => tabulated(x, f16(gelu(f16(x))))),
+            (true, Some(function)) => each!(values, x => tabulated(x, f16(function.of(f16(x))))),
             (_, None) => each!(values, x => gelu(x)),
             (_, Some(function)) => each!(values, x => function.of(x)),
         }
@@ -188,7 +193,7 @@ impl Rounding {
 
     /// Whether all of an operand is held.
     pub(super) fn holds_all(self) -> bool {
-        matches!(self, Rounding::Exact | Rounding::Operands(Precision::F32))
+        matches!(self, Rounding::Exact | Rounding::GgmlF32 | Rounding::Operands(Precision::F32))
     }
 
     /// Whether operands are held in two terms.

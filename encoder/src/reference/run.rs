@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::change::PortChange;
 use super::changed::Changed;
-use super::image::{Image, average, copied, interpolate};
+use super::image::{Image, average, copied};
 use super::nudge::Nudge;
 use super::weights::PartWeights;
 use super::{ReferenceModel, Tensor64};
@@ -305,9 +305,7 @@ impl ReferenceRun<'_> {
             y = self.norm(y, names::fusion::NORM)?;
         }
         if (height, width) != (oh, ow) {
-            let pooled = height.is_multiple_of(oh) && width.is_multiple_of(ow);
-            let resized = if pooled { self.changed.pooled(&y, oh, ow) } else { interpolate(&y, oh, ow) };
-            y = self.kept(self.nudged(resized));
+            y = self.kept(self.nudged(self.changed.resized(&y, oh, ow)));
             self.tap(tap::MSFA_DOWNSAMPLE, &y);
         }
         let y = if norm_first { y } else { self.norm(y, names::fusion::NORM)? };

@@ -169,10 +169,7 @@ impl Report {
         }
         self.other_error_shapes(comparison);
         self.incomparable(comparison);
-        for explanation in comparison.explanations.iter().filter(|found| !found.kind.is_of_names()) {
-            let head = self.strong("cause");
-            self.wrapped(2, &format!("{head}: {}", words::explanation(explanation)));
-        }
+        self.causes(comparison);
     }
 
     /// Layers whose shapes do not fit or that cannot be read: those of one kind once, unless everything is shown.

@@ -1,6 +1,7 @@
 //! The report on a terminal, 80 columns wide: what passed in a line, what needs attention in full.
 
 mod budget;
+mod causes;
 mod comparison;
 mod error_map;
 mod layers;

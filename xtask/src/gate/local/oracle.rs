@@ -34,6 +34,8 @@ fn nudged_runs(rounding: Rounding, large: bool) -> std::ops::Range<usize> {
 
 /// Values that are compared at once.
 const PIECE: usize = 1 << 14;
+/// A rounding model that is not so many times nearer than none says nothing.
+const UNKNOWN: f64 = 1.25;
 /// Parts that rounding models are tried on.
 const TRIED: usize = 8;
 /// Of large parts fewer do, where the best is so many times nearer than the next.
@@ -293,9 +295,19 @@ pub(super) fn best_fit<'a>(
         errors.iter().map(|errors| median(errors)).zip(Rounding::OF_RUNTIMES).collect();
     // Of those that are equally near, the most exact.
     fits.sort_by(|a, b| a.0.total_cmp(&b.0));
+    // A port that is off everywhere is about as far from each; then nothing is known of its rounding.
+    let least = fits[0].0;
+    let exact =
+        fits.iter().position(|(error, rounding)| *rounding == Rounding::Exact && *error <= UNKNOWN * least);
+    if let Some(exact) = exact {
+        let exact = fits.remove(exact);
+        fits.insert(0, exact);
+    }
     let (best, rounding) = fits[0];
-    let next =
-        fits.get(1).map(|(next, rounding)| (*rounding, next / best)).filter(|(_, times)| times.is_finite());
+    let next = fits
+        .get(1)
+        .map(|(next, rounding)| (*rounding, next / best))
+        .filter(|(_, times)| times.is_finite() && *times >= 1.0);
     Ok(RoundingFit { rounding, next })
 }
 

@@ -28,9 +28,9 @@ pub(super) struct CandidateTensors<'a> {
     pub(super) parts: Vec<Part>,
     /// The reference's name of each tensor that the candidate has, by the name that parts give it.
     pub(super) references: BTreeMap<String, String>,
-    /// The reference's names of tensors that some candidates dump under a second name: where a block has no skip, the result of
-    /// its layer scale is the block's. By the name that parts give the tensor.
-    second_references: BTreeMap<String, String>,
+    /// Tensors that the candidate dumps under a second name too, by the name that parts give them: where a block has no skip, the
+    /// result of its layer scale is the block's.
+    seconds: BTreeMap<String, Pair>,
     /// The candidate's own name of each, for messages.
     pub(super) own_names: BTreeMap<String, String>,
     /// Where they are read from, unless they are all at hand.
@@ -74,7 +74,7 @@ impl<'a> CandidateTensors<'a> {
         let mut found = CandidateTensors {
             parts,
             references: BTreeMap::new(),
-            second_references: BTreeMap::new(),
+            seconds: BTreeMap::new(),
             own_names: BTreeMap::new(),
             dumped: None,
             at_hand: [(INPUT.to_string(), Arc::new(input_of(mapping, dump, image)))].into(),
@@ -88,8 +88,9 @@ impl<'a> CandidateTensors<'a> {
             pairs.push((name.clone(), (*pair).clone()));
         }
         for (name, reference) in second_names {
-            if by_reference.contains_key(reference.as_str()) {
-                found.second_references.extend(seconds.get(&name).map(|output| (output.clone(), reference)));
+            let pair = by_reference.get(reference.as_str());
+            if let (Some(pair), Some(output)) = (pair, seconds.get(&name)) {
+                found.seconds.insert(output.clone(), (*pair).clone());
             }
         }
         let dumped = DumpedTensors { mapping, dump, pairs: BTreeMap::new() };
@@ -105,7 +106,7 @@ impl<'a> CandidateTensors<'a> {
         CandidateTensors {
             parts,
             references: BTreeMap::new(),
-            second_references: BTreeMap::new(),
+            seconds: BTreeMap::new(),
             own_names: BTreeMap::new(),
             dumped: None,
             at_hand: tensors.into_iter().map(|(name, tensor)| (name, Arc::new(tensor))).collect(),
@@ -143,7 +144,12 @@ impl<'a> CandidateTensors<'a> {
 
     /// The reference's names of a tensor that the candidate has, by the name that parts give it, in the order of execution.
     pub(super) fn references_of(&self, name: &str) -> impl Iterator<Item = &String> {
-        self.second_references.get(name).into_iter().chain(self.references.get(name))
+        self.seconds.get(name).map(|pair| &pair.reference).into_iter().chain(self.references.get(name))
+    }
+
+    /// The candidate's own names of a tensor, likewise.
+    pub(super) fn own_names_of(&self, name: &str) -> impl Iterator<Item = &String> {
+        self.seconds.get(name).map(|pair| &pair.candidate).into_iter().chain(self.own_names.get(name))
     }
 
     /// Whether the candidate has a tensor of that name that can be read.

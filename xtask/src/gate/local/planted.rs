@@ -144,6 +144,7 @@ fn told_as_all(kind: &str) -> String {
 fn with_own_number(change: PortChange) -> PortChange {
     match change {
         PortChange::Epsilon { norm, value } => PortChange::Epsilon { norm, value: 2.3 * value },
+        PortChange::EpsilonOutside { norm, value } => PortChange::EpsilonOutside { norm, value: 2.3 * value },
         PortChange::LayerScaleTimes(_) => PortChange::LayerScaleTimes(1.002),
         PortChange::ScoresTimes(_) => PortChange::ScoresTimes(0.98),
         PortChange::KeysPadded(keys) => PortChange::KeysPadded((1.7 * keys).round()),

@@ -116,9 +116,11 @@ pub(crate) fn named(verdict: &PartVerdict, planted: &[PortChange]) -> CalledBy {
 fn same(planted: PortChange, found: PortChange, uncertainty: f64) -> bool {
     let near = |a: f64, b: f64| (a / b - 1.0).abs() <= 0.02 || (a - b).abs() <= uncertainty;
     match (planted, found) {
-        (PortChange::Epsilon { norm: a, value: x }, PortChange::Epsilon { norm: b, value: y }) => {
-            a == b && near(x, y)
-        }
+        (PortChange::Epsilon { norm: a, value: x }, PortChange::Epsilon { norm: b, value: y })
+        | (
+            PortChange::EpsilonOutside { norm: a, value: x },
+            PortChange::EpsilonOutside { norm: b, value: y },
+        ) => a == b && near(x, y),
         (PortChange::LayerScaleTimes(x), PortChange::LayerScaleTimes(y))
         | (PortChange::ScoresTimes(x), PortChange::ScoresTimes(y))
         | (PortChange::KeysPadded(x), PortChange::KeysPadded(y)) => near(x, y),

@@ -10,6 +10,7 @@ use encoder::reference::{
 use harness::compare::budget::ErrorSource;
 use harness::compare::comparison::Comparison;
 use harness::compare::explanation::ExplanationKind;
+use harness::compare::remark::RemarkKind;
 use harness::exit_code;
 use harness::store::write_npy;
 use harness::tensor::Tensor;
@@ -79,9 +80,9 @@ fn causes(comparison: &Comparison) -> Vec<(String, String)> {
 
 #[test]
 fn right_ports_pass_and_no_cause_is_claimed() {
-    let runtimes = [Rounding::GgmlF16, Rounding::Exact, Rounding::GgmlF16ExactGelu];
+    let runtimes = [Rounding::GgmlF16, Rounding::Exact, Rounding::GgmlF16ExactGelu, Rounding::GgmlF32];
     for (rounding, seed) in
-        runtimes.into_iter().flat_map(|rounding| (100..110).map(move |seed| (rounding, seed)))
+        runtimes.into_iter().flat_map(|rounding| (100..108).map(move |seed| (rounding, seed)))
     {
         for set in ["blocks", "low-energy"] {
             let comparison = judged(set, rounding, &[], seed);
@@ -144,6 +145,18 @@ fn faults_of_ports_are_found_where_they_are_and_by_name() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn a_port_that_is_off_everywhere_tells_nothing_of_its_rounding() {
+    let comparison = judged("blocks", Rounding::Exact, &[(None, PortChange::NormUnbiased { norm: None })], 3);
+    let rounding = comparison.remarks.iter().find_map(|remark| match &remark.kind {
+        RemarkKind::JudgedLocally { rounding, .. } => Some(rounding.as_str()),
+        _ => None,
+    });
+    assert_eq!(rounding, Some("exact"));
+    let found = causes(&comparison);
+    assert!(found.len() > 5 && found.iter().all(|(_, said)| said.contains("one less than")), "{found:?}");
 }
 
 #[test]

@@ -19,6 +19,7 @@ const STEPS: usize = 32;
 pub(super) fn number(change: PortChange) -> Option<f64> {
     match change {
         PortChange::Epsilon { value, .. }
+        | PortChange::EpsilonOutside { value, .. }
         | PortChange::LayerScaleTimes(value)
         | PortChange::ScoresTimes(value)
         | PortChange::KeysPadded(value) => Some(value),
@@ -30,7 +31,7 @@ pub(super) fn number(change: PortChange) -> Option<f64> {
 pub(super) fn right_number(change: PortChange) -> f64 {
     match change {
         PortChange::Epsilon { .. } => 1e-6,
-        PortChange::KeysPadded(_) => 0.0,
+        PortChange::EpsilonOutside { .. } | PortChange::KeysPadded(_) => 0.0,
         _ => 1.0,
     }
 }
@@ -39,6 +40,7 @@ pub(super) fn right_number(change: PortChange) -> f64 {
 pub(super) fn with_number(change: PortChange, value: f64) -> PortChange {
     match change {
         PortChange::Epsilon { norm, .. } => PortChange::Epsilon { norm, value },
+        PortChange::EpsilonOutside { norm, .. } => PortChange::EpsilonOutside { norm, value },
         PortChange::LayerScaleTimes(_) => PortChange::LayerScaleTimes(value),
         PortChange::ScoresTimes(_) => PortChange::ScoresTimes(value),
         PortChange::KeysPadded(_) => PortChange::KeysPadded(value),

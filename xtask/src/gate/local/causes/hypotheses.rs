@@ -24,6 +24,9 @@ pub(in crate::gate::local) fn singles(part: &Part, operations: &Operations) -> V
     all
 }
 
+/// Types of two bytes, which parameters and caches are held in.
+const HALVES: [StorageType; 2] = [StorageType::F16, StorageType::Bf16];
+
 /// A norm's weight lost in one channel: one for each channel.
 pub(super) fn lost_channels(operations: &Operations) -> Vec<PortChange> {
     let norms = operations.norms.iter().enumerate();
@@ -54,6 +57,7 @@ fn of_block(operations: &Operations) -> Vec<PortChange> {
         PortChange::SkipTwice,
     ];
     all.extend([-2, -1, 1, 2].map(PortChange::WeightsOfBlock));
+    all.extend(HALVES.map(PortChange::LayerScaleRounded));
     if operations.convolutions.iter().any(|convolution| convolution.name.contains(".attn.")) {
         all.extend([
             PortChange::ScoresTimes(1.01),
@@ -67,12 +71,21 @@ fn of_block(operations: &Operations) -> Vec<PortChange> {
             PortChange::SkipOfNormed,
         ]);
         all.extend([4.0, 100.0].map(PortChange::KeysPadded));
+        all.extend(HALVES.map(PortChange::KeysAndValuesRounded));
+        all.extend(HALVES.map(PortChange::ProbabilitiesRounded));
     }
     all
 }
 
 fn of_fusion() -> Vec<PortChange> {
-    let pooling = [PoolingKind::Max, PoolingKind::First, PoolingKind::Bilinear].map(PortChange::Pooling);
+    let pooling = [
+        PoolingKind::Max,
+        PoolingKind::First,
+        PoolingKind::Bilinear,
+        PoolingKind::Antialiased,
+        PoolingKind::CornersAligned,
+    ]
+    .map(PortChange::Pooling);
     let kinds = [UpsamplingKind::NearestCentre, UpsamplingKind::Bilinear, UpsamplingKind::CornersAligned];
     let upsampling = kinds.map(PortChange::Upsampling);
     let others = [PortChange::PoolAfterNorm, PortChange::ConcatOrder];
@@ -83,6 +96,8 @@ fn of_norms(operations: &Operations) -> Vec<PortChange> {
     let mut all = Vec::new();
     for norm in places(operations.norms.len()) {
         all.extend([1e-5, 1e-3, 1e-1].map(|value| PortChange::Epsilon { norm, value }));
+        all.push(PortChange::EpsilonOutside { norm, value: 1e-4 });
+        all.extend(HALVES.map(|to| PortChange::NormWeightRounded { norm, to }));
         all.extend([
             PortChange::NoNormWeight { norm },
             PortChange::NormWeightPlusOne { norm },
@@ -92,6 +107,11 @@ fn of_norms(operations: &Operations) -> Vec<PortChange> {
         ]);
         let axes = [NormAxes::Height, NormAxes::Width, NormAxes::Map, NormAxes::Everything];
         all.extend(axes.map(|axes| PortChange::NormOver { norm, axes }));
+    }
+    let channels = |norm: usize| operations.norms[norm].channels;
+    for norm in 1..operations.norms.len() {
+        let others = (0..norm).filter(|of| channels(*of) == channels(norm));
+        all.extend(others.map(|of| PortChange::NormWeightOf { norm, of }));
     }
     let has_none = |norm: &usize| !operations.activations.contains(&operations.norms[*norm].name);
     let without = (0..operations.norms.len()).filter(has_none);

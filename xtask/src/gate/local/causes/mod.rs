@@ -54,7 +54,7 @@ pub(super) fn failing<'a>(
     part: &'a Part,
     comparison: &'a Comparison,
 ) -> impl Iterator<Item = (String, f64)> + 'a {
-    let own = part.outputs.iter().filter_map(|name| oracle.tensors.own_names.get(name));
+    let own = part.outputs.iter().flat_map(|name| oracle.tensors.own_names_of(name));
     own.filter_map(|name| {
         let mut layers = comparison.layers.iter().filter(|layer| layer.exit_code() == exit_code::NUMBERS);
         layers.find(|layer| layer.name == *name).map(|layer| (name.clone(), layer.used()))

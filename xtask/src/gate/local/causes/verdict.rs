@@ -6,6 +6,8 @@ use super::trials::{PartTrial, PartTrials};
 use super::{LEAST, TIMES_FLOOR};
 use crate::gate::local::oracle::{ComputedPart, Oracle};
 
+/// What is left of an error, at most, by a change that explains it.
+const HALF: f64 = 0.5;
 /// Changes that leave errors within this factor, or within what f32 loses, explain a part alike.
 const ALIKE: f64 = 1.25;
 /// What is left of an error, at most, by a change that is held against its own floor.
@@ -36,6 +38,8 @@ pub(in crate::gate::local) fn verdict(oracle: &Oracle<'_>, part: &ComputedPart) 
     let limit = TIMES_FLOOR * trials.floor.max(LEAST);
     let explains = |all: &[PartTrial]| all.iter().any(|trial| trial.left <= limit);
     let mut all = trials.singles();
+    // A number that is the model's, or could be any, is no cause.
+    all.retain(|trial| !trial.says_nothing());
     if !explains(&all) {
         all.extend(trials.lost_channels());
     }
@@ -59,13 +63,15 @@ pub(in crate::gate::local) fn verdict(oracle: &Oracle<'_>, part: &ComputedPart) 
         let comes_near = trial.left <= NEAR * trials.before;
         comes_near && trial.left <= TIMES_FLOOR * trials.floor_of(trial)
     };
-    if least > limit && !all.first().is_some_and(own_floor) {
+    // An error in few elements may be within the limit of all of them as it is.
+    if least > HALF * verdict.before || (least > limit && !all.first().is_some_and(own_floor)) {
         verdict.nearest = all.into_iter().next();
         return Some(verdict);
     }
     // A second change may be none, and a fitted number may stand for something that has a name.
     let alike = |left: f64, least: f64| left <= (ALIKE * least).max(trials.floor);
-    let as_near = all.iter().take_while(|trial| alike(trial.left, least)).enumerate();
+    let takes_away = |trial: &PartTrial| trial.left <= HALF * verdict.before;
+    let as_near = all.iter().take_while(|trial| alike(trial.left, least) && takes_away(trial)).enumerate();
     let best = as_near.min_by_key(|(_, trial)| (trial.changes.len(), trial.numbers(), trial.is_everywhere()));
     let best = best.map_or(0, |(at, _)| at);
     let best = all.remove(best);

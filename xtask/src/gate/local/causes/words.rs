@@ -50,6 +50,16 @@ impl ChangeWords<'_> {
             PortChange::Epsilon { norm, value } => {
                 format!("epsilon {}, expected 1e-6, in {}", sure(&format!("{value:.2e}")), self.norm(norm))
             }
+            PortChange::EpsilonOutside { norm, value } => {
+                let value = sure(&format!("{value:.2e}"));
+                format!("{value} added to the root instead of 1e-6 under it, in {}", self.norm(norm))
+            }
+            PortChange::NormWeightOf { norm, of } => {
+                format!("the weight of {} in {}", self.norm(Some(of)), self.norm(Some(norm)))
+            }
+            PortChange::NormWeightRounded { norm, to } => {
+                format!("the weight rounded to {} in {}", to.name(), self.norm(norm))
+            }
             PortChange::NoNormWeight { norm } => format!("{} without its weight", self.norm(norm)),
             PortChange::NormWeightPlusOne { norm } => {
                 format!("{} times one plus its weight", self.norm(norm))
@@ -82,6 +92,11 @@ impl ChangeWords<'_> {
             }
             PortChange::LayerScaleTimes(factor) => {
                 format!("the layer scale times {}", sure(&format!("{factor:.4}")))
+            }
+            PortChange::LayerScaleRounded(to) => format!("the layer scale rounded to {}", to.name()),
+            PortChange::KeysAndValuesRounded(to) => format!("keys and values rounded to {}", to.name()),
+            PortChange::ProbabilitiesRounded(to) => {
+                format!("what softmax gives rounded to {}", to.name())
             }
             PortChange::ScoresTimes(factor) => {
                 format!("attention scores times {}", sure(&format!("{factor:.4}")))
@@ -137,6 +152,12 @@ fn plain(change: PortChange) -> Option<&'static str> {
         PortChange::QueriesInterleaved => "heads of the queries in another order: [d, head] for [head, d]",
         PortChange::ResultsInterleaved => "heads of the result in another order: [d, head] for [head, d]",
         PortChange::KeysNotStrided => "keys and values without their stride",
+        PortChange::Pooling(PoolingKind::Antialiased) => {
+            "the output resized by interpolation with antialiasing"
+        }
+        PortChange::Pooling(PoolingKind::CornersAligned) => {
+            "the output resized by interpolation with aligned corners"
+        }
         PortChange::PoolAfterNorm => "pooling after the norm",
         PortChange::Pooling(PoolingKind::Max) => "the largest of each square instead of its mean",
         PortChange::Pooling(PoolingKind::First) => "the first pixel of each square instead of its mean",
@@ -165,6 +186,7 @@ fn function_name(function: ActivationFunction) -> &'static str {
         ActivationFunction::Relu => "ReLU instead of GELU",
         ActivationFunction::Identity => "no GELU",
         ActivationFunction::Twice => "GELU twice",
+        ActivationFunction::ShortConstant => "GELU with 0.7978 for sqrt(2/pi)",
     }
 }
 
