@@ -50,7 +50,7 @@ fn main() -> ExitCode {
     if !bisect::is_asked_for() {
         return run(Arguments::parse());
     }
-    // Codes of a commit at which this program itself fails would be taken for wrong numbers.
+    // A crash must not be taken for wrong numbers.
     let skipped = ExitCode::from(bisect::SKIPPED);
     match Arguments::try_parse() {
         Ok(arguments) => std::panic::catch_unwind(|| run(arguments)).unwrap_or(skipped),

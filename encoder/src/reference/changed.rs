@@ -154,8 +154,8 @@ impl Changed {
             _ => false,
         };
         let (mut x, mut epsilon, mut weights) = (x, epsilon, weights.to_vec());
-        let earlier = self.norm_weights.borrow().clone();
-        self.norm_weights.borrow_mut().push(weights.clone());
+        let mut earlier = self.norm_weights.borrow_mut();
+        earlier.push(weights.to_vec());
         let (mut is_left_out, mut axes, mut activated, mut outside) = (false, None, false, None);
         // What the sum of squares is divided by.
         let channels = x.shape[1] as f64;
@@ -290,6 +290,15 @@ impl Changed {
 
     /// Keys and values, of as many channels, as attention takes them.
     pub(super) fn keys_and_values(&self, sides: &mut [Image]) {
+        let rounded = self.first(|change| match change {
+            PortChange::KeysAndValuesRounded(to) => Some(to),
+            _ => None,
+        });
+        if let Some(to) = rounded {
+            for side in sides.iter_mut() {
+                side.data = to.read_back(std::mem::take(&mut side.data), 1);
+            }
+        }
         let [keys, values] = sides else { return };
         if keys.shape != values.shape {
             return;
@@ -299,15 +308,6 @@ impl Changed {
         }
         if self.has(PortChange::KeysAsValues) {
             *values = keys.clone();
-        }
-        let rounded = self.first(|change| match change {
-            PortChange::KeysAndValuesRounded(to) => Some(to),
-            _ => None,
-        });
-        if let Some(to) = rounded {
-            for side in [keys, values] {
-                side.data = to.read_back(std::mem::take(&mut side.data), 1);
-            }
         }
     }
 

@@ -256,7 +256,10 @@ pub(super) fn antialiased(x: &Image, oh: usize, ow: usize) -> Image {
     };
     let (down, across) = (weights(height, oh), weights(width, ow));
     Image::from_fn([batch, channels, oh, ow], |[b, c, oy, ox]| {
-        let row = |y: usize| across[ox].iter().enumerate().map(|(i, w)| w * x.at([b, c, y, i])).sum::<f64>();
+        let row = |y: usize| {
+            let weights = across[ox].iter().enumerate().filter(|(_, w)| **w > 0.0);
+            weights.map(|(i, w)| w * x.at([b, c, y, i])).sum::<f64>()
+        };
         down[oy].iter().enumerate().filter(|(_, w)| **w > 0.0).map(|(y, w)| w * row(y)).sum()
     })
 }

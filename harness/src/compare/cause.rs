@@ -1,7 +1,9 @@
 //! Why comparisons failed, in kinds that each have one remedy.
 
-use super::comparison::{Comparison, Layer, Run};
+use super::comparison::{Comparison, Counted, Layer, Run};
+use super::gap::Gap;
 use crate::exit_code;
+use crate::limits::file::FigureKind;
 use crate::limits::known_errors::Trend;
 
 /// Why a comparison failed, the most fundamental first.
@@ -13,6 +15,10 @@ pub enum Cause {
     NotAsRecorded,
     /// Tensors are missing, unmapped or ambiguous.
     Coverage,
+    /// Nothing that was compared could have shown anything.
+    Evidence,
+    /// What is compared is not what the list of it says.
+    Listed,
     /// Entries of files of figures are missing, or have no layer.
     Gaps,
     /// Extents do not fit.
@@ -40,12 +46,16 @@ fn of_comparison(comparison: &Comparison) -> Vec<Cause> {
         let compared = layer.compared().filter(|compared| compared.judgement.passed);
         compared.is_some_and(|compared| matches!(compared.trend, Some(Trend::Worse(_))))
     };
+    let is_of_list = |gap: &Gap| gap.of == FigureKind::Coverage;
+    let no_evidence = comparison.shortfall().is_some_and(|shortfall| shortfall.of == Counted::Evidence);
     let any = |code: u8| comparison.layers.iter().any(|layer| layer.exit_code() == code);
     let found = [
         (Cause::Unreadable, any(exit_code::UNREADABLE)),
         (Cause::NotAsRecorded, !comparison.not_as_recorded.is_empty()),
-        (Cause::Coverage, comparison.is_uncovered()),
-        (Cause::Gaps, !comparison.gaps.is_empty()),
+        (Cause::Coverage, comparison.is_uncovered() && !no_evidence),
+        (Cause::Evidence, no_evidence),
+        (Cause::Listed, comparison.gaps.iter().any(is_of_list)),
+        (Cause::Gaps, comparison.gaps.iter().any(|gap| !is_of_list(gap))),
         (Cause::Shape, any(exit_code::SHAPE)),
         (Cause::Numbers, comparison.layers.iter().any(over)),
         (Cause::Worse, comparison.layers.iter().any(worse)),
@@ -57,11 +67,10 @@ fn of_comparison(comparison: &Comparison) -> Vec<Cause> {
 mod tests {
     use super::*;
     use crate::compare::comparison::{Compared, Outcome, Unreadable};
-    use crate::compare::gap::{Counterpart, Gap};
+    use crate::compare::gap::Counterpart;
     use crate::compare::metrics::Metrics;
     use crate::compare::obstacle::{Obstacle, ObstacleKind};
     use crate::compare::verdict::Judgement;
-    use crate::limits::file::FigureKind;
     use crate::limits::known_errors::Change;
     use crate::limits::metric::Metric;
     use crate::provenance::{RecordDifference, RecordDifferenceKind};

@@ -73,7 +73,15 @@ pub enum ExplanationKind {
     Change { change: String },
     /// A part does this otherwise: computed so, what was off by `before` is off by `after`, `margin` times less than with
     /// any other change that was tried.
-    PartChange { part: String, change: String, before: f64, after: f64, margin: f64 },
+    PartChange {
+        part: String,
+        change: String,
+        /// The change without its places, its numbers to one digit: equal where parts do the same.
+        kind: String,
+        before: f64,
+        after: f64,
+        margin: f64,
+    },
     /// A part is off by `before`, and none of the `changes` that were tried explains it; what comes nearest leaves so much.
     PartUnexplained {
         part: String,

@@ -31,7 +31,7 @@ pub enum FigureKind {
     DerivedTolerances,
     /// The errors that a program is known to have.
     KnownErrors,
-    /// That it must be compared.
+    /// The pairs that must be compared.
     Coverage,
 }
 

@@ -346,7 +346,7 @@ impl FigureFiles<'_> {
         }
         if CoverageReview::open()?.is_some() {
             let review = "cargo xtask baseline review";
-            say(&format!("{}: not what is there", CoverageReview::shown()));
+            say(&format!("{}: differs from the known errors that are there", CoverageReview::shown()));
             next.extend((!next.iter().any(|next| next.starts_with(review))).then(|| review.to_string()));
         }
         match next.as_slice() {

@@ -81,7 +81,7 @@ pub(crate) struct Parity {
     #[arg(long, value_name = "FORMAT=PATH", value_parser = RequestedReport::parse)]
     report: Vec<RequestedReport>,
     /// Refuse sides of which it is not recorded what they were computed from, files changed since, and what makes a pass
-    /// prove less than it seems to: sides that are copies, limits far over the noise floor or looser than those of the
+    /// prove less than it seems to: sides that are copies, a mapping without `min_layers`, limits far over the noise floor or looser than those of the
     /// mapping that the program brings, references that it compares and yours leaves out.
     #[arg(long)]
     strict: bool,
@@ -268,10 +268,12 @@ impl Parity {
         let mut encoding = Duration::ZERO;
         let mut remedies = Vec::new();
         let judged_locally = local.is_some();
+        let mut shapes_are_explained = false;
         if let Some(sources) = local {
             let LocalJudgement { comparison, advice, part } = gate.local(sources)?;
             self.say(&comparison, options);
             part.iter().for_each(|line| say(line));
+            shapes_are_explained = advice.is_some();
             remedies.extend(advice);
             run.comparisons.push(comparison);
             reports.stream_newest(&run)?;
@@ -313,7 +315,7 @@ impl Parity {
             committed: !references.is_empty() && references.iter().all(|path| paths::is_of_a_set(path)),
             encoder: self.candidate.is_none(),
             local: judged_locally,
-            shapes_are_explained: !remedies.is_empty(),
+            shapes_are_explained,
             parts: self.way_to_parts(&gate, &references),
         };
         run.next = remedies.into_iter().chain(next_steps(&run, &situation)).collect();
@@ -338,6 +340,9 @@ impl Parity {
         let set = gate.set_of(reference).ok().flatten();
         let of_set =
             set.as_ref().and_then(|set| Some((set.weights.as_ref()?, set.input.as_ref()?, set.settings)));
+        // No option names another stride of keys and values.
+        let usual = encoder::Settings::default().kv_stride;
+        let of_set = of_set.filter(|(.., settings)| settings.kv_stride == usual);
         let Some((weights, input, settings)) = of_set else {
             return Some(format!("cargo xtask parity --candidate {candidate} --weights FILE --input FILE"));
         };

@@ -53,7 +53,8 @@ impl Selftest {
         selftest.extend(self.verbose.then_some("--verbose"));
         selftest.extend(self.accept.then_some("--accept"));
         if cfg!(debug_assertions) {
-            // As the tests are built, in features too: what this build depends on is there.
+            // As the tests are built, in features too, of which dependencies have more where any test is asked for: what this
+            // build depends on is there.
             let build = ["build", "--locked", "--quiet", "--workspace", "--features", "xtask/faults"];
             let targets = ["--bin", "xtask", "--test", "words"];
             return run_steps(&[

@@ -49,9 +49,12 @@ struct ListVersion {
 impl LockedCoverage {
     /// The list of the checkout; `None` where it keeps none.
     pub(crate) fn read() -> Result<Option<LockedCoverage>, Failure> {
-        let Some(path) = path().filter(|path| path.symlink_metadata().is_ok()) else { return Ok(None) };
+        let Some(path) = path() else { return Ok(None) };
+        if !figures::is_there(&path)? {
+            return Ok(None);
+        }
         let shown = paths::shown(&path);
-        let restore = format!("git restore baselines, or remove it and {REVIEW}");
+        let restore = format!("git restore baselines, or remove it and run {REVIEW}");
         let unusable = |found: String| Failure::usage(format!("{shown}: {found}"), restore.clone());
         let bytes = regular::read(&path).map_err(|error| unusable(format!("cannot be read: {error}")))?;
         let json = |error: serde_json::Error| unusable(format!("expected a list of sets, found {error}"));
@@ -79,7 +82,7 @@ impl LockedCoverage {
     pub(crate) fn found() -> Result<LockedCoverage, Failure> {
         let mut sets = BTreeMap::new();
         for path in set::committed()? {
-            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            let name = folder_name(&path);
             let mut found = LockedSet::default();
             for precision in Precision::ALL {
                 let profile = precision.name().to_string();
@@ -97,8 +100,11 @@ impl LockedCoverage {
             sets.insert(name, found);
         }
         let inner = set::with_inner()?;
-        let name = |path: &PathBuf| path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        Ok(LockedCoverage { schema_version: SCHEMA_VERSION, sets, inner: inner.iter().map(name).collect() })
+        Ok(LockedCoverage {
+            schema_version: SCHEMA_VERSION,
+            sets,
+            inner: inner.iter().map(|path| folder_name(path)).collect(),
+        })
     }
 
     /// A list of nothing.
@@ -114,8 +120,7 @@ impl LockedCoverage {
     /// The folders of the sets that are compared under the mapping of operations; all that are there must be on the list.
     pub(crate) fn inner(&self) -> Result<Vec<PathBuf>, Failure> {
         let there = set::with_inner()?;
-        let name = |path: &PathBuf| path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let names: BTreeSet<String> = there.iter().map(name).collect();
+        let names: BTreeSet<String> = there.iter().map(|path| folder_name(path)).collect();
         if let Some(gone) = self.inner.difference(&names).next() {
             return Err(gone_without_review(&format!("inner/{gone}"), "its operations"));
         }
@@ -162,7 +167,7 @@ impl LockedCoverage {
 fn gone_without_review(sets: &str, what: &str) -> Failure {
     Failure::uncovered(
         format!(
-            "fixtures: {sets}: on the list {FILE_NAME} of what must be compared, and not there: {what} escape the gate"
+            "fixtures: {sets}: must be compared ({FILE_NAME}), and is not there: {what} would go unchecked"
         ),
         format!("git restore fixtures baselines; where that is meant: {REVIEW}"),
     )
@@ -209,7 +214,10 @@ impl LockedCoverage {
         for (name, set) in other.sets {
             let of = self.sets.entry(name).or_default();
             of.profiles.extend(set.profiles);
-            of.layers.extend(set.layers);
+            for (layer, reference) in set.layers {
+                // A pair that is on the list leaves it by consent alone.
+                of.layers.entry(layer).or_insert(reference);
+            }
         }
         self.inner.extend(other.inner);
         self
@@ -246,8 +254,13 @@ fn lacking(first: &LockedCoverage, second: &LockedCoverage) -> Vec<String> {
     lines
 }
 
-fn path() -> Option<PathBuf> {
-    paths::baselines().map(|folder: PathBuf| Path::join(&folder, FILE_NAME))
+/// The file of the list.
+pub(crate) fn path() -> Option<PathBuf> {
+    paths::baselines().map(|folder| folder.join(FILE_NAME))
+}
+
+fn folder_name(path: &Path) -> String {
+    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
 }
 
 #[cfg(test)]
@@ -276,6 +289,9 @@ mod tests {
         let both = list(&["x", "y"], &["f32"]).with(list(&["x", "w"], &["bf16"]));
         assert_eq!(both, list(&["w", "x", "y"], &["bf16", "f32"]));
         assert_eq!(both.pairs("a", "bf16").count(), 3);
+        let mut paired_anew = list(&["x"], &["f32"]);
+        paired_anew.sets.get_mut("a").unwrap().layers.insert("x".into(), "of_another".into());
+        assert_eq!(list(&["x"], &["f32"]).with(paired_anew), list(&["x"], &["f32"]));
         assert_eq!(both.pairs("a", "exact").count(), 0);
         assert_eq!(both.profiles().len(), 2);
     }
@@ -283,8 +299,8 @@ mod tests {
     #[test]
     fn a_set_that_is_gone_is_named() {
         let failure = list(&["x", "y"], &["f32"]).require(&[PathBuf::from("fixtures/b")]).unwrap_err();
-        assert!(failure.message().contains("a: on the list coverage.json"), "{}", failure.message());
-        assert!(failure.message().contains("2 layers escape the gate"), "{}", failure.message());
+        assert!(failure.message().contains("a: must be compared (coverage.json)"), "{}", failure.message());
+        assert!(failure.message().contains("2 layers would go unchecked"), "{}", failure.message());
         assert!(list(&["x"], &["f32"]).require(&[PathBuf::from("fixtures/a")]).is_ok());
     }
 }

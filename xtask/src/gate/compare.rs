@@ -11,6 +11,7 @@ use harness::compare::remark::{Remark, RemarkKind};
 use harness::compare::session::Session;
 use harness::compare::terms::{KnownInput, Terms};
 use harness::diagnosis;
+use harness::exit_code;
 use harness::mapping::{Mapping, Profile};
 use harness::provenance::sha256::{hash_file, hash_files};
 use harness::provenance::{Dump, DumpRecord, Identity, InputTensor};
@@ -198,15 +199,20 @@ impl Gate<'_> {
         comparison.remarks.extend(other.remarks(own, comparison));
     }
 
-    /// Refuses, where that is asked for, a comparison that would prove less than it seems to.
+    /// Refuses, where that is asked for, a comparison that passes and proves less than it seems to.
     pub(super) fn refuse_weak(&self, comparison: &Comparison) -> Result<(), Failure> {
-        let weak = comparison.remarks.iter().find(|remark| self.strict && remark.kind.weakens_a_pass());
-        weak.map_or(Ok(()), |remark| {
-            Err(Failure::usage(
-                format!("--strict: {}", words::remark(remark)),
+        if !self.strict || comparison.exit_code() != exit_code::PASSED {
+            return Ok(());
+        }
+        let weak = comparison.remarks.iter().filter(|remark| remark.kind.weakens_a_pass());
+        let weak: Vec<String> = weak.map(words::remark).collect();
+        match weak.is_empty() {
+            true => Ok(()),
+            false => Err(Failure::usage(
+                format!("--strict: every layer passes, and that proves little: {}", weak.join("; ")),
                 "mend that, or leave --strict out",
-            ))
-        })
+            )),
+        }
     }
 
     /// The reference's input, where the candidate dumped its own to hold it against.

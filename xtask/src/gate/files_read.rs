@@ -8,6 +8,7 @@ use harness::files::overwrite::FilesRead;
 use harness::provenance;
 use harness::reference::manifest;
 
+use crate::committed::coverage;
 use crate::encode::pictures::settings_beside;
 use crate::shell::paths;
 
@@ -35,6 +36,7 @@ pub(crate) fn files_read(named: FilesNamed<'_>, reference: Option<&Path>) -> Fil
     read.extend(named.weights.into_iter().flat_map(settings_beside));
     let sets = paths::baselines().into_iter().flat_map(|folder| entries(&folder));
     read.extend(sets.flat_map(|set| entries(&set)));
+    read.extend(coverage::path());
     match reference {
         Some(reference) => note_reference(&mut read, reference),
         None => {

@@ -133,6 +133,10 @@ fn step(cause: Cause, ordered: bool, inherited: bool, situation: &Situation<'_>)
                  cargo xtask mapping suggest finds the pairs by their values"
             )
         }
+        Cause::Evidence => "compare with an input and weights that give different values".to_string(),
+        Cause::Listed => "where that is meant: cargo xtask baseline review, which adds what is new, and with --accept-coverage \
+                          takes off what is gone"
+            .to_string(),
         Cause::Gaps => format!(
             "where entries are missing: git restore baselines, or, for the set that lacks them\n\
              {} --set NAME\n{} --set NAME",
@@ -153,8 +157,7 @@ fn step(cause: Cause, ordered: bool, inherited: bool, situation: &Situation<'_>)
             let after = if inherited { "; what comes after it inherits its error" } else { "" };
             let parts = match &situation.parts {
                 Some(command) => format!(
-                    "which parts are wrong by themselves, and what was done otherwise, with the weights as the port read them:\n\
-                     {command}\n"
+                    "which parts are wrong by themselves, and why; --weights is the file that the port read:\n{command}\n"
                 ),
                 None => String::new(),
             };

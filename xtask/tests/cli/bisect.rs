@@ -1,10 +1,11 @@
 //! The README's `git bisect run`, over a history with commits that cannot be tested.
 
-use std::path::Path;
-use std::process::Command;
+#[cfg(unix)]
+use std::{path::Path, process::Command};
 
 use crate::support::*;
 
+#[cfg(unix)]
 fn git(folder: &Path, arguments: &[&str]) -> String {
     let identity = ["-c", "user.name=A", "-c", "user.email=a@example.org", "-c", "commit.gpgsign=false"];
     let mut command = Command::new("git");
@@ -18,6 +19,7 @@ fn git(folder: &Path, arguments: &[&str]) -> String {
 }
 
 /// The command that README gives, with this program and the committed reference in the place of the user's.
+#[cfg(unix)]
 fn documented() -> String {
     let readme = std::fs::read_to_string(root().join("README.md")).unwrap();
     let line = readme.lines().find(|line| line.starts_with("git bisect run sh -c '")).unwrap();
@@ -25,7 +27,7 @@ fn documented() -> String {
     let reference = root().join("fixtures/ggml-small");
     let profile = "--profile f16-weights";
     command
-        .replace("cargo xtask", binary().to_str().unwrap())
+        .replace("~/parity/target/release/xtask", binary().to_str().unwrap())
         .replace("--reference debug_output", &format!("{profile} --reference {}", reference.display()))
 }
 

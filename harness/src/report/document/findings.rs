@@ -98,7 +98,7 @@ fn about_explanation(explanation: &Explanation) -> Value {
         ExplanationKind::ReferenceLayout { layout } => {
             json!({"of": "reference_layout", "layout": layout.to_string()})
         }
-        ExplanationKind::PartChange { part, change, before, after, margin } => json!({
+        ExplanationKind::PartChange { part, change, before, after, margin, .. } => json!({
             "of": "part_change", "part": part, "change": change, "before": before, "after": after, "margin": margin,
         }),
         ExplanationKind::PartUnexplained { part, changes, before, nearest, between } => json!({

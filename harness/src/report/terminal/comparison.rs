@@ -1,7 +1,7 @@
 //! A comparison beside its layers: its heading, its remarks, and tensors that were not compared.
 
 use super::{Detail, Report, WIDTH};
-use crate::compare::comparison::{Comparison, Layer};
+use crate::compare::comparison::{Comparison, Counted, Layer};
 use crate::compare::gap::Counterpart;
 use crate::mapping::pairing::{Absent, Missing, Unmapped};
 use crate::report::figures::share;
@@ -81,7 +81,10 @@ impl Report {
     pub(super) fn lists(&mut self, comparison: &Comparison) {
         self.aliases(comparison);
         if let Some(shortfall) = comparison.shortfall() {
-            let head = self.bad("too little compared");
+            let head = match shortfall.of {
+                Counted::Evidence => self.bad("no evidence"),
+                Counted::Layers | Counted::Elements => self.bad("too little compared"),
+            };
             self.wrapped(2, &format!("{head}: {}", words::shortfall(&shortfall)));
         }
         self.explained_names(comparison);

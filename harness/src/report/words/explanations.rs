@@ -110,7 +110,7 @@ fn of_kind(kind: &ExplanationKind, of: &str, first: &str, explains: usize) -> St
                 ),
             }
         }
-        ExplanationKind::PartChange { part, change, before, after, margin } => format!(
+        ExplanationKind::PartChange { part, change, before, after, margin, .. } => format!(
             "{part}: {change}: so computed, it is off by {after:.1e} and not {before:.1e}; the next best explanation leaves \
              {margin:.1} times more"
         ),
@@ -128,6 +128,11 @@ fn of_kind(kind: &ExplanationKind, of: &str, first: &str, explains: usize) -> St
         }
         ExplanationKind::Change { change } => format!("as with {change}: {of} within the limits"),
     }
+}
+
+/// Other parts that do the same.
+pub fn same_in(parts: &[&str]) -> String {
+    format!("the same in {}: {}", count(parts.len(), "other part"), parts.join(", "))
 }
 
 fn input_change(change: &InputChange) -> String {

@@ -12,7 +12,7 @@ mod verdict;
 
 pub use budget::{budget, conclusion, run_errors, share, source};
 pub use error_shapes::error_place;
-pub use explanations::explanation;
+pub use explanations::{explanation, same_in};
 pub use layers::{broken, diagnosis, mismatch, seen, shortfall, trend, unreadable};
 pub use mapping::{document_mistake, mapping_mistake, mapping_warning, suggestion};
 pub use pairs::{ambiguity, gap, unknown_order, unmapped, wanted_by};

@@ -75,21 +75,21 @@ fn of_kind(kind: &RemarkKind) -> String {
             "the mapping does not say how many layers must be compared: one would do (`[coverage]` has `min_layers`)".to_string()
         }
         RemarkKind::FarOverFloor { layers, layer, times } => format!(
-            "{} limits of more than {} times the noise floor, {layer} of {times:.0} times: they see little",
-            have(*layers),
+            "the limits of {} exceed {} times the noise floor ({layer}: {times:.0} times): they see little",
+            count(*layers, "layer"),
             waiver::MAX_FACTOR
         ),
         RemarkKind::LooserLimits { than, layers, layer, limit, other } => format!(
-            "{} looser limits than by {than}: {layer} is allowed {limit:.1e} where that says {other:.1e}",
-            have(*layers)
+            "{} {} looser limits than in {than}: {layer} {limit:.1e}, there {other:.1e}",
+            count(*layers, "layer"),
+            if *layers == 1 { "has" } else { "have" }
         ),
         RemarkKind::LeftOut { by_mapping, references } => {
             let first = references.first().map(|name| escaped(name)).unwrap_or_default();
-            let such = if references.len() == 1 { "" } else { "such as " };
-            format!(
-                "{} left out that {by_mapping} compares: {such}{first}",
-                count(references.len(), "reference tensor")
-            )
+            match references.len() {
+                1 => format!("a reference tensor that {by_mapping} compares is left out: {first}"),
+                n => format!("{n} reference tensors that {by_mapping} compares are left out, such as {first}"),
+            }
         }
         RemarkKind::NarrowValues { side, dtype } => {
             format!(
@@ -177,11 +177,6 @@ pub fn dropped_waiver(dropped: &Dropped) -> String {
         Dropped::Invalid(WaiverError::Expired { expires, .. }) => format!("it expired on {expires}"),
         Dropped::Invalid(error) => error.to_string(),
     }
-}
-
-/// `1 layer has`, `2 layers have`.
-fn have(layers: usize) -> String {
-    format!("{} {}", count(layers, "layer"), if layers == 1 { "has" } else { "have" })
 }
 
 /// `1 layer is`, `2 layers are`.

@@ -165,7 +165,6 @@ impl Gate<'_> {
         let next = fit.next.map(|(rounding, times)| (rounding.to_string(), times));
         let local = RemarkKind::JudgedLocally { parts: computed.parts.len(), joined, rounding, next };
         comparison.remarks.insert(0, Remark::from(local));
-        self.refuse_weak(&comparison)?;
         let found = causes::explain(&oracle, &computed, &comparison)?;
         comparison.explanations.extend(found);
         let earlier = self.earlier(sources.earlier)?;
@@ -181,6 +180,7 @@ impl Gate<'_> {
         let advice = resolution::advice(&oracle, &settings, |settings| {
             ReferenceModel::new(checkpoint, settings, rounding).map_err(Failure::unreadable)
         })?;
+        self.refuse_weak(&comparison)?;
         Ok(LocalJudgement { comparison, advice, part })
     }
 }

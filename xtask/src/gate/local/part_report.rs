@@ -98,7 +98,6 @@ fn change_lines(oracle: &Oracle<'_>, part: &ComputedPart) -> Vec<String> {
         trials.floor
     );
     let listed = all.iter().filter(|trial| !trial.says_nothing()).take(LISTED);
-    let listed = listed
-        .map(|trial| format!("    {:.2e}  {}", trial.left, words.all(&trial.changes, trial.uncertainty)));
+    let listed = listed.map(|trial| format!("    {:.2e}  {}", trial.left, words.all(trial)));
     std::iter::once(head).chain(listed).collect()
 }

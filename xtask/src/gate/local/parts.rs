@@ -30,7 +30,7 @@ pub(super) struct CandidateTensors<'a> {
     pub(super) references: BTreeMap<String, String>,
     /// Tensors that the candidate dumps under a second name too, by the name that parts give them: where a block has no skip, the
     /// result of its layer scale is the block's.
-    seconds: BTreeMap<String, Pair>,
+    aliases: BTreeMap<String, Pair>,
     /// The candidate's own name of each, for messages.
     pub(super) own_names: BTreeMap<String, String>,
     /// Where they are read from, unless they are all at hand.
@@ -63,10 +63,10 @@ impl<'a> CandidateTensors<'a> {
         let parts = model.parts();
         let outputs = parts.iter().flat_map(|part| &part.outputs).map(String::as_str);
         let names = reference_names(outputs, &parts, mapping)?;
-        let seconds = second_names(&parts, model);
-        let second_names = reference_names(seconds.keys().map(String::as_str), &parts, mapping)?;
+        let aliases = alias_names(&parts, model);
+        let alias_references = reference_names(aliases.keys().map(String::as_str), &parts, mapping)?;
         let present: Vec<String> =
-            names.iter().chain(&second_names).map(|(_, reference)| reference.clone()).collect();
+            names.iter().chain(&alias_references).map(|(_, reference)| reference.clone()).collect();
         let listed = ReferenceNames { present, in_order: true, ..ReferenceNames::default() };
         let pairing = pair(mapping, &dump.names(), &listed, &|_, _| false);
         let by_reference: BTreeMap<&str, &Pair> =
@@ -74,7 +74,7 @@ impl<'a> CandidateTensors<'a> {
         let mut found = CandidateTensors {
             parts,
             references: BTreeMap::new(),
-            seconds: BTreeMap::new(),
+            aliases: BTreeMap::new(),
             own_names: BTreeMap::new(),
             dumped: None,
             at_hand: [(INPUT.to_string(), Arc::new(input_of(mapping, dump, image)))].into(),
@@ -87,10 +87,10 @@ impl<'a> CandidateTensors<'a> {
             found.own_names.insert(name.clone(), pair.candidate.clone());
             pairs.push((name.clone(), (*pair).clone()));
         }
-        for (name, reference) in second_names {
+        for (name, reference) in alias_references {
             let pair = by_reference.get(reference.as_str());
-            if let (Some(pair), Some(output)) = (pair, seconds.get(&name)) {
-                found.seconds.insert(output.clone(), (*pair).clone());
+            if let (Some(pair), Some(output)) = (pair, aliases.get(&name)) {
+                found.aliases.insert(output.clone(), (*pair).clone());
             }
         }
         let dumped = DumpedTensors { mapping, dump, pairs: BTreeMap::new() };
@@ -106,7 +106,7 @@ impl<'a> CandidateTensors<'a> {
         CandidateTensors {
             parts,
             references: BTreeMap::new(),
-            seconds: BTreeMap::new(),
+            aliases: BTreeMap::new(),
             own_names: BTreeMap::new(),
             dumped: None,
             at_hand: tensors.into_iter().map(|(name, tensor)| (name, Arc::new(tensor))).collect(),
@@ -120,11 +120,10 @@ impl<'a> CandidateTensors<'a> {
     /// No part has that name: the nearest one, and all parts.
     pub(super) fn part_named(&self, asked: &str) -> Result<&Part, Failure> {
         let names = |part: &Part| -> Vec<String> {
-            let given = |names: &BTreeMap<String, String>| {
-                part.outputs.iter().filter_map(|name| names.get(name).cloned()).collect::<Vec<_>>()
-            };
-            let (own, reference) = (given(&self.own_names), given(&self.references));
-            [vec![part.name.clone()], part.outputs.clone(), own, reference].concat()
+            let given =
+                part.outputs.iter().flat_map(|name| self.own_names_of(name).chain(self.references_of(name)));
+            let given: Vec<String> = given.cloned().collect();
+            [vec![part.name.clone()], part.outputs.clone(), given].concat()
         };
         let known: Vec<(Vec<String>, &Part)> = self.parts.iter().map(|part| (names(part), part)).collect();
         let plain = |name: &str| name.replace(['.', '/'], "_");
@@ -144,12 +143,12 @@ impl<'a> CandidateTensors<'a> {
 
     /// The reference's names of a tensor that the candidate has, by the name that parts give it, in the order of execution.
     pub(super) fn references_of(&self, name: &str) -> impl Iterator<Item = &String> {
-        self.seconds.get(name).map(|pair| &pair.reference).into_iter().chain(self.references.get(name))
+        self.aliases.get(name).map(|pair| &pair.reference).into_iter().chain(self.references.get(name))
     }
 
     /// The candidate's own names of a tensor, likewise.
     pub(super) fn own_names_of(&self, name: &str) -> impl Iterator<Item = &String> {
-        self.seconds.get(name).map(|pair| &pair.candidate).into_iter().chain(self.own_names.get(name))
+        self.aliases.get(name).map(|pair| &pair.candidate).into_iter().chain(self.own_names.get(name))
     }
 
     /// Whether the candidate has a tensor of that name that can be read.
@@ -222,7 +221,7 @@ fn input_of(mapping: &Mapping, dump: &Dump, image: &TapTensor) -> Tensor64 {
 
 /// The results of layer scales of blocks that have no skip, which are those of the blocks: a second name for what a part gives
 /// last.
-fn second_names(parts: &[Part], model: &ReferenceModel<'_>) -> BTreeMap<String, String> {
+fn alias_names(parts: &[Part], model: &ReferenceModel<'_>) -> BTreeMap<String, String> {
     let scaled = |part: &Part| {
         let Site::Block(number) = part.site() else { return None };
         let name = tap::layer_scale(number);

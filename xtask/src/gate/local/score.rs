@@ -96,7 +96,8 @@ pub(crate) fn named(verdict: &PartVerdict, planted: &[PortChange]) -> CalledBy {
     let is_planted = |trial: &PartTrial| {
         trial.changes.len() == planted.len()
             && planted.iter().all(|one| {
-                trial.changes.iter().any(|other| same(*one, *other, trial.uncertainty.unwrap_or(0.0)))
+                let mut changes = trial.changes.iter().zip(&trial.uncertainties);
+                changes.any(|(other, uncertainty)| same(*one, *other, uncertainty.unwrap_or(0.0)))
             })
     };
     let has_planted_places = |trial: &PartTrial| {

@@ -7,7 +7,7 @@ mod verdict;
 mod words;
 
 use encoder::Part;
-use harness::compare::comparison::Comparison;
+use harness::compare::comparison::{Comparison, Layer};
 use harness::compare::explanation::{Explanation, ExplanationKind};
 use harness::exit_code;
 
@@ -42,7 +42,7 @@ pub(super) fn explain(
         }
         let part = oracle.again(judged)?;
         let Some(verdict) = verdict(oracle, &part) else { continue };
-        let (kind, ties) = told(&verdict, &part, between(oracle, &judged.part, &failed));
+        let (kind, ties) = told(&verdict, &part, between(oracle, &judged.part, comparison));
         found.push(Explanation { kind, explains: failed, tried: 1, ties });
     }
     Ok(found)
@@ -61,13 +61,14 @@ pub(super) fn failing<'a>(
     })
 }
 
-/// The last tensor of a part before the first that failed, where the candidate has one, and that one.
-fn between(oracle: &Oracle<'_>, part: &Part, failed: &[String]) -> Option<(String, String)> {
-    let own: Vec<&String> =
-        part.outputs.iter().filter_map(|name| oracle.tensors.own_names.get(name)).collect();
-    let first = own.iter().position(|name| failed.contains(name))?;
+/// The last tensor of a part that is right, where the next one that the candidate has is the first that is not.
+fn between(oracle: &Oracle<'_>, part: &Part, comparison: &Comparison) -> Option<(String, String)> {
+    let layer = |name: &String| comparison.layers.iter().find(|layer| layer.name == *name);
+    let own: Vec<&Layer> =
+        part.outputs.iter().filter_map(|name| layer(oracle.tensors.own_names.get(name)?)).collect();
+    let first = own.iter().position(|layer| layer.exit_code() != exit_code::PASSED)?;
     let right = own.get(first.checked_sub(1)?)?;
-    Some((right.to_string(), own[first].clone()))
+    Some((right.name.clone(), own[first].name.clone()))
 }
 
 /// A verdict in words, and what explains the part as well.
@@ -81,13 +82,13 @@ fn told(
     let Some(best) = &verdict.best else {
         let nearest =
             verdict.nearest.as_ref().filter(|trial| trial.left <= NEAR * before && !trial.says_nothing());
-        let nearest = nearest.map(|trial| (words.all(&trial.changes, trial.uncertainty), trial.left));
+        let nearest = nearest.map(|trial| (words.all(trial), trial.left));
         let kind =
             ExplanationKind::PartUnexplained { part, changes: verdict.tried, before, nearest, between };
         return (kind, Vec::new());
     };
-    let ties = verdict.ties.iter().take(TIES).map(|tie| words.all(&tie.changes, tie.uncertainty)).collect();
-    let change = words.all(&best.changes, best.uncertainty);
+    let ties = verdict.ties.iter().take(TIES).map(|tie| words.all(tie)).collect();
+    let change = words.all(best);
     let (after, margin) = (best.left, verdict.margin);
-    (ExplanationKind::PartChange { part, change, before, after, margin }, ties)
+    (ExplanationKind::PartChange { part, change, kind: best.kind(), before, after, margin }, ties)
 }

@@ -30,8 +30,8 @@ pub(crate) struct PartTrial {
     pub(crate) changes: Vec<PortChange>,
     /// ‖candidate - changed‖ / ‖changed‖ of the part's last output that the candidate has.
     pub(crate) left: f64,
-    /// Of the number of the first change that has one, where it was fitted.
-    pub(crate) uncertainty: Option<f64>,
+    /// Of the number of each change that has one, where it was fitted.
+    pub(crate) uncertainties: Vec<Option<f64>>,
 }
 
 impl PartTrial {
@@ -40,30 +40,33 @@ impl PartTrial {
         self.changes.iter().filter(|change| fit::number(**change).is_some()).count()
     }
 
+    /// Its changes without their places, their numbers to one digit.
+    pub(super) fn kind(&self) -> String {
+        let kind = |change: &PortChange| {
+            let number = fit::number(*change).map_or(String::new(), |number| format!("{number:.0e}"));
+            format!("{:?} {number}", fit::with_number(change.everywhere(), 1.0))
+        };
+        self.changes.iter().map(kind).collect::<Vec<_>>().join(" ")
+    }
+
     /// Whether one of its changes is told for every operation of a kind.
     pub(super) fn is_everywhere(&self) -> bool {
         self.changes.iter().any(|change| change.is_everywhere())
     }
 
-    /// Whether a number that was fitted is that of the model, as far as it is known.
-    fn has_right_number(&self) -> bool {
-        let uncertainty = self.uncertainty.unwrap_or(0.0);
-        let is_right = |change: &PortChange| {
-            fit::number(*change).is_some_and(|number| {
-                let right = fit::right_number(*change);
-                (number - right).abs() <= uncertainty.max(RIGHT * right)
-            })
-        };
-        self.changes.iter().any(is_right)
+    /// Changes that have a number, each with it and how uncertain it is, where it was fitted.
+    fn numbered(&self) -> impl Iterator<Item = (PortChange, f64, Option<f64>)> {
+        let all = self.changes.iter().zip(&self.uncertainties);
+        all.filter_map(|(change, uncertainty)| Some((*change, fit::number(*change)?, *uncertainty)))
     }
 
-    /// Whether it says nothing of the part: a number is that of the model, or could be any other.
+    /// Whether it says nothing of the part: a number is that of the model, as far as it is known, or could be any other.
     pub(in crate::gate::local) fn says_nothing(&self) -> bool {
-        let is_any = |change: &PortChange| {
-            fit::number(*change)
-                .is_some_and(|number| self.uncertainty.is_some_and(|uncertainty| uncertainty >= number))
-        };
-        self.has_right_number() || self.changes.iter().any(is_any)
+        self.numbered().any(|(change, number, uncertainty)| {
+            let right = fit::right_number(change);
+            let is_right = (number - right).abs() <= uncertainty.unwrap_or(0.0).max(RIGHT * right);
+            is_right || uncertainty.is_some_and(|uncertainty| uncertainty >= number)
+        })
     }
 
     /// Whether it is the same one change as another, in one place for everywhere or everywhere for one place.
@@ -123,9 +126,11 @@ impl<'a> PartTrials<'a> {
         oracle: &'a Oracle<'a>,
         part: &'a ComputedPart,
     ) -> Option<PartTrials<'a>> {
-        let mut outputs = part.outputs.iter().rev();
-        let (output, exact, candidate) =
-            outputs.find_map(|(name, exact)| Some((name, exact, oracle.tensors.tensor(name)?)))?;
+        let fits = |(name, exact): &'a (String, Tensor64)| {
+            let own = oracle.tensors.tensor(name).filter(|own| own.shape == exact.shape)?;
+            Some((name, exact, own))
+        };
+        let (output, exact, candidate) = part.outputs.iter().rev().find_map(fits)?;
         let floor = part.floors.get(output)?.figures.rel_l2;
         let before = distance(&candidate, exact)?.figures.rel_l2;
         let operations = oracle.model.operations(&part.part, &part.inputs).ok()?;
@@ -213,9 +218,14 @@ impl<'a> PartTrials<'a> {
                 self.fit_numbers(trial);
             }
         }
-        // A number that is the right one changes nothing.
-        trials.retain(|trial| !trial.has_right_number());
+        // A number that is the right one, or any other, changes nothing.
+        trials.retain(|trial| !trial.says_nothing());
         trials
+    }
+
+    /// Whether a trial moves an output that is right.
+    pub(super) fn moves_what_is_right(&self, trial: &PartTrial) -> bool {
+        trial.numbers() > 0 && self.run().left(&trial.changes, &self.candidate, self.exact).is_none()
     }
 
     fn run(&self) -> PartRun<'_> {
@@ -232,8 +242,12 @@ impl<'a> PartTrials<'a> {
         let run = self.run();
         let (candidate, exact) = (&self.candidate, self.exact);
         let trial = |changes: Vec<PortChange>| {
-            let left = run.left(&changes, candidate, exact)?;
-            left.is_finite().then_some(PartTrial { changes, left, uncertainty: None })
+            // A number that is still to be fitted may move what the right one does not.
+            let to_be_fitted = changes.iter().any(|change| fit::number(*change).is_some());
+            let right = if to_be_fitted { &[] } else { run.right };
+            let left = PartRun { right, ..run }.left(&changes, candidate, exact)?;
+            let uncertainties = vec![None; changes.len()];
+            left.is_finite().then_some(PartTrial { changes, left, uncertainties })
         };
         changes.into_par_iter().with_min_len(self.part.runs_in_turn()).filter_map(trial).collect()
     }
@@ -248,12 +262,12 @@ impl<'a> PartTrials<'a> {
             let left = |value: f64| {
                 let mut changes = trial.changes.clone();
                 changes[*at] = fit::with_number(changes[*at], value);
-                run.left(&changes, &self.candidate, self.exact)
+                PartRun { right: &[], ..run }.left(&changes, &self.candidate, self.exact)
             };
             let FittedNumber { value, left, uncertainty } = fit::fit(start, &left);
             if left < trial.left {
                 trial.changes[*at] = fit::with_number(trial.changes[*at], value);
-                (trial.left, trial.uncertainty) = (left, Some(uncertainty));
+                (trial.left, trial.uncertainties[*at]) = (left, Some(uncertainty));
             }
         }
     }

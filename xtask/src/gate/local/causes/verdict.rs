@@ -3,15 +3,13 @@
 use encoder::reference::Operations;
 
 use super::trials::{PartTrial, PartTrials};
-use super::{LEAST, TIMES_FLOOR};
+use super::{LEAST, NEAR, TIMES_FLOOR};
 use crate::gate::local::oracle::{ComputedPart, Oracle};
 
-/// What is left of an error, at most, by a change that explains it.
-const HALF: f64 = 0.5;
 /// Changes that leave errors within this factor, or within what f32 loses, explain a part alike.
 const ALIKE: f64 = 1.25;
 /// What is left of an error, at most, by a change that is held against its own floor.
-const NEAR: f64 = 0.2;
+const NEAR_ITS_FLOOR: f64 = 0.2;
 
 /// What was found out about a part that is off.
 pub(crate) struct PartVerdict {
@@ -57,21 +55,26 @@ pub(in crate::gate::local) fn verdict(oracle: &Oracle<'_>, part: &ComputedPart) 
         margin: 1.0,
         nearest: None,
     };
+    // Where they are looked at, for it takes a run each.
+    while all.first().is_some_and(|first| trials.moves_what_is_right(first)) {
+        all.remove(0);
+    }
     let Some(least) = all.first().map(|trial| trial.left) else { return Some(verdict) };
     // A part that does something else may lose more to rounding than the right one.
     let own_floor = |trial: &PartTrial| {
-        let comes_near = trial.left <= NEAR * trials.before;
+        let comes_near = trial.left <= NEAR_ITS_FLOOR * trials.before;
         comes_near && trial.left <= TIMES_FLOOR * trials.floor_of(trial)
     };
     // An error in few elements may be within the limit of all of them as it is.
-    if least > HALF * verdict.before || (least > limit && !all.first().is_some_and(own_floor)) {
+    if least > NEAR * verdict.before || (least > limit && !all.first().is_some_and(own_floor)) {
         verdict.nearest = all.into_iter().next();
         return Some(verdict);
     }
     // A second change may be none, and a fitted number may stand for something that has a name.
     let alike = |left: f64, least: f64| left <= (ALIKE * least).max(trials.floor);
-    let takes_away = |trial: &PartTrial| trial.left <= HALF * verdict.before;
-    let as_near = all.iter().take_while(|trial| alike(trial.left, least) && takes_away(trial)).enumerate();
+    let takes_away = |trial: &PartTrial| trial.left <= NEAR * verdict.before;
+    let as_near = all.iter().take_while(|trial| alike(trial.left, least) && takes_away(trial));
+    let as_near = as_near.enumerate().filter(|(_, trial)| !trials.moves_what_is_right(trial));
     let best = as_near.min_by_key(|(_, trial)| (trial.changes.len(), trial.numbers(), trial.is_everywhere()));
     let best = best.map_or(0, |(at, _)| at);
     let best = all.remove(best);

@@ -5,6 +5,8 @@ use encoder::reference::{
     ActivationFunction, ImageForm, NormAxes, Operations, PoolingKind, PortChange, UpsamplingKind,
 };
 
+use super::trials::PartTrial;
+
 /// What is said of a change of a part.
 pub(in crate::gate::local) struct ChangeWords<'a> {
     pub(in crate::gate::local) part: &'a Part,
@@ -13,8 +15,10 @@ pub(in crate::gate::local) struct ChangeWords<'a> {
 
 impl ChangeWords<'_> {
     /// Several changes at once; of one that has a number, how sure it is.
-    pub(in crate::gate::local) fn all(&self, changes: &[PortChange], uncertainty: Option<f64>) -> String {
-        let said: Vec<String> = changes.iter().map(|change| self.one(*change, uncertainty)).collect();
+    pub(in crate::gate::local) fn all(&self, trial: &PartTrial) -> String {
+        let changes = trial.changes.iter().zip(&trial.uncertainties);
+        let said: Vec<String> =
+            changes.map(|(change, uncertainty)| self.one(*change, *uncertainty)).collect();
         said.join(", and ")
     }
 
@@ -103,7 +107,7 @@ impl ChangeWords<'_> {
             }
             PortChange::KeysPadded(keys) => {
                 let keys = sure(&format!("{keys:.2}"));
-                format!("softmax over {keys} keys more, all zero, as by padding that is not masked")
+                format!("softmax over {keys} extra keys of zeros, as by padding that is not masked")
             }
             PortChange::SymmetricPadding { convolution: at } => {
                 format!("symmetric padding in {}", self.convolution(at))
