@@ -86,6 +86,17 @@ impl Part {
         self.site
     }
 
+    /// What it gives, with the inner taps of a block, in the order of execution.
+    pub fn outputs_with_inner(&self, architecture: &Architecture) -> Vec<String> {
+        match self.site {
+            Site::Block(number) => architecture
+                .blocks()
+                .nth(number)
+                .map_or_else(Vec::new, |(_, _, block)| tap::of_block_with_inner(block, number)),
+            Site::Stem | Site::Fusion | Site::Embedder | Site::Head => self.outputs.clone(),
+        }
+    }
+
     /// timm's names of the weights that it reads.
     pub fn weight_names(&self, architecture: &Architecture) -> Vec<String> {
         let is_own = |name: &String| match self.site {

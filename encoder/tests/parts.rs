@@ -8,7 +8,7 @@ mod whole_and_parts;
 use std::collections::BTreeMap;
 
 use committed::CommittedSet;
-use encoder::reference::ReferenceModel;
+use encoder::reference::{PartOptions, ReferenceModel};
 use encoder::{AllTaps, DenseTensor, Isa, Precision, tap};
 use fixtures::fixtures;
 use whole_and_parts::differences;
@@ -90,7 +90,8 @@ fn the_reference_has_the_same_bits_on_any_number_of_threads() {
         pool.install(|| {
             let reference = ReferenceModel::new(&set.checkpoint, &set.settings, Precision::F32).unwrap();
             let stem = &reference.parts()[0];
-            let nudged = reference.run_part_nudged(stem, &input, 7, 1.0).unwrap();
+            let options = PartOptions { nudge: Some((7, 1.0)), ..PartOptions::default() };
+            let nudged = reference.run_part_by(stem, &input, &options).unwrap();
             (reference.encode(shape, &set.input.data).unwrap(), nudged)
         })
     };

@@ -28,7 +28,6 @@ use crate::error::Error;
 use crate::faults::Seam;
 use crate::geometry::Axis;
 use crate::input::Normalisation;
-use crate::part::Site;
 use crate::precision::{Operands, Precision};
 use crate::profile::{Profiler, Step};
 use crate::simd::Isa;
@@ -193,11 +192,7 @@ impl Model {
 
     /// As [`Model::tap_names`], with the inner taps: those of a sink [`crate::WithInner`].
     pub fn tap_names_with_inner(&self, height: usize, width: usize) -> Vec<String> {
-        let blocks: Vec<&BlockSpec> = self.architecture.blocks().map(|(_, _, block)| block).collect();
-        let names = self.parts().into_iter().flat_map(|part| match part.site() {
-            Site::Block(number) => tap::of_block_with_inner(blocks[number], number),
-            Site::Stem | Site::Fusion | Site::Embedder | Site::Head => part.outputs,
-        });
+        let names = self.parts().into_iter().flat_map(|part| part.outputs_with_inner(&self.architecture));
         self.present_taps(height, width, names)
     }
 

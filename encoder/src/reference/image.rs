@@ -103,7 +103,7 @@ impl Image {
     }
 
     /// The plane of one channel.
-    fn plane(&self, b: usize, c: usize) -> &[f64] {
+    pub(super) fn plane(&self, b: usize, c: usize) -> &[f64] {
         let [_, channels, height, width] = self.shape;
         let start = (b * channels + c) * height * width;
         &self.data[start..start + height * width]
@@ -129,7 +129,7 @@ impl Image {
     }
 
     /// Changes planes in place, on all threads; `change` is told the number of the image and of the channel.
-    fn for_each_plane(&mut self, change: impl Fn([usize; 2], &mut [f64]) + Sync) {
+    pub(super) fn for_each_plane(&mut self, change: impl Fn([usize; 2], &mut [f64]) + Sync) {
         let [_, channels, height, width] = self.shape;
         let arch = Arch::new();
         self.data.par_chunks_mut((height * width).max(1)).enumerate().for_each(|(number, plane)| {
@@ -179,6 +179,19 @@ impl Image {
             });
         }
         sums
+    }
+
+    /// Of each pixel and each block of so many channels the largest magnitude, `[batch, blocks, height, width]`.
+    pub(super) fn strongest_by_channels(&self, length: usize) -> Image {
+        let [batch, channels, height, width] = self.shape;
+        let mut strongest = Image::unset([batch, channels.div_ceil(length), height, width]);
+        strongest.for_each_plane(|[b, block], most| {
+            most.fill(0.0);
+            for c in block * length..channels.min((block + 1) * length) {
+                most.iter_mut().zip(self.plane(b, c)).for_each(|(most, x)| *most = most.max(x.abs()));
+            }
+        });
+        strongest
     }
 
     /// RMS norm over the channels; `weights` empty for none.

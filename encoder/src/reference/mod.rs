@@ -2,6 +2,7 @@
 //! but the checkpoint, the architecture, the parts, the choice of padding and of precision, the names of the taps and the
 //! seam for planted faults.
 
+mod activation_blocks;
 mod activation_function;
 mod attention;
 mod change;
@@ -21,6 +22,7 @@ mod weights;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
+pub use activation_blocks::ActivationBlocks;
 pub use activation_function::ActivationFunction;
 pub use change::{
     ImageForm, NamedConvolution, NamedNorm, NormAxes, Operations, PoolingKind, PortChange, UpsamplingKind,
@@ -51,6 +53,20 @@ pub type Tensor64 = DenseTensor<f64>;
 pub fn gelu(x: f64) -> f64 {
     let inner = (2.0 / std::f64::consts::PI).sqrt() * (x + 0.044715 * x * x * x);
     0.5 * x * (1.0 + inner.tanh())
+}
+
+/// How a part is run otherwise than the model has it.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct PartOptions<'a> {
+    /// What is done otherwise.
+    pub changes: &'a [PortChange],
+    /// Values are moved by so many times as much as f32 arithmetic may move them, in a way that the seed chooses.
+    pub nudge: Option<(u64, f64)>,
+    /// Tensors that the part goes on with, in the place of those of the same names and shapes that it gives: each of its
+    /// outputs is then computed from what comes last before it among these and the inputs.
+    pub along: Option<&'a BTreeMap<String, Tensor64>>,
+    /// Whether it gives the inner taps of a block too.
+    pub inner: bool,
 }
 
 /// A model in f64.
@@ -156,6 +172,13 @@ impl<'a> ReferenceModel<'a> {
         self.rounding
     }
 
+    /// The blocks that its rounding quantises the other side of a product with a weight by, the weight told by its timm name.
+    pub fn activation_blocks(&self, weight: &str) -> Option<ActivationBlocks> {
+        (self.rounding == Rounding::GgmlQuantised)
+            .then(|| ActivationBlocks::of(self.checkpoint, weight))
+            .flatten()
+    }
+
     /// What the model is made of.
     pub fn architecture(&self) -> &Architecture {
         &self.architecture
@@ -178,56 +201,29 @@ impl<'a> ReferenceModel<'a> {
         part: &Part,
         tensors: &BTreeMap<String, Tensor64>,
     ) -> Result<Vec<(String, Tensor64)>, Error> {
-        self.run_part_by(part, tensors, ReferenceRun::of(self))
+        self.run_part_by(part, tensors, &PartOptions::default())
     }
 
-    /// As [`ReferenceModel::run_part`], with changes.
+    /// As [`ReferenceModel::run_part`], otherwise than the model has it.
     ///
     /// # Errors
     /// As [`ReferenceModel::run_part`].
-    pub fn run_part_with(
+    pub fn run_part_by(
         &self,
         part: &Part,
         tensors: &BTreeMap<String, Tensor64>,
-        changes: &[PortChange],
+        options: &PartOptions<'_>,
     ) -> Result<Vec<(String, Tensor64)>, Error> {
-        self.run_part_by(
-            part,
-            tensors,
-            ReferenceRun { changed: Changed::by(changes.to_vec()), ..ReferenceRun::of(self) },
-        )
-    }
-
-    /// As [`ReferenceModel::run_part`], with values moved by `times` as much as f32 arithmetic may move them, in a way that
-    /// `seed` chooses.
-    ///
-    /// # Errors
-    /// As [`ReferenceModel::run_part`].
-    pub fn run_part_nudged(
-        &self,
-        part: &Part,
-        tensors: &BTreeMap<String, Tensor64>,
-        seed: u64,
-        times: f64,
-    ) -> Result<Vec<(String, Tensor64)>, Error> {
-        let nudge = Some(Nudge::new(seed, times));
-        self.run_part_by(part, tensors, ReferenceRun { nudge, ..ReferenceRun::of(self) })
-    }
-
-    /// A part of a port, simulated as [`ReferenceModel::simulate`] does the whole.
-    ///
-    /// # Errors
-    /// As [`ReferenceModel::run_part`].
-    pub fn simulate_part(
-        &self,
-        part: &Part,
-        tensors: &BTreeMap<String, Tensor64>,
-        changes: &[PortChange],
-        seed: u64,
-    ) -> Result<Vec<(String, Tensor64)>, Error> {
-        let changed = Changed::by(changes.to_vec());
-        let nudge = Some(Nudge::new(seed, 1.0));
-        self.run_part_by(part, tensors, ReferenceRun { changed, nudge, ..ReferenceRun::of(self) })
+        let PartOptions { changes, nudge, along, inner } = *options;
+        let mut run = ReferenceRun {
+            changed: Changed::by(changes.to_vec()),
+            nudge: nudge.map(|(seed, times)| Nudge::new(seed, times)),
+            along,
+            inner,
+            ..ReferenceRun::of(self)
+        };
+        self.forward_part(part, tensors, &mut run)?;
+        Ok(run.taps)
     }
 
     /// The operations of a part, which changes are told by.
@@ -238,16 +234,6 @@ impl<'a> ReferenceModel<'a> {
         let mut run = ReferenceRun::of(self);
         self.forward_part(part, tensors, &mut run)?;
         Ok(run.changed.operations())
-    }
-
-    fn run_part_by(
-        &self,
-        part: &Part,
-        tensors: &BTreeMap<String, Tensor64>,
-        mut run: ReferenceRun<'_>,
-    ) -> Result<Vec<(String, Tensor64)>, Error> {
-        self.forward_part(part, tensors, &mut run)?;
-        Ok(run.taps)
     }
 
     fn forward_part(

@@ -15,6 +15,7 @@ use super::run::ReferenceRun;
 use super::weights::{self, DenseWeights};
 use crate::architecture::names;
 use crate::architecture::{AttentionSpec, DepthwiseSpec};
+use crate::checkpoint::WeightType;
 use crate::error::Error;
 
 impl ReferenceRun<'_> {
@@ -82,10 +83,17 @@ impl ReferenceRun<'_> {
         shape: &[usize],
         stride: usize,
     ) -> Result<Image, Error> {
-        // ggml has the stem's weights in f32, and then takes its input as it is.
-        let as_it_is = name == names::stem::CONVOLUTION && self.rounding().is_ggml_f16();
-        let rounding = if as_it_is { Rounding::Exact } else { self.rounding() };
-        self.product_by(x, name, shape, stride, rounding)
+        self.product_by(x, name, shape, stride, self.rounding())
+    }
+
+    /// Whether a dense product holds its operands as they are: what is quantised beside them is another matter.
+    fn takes_as_it_is(&self, name: &str) -> bool {
+        // ggml takes the input as it is where weights are f32, as the stem's always are.
+        let is_f32 = match self.rounding() {
+            Rounding::GgmlQuantised => self.model.checkpoint.stored_type(name) == Some(&WeightType::F32),
+            rounding => name == names::stem::CONVOLUTION && rounding.is_ggml_reduced(),
+        };
+        is_f32 || self.model.activation_blocks(name).is_some()
     }
 
     fn product_by(
@@ -96,6 +104,7 @@ impl ReferenceRun<'_> {
         stride: usize,
         rounding: Rounding,
     ) -> Result<Image, Error> {
+        let rounding = if self.takes_as_it_is(name) { Rounding::Exact } else { rounding };
         let (out, kernel) = (shape[0], shape.get(2).copied().unwrap_or(1));
         let is_square = kernel == 1 && out == x.shape[1];
         let of_module = names::module_of(name).to_string();
@@ -111,7 +120,13 @@ impl ReferenceRun<'_> {
         };
         let window = self.window(number, kernel, stride);
         let (small, held) = match &weights.small {
-            None => (None, self.operand(x, rounding)),
+            None => {
+                let held = self.operand(x, rounding);
+                match self.model.activation_blocks(name) {
+                    Some(blocks) => (None, Cow::Owned(blocks.held(&held))),
+                    None => (None, held),
+                }
+            }
             Some(small) => {
                 // Both terms are of the values as they are nudged.
                 let nudged = self.operand(x, Rounding::Exact);

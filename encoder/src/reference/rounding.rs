@@ -1,7 +1,9 @@
 //! Where a runtime rounds, and to what.
 
+use super::activation_blocks::ActivationBlocks;
 use super::activation_function::ActivationFunction;
 use super::exponential::gelu;
+use crate::checkpoint::Checkpoint;
 use crate::precision::Precision;
 
 /// Where a runtime rounds. All arithmetic between is in f64.
@@ -22,6 +24,9 @@ pub enum Rounding {
     GgmlF16,
     /// The same with GELU in f32: a GPU backend of ggml.
     GgmlF16ExactGelu,
+    /// As ggml's CPU backend does with quantised weights: what their products take is quantised too, [`ActivationBlocks`] says
+    /// how; what other products take is rounded as the type of their weights asks. GELU is a table of f16.
+    GgmlQuantised,
     /// Every operation gives bf16, as PyTorch after `.bfloat16()` and MLX.
     Bf16All,
     /// Every operation gives f16.
@@ -79,16 +84,24 @@ impl From<Precision> for Rounding {
 
 impl Rounding {
     /// Those that runtimes are known to have, the most exact first.
-    pub const OF_RUNTIMES: [Rounding; 8] = [
+    pub const OF_RUNTIMES: [Rounding; 9] = [
         Rounding::Exact,
         Rounding::Operands(Precision::Bf16x3),
         Rounding::GgmlF32,
         Rounding::GgmlF16,
         Rounding::GgmlF16ExactGelu,
+        Rounding::GgmlQuantised,
         Rounding::F16All,
         Rounding::EncoderBf16,
         Rounding::Bf16All,
     ];
+
+    /// Those of [`Rounding::OF_RUNTIMES`] that can be met with these weights.
+    pub fn possible_with(checkpoint: &Checkpoint) -> Vec<Rounding> {
+        let any = checkpoint.names().any(|name| ActivationBlocks::of(checkpoint, name).is_some());
+        let can_be = |rounding: &Rounding| any || *rounding != Rounding::GgmlQuantised;
+        Rounding::OF_RUNTIMES.into_iter().filter(can_be).collect()
+    }
 
     /// The name on command lines.
     pub fn name(self) -> &'static str {
@@ -99,6 +112,7 @@ impl Rounding {
             Rounding::GgmlF32 => "ggml-f32",
             Rounding::GgmlF16 => "ggml-f16",
             Rounding::GgmlF16ExactGelu => "ggml-f16-gpu",
+            Rounding::GgmlQuantised => "ggml-q8_0",
             Rounding::Bf16All => "bf16-all",
             Rounding::F16All => "f16-all",
         }
@@ -119,7 +133,9 @@ impl Rounding {
                 let small = bf16(x - bf16(x));
                 (bf16(x) + small, small)
             }
-            Rounding::GgmlF16 | Rounding::GgmlF16ExactGelu | Rounding::F16All => (f16(x), 0.0),
+            Rounding::GgmlF16 | Rounding::GgmlF16ExactGelu | Rounding::GgmlQuantised | Rounding::F16All => {
+                (f16(x), 0.0)
+            }
         }
     }
 
@@ -132,7 +148,9 @@ impl Rounding {
                 each!(values, x => bf16(x));
             }
             Rounding::Operands(Precision::Bf16x3) => each!(values, x => bf16(x) + bf16(x - bf16(x))),
-            Rounding::GgmlF16 | Rounding::GgmlF16ExactGelu | Rounding::F16All => each!(values, x => f16(x)),
+            Rounding::GgmlF16 | Rounding::GgmlF16ExactGelu | Rounding::GgmlQuantised | Rounding::F16All => {
+                each!(values, x => f16(x))
+            }
         }
     }
 
@@ -142,14 +160,14 @@ impl Rounding {
         each!(values, x => self.held(x).1);
     }
 
-    /// Whether it is ggml's with F16 weights, on any backend.
-    pub fn is_ggml_f16(self) -> bool {
-        matches!(self, Rounding::GgmlF16 | Rounding::GgmlF16ExactGelu)
+    /// Whether it is ggml's with weights of 16 bits or fewer, on any backend.
+    pub fn is_ggml_reduced(self) -> bool {
+        matches!(self, Rounding::GgmlF16 | Rounding::GgmlF16ExactGelu | Rounding::GgmlQuantised)
     }
 
     /// What attention's own products round by.
     pub(super) fn of_attention(self) -> Rounding {
-        if self.is_ggml_f16() { Rounding::Exact } else { self }
+        if self.is_ggml_reduced() { Rounding::Exact } else { self }
     }
 
     /// What depthwise convolutions round by.
@@ -182,7 +200,7 @@ impl Rounding {
     /// and gives back what is 10 or more.
     #[inline(always)]
     pub(super) fn activate(self, values: &mut [f64], other: Option<ActivationFunction>) {
-        let is_table = matches!(self, Rounding::GgmlF16 | Rounding::GgmlF32);
+        let is_table = matches!(self, Rounding::GgmlF16 | Rounding::GgmlF32 | Rounding::GgmlQuantised);
         match (is_table, other) {
             (true, None) => each!(values, x => tabulated(x, f16(gelu(f16(x))))),
             (true, Some(function)) => each!(values, x => tabulated(x, f16(function.of(f16(x))))),

@@ -1,5 +1,6 @@
 //! One run of the graph: its parts one after another, with the weights read as they are needed and every tap kept.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::change::PortChange;
@@ -37,6 +38,8 @@ pub(super) struct ReferenceRun<'a> {
     pub(super) changed: Changed,
     /// Values are moved by as much as f32 arithmetic may move them.
     pub(super) nudge: Option<Nudge>,
+    /// Tensors that the run goes on with in the place of its own of the same names and shapes.
+    pub(super) along: Option<&'a BTreeMap<String, Tensor64>>,
 }
 
 impl<'a> ReferenceRun<'a> {
@@ -49,25 +52,40 @@ impl<'a> ReferenceRun<'a> {
             taps: Vec::new(),
             changed: Changed::default(),
             nudge: None,
+            along: None,
         }
     }
 }
 
 impl ReferenceRun<'_> {
-    fn tap(&mut self, name: &str, x: &Image) {
+    /// Keeps a tensor under its name; what the run goes on with.
+    fn tap(&mut self, name: &str, x: Image) -> Image {
         self.taps.push((name.to_string(), Tensor64 { shape: x.shape.to_vec(), data: copied(&x.data) }));
-    }
-
-    fn tap_inner(&mut self, tap: BlockTap, number: usize, x: &Image) {
-        if self.inner {
-            self.tap(&tap.name(number), x);
+        match self.along.and_then(|along| along.get(name)) {
+            Some(own) if own.shape == x.shape => Image::of(x.shape, &own.data),
+            _ => x,
         }
     }
 
-    /// `x` is `[1, T, C]` per image in `[B, 1, T, C]`.
-    fn tap_tokens(&mut self, name: &str, x: &Image) {
-        let shape = vec![x.shape[0], x.shape[2], x.shape[3]];
-        self.taps.push((name.to_string(), Tensor64 { shape, data: copied(&x.data) }));
+    fn tap_inner(&mut self, tap: BlockTap, number: usize, x: Image) -> Image {
+        if self.inner { self.tap(&tap.name(number), x) } else { x }
+    }
+
+    /// The same of `[B, C, H, W]` that is kept as tokens, `[B, H * W, C]`.
+    fn tap_tokens(&mut self, name: &str, x: Image) -> Image {
+        let [batch, channels, height, width] = x.shape;
+        let tokens = Image::from_fn([batch, 1, height * width, channels], |[b, _, t, c]| {
+            x.at([b, c, t / width, t % width])
+        });
+        let shape = vec![batch, height * width, channels];
+        let own = self.along.and_then(|along| along.get(name)).filter(|own| own.shape == shape);
+        self.taps.push((name.to_string(), Tensor64 { shape, data: copied(&tokens.data) }));
+        match own {
+            Some(own) => Image::from_fn(x.shape, |[b, c, y, x]| {
+                own.data[(b * height * width + y * width + x) * channels + c]
+            }),
+            None => x,
+        }
     }
 
     /// Runs the part at `site`. A part alone and the whole model both run through here, hence with the same bits.
@@ -118,8 +136,7 @@ impl ReferenceRun<'_> {
             x = self.biased(x, names::stem::BIAS)?;
         }
         x = self.activated(self.norm(x, names::stem::NORM)?);
-        self.tap(tap::STEM, &x);
-        Ok(x)
+        Ok(self.tap(tap::STEM, x))
     }
 
     fn block(
@@ -145,8 +162,7 @@ impl ReferenceRun<'_> {
                 (y, BlockTap::AttnOutput)
             }
         };
-        self.tap(&tap.name(number), &y);
-        Ok(y)
+        Ok(self.tap(&tap.name(number), y))
     }
 
     fn edge_residual(
@@ -159,10 +175,10 @@ impl ReferenceRun<'_> {
         use names::edge_residual::*;
         let y = self.dense(x, &module.name_of(EXPANSION), spec.expanded, spec.kernel, spec.stride)?;
         let y = self.activated(self.norm(y, &module.name_of(EXPANSION_NORM))?);
-        self.tap_inner(BlockTap::ConvExp, number, &y);
+        let y = self.tap_inner(BlockTap::ConvExp, number, y);
         let y = self.dense(&y, &module.name_of(PROJECTION), spec.output, 1, 1)?;
         let y = self.norm(y, &module.name_of(PROJECTION_NORM))?;
-        self.tap_inner(BlockTap::ConvPwl, number, &y);
+        let y = self.tap_inner(BlockTap::ConvPwl, number, y);
         Ok(if spec.stride == 1 && spec.input == spec.output { self.with_skip(y, x) } else { y })
     }
 
@@ -185,7 +201,7 @@ impl ReferenceRun<'_> {
         if layer_scale {
             y = scale(y)?;
             if skip {
-                self.tap(&BlockTap::LayerScale.name(number), &y);
+                y = self.tap(&BlockTap::LayerScale.name(number), y);
             }
         }
         Ok(if skip { self.with_skip(y, x) } else { y })
@@ -204,32 +220,31 @@ impl ReferenceRun<'_> {
         x: &Image,
     ) -> Result<Image, Error> {
         use names::inverted_residual::*;
-        let tap = |run: &mut Self, tap, y: &Image| {
-            if let Some(number) = block {
-                run.tap_inner(tap, number, y);
-            }
+        let tap = |run: &mut Self, tap, y: Image| match block {
+            Some(number) => run.tap_inner(tap, number, y),
+            None => y,
         };
         let mut y = x.clone();
         if let Some(spec) = spec.dw_start {
             y = self.normed_depthwise(module, START, spec, &y)?;
-            tap(self, BlockTap::DwStart, &y);
+            y = tap(self, BlockTap::DwStart, y);
         }
         y = self.dense(&y, &module.name_of(EXPANSION), spec.expanded, 1, 1)?;
         y = self.activated(self.norm(y, &module.name_of(EXPANSION_NORM))?);
         if block.is_none() {
-            self.tap(tap::MSFA_FFN_EXPAND, &y);
+            y = self.tap(tap::MSFA_FFN_EXPAND, y);
         }
-        tap(self, BlockTap::PwExp, &y);
+        y = tap(self, BlockTap::PwExp, y);
         if let Some(spec) = spec.dw_mid {
             y = self.activated(self.normed_depthwise(module, MIDDLE, spec, &y)?);
-            tap(self, BlockTap::DwMid, &y);
+            y = tap(self, BlockTap::DwMid, y);
         }
         y = self.dense(&y, &module.name_of(PROJECTION), spec.output, 1, 1)?;
         y = self.norm(y, &module.name_of(PROJECTION_NORM))?;
-        tap(self, BlockTap::PwProj, &y);
+        y = tap(self, BlockTap::PwProj, y);
         if let Some(spec) = spec.dw_end {
             y = self.normed_depthwise(module, END, spec, &y)?;
-            tap(self, BlockTap::DwEnd, &y);
+            y = tap(self, BlockTap::DwEnd, y);
         }
         Ok(y)
     }
@@ -255,9 +270,9 @@ impl ReferenceRun<'_> {
     ) -> Result<(Image, Image), Error> {
         use names::attention::*;
         let x = self.norm(x.clone(), &module.name_of(NORM))?;
-        self.tap(&BlockTap::AttnNorm.name(number), &x);
+        let x = self.tap(&BlockTap::AttnNorm.name(number), x);
         let q = self.dense(&x, &module.name_of(QUERY), spec.heads * spec.key_dim, 1, 1)?;
-        self.tap_inner(BlockTap::AttnQuery, number, &q);
+        let q = self.tap_inner(BlockTap::AttnQuery, number, q);
         let mut sides = Vec::new();
         for (side, dim, of_norm, of_projection) in [
             (KEY, spec.key_dim, BlockTap::AttnKeyNorm, BlockTap::AttnKey),
@@ -266,19 +281,17 @@ impl ReferenceRun<'_> {
             let mut y = x.clone();
             if let Some(spec) = spec.downsample {
                 y = self.normed_depthwise(module, side.downsample, self.changed.downsample(spec), &y)?;
-                self.tap(&of_norm.name(number), &y);
+                y = self.tap(&of_norm.name(number), y);
             }
             let projected = self.key_or_value(&y, &module.name_of(side.projection), dim)?;
-            self.tap_inner(of_projection, number, &projected);
-            sides.push(projected);
+            sides.push(self.tap_inner(of_projection, number, projected));
         }
         self.changed.keys_and_values(&mut sides);
         let q = self.changed.queries(q, spec);
         let heads = self.changed.results(self.attend(spec, &q, &sides[0], &sides[1]), spec);
-        self.tap_inner(BlockTap::AttnHeads, number, &heads);
+        let heads = self.tap_inner(BlockTap::AttnHeads, number, heads);
         let y = self.dense(&heads, &module.name_of(OUTPUT), spec.output, 1, 1)?;
-        self.tap_inner(BlockTap::AttnProj, number, &y);
-        Ok((y, x))
+        Ok((self.tap_inner(BlockTap::AttnProj, number, y), x))
     }
 
     fn fusion(&mut self, spec: &InvertedResidualSpec, high: &Image, low: &Image) -> Result<Image, Error> {
@@ -296,9 +309,9 @@ impl ReferenceRun<'_> {
             let (second, c) = (c >= before, if c >= before { c - before } else { c });
             if second != low_first { of_low([b, c, y, x]) } else { high.at([b, c, y, x]) }
         });
-        self.tap(tap::MSFA_CONCAT, &joined);
+        let joined = self.tap(tap::MSFA_CONCAT, joined);
         let mut y = self.inverted_residual(&Module::feed_forward(), spec, None, &joined)?;
-        self.tap(tap::MSFA_FFN_PROJECT, &y);
+        y = self.tap(tap::MSFA_FFN_PROJECT, y);
         let (oh, ow) = self.model.settings.output_resolution;
         let norm_first = self.changed.has(PortChange::PoolAfterNorm);
         if norm_first {
@@ -306,39 +319,31 @@ impl ReferenceRun<'_> {
         }
         if (height, width) != (oh, ow) {
             y = self.kept(self.nudged(self.changed.resized(&y, oh, ow)));
-            self.tap(tap::MSFA_DOWNSAMPLE, &y);
+            y = self.tap(tap::MSFA_DOWNSAMPLE, y);
         }
         let y = if norm_first { y } else { self.norm(y, names::fusion::NORM)? };
-        self.tap(tap::MSFA_CONCAT_NORM, &y);
-        Ok(y)
+        Ok(self.tap(tap::MSFA_CONCAT_NORM, y))
     }
 
     fn embedder(&mut self, channels: usize, hidden: usize, x: &Image) -> Result<Image, Error> {
-        let [batch, _, height, width] = x.shape;
-        let tokens = |x: &Image| {
-            Image::from_fn([batch, 1, height * width, x.shape[1]], |[b, _, t, c]| {
-                x.at([b, c, t / width, t % width])
-            })
-        };
         let lacks_factor = self.seam.lacks_factor() || self.changed.has(PortChange::NoFactor);
         let factor = if lacks_factor { 1.0 } else { (channels as f64).sqrt() };
         let scaled = self.kept(x.clone().map(|x| x * factor));
         let soft = self.norm(scaled, names::embedder::SOFT_NORM)?;
-        self.tap_tokens(tap::MM_SOFT_EMB_NORM, &tokens(&soft));
+        let soft = self.tap_tokens(tap::MM_SOFT_EMB_NORM, soft);
         let projected = self.product(&soft, names::embedder::PROJECTION, &[hidden, channels], 1)?;
-        self.tap_tokens(tap::MM_INPUT_PROJ, &tokens(&projected));
+        let projected = self.tap_tokens(tap::MM_INPUT_PROJ, projected);
         let normed = self.norm_by(names::embedder::LAST_NORM, projected, &[]);
-        self.tap_tokens(tap::MM_POST_PROJ_NORM, &tokens(&normed));
-        Ok(normed)
+        Ok(self.tap_tokens(tap::MM_POST_PROJ_NORM, normed))
     }
 
     fn head(&mut self, spec: HeadSpec, x: &Image) -> Result<Image, Error> {
         let mut y = self.kept(self.nudged(average(x, 1, 1)));
-        self.tap(tap::HEAD_POOL, &y);
+        y = self.tap(tap::HEAD_POOL, y);
         if let Some(hidden) = spec.hidden {
             let product = self.dense(&y, names::head::CONVOLUTION, hidden, 1, 1)?;
             y = self.activated(self.norm(product, names::head::NORM)?);
-            self.tap(tap::HEAD_HIDDEN, &y);
+            y = self.tap(tap::HEAD_HIDDEN, y);
         }
         if let Some(classes) = spec.classes {
             let product = self.product(&y, names::head::CLASSIFIER, &[classes, y.shape[1]], 1)?;

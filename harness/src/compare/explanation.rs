@@ -91,6 +91,8 @@ pub enum ExplanationKind {
         /// The last tensor within the part that is right, and the first that is not.
         between: Option<(String, String)>,
     },
+    /// What a part gives later, these tensors, is right without what was dumped here: the candidate did not go on with it.
+    NotGoneOnWith { part: String, later: Vec<String> },
 }
 
 /// How an input differs from another.

@@ -12,6 +12,8 @@ use super::failure::Failure;
 const ROOT_VARIABLE: &str = "PARITY_ROOT";
 /// The mapping of the checkout that the program was compiled from.
 const BUILT_IN: &str = include_str!("../../../mappings/gemma3n.toml");
+/// The same with the tensors inside blocks.
+const BUILT_IN_INNER: &str = include_str!("../../../mappings/gemma3n-inner.toml");
 /// What it is called where it is shown.
 const BUILT_IN_NAME: &str = "gemma3n.toml (built in)";
 
@@ -117,6 +119,11 @@ pub(crate) fn inner_mapping() -> Result<Option<Mapping>, Failure> {
         Some(file) => Ok(Some(Mapping::read(Path::new(&shown(&file)))?)),
         None => Ok(None),
     }
+}
+
+/// The program's own mapping of every tensor that the encoder has a name for.
+pub(crate) fn built_in_inner_mapping() -> Result<Mapping, Failure> {
+    Ok(Mapping::parse(Path::new("gemma3n-inner.toml (built in)"), BUILT_IN_INNER.to_string())?)
 }
 
 /// Whether a mapping is the one that is used when none is named, which tolerances and known errors are of.

@@ -3,7 +3,8 @@
 use std::path::Path;
 
 use harness::mapping::Mapping;
-use harness::store::read_npy;
+use harness::store::{read_npy, write_npy};
+use harness::tensor::Tensor;
 
 use crate::support::*;
 
@@ -49,6 +50,30 @@ fn a_dump_with_inner_tensors_passes_under_both_mappings() {
     };
     compared(MAPPING, "PASS  68 compared, 68 passed");
     compared("mappings/gemma3n.toml", "PASS  33 compared, 33 passed");
+}
+
+#[test]
+fn inner_tensors_bring_a_fault_down_to_one_operation() {
+    let folder = tempfile::tempdir().unwrap();
+    dump(folder.path(), &["--inner"]).assert().code(0);
+    std::fs::remove_file(folder.path().join("dump.json")).unwrap();
+    let (weights, input) = (format!("{SET}/model.safetensors"), format!("{SET}/input.png"));
+    let candidate = folder.path().to_str().unwrap();
+    let resolution = ["--output-resolution", "2x3", "--mapping", MAPPING];
+    let own = ["parity", "--candidate", candidate, "--weights", &weights, "--input", &input];
+    let judged = || xtask(&[own.as_slice(), &resolution].concat());
+    judged().assert().code(0).stdout(contains("PASS  65 compared, 65 passed"));
+    // As if a later operation had been done in place before it was written.
+    let of = |name: &str| folder.path().join(format!("debug_mobilenet_block_2_{name}.npy"));
+    let expansion = read_npy(&of("pw_exp"), None).unwrap();
+    let squared: Vec<f32> = expansion.iter().map(|x| (x * x) as f32).collect();
+    write_npy(&of("pw_exp"), &Tensor::from_f32(expansion.shape().to_vec(), squared).unwrap()).unwrap();
+    judged()
+        .env("COLUMNS", "300")
+        .assert()
+        .code(1)
+        .stdout(contains("FAIL  65 compared, 64 passed, 1 failed"))
+        .stdout(contains("mobilenet_block_2_pw_exp is not what the port went on with"));
 }
 
 #[test]

@@ -107,6 +107,9 @@ fn about_explanation(explanation: &Explanation) -> Value {
             "of": "part_unexplained", "part": part, "changes": changes, "before": before,
             "nearest": nearest.as_ref().map(|(change, after)| json!({"change": change, "after": after})),
         }),
+        ExplanationKind::NotGoneOnWith { part, later } => {
+            json!({"of": "not_gone_on_with", "part": part, "later": later})
+        }
         ExplanationKind::ReversedExtents => json!({"of": "reversed_extents"}),
         ExplanationKind::Memory { layout, place: at } => {
             json!({"of": "memory", "layout": layout.to_string(), "place": place(at)})

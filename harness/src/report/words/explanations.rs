@@ -126,6 +126,12 @@ fn of_kind(kind: &ExplanationKind, of: &str, first: &str, explains: usize) -> St
                 count(*changes, "change")
             )
         }
+        ExplanationKind::NotGoneOnWith { part, later } => format!(
+            "{part}: {first} is not what the port went on with, for {} {} right without it: it was dumped elsewhere, or \
+             overwritten before it was written",
+            later.join(" and "),
+            if later.len() == 1 { "is" } else { "are" }
+        ),
         ExplanationKind::Change { change } => format!("as with {change}: {of} within the limits"),
     }
 }

@@ -2,6 +2,7 @@
 //! read and the rounding of its runtime, and held against the candidate's own outputs.
 
 pub(crate) mod causes;
+mod floors;
 mod oracle;
 mod part_report;
 mod parts;
@@ -122,7 +123,7 @@ impl Gate<'_> {
         let tensors = CandidateTensors::find(self.mapping, &dump, &exact, &image)?;
         let fit = match sources.rounding {
             RoundingChoice::Fixed(rounding) => RoundingFit { rounding, next: None },
-            RoundingChoice::Auto => oracle::best_fit(&tensors, model)?,
+            RoundingChoice::Auto => oracle::best_fit(&tensors, &Rounding::possible_with(&checkpoint), model)?,
         };
         let model = model(fit.rounding)?;
         let oracle = Oracle { model: &model, tensors: &tensors };

@@ -4,36 +4,17 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use encoder::Part;
-use encoder::reference::{ReferenceModel, Rounding, Tensor64};
-use harness::limits::metric::PerMetric;
+use encoder::reference::{PartOptions, ReferenceModel, Rounding, Tensor64};
 use harness::limits::tolerance::NoiseFloor;
 use harness::store::ComputedStore;
 use rayon::prelude::*;
 
+use super::floors::{
+    LARGE, NUDGED, distance, floor_of, floor_of_f32, is_large, is_within, named, no_nudged, nudged_runs,
+};
 use super::parts::CandidateTensors;
 use crate::shell::failure::Failure;
 
-/// Runs that are nudged, each in its own way, to find a floor: by how many times what f32 loses, and by which share of that
-/// their error counts. Where values are rounded to f16 the error comes from the few that fall on the other side: with the
-/// square root of how many do. Runs that are nudged more have more of them, and tell what a run has that is unlucky.
-const NUDGED: [(f64, f64); 8] =
-    [(1.0, 1.0), (16.0, 0.25), (1.0, 1.0), (1.0, 1.0), (16.0, 0.25), (1.0, 1.0), (1.0, 1.0), (16.0, 0.25)];
-/// Values of a part's output from which on luck evens out: of the model of 300M, rounded as ggml-f16, runs that are nudged alike
-/// differ by up to 12 % in rel_l2.
-const LARGE: usize = 100_000;
-
-/// Which of [`NUDGED`] are done on a part.
-fn nudged_runs(rounding: Rounding, large: bool) -> std::ops::Range<usize> {
-    match (large, rounding) {
-        (false, _) => 0..NUDGED.len(),
-        // Where nothing is rounded the error goes with the nudge: a run of 16 times, at a quarter, is 4 times one of once.
-        (true, Rounding::Exact) => 1..2,
-        (true, _) => 0..2,
-    }
-}
-
-/// Values that are compared at once.
-const PIECE: usize = 1 << 14;
 /// A rounding model that is not so many times nearer than none says nothing.
 const UNKNOWN: f64 = 1.25;
 /// Parts that rounding models are tried on.
@@ -66,6 +47,11 @@ pub(super) struct ComputedPart {
     pub(super) outputs: Vec<(String, Tensor64)>,
     /// How far what f32 sums lose can move each output.
     pub(super) floors: BTreeMap<String, NoiseFloor>,
+    /// The candidate's own outputs that the later ones are computed from.
+    pub(super) along: BTreeMap<String, Tensor64>,
+    /// Outputs that are computed from the inputs alone: from these they are right, and from what the candidate dumped between
+    /// they are not, so that it did not go on with that.
+    pub(super) passing_by: Vec<String>,
 }
 
 impl ComputedPart {
@@ -84,49 +70,15 @@ pub(super) struct JudgedPart {
     pub(super) floors: BTreeMap<String, NoiseFloor>,
 }
 
+/// A part that was computed, and what it gives from its inputs alone where that was looked at.
+struct CheckedPart {
+    computed: ComputedPart,
+    from_inputs: Option<Vec<(String, Tensor64)>>,
+}
+
 /// All parts.
 pub(super) struct ComputedParts {
     pub(super) parts: Vec<JudgedPart>,
-}
-
-/// Whether luck evens out over what a part gives.
-fn is_large(outputs: &[(String, Tensor64)]) -> bool {
-    outputs.last().is_some_and(|(_, tensor)| tensor.data.len() >= LARGE)
-}
-
-/// ‖a - b‖ / ‖b‖ and max |a - b| / max |b|; `None` where extents differ or all of `b` is zero.
-pub(super) fn distance(a: &Tensor64, b: &Tensor64) -> Option<NoiseFloor> {
-    if a.shape != b.shape {
-        return None;
-    }
-    let of_piece = |(a, b): (&[f64], &[f64])| {
-        let (mut difference, mut size, mut largest, mut most) = (0.0, 0.0, 0.0f64, 0.0f64);
-        for (a, b) in a.iter().zip(b) {
-            let d = (a - b).abs();
-            (difference, size) = (difference + d * d, size + b * b);
-            (largest, most) = (largest.max(d), most.max(b.abs()));
-        }
-        [difference, size, largest, most]
-    };
-    // Piece by piece, in order: sums do not depend on the number of threads.
-    let pieces: Vec<[f64; 4]> =
-        a.data.par_chunks(PIECE).zip(b.data.par_chunks(PIECE)).map(of_piece).collect();
-    let [difference, size, largest, most] = pieces.into_iter().fold([0.0; 4], |all, piece| {
-        [all[0] + piece[0], all[1] + piece[1], all[2].max(piece[2]), all[3].max(piece[3])]
-    });
-    let figures = PerMetric { rel_l2: (difference / size).sqrt(), rel_linf: largest / most };
-    (most > 0.0).then_some(NoiseFloor { figures, max_abs: largest })
-}
-
-/// The floor from errors of nudged runs, each with the share of it that counts.
-fn floor_of(errors: &[(f64, NoiseFloor)]) -> NoiseFloor {
-    let of = |figure: fn(&NoiseFloor) -> f64| {
-        errors.iter().map(|(share, error)| share * figure(error)).fold(0.0, f64::max)
-    };
-    NoiseFloor {
-        figures: PerMetric { rel_l2: of(|x| x.figures.rel_l2), rel_linf: of(|x| x.figures.rel_linf) },
-        max_abs: of(|x| x.max_abs),
-    }
 }
 
 impl Oracle<'_> {
@@ -140,14 +92,17 @@ impl Oracle<'_> {
     ) -> Result<ComputedParts, Failure> {
         let mut parts: Vec<JudgedPart> = Vec::new();
         let mut given: BTreeMap<String, Tensor64> = BTreeMap::new();
-        let mut nudged: Vec<BTreeMap<String, Tensor64>> = vec![BTreeMap::new(); NUDGED.len()];
+        let mut nudged = no_nudged();
         for (number, part) in self.tensors.parts.iter().enumerate() {
             let inputs = self.inputs(part, &given);
             // Tensors that do not fit the part are told where they are compared.
-            let outputs = inputs.as_ref().and_then(|inputs| self.model.run_part(part, inputs).ok());
-            beside(number, outputs.as_deref().unwrap_or_default())?;
-            let (Some(inputs), Some(outputs)) = (inputs, outputs) else { continue };
-            let floors = self.floors(part, &inputs, &mut nudged, &outputs)?;
+            let computed = inputs.and_then(|inputs| self.computed(part, inputs, &mut nudged).transpose());
+            let Some(CheckedPart { computed, from_inputs }) = computed.transpose()? else {
+                beside(number, &[])?;
+                continue;
+            };
+            let ComputedPart { inputs, outputs, floors, .. } = computed;
+            beside(number, from_inputs.as_ref().unwrap_or(&outputs))?;
             for (name, tensor) in &outputs {
                 for reference in self.tensors.references_of(name) {
                     let put = store.put(reference, &tensor.shape, &tensor.data);
@@ -171,18 +126,66 @@ impl Oracle<'_> {
     /// Computes a part once more.
     pub(super) fn again(&self, judged: &JudgedPart) -> Result<ComputedPart, Failure> {
         let inputs = self.inputs(&judged.part, &judged.given).unwrap_or_default();
-        let outputs = self.model.run_part(&judged.part, &inputs).map_err(Failure::unreadable)?;
-        let (part, floors) = (judged.part.clone(), judged.floors.clone());
-        Ok(ComputedPart { part, inputs, outputs, floors })
+        let again = self.computed(&judged.part, inputs, &mut no_nudged())?;
+        let lacking =
+            || Failure::unusable(format!("{}: it was computed once, and now is not", judged.part.name));
+        Ok(ComputedPart { floors: judged.floors.clone(), ..again.ok_or_else(lacking)?.computed })
     }
 
     /// A part computed from the candidate's own tensors alone; `None` where they lack something that it takes.
     pub(super) fn alone(&self, part: &Part) -> Result<Option<ComputedPart>, Failure> {
         let Some(inputs) = self.inputs(part, &BTreeMap::new()) else { return Ok(None) };
+        Ok(self.computed(part, inputs, &mut no_nudged())?.map(|checked| checked.computed))
+    }
+
+    /// The same from what the part takes alone, whatever the candidate has of what it gives.
+    pub(super) fn from_inputs(&self, part: &Part) -> Result<Option<ComputedPart>, Failure> {
+        let Some(inputs) = self.inputs(part, &BTreeMap::new()) else { return Ok(None) };
+        let along = BTreeMap::new();
         let outputs = self.model.run_part(part, &inputs).map_err(Failure::unreadable)?;
-        let mut nudged = vec![BTreeMap::new(); NUDGED.len()];
-        let floors = self.floors(part, &inputs, &mut nudged, &outputs)?;
-        Ok(Some(ComputedPart { part: part.clone(), inputs, outputs, floors }))
+        let floors = self.floors(part, &inputs, &along, &mut no_nudged(), &outputs)?;
+        let (part, passing_by) = (part.clone(), Vec::new());
+        Ok(Some(ComputedPart { part, inputs, outputs, floors, along, passing_by }))
+    }
+
+    /// A part on these inputs, each output computed from the nearest tensors before it that the candidate has; `None` where they
+    /// do not fit it.
+    fn computed(
+        &self,
+        part: &Part,
+        inputs: BTreeMap<String, Tensor64>,
+        nudged: &mut [BTreeMap<String, Tensor64>],
+    ) -> Result<Option<CheckedPart>, Failure> {
+        let along = self.tensors.within(part);
+        let inner = self.tensors.looks_inside(part);
+        let options = PartOptions { along: Some(&along), inner, ..PartOptions::default() };
+        let Ok(mut outputs) = self.model.run_part_by(part, &inputs, &options) else { return Ok(None) };
+        outputs.retain(|(name, _)| self.tensors.outputs_of(part).contains(name));
+        let mut floors = self.floors(part, &inputs, &along, nudged, &outputs)?;
+        let mut passing_by = Vec::new();
+        let mut from_inputs = None;
+        let is_off = |(name, exact): &(String, Tensor64), floors: &BTreeMap<String, NoiseFloor>| {
+            self.tensors.tensor(name).is_some_and(|own| !is_within(&own, exact, floors.get(name)))
+        };
+        // Only what comes after a tensor that is off can have gone on without it.
+        let first_off = outputs.iter().position(|output| is_off(output, &floors));
+        if let Some(first_off) = first_off.filter(|first| *first + 1 < outputs.len()) {
+            let options = PartOptions { inner, ..PartOptions::default() };
+            let mut plain = self.model.run_part_by(part, &inputs, &options).map_err(Failure::unreadable)?;
+            plain.retain(|(name, _)| self.tensors.outputs_of(part).contains(name));
+            let plain_floors = self.floors(part, &inputs, &BTreeMap::new(), nudged, &plain)?;
+            for (output, plain) in outputs.iter_mut().zip(&plain).skip(first_off + 1) {
+                if is_off(output, &floors) && !is_off(plain, &plain_floors) {
+                    let name = &plain.0;
+                    floors.extend(plain_floors.get(name).map(|floor| (name.clone(), *floor)));
+                    passing_by.push(name.clone());
+                    *output = plain.clone();
+                }
+            }
+            from_inputs = Some(plain);
+        }
+        let computed = ComputedPart { part: part.clone(), inputs, outputs, floors, along, passing_by };
+        Ok(Some(CheckedPart { computed, from_inputs }))
     }
 
     /// What a part takes: the candidate's own tensors, else those that were computed.
@@ -199,6 +202,7 @@ impl Oracle<'_> {
         &self,
         part: &Part,
         inputs: &BTreeMap<String, Tensor64>,
+        along: &BTreeMap<String, Tensor64>,
         nudged: &mut [BTreeMap<String, Tensor64>],
         outputs: &[(String, Tensor64)],
     ) -> Result<BTreeMap<String, NoiseFloor>, Failure> {
@@ -222,22 +226,24 @@ impl Oracle<'_> {
                     }
                     false => inputs,
                 };
-                let run = self.model.run_part_nudged(part, inputs, seed as u64 + 1, times);
-                let run = run.map_err(Failure::unreadable)?;
-                let off = |((name, nudged), (_, exact)): (&(String, Tensor64), &(String, Tensor64))| {
-                    Some((name.clone(), distance(nudged, exact)?))
+                let nudge = Some((seed as u64 + 1, times));
+                let inner = self.tensors.looks_inside(part);
+                let options = PartOptions { nudge, along: Some(along), inner, ..PartOptions::default() };
+                let run = self.model.run_part_by(part, inputs, &options).map_err(Failure::unreadable)?;
+                let off = |(name, exact): &(String, Tensor64)| {
+                    Some((name.clone(), distance(named(&run, name)?, exact)?))
                 };
-                let errors = run.iter().zip(outputs).filter_map(off).collect();
+                let errors = outputs.iter().filter_map(off).collect();
                 given.extend(run.into_iter().filter(|(name, _)| !self.tensors.has(name)));
                 Ok((share, errors))
             })
             .collect::<Result<_, Failure>>()?;
-        let floor = |name: &String| {
+        let floor = |(name, exact): &(String, Tensor64)| {
             let errors: Vec<(f64, NoiseFloor)> =
                 found.iter().filter_map(|(share, errors)| Some((*share, *errors.get(name)?))).collect();
-            (!errors.is_empty()).then(|| (name.clone(), floor_of(&errors)))
+            (!errors.is_empty()).then(|| (name.clone(), floor_of(&errors, &floor_of_f32(exact))))
         };
-        Ok(outputs.iter().filter_map(|(name, _)| floor(name)).collect())
+        Ok(outputs.iter().filter_map(floor).collect())
     }
 }
 
@@ -260,13 +266,13 @@ impl ComputedParts {
     }
 }
 
-/// The rounding model under which the first parts come nearest to the candidate's.
+/// The rounding model of these under which the first parts come nearest to the candidate's.
 pub(super) fn best_fit<'a>(
     tensors: &CandidateTensors<'_>,
+    roundings: &[Rounding],
     model: impl Fn(Rounding) -> Result<ReferenceModel<'a>, Failure>,
 ) -> Result<RoundingFit, Failure> {
-    let models: Vec<ReferenceModel<'a>> =
-        Rounding::OF_RUNTIMES.into_iter().map(model).collect::<Result<_, _>>()?;
+    let models: Vec<ReferenceModel<'a>> = roundings.iter().copied().map(model).collect::<Result<_, _>>()?;
     let mut errors: Vec<Vec<f64>> = vec![Vec::new(); models.len()];
     let mut tried = 0;
     for part in &tensors.parts {
@@ -276,11 +282,13 @@ pub(super) fn best_fit<'a>(
             .map(|name| Some((name.clone(), Tensor64::clone(&*tensors.tensor(name)?))))
             .collect();
         let outputs: Vec<(&String, Arc<Tensor64>)> =
-            part.outputs.iter().filter_map(|name| Some((name, tensors.tensor(name)?))).collect();
+            tensors.outputs_of(part).iter().filter_map(|name| Some((name, tensors.tensor(name)?))).collect();
         let Some(inputs) = inputs.filter(|_| !outputs.is_empty() && tried < TRIED) else { continue };
         tried += 1;
+        let (along, inner) = (tensors.within(part), tensors.looks_inside(part));
         for (model, errors) in models.iter().zip(&mut errors) {
-            let computed = model.run_part(part, &inputs).unwrap_or_default();
+            let options = PartOptions { along: Some(&along), inner, ..PartOptions::default() };
+            let computed = model.run_part_by(part, &inputs, &options).unwrap_or_default();
             errors.extend(computed.iter().filter_map(|(name, exact)| {
                 let (_, own) = outputs.iter().find(|(output, _)| *output == name)?;
                 Some(distance(own, exact)?.figures.rel_l2)
@@ -292,7 +300,7 @@ pub(super) fn best_fit<'a>(
         }
     }
     let mut fits: Vec<(f64, Rounding)> =
-        errors.iter().map(|errors| median(errors)).zip(Rounding::OF_RUNTIMES).collect();
+        errors.iter().map(|errors| median(errors)).zip(roundings.iter().copied()).collect();
     // Of those that are equally near, the most exact.
     fits.sort_by(|a, b| a.0.total_cmp(&b.0));
     // A port that is off everywhere is about as far from each; then nothing is known of its rounding.

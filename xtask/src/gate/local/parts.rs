@@ -26,6 +26,8 @@ use crate::shell::paths;
 pub(super) struct CandidateTensors<'a> {
     /// The model's parts in the order of execution.
     pub(super) parts: Vec<Part>,
+    /// What is looked at of each: what it gives, and what is inside it of which the candidate has a tensor.
+    looked_at: Vec<Vec<String>>,
     /// The reference's name of each tensor that the candidate has, by the name that parts give it.
     pub(super) references: BTreeMap<String, String>,
     /// Tensors that the candidate dumps under a second name too, by the name that parts give them: where a block has no skip, the
@@ -61,8 +63,9 @@ impl<'a> CandidateTensors<'a> {
         image: &TapTensor,
     ) -> Result<CandidateTensors<'a>, Failure> {
         let parts = model.parts();
-        let outputs = parts.iter().flat_map(|part| &part.outputs).map(String::as_str);
-        let names = reference_names(outputs, &parts, mapping)?;
+        let with_inner: Vec<Vec<String>> =
+            parts.iter().map(|part| part.outputs_with_inner(model.architecture())).collect();
+        let names = reference_names(with_inner.iter().flatten().map(String::as_str), &parts, mapping)?;
         let aliases = alias_names(&parts, model);
         let alias_references = reference_names(aliases.keys().map(String::as_str), &parts, mapping)?;
         let present: Vec<String> =
@@ -73,6 +76,7 @@ impl<'a> CandidateTensors<'a> {
             pairing.pairs.iter().map(|pair| (pair.reference.as_str(), pair)).collect();
         let mut found = CandidateTensors {
             parts,
+            looked_at: Vec::new(),
             references: BTreeMap::new(),
             aliases: BTreeMap::new(),
             own_names: BTreeMap::new(),
@@ -96,7 +100,12 @@ impl<'a> CandidateTensors<'a> {
         let dumped = DumpedTensors { mapping, dump, pairs: BTreeMap::new() };
         // What cannot be read is told where it is compared.
         let is_readable = |(_, pair): &(String, Pair)| dumped.read(pair).is_some();
-        let pairs = pairs.into_par_iter().filter(is_readable).collect();
+        let pairs: BTreeMap<String, Pair> = pairs.into_par_iter().filter(is_readable).collect();
+        let looked_at = |(part, mut names): (&Part, Vec<String>)| {
+            names.retain(|name| part.outputs.contains(name) || pairs.contains_key(name));
+            names
+        };
+        found.looked_at = found.parts.iter().zip(with_inner).map(looked_at).collect();
         found.dumped = Some(DumpedTensors { pairs, ..dumped });
         Ok(found)
     }
@@ -104,6 +113,7 @@ impl<'a> CandidateTensors<'a> {
     /// Tensors of a simulated port, by the names that parts give them.
     pub(super) fn at_hand(parts: Vec<Part>, tensors: BTreeMap<String, Tensor64>) -> CandidateTensors<'a> {
         CandidateTensors {
+            looked_at: parts.iter().map(|part| part.outputs.clone()).collect(),
             parts,
             references: BTreeMap::new(),
             aliases: BTreeMap::new(),
@@ -114,16 +124,29 @@ impl<'a> CandidateTensors<'a> {
         }
     }
 
+    /// What is looked at of a part, in the order of execution: what it gives, and what is inside it of which the candidate has a
+    /// tensor.
+    pub(super) fn outputs_of<'p>(&'p self, part: &'p Part) -> &'p [String] {
+        let number = self.parts.iter().position(|one| one == part);
+        number.and_then(|number| self.looked_at.get(number)).map_or(&part.outputs, Vec::as_slice)
+    }
+
+    /// Whether something inside a part is looked at.
+    pub(super) fn looks_inside(&self, part: &Part) -> bool {
+        self.outputs_of(part).len() > part.outputs.len()
+    }
+
     /// The part that a user names: by its own name, or by that of one of its tensors on either side. Separators count as one.
     ///
     /// # Errors
     /// No part has that name: the nearest one, and all parts.
     pub(super) fn part_named(&self, asked: &str) -> Result<&Part, Failure> {
         let names = |part: &Part| -> Vec<String> {
+            let outputs = self.outputs_of(part);
             let given =
-                part.outputs.iter().flat_map(|name| self.own_names_of(name).chain(self.references_of(name)));
+                outputs.iter().flat_map(|name| self.own_names_of(name).chain(self.references_of(name)));
             let given: Vec<String> = given.cloned().collect();
-            [vec![part.name.clone()], part.outputs.clone(), given].concat()
+            [vec![part.name.clone()], outputs.to_vec(), given].concat()
         };
         let known: Vec<(Vec<String>, &Part)> = self.parts.iter().map(|part| (names(part), part)).collect();
         let plain = |name: &str| name.replace(['.', '/'], "_");
@@ -155,6 +178,13 @@ impl<'a> CandidateTensors<'a> {
     pub(super) fn has(&self, name: &str) -> bool {
         let is_dumped = |dumped: &DumpedTensors<'_>| dumped.pairs.contains_key(name);
         self.at_hand.contains_key(name) || self.dumped.as_ref().is_some_and(is_dumped)
+    }
+
+    /// What the candidate has of a part's outputs but the last: what comes after them may be computed from them.
+    pub(super) fn within(&self, part: &Part) -> BTreeMap<String, Tensor64> {
+        let within = self.outputs_of(part).split_last().map_or(&[][..], |(_, within)| within);
+        let own = |name: &String| Some((name.clone(), Tensor64::clone(&*self.tensor(name)?)));
+        within.iter().filter_map(own).collect()
     }
 
     /// The candidate's tensor by the name that parts give it, the input among them; `None` where the candidate has none that can
@@ -239,7 +269,7 @@ fn reference_names<'a>(
     parts: &[Part],
     mapping: &Mapping,
 ) -> Result<Vec<(String, String)>, Failure> {
-    let shipped = paths::mapping(None)?;
+    let shipped = paths::built_in_inner_mapping()?;
     let blocks: Vec<String> = parts
         .iter()
         .filter(|part| part.name.starts_with("blocks."))

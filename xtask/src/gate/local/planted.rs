@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use encoder::reference::{Operations, PortChange, ReferenceModel, Tensor64};
+use encoder::reference::{Operations, PartOptions, PortChange, ReferenceModel, Tensor64};
 use encoder::tap::INPUT;
 use encoder::{Part, TapTensor};
 use harness::limits::tolerance::NoiseFloor;
 
 use super::causes::{PartVerdict, hypotheses, verdict};
-use super::oracle::{ComputedPart, Oracle, distance};
+use super::floors::{distance, is_within};
+use super::oracle::{ComputedPart, Oracle};
 use super::parts::CandidateTensors;
 use crate::shell::failure::Failure;
 
@@ -51,12 +52,21 @@ pub(crate) fn plant(model: &ReferenceModel<'_>, image: &TapTensor) -> Result<Vec
         if kinds.contains(&kind) {
             continue;
         }
-        let Some(computed) = oracle.alone(part)? else { continue };
+        let (from_inputs, judged) = (oracle.from_inputs(part)?, oracle.alone(part)?);
+        let Some((mut computed, judged)) = from_inputs.zip(judged) else { continue };
+        // A fault shows in what the part gives from its inputs, and then in what it gives from what was dumped between.
+        for (name, floor) in &mut computed.floors {
+            if let Some(other) = judged.floors.get(name) {
+                let (figures, other) = (&mut floor.figures, other.figures);
+                figures.rel_l2 = figures.rel_l2.max(other.rel_l2);
+                figures.rel_linf = figures.rel_linf.max(other.rel_linf);
+            }
+        }
         for changes in faults(part, &operations, kinds.len()) {
             // Everywhere may be one place.
             let is_one_place = changes.iter().any(|change| change.is_everywhere())
                 && narrower(part, &operations, &changes).into_iter().any(|other| {
-                    let run = |changes: &[PortChange]| model.run_part_with(part, &right, changes).ok();
+                    let run = |changes: &[PortChange]| run_with(model, part, &right, changes).ok();
                     run(&other).is_some_and(|outputs| Some(outputs) == run(&changes))
                 });
             if !is_one_place {
@@ -169,40 +179,32 @@ fn planted_in(
     let name = part.name.clone();
     let outcome = |outcome| PlantedInPart { part: name.clone(), changes: changes.clone(), outcome };
     // Weights of another shape cannot be taken by mistake.
-    let Ok(changed) = model.run_part_with(part, right, &changes) else {
+    let Ok(changed) = run_with(model, part, right, &changes) else {
         return Ok(outcome(PlantedOutcome::Equivalent));
     };
     let without = |at: usize| {
         let others: Vec<PortChange> =
             changes.iter().enumerate().filter(|(other, _)| *other != at).map(|(_, change)| *change).collect();
-        model.run_part_with(part, right, &others)
+        run_with(model, part, right, &others)
     };
     // Each of several must change what the others give, by more than what f32 loses then.
     let floors = match changes.len() {
         1 => computed.floors.clone(),
         _ => floors_of_changed(model, right, computed, &changes, &changed),
     };
-    let tells = (0..changes.len()).all(|at| {
-        without(at).is_ok_and(|others| {
-            let floors = floors.clone();
-            let against =
-                ComputedPart { part: part.clone(), inputs: BTreeMap::new(), outputs: others, floors };
-            is_over(&against, &changed)
-        })
-    });
+    let tells =
+        (0..changes.len()).all(|at| without(at).is_ok_and(|others| is_over(&others, &floors, &changed)));
     if !tells {
         return Ok(outcome(PlantedOutcome::Equivalent));
     }
-    let dumped = model.simulate_part(part, right, &changes, SEED + 1).map_err(Failure::unreadable)?;
+    let dumped = simulated(model, part, right, &changes, SEED + 1).map_err(Failure::unreadable)?;
     let dumped: Vec<(String, Tensor64)> =
         dumped.into_iter().map(|(name, tensor)| (name, in_f32(tensor))).collect();
-    if !is_over(computed, &dumped) {
-        return Ok(outcome(PlantedOutcome::Missed));
-    }
-    let tensors = computed.inputs.clone().into_iter().chain(dumped).collect();
+    let tensors = computed.inputs.clone().into_iter().chain(dumped.clone()).collect();
     let faulty = CandidateTensors::at_hand(model.parts(), tensors);
     let oracle = Oracle { model, tensors: &faulty };
-    Ok(match verdict(&oracle, computed) {
+    let judged = oracle.alone(part)?.filter(|judged| is_over(&judged.outputs, &judged.floors, &dumped));
+    Ok(match judged.and_then(|judged| verdict(&oracle, &judged)) {
         Some(verdict) => outcome(PlantedOutcome::Seen(Box::new(verdict))),
         None => outcome(PlantedOutcome::Missed),
     })
@@ -218,7 +220,7 @@ fn floors_of_changed(
 ) -> BTreeMap<String, NoiseFloor> {
     let mut floors = computed.floors.clone();
     for seed in SEED + 2..SEED + 2 + RUNS {
-        let run = model.simulate_part(&computed.part, right, changes, seed).unwrap_or_default();
+        let run = simulated(model, &computed.part, right, changes, seed).unwrap_or_default();
         for ((name, own), (_, exact)) in run.into_iter().zip(changed) {
             let (Some(found), Some(floor)) = (distance(&in_f32(own), exact), floors.get_mut(&name)) else {
                 continue;
@@ -231,18 +233,36 @@ fn floors_of_changed(
     floors
 }
 
-/// Whether an output is farther off than a right port's.
-fn is_over(computed: &ComputedPart, outputs: &[(String, Tensor64)]) -> bool {
-    let over = |(name, tensor): &(String, Tensor64)| {
-        let exact = computed.outputs.iter().find(|(output, _)| output == name).map(|(_, exact)| exact);
-        let floor = computed.floors.get(name).map(|floor| floor.figures);
-        match (exact, floor) {
-            (Some(exact), Some(floor)) => distance(tensor, exact).is_none_or(|found| {
-                found.figures.rel_l2 > super::causes::TIMES_FLOOR * floor.rel_l2
-                    || found.figures.rel_linf > super::causes::TIMES_FLOOR * floor.rel_linf
-            }),
-            _ => false,
-        }
-    };
-    outputs.iter().any(over)
+/// Whether an output is farther from what it should be than a right port's.
+fn is_over(
+    exact: &[(String, Tensor64)],
+    floors: &BTreeMap<String, NoiseFloor>,
+    outputs: &[(String, Tensor64)],
+) -> bool {
+    outputs.iter().any(|(name, tensor)| {
+        let exact = exact.iter().find(|(output, _)| output == name).map(|(_, exact)| exact);
+        exact.is_some_and(|exact| floors.contains_key(name) && !is_within(tensor, exact, floors.get(name)))
+    })
+}
+
+/// What a part gives with changes.
+fn run_with(
+    model: &ReferenceModel<'_>,
+    part: &Part,
+    tensors: &SimulatedTensors,
+    changes: &[PortChange],
+) -> Result<Vec<(String, Tensor64)>, encoder::Error> {
+    model.run_part_by(part, tensors, &PartOptions { changes, ..PartOptions::default() })
+}
+
+/// The same in a port, with what f32 loses.
+fn simulated(
+    model: &ReferenceModel<'_>,
+    part: &Part,
+    tensors: &SimulatedTensors,
+    changes: &[PortChange],
+    seed: u64,
+) -> Result<Vec<(String, Tensor64)>, encoder::Error> {
+    let nudge = Some((seed, 1.0));
+    model.run_part_by(part, tensors, &PartOptions { changes, nudge, ..PartOptions::default() })
 }

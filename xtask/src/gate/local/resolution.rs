@@ -3,8 +3,8 @@
 use encoder::Settings;
 use encoder::reference::{ReferenceModel, Site};
 
-use super::causes::TIMES_FLOOR;
-use super::oracle::{Oracle, distance};
+use super::floors::{TIMES_FLOOR, distance};
+use super::oracle::Oracle;
 use crate::shell::failure::Failure;
 
 /// What to do where it is, and what was found by trying it.

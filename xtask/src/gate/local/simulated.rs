@@ -1,6 +1,6 @@
 //! Ports that are simulated: right ones pass, and what is wrong in others is found, in its place and by its name.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use encoder::TapTensor;
 use encoder::reference::{
@@ -15,12 +15,16 @@ use harness::exit_code;
 use harness::store::write_npy;
 use harness::tensor::Tensor;
 
+use self::gguf_file::{GgufTensor, Q8_0, gguf_bytes, gguf_tensor};
 use super::{LocalSources, RoundingChoice};
 use crate::encode::arguments::EncoderArguments;
 use crate::encode::input::read_input;
 use crate::encode::pictures::PictureArguments;
 use crate::gate::compare::{Gate, NamedInput};
 use crate::shell::paths;
+
+#[path = "../../../../encoder/tests/gguf_file/mod.rs"]
+mod gguf_file;
 
 /// A model, its input, and the rounding of its runtime.
 pub(crate) struct SimulatedPort<'a> {
@@ -44,10 +48,24 @@ impl SimulatedPort<'_> {
 
 /// Judges a simulated port of a committed set.
 fn judged(set: &str, rounding: Rounding, changes: &[(Option<Site>, PortChange)], seed: u64) -> Comparison {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fixtures").join(set);
-    let (weights, input) = (root.join("model.safetensors"), root.join("input.png"));
+    judged_with(&set_folder(set).join("model.safetensors"), set, rounding, changes, seed)
+}
+
+fn set_folder(set: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../fixtures").join(set)
+}
+
+/// The same with other weights.
+fn judged_with(
+    weights: &Path,
+    set: &str,
+    rounding: Rounding,
+    changes: &[(Option<Site>, PortChange)],
+    seed: u64,
+) -> Comparison {
+    let input = set_folder(set).join("input.png");
     let encoder = EncoderArguments::default();
-    let checkpoint = encoder.open(&weights).unwrap();
+    let checkpoint = encoder.open(weights).unwrap();
     let settings = encoder::Settings::default();
     let model = ReferenceModel::new(&checkpoint, &settings, rounding).unwrap();
     let image = read_input(&input).unwrap();
@@ -61,7 +79,6 @@ fn judged(set: &str, rounding: Rounding, changes: &[(Option<Site>, PortChange)],
     let rounding = RoundingChoice::Auto;
     let (earlier, explained) = (None, None);
     let candidate = folder.path();
-    let weights = weights.as_path();
     let sources = LocalSources { candidate, weights, input, settings, rounding, earlier, explained };
     gate.local(sources).unwrap().comparison
 }
@@ -96,6 +113,41 @@ fn right_ports_pass_and_no_cause_is_claimed() {
             assert!(comparison.explanations.is_empty(), "{set} {rounding}");
         }
     }
+}
+
+#[test]
+fn a_right_port_with_quantised_weights_passes_and_its_rounding_is_found() {
+    let folder = tempfile::tempdir().unwrap();
+    let weights = folder.path().join("mmproj-q8_0.gguf");
+    let checkpoint =
+        EncoderArguments::default().open(&set_folder("blocks").join("model.safetensors")).unwrap();
+    let tensors: Vec<GgufTensor> = checkpoint
+        .names()
+        .map(|name| {
+            let shape = checkpoint.shape(name).unwrap();
+            gguf_tensor(name, shape, &checkpoint.load(name, shape).unwrap(), Q8_0).0
+        })
+        .collect();
+    std::fs::write(&weights, gguf_bytes("clip", &tensors)).unwrap();
+    for seed in 100..104 {
+        let comparison = judged_with(&weights, "blocks", Rounding::GgmlQuantised, &[], seed);
+        let rounding = comparison.remarks.iter().find_map(|remark| match &remark.kind {
+            RemarkKind::JudgedLocally { rounding, .. } => Some(rounding.as_str()),
+            _ => None,
+        });
+        assert_eq!(rounding, Some("ggml-q8_0"));
+        let failed: Vec<&str> = comparison.failures().map(|layer| layer.name.as_str()).collect();
+        assert_eq!(comparison.exit_code(), exit_code::PASSED, "{seed}: {failed:?}");
+        assert!(comparison.explanations.is_empty(), "{seed}");
+    }
+    let site = Some(Site::Block(6));
+    let change = PortChange::LayerScaleTimes(1.02);
+    let comparison = judged_with(&weights, "blocks", Rounding::GgmlQuantised, &[(site, change)], 7);
+    let found = causes(&comparison);
+    assert!(
+        matches!(&found[..], [(part, cause)] if part == "blocks.2.1" && cause.contains("layer scale")),
+        "{found:?}"
+    );
 }
 
 /// What a port does otherwise, where, and what is said of it.

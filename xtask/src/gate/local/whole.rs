@@ -2,14 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use encoder::reference::Tensor64;
+use encoder::reference::{PartOptions, Tensor64};
 use encoder::tap::INPUT;
 use encoder::{Part, TapTensor};
 use harness::compare::budget::{ErrorBudget, ErrorShare, ErrorSource, RunErrors};
 use harness::compare::comparison::{Comparison, Outcome};
 
-use super::causes::{TIMES_FLOOR, failing};
-use super::oracle::{ComputedParts, Oracle, distance};
+use super::causes::failing;
+use super::floors::{TIMES_FLOOR, distance};
+use super::oracle::{ComputedParts, Oracle};
 use crate::shell::failure::Failure;
 
 /// Runs of the whole that are nudged, to find how far a right one may be off at its end.
@@ -80,8 +81,8 @@ impl WholeRun {
         let outputs = oracle.model.run_part(part, &self.exact).map_err(Failure::unreadable)?;
         let mut off: BTreeMap<String, f64> = BTreeMap::new();
         for (seed, tensors) in (1..).zip(&mut self.nudged) {
-            let nudged =
-                oracle.model.run_part_nudged(part, tensors, seed, 1.0).map_err(Failure::unreadable)?;
+            let options = PartOptions { nudge: Some((seed, 1.0)), ..PartOptions::default() };
+            let nudged = oracle.model.run_part_by(part, tensors, &options).map_err(Failure::unreadable)?;
             for ((name, nudged), (_, exact)) in nudged.iter().zip(&outputs) {
                 let most = off.entry(name.clone()).or_default();
                 *most = rel_l2(nudged, exact).unwrap_or_default().max(*most);

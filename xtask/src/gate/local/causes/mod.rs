@@ -19,10 +19,6 @@ pub(super) use self::words::ChangeWords;
 use super::oracle::{ComputedPart, ComputedParts, Oracle};
 use crate::shell::failure::Failure;
 
-/// A change explains a part that comes within so many times its floor, as limits are made.
-pub(super) const TIMES_FLOOR: f64 = 4.0;
-/// The least that counts as left: what f32 itself rounds.
-const LEAST: f64 = 1e-7;
 /// What leaves so much of an error, or less, is worth to be named though it does not explain it.
 const NEAR: f64 = 0.5;
 /// Other explanations that are named.
@@ -41,6 +37,13 @@ pub(super) fn explain(
             continue;
         }
         let part = oracle.again(judged)?;
+        let later = part.passing_by.iter().filter_map(|name| oracle.tensors.own_names.get(name));
+        let later: Vec<String> = later.cloned().collect();
+        if !later.is_empty() {
+            let kind = ExplanationKind::NotGoneOnWith { part: judged.part.name.clone(), later };
+            found.push(Explanation { kind, explains: failed, tried: 1, ties: Vec::new() });
+            continue;
+        }
         let Some(verdict) = verdict(oracle, &part) else { continue };
         let (kind, ties) = told(&verdict, &part, between(oracle, &judged.part, comparison));
         found.push(Explanation { kind, explains: failed, tried: 1, ties });
@@ -54,7 +57,8 @@ pub(super) fn failing<'a>(
     part: &'a Part,
     comparison: &'a Comparison,
 ) -> impl Iterator<Item = (String, f64)> + 'a {
-    let own = part.outputs.iter().flat_map(|name| oracle.tensors.own_names_of(name));
+    let outputs = oracle.tensors.outputs_of(part).iter();
+    let own = outputs.flat_map(|name| oracle.tensors.own_names_of(name));
     own.filter_map(|name| {
         let mut layers = comparison.layers.iter().filter(|layer| layer.exit_code() == exit_code::NUMBERS);
         layers.find(|layer| layer.name == *name).map(|layer| (name.clone(), layer.used()))
@@ -64,8 +68,8 @@ pub(super) fn failing<'a>(
 /// The last tensor of a part that is right, where the next one that the candidate has is the first that is not.
 fn between(oracle: &Oracle<'_>, part: &Part, comparison: &Comparison) -> Option<(String, String)> {
     let layer = |name: &String| comparison.layers.iter().find(|layer| layer.name == *name);
-    let own: Vec<&Layer> =
-        part.outputs.iter().filter_map(|name| layer(oracle.tensors.own_names.get(name)?)).collect();
+    let outputs = oracle.tensors.outputs_of(part).iter();
+    let own: Vec<&Layer> = outputs.filter_map(|name| layer(oracle.tensors.own_names.get(name)?)).collect();
     let first = own.iter().position(|layer| layer.exit_code() != exit_code::PASSED)?;
     let right = own.get(first.checked_sub(1)?)?;
     Some((right.name.clone(), own[first].name.clone()))

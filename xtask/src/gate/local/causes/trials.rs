@@ -3,12 +3,13 @@
 use std::cell::Cell;
 use std::sync::Arc;
 
-use encoder::reference::{Operations, PortChange, Tensor64};
+use encoder::reference::{Operations, PartOptions, PortChange, Tensor64};
 use rayon::prelude::*;
 
 use super::fit::{self, FittedNumber};
-use super::{LEAST, TIMES_FLOOR, hypotheses};
-use crate::gate::local::oracle::{ComputedPart, Oracle, distance};
+use super::hypotheses;
+use crate::gate::local::floors::{LEAST, TIMES_FLOOR, distance, is_within, named};
+use crate::gate::local::oracle::{ComputedPart, Oracle};
 
 /// Pairs whose numbers are fitted, of those that come nearest.
 const NEAREST: usize = 6;
@@ -28,7 +29,7 @@ const CHANNELS: usize = 2048;
 /// Changes that were tried on a part.
 pub(crate) struct PartTrial {
     pub(crate) changes: Vec<PortChange>,
-    /// ‖candidate - changed‖ / ‖changed‖ of the part's last output that the candidate has.
+    /// ‖candidate - changed‖ / ‖changed‖ of the outputs that are looked at, as the root of the sum of their squares.
     pub(crate) left: f64,
     /// Of the number of each change that has one, where it was fitted.
     pub(crate) uncertainties: Vec<Option<f64>>,
@@ -89,10 +90,8 @@ impl PartTrial {
 pub(in crate::gate::local) struct PartTrials<'a> {
     oracle: &'a Oracle<'a>,
     part: &'a ComputedPart,
-    /// The output that is looked at.
-    output: &'a str,
-    candidate: Arc<Tensor64>,
-    exact: &'a Tensor64,
+    /// The outputs that are looked at.
+    looked_at: Vec<LookedAt<'a>>,
     /// Outputs that are right: what moves one of them is not what the port does.
     right: Vec<RightOutput>,
     pub(in crate::gate::local) operations: Operations,
@@ -100,6 +99,14 @@ pub(in crate::gate::local) struct PartTrials<'a> {
     /// How far the candidate is off without a change.
     pub(in crate::gate::local) before: f64,
     tried: Cell<usize>,
+}
+
+/// An output that is looked at: one that is off, or the last one where none is.
+struct LookedAt<'a> {
+    name: &'a str,
+    candidate: Arc<Tensor64>,
+    exact: &'a Tensor64,
+    floor: f64,
 }
 
 /// An output of a part that the candidate has right.
@@ -113,8 +120,7 @@ struct RightOutput {
 impl RightOutput {
     /// Whether changed outputs have another in its place.
     fn is_moved(&self, outputs: &[(String, Tensor64)]) -> bool {
-        let changed = outputs.iter().find(|(name, _)| *name == self.name).map(|(_, changed)| changed);
-        changed
+        named(outputs, &self.name)
             .and_then(|changed| distance(&self.candidate, changed))
             .is_none_or(|found| found.figures.rel_l2 > self.limit)
     }
@@ -127,21 +133,29 @@ impl<'a> PartTrials<'a> {
         part: &'a ComputedPart,
     ) -> Option<PartTrials<'a>> {
         let fits = |(name, exact): &'a (String, Tensor64)| {
-            let own = oracle.tensors.tensor(name).filter(|own| own.shape == exact.shape)?;
-            Some((name, exact, own))
+            let candidate = oracle.tensors.tensor(name).filter(|own| own.shape == exact.shape)?;
+            let floor = part.floors.get(name)?.figures.rel_l2;
+            Some(LookedAt { name, candidate, exact, floor })
         };
-        let (output, exact, candidate) = part.outputs.iter().rev().find_map(fits)?;
-        let floor = part.floors.get(output)?.figures.rel_l2;
-        let before = distance(&candidate, exact)?.figures.rel_l2;
+        let all: Vec<LookedAt<'a>> = part.outputs.iter().filter_map(fits).collect();
+        let is_off = |one: &LookedAt<'a>| !is_within(&one.candidate, one.exact, part.floors.get(one.name));
+        let last = all.len().checked_sub(1)?;
+        let any = all.iter().any(is_off);
+        let (looked_at, others): (Vec<_>, Vec<_>) =
+            all.into_iter().enumerate().partition(|(at, one)| if any { is_off(one) } else { *at == last });
+        let looked_at: Vec<LookedAt<'a>> = looked_at.into_iter().map(|(_, one)| one).collect();
+        let floor = length(looked_at.iter().map(|one| one.floor));
+        let off = |one: &LookedAt<'a>| Some(distance(&one.candidate, one.exact)?.figures.rel_l2);
+        let before = length(looked_at.iter().map(off).collect::<Option<Vec<f64>>>()?);
         let operations = oracle.model.operations(&part.part, &part.inputs).ok()?;
-        let right = part.outputs.iter().filter_map(|(name, exact)| {
-            let candidate = oracle.tensors.tensor(name)?;
-            let limit = TIMES_FLOOR * part.floors.get(name)?.figures.rel_l2.max(LEAST);
-            let is_right = distance(&candidate, exact)?.figures.rel_l2 <= limit;
-            is_right.then(|| RightOutput { name: name.clone(), candidate, limit })
+        let goes_along = |one: &LookedAt<'a>| !part.passing_by.iter().any(|name| name == one.name);
+        let right = others.into_iter().map(|(_, one)| one).filter(goes_along).map(|one| RightOutput {
+            name: one.name.to_string(),
+            limit: TIMES_FLOOR * one.floor.max(LEAST),
+            candidate: one.candidate,
         });
         let (right, tried) = (right.collect(), Cell::new(0));
-        Some(PartTrials { oracle, part, output, candidate, exact, right, operations, floor, before, tried })
+        Some(PartTrials { oracle, part, looked_at, right, operations, floor, before, tried })
     }
 
     /// How many have been tried.
@@ -169,16 +183,15 @@ impl<'a> PartTrials<'a> {
 
     /// How far runs with these changes may be from each other, as [`floor`](PartTrials::floor) is without a change.
     pub(super) fn floor_of(&self, trial: &PartTrial) -> f64 {
-        let run = |seed: Option<u64>| {
-            let (part, inputs) = (&self.part.part, &self.part.inputs);
-            let outputs = match seed {
-                Some(seed) => self.oracle.model.simulate_part(part, inputs, &trial.changes, seed),
-                None => self.oracle.model.run_part_with(part, inputs, &trial.changes),
-            };
-            outputs.ok()?.into_iter().find(|(name, _)| name == self.output).map(|(_, tensor)| tensor)
-        };
+        let run = |nudge| self.run().outputs(&trial.changes, nudge);
         let Some(exact) = run(None) else { return 0.0 };
-        let off = |seed| Some(distance(&run(Some(seed))?, &exact)?.figures.rel_l2);
+        let off = |seed| {
+            let outputs = run(Some((seed, 1.0)))?;
+            let of = |one: &LookedAt<'_>| {
+                Some(distance(named(&outputs, one.name)?, named(&exact, one.name)?)?.figures.rel_l2)
+            };
+            Some(length(self.looked_at.iter().map(of).collect::<Option<Vec<f64>>>()?))
+        };
         (1..=SEEDS).filter_map(off).fold(0.0, f64::max)
     }
 
@@ -225,11 +238,11 @@ impl<'a> PartTrials<'a> {
 
     /// Whether a trial moves an output that is right.
     pub(super) fn moves_what_is_right(&self, trial: &PartTrial) -> bool {
-        trial.numbers() > 0 && self.run().left(&trial.changes, &self.candidate, self.exact).is_none()
+        trial.numbers() > 0 && self.run().left(&trial.changes).is_none()
     }
 
     fn run(&self) -> PartRun<'_> {
-        PartRun { oracle: self.oracle, part: self.part, output: self.output, right: &self.right }
+        PartRun { oracle: self.oracle, part: self.part, looked_at: &self.looked_at, right: &self.right }
     }
 
     fn is_large(&self) -> bool {
@@ -240,12 +253,11 @@ impl<'a> PartTrials<'a> {
     fn tried(&self, changes: Vec<Vec<PortChange>>) -> Vec<PartTrial> {
         self.tried.set(self.tried.get() + changes.len());
         let run = self.run();
-        let (candidate, exact) = (&self.candidate, self.exact);
         let trial = |changes: Vec<PortChange>| {
             // A number that is still to be fitted may move what the right one does not.
             let to_be_fitted = changes.iter().any(|change| fit::number(*change).is_some());
             let right = if to_be_fitted { &[] } else { run.right };
-            let left = PartRun { right, ..run }.left(&changes, candidate, exact)?;
+            let left = PartRun { right, ..run }.left(&changes)?;
             let uncertainties = vec![None; changes.len()];
             left.is_finite().then_some(PartTrial { changes, left, uncertainties })
         };
@@ -262,7 +274,7 @@ impl<'a> PartTrials<'a> {
             let left = |value: f64| {
                 let mut changes = trial.changes.clone();
                 changes[*at] = fit::with_number(changes[*at], value);
-                PartRun { right: &[], ..run }.left(&changes, &self.candidate, self.exact)
+                PartRun { right: &[], ..run }.left(&changes)
             };
             let FittedNumber { value, left, uncertainty } = fit::fit(start, &left);
             if left < trial.left {
@@ -273,23 +285,40 @@ impl<'a> PartTrials<'a> {
     }
 }
 
-/// A part, and the output of it that is looked at.
+/// A part, and the outputs of it that are looked at.
 #[derive(Clone, Copy)]
 struct PartRun<'a> {
     oracle: &'a Oracle<'a>,
     part: &'a ComputedPart,
-    output: &'a str,
+    looked_at: &'a [LookedAt<'a>],
     right: &'a [RightOutput],
 }
 
 impl PartRun<'_> {
+    /// What the part gives with changes; `None` where they cannot be made.
+    fn outputs(&self, changes: &[PortChange], nudge: Option<(u64, f64)>) -> Option<Vec<(String, Tensor64)>> {
+        let ComputedPart { part, inputs, along, .. } = self.part;
+        let inner = self.oracle.tensors.looks_inside(part);
+        let options = PartOptions { changes, nudge, along: Some(along), inner };
+        self.oracle.model.run_part_by(part, inputs, &options).ok()
+    }
+
     /// What changes leave of the candidate's error; `None` where they change nothing, cannot be made, or move what is right.
-    fn left(&self, changes: &[PortChange], candidate: &Tensor64, exact: &Tensor64) -> Option<f64> {
-        let outputs = self.oracle.model.run_part_with(&self.part.part, &self.part.inputs, changes).ok()?;
-        let changed = outputs.iter().find(|(name, _)| name == self.output).map(|(_, tensor)| tensor)?;
-        if changed == exact || self.right.iter().any(|right| right.is_moved(&outputs)) {
+    fn left(&self, changes: &[PortChange]) -> Option<f64> {
+        let outputs = self.outputs(changes, None)?;
+        let of = self.looked_at.iter().map(|one| Some((one, named(&outputs, one.name)?)));
+        let changed: Vec<(&LookedAt<'_>, &Tensor64)> = of.collect::<Option<_>>()?;
+        let changes_nothing = changed.iter().all(|(one, changed)| *changed == one.exact);
+        if changes_nothing || self.right.iter().any(|right| right.is_moved(&outputs)) {
             return None;
         }
-        distance(candidate, changed).map(|found| found.figures.rel_l2)
+        let off =
+            changed.iter().map(|(one, changed)| Some(distance(&one.candidate, changed)?.figures.rel_l2));
+        Some(length(off.collect::<Option<Vec<f64>>>()?))
     }
+}
+
+/// The root of the sum of squares.
+fn length(errors: impl IntoIterator<Item = f64>) -> f64 {
+    errors.into_iter().map(|error| error * error).sum::<f64>().sqrt()
 }

@@ -2,8 +2,9 @@
 
 use encoder::reference::Operations;
 
+use super::NEAR;
 use super::trials::{PartTrial, PartTrials};
-use super::{LEAST, NEAR, TIMES_FLOOR};
+use crate::gate::local::floors::{LEAST, TIMES_FLOOR};
 use crate::gate::local::oracle::{ComputedPart, Oracle};
 
 /// Changes that leave errors within this factor, or within what f32 loses, explain a part alike.

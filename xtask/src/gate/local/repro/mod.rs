@@ -8,7 +8,7 @@ mod twin;
 use std::path::Path;
 
 use self::case::PartCase;
-use super::causes::TIMES_FLOOR;
+use super::floors::TIMES_FLOOR;
 use super::oracle::Oracle;
 use crate::shell::failure::Failure;
 use crate::shell::paths;
@@ -22,7 +22,7 @@ pub(super) fn write(
 ) -> Result<Vec<String>, Failure> {
     files::expect_free(out)?;
     let part = oracle.tensors.part_named(asked)?;
-    let Some(computed) = oracle.alone(part)? else {
+    let Some(computed) = oracle.from_inputs(part)? else {
         let lacks = |name: &&String| !oracle.tensors.has(name);
         let lacking: Vec<&str> = part.inputs.iter().filter(lacks).map(String::as_str).collect();
         return Err(Failure::usage(

@@ -2,7 +2,7 @@
 
 use encoder::architecture::{AttentionSpec, BlockSpec, InvertedResidualSpec};
 use encoder::part::Site;
-use encoder::reference::{Operations, ReferenceModel, Rounding};
+use encoder::reference::{ActivationBlocks, Operations, ReferenceModel, Rounding};
 use encoder::{Padding, Part};
 
 /// What a script is made from.
@@ -49,6 +49,15 @@ def norm(x, name):
 # The part.
 "#;
 
+const BLOCKS: &str = r#"
+
+def blocks(x, length):  # what ggml makes of what it multiplies quantised weights with
+    groups = x.unflatten(1, (-1, length))
+    scale = groups.abs().amax(2, keepdim=True) / 127
+    stored = (scale.half() if length == 32 else scale.float()).double()
+    return (torch.where(scale > 0, groups / scale, 0.0).round() * stored).flatten(1, 2)
+"#;
+
 const SAME: &str =
     "    pads = [max((-(-n // stride) - 1) * stride + k - n, 0) for n in (x.shape[3], x.shape[2])]
     pads = [half for total in pads for half in (total // 2, total - total // 2)]";
@@ -70,16 +79,18 @@ fn rounding_lines(rounding: Rounding) -> [String; 3] {
     let as_it_is = "lambda x: x".to_string();
     let tanh = "F.gelu(x, approximate=\"tanh\")";
     let (held, kept) = match rounding {
-        Rounding::GgmlF16 | Rounding::GgmlF16ExactGelu => (to("half"), as_it_is),
+        Rounding::GgmlF16 | Rounding::GgmlF16ExactGelu | Rounding::GgmlQuantised => (to("half"), as_it_is),
         Rounding::Bf16All => (to("bfloat16"), to("bfloat16")),
         Rounding::EncoderBf16 => (to("bfloat16"), as_it_is),
         Rounding::F16All => (to("half"), to("half")),
         _ => (as_it_is.clone(), as_it_is),
     };
     let gelu = match rounding {
-        Rounding::GgmlF16 => "lambda x: torch.where(x <= -10, 0.0, torch.where(x >= 10, x, \
+        Rounding::GgmlF16 | Rounding::GgmlQuantised => {
+            "lambda x: torch.where(x <= -10, 0.0, torch.where(x >= 10, x, \
                               held(F.gelu(held(x), approximate=\"tanh\"))))"
-            .to_string(),
+                .to_string()
+        }
         _ => format!("lambda x: kept({tanh})"),
     };
     [
@@ -91,6 +102,7 @@ fn rounding_lines(rounding: Rounding) -> [String; 3] {
 
 /// Names of operations, taken one after another in the order of execution.
 struct InOrder<'a> {
+    model: &'a ReferenceModel<'a>,
     convolutions: std::slice::Iter<'a, encoder::reference::NamedConvolution>,
     norms: std::slice::Iter<'a, encoder::reference::NamedNorm>,
 }
@@ -99,7 +111,12 @@ impl InOrder<'_> {
     fn conv(&mut self, x: &str) -> String {
         let Some(next) = self.convolutions.next() else { return x.to_string() };
         let stride = if next.stride == 1 { String::new() } else { format!(", stride={}", next.stride) };
-        format!("conv({x}, \"{}\"{stride})", next.name)
+        match self.model.activation_blocks(&format!("{}.weight", next.name)) {
+            Some(ActivationBlocks { length, .. }) => {
+                format!("conv(blocks({x}, {length}), \"{}\"{stride}, held=lambda x: x)", next.name)
+            }
+            None => format!("conv({x}, \"{}\"{stride})", next.name),
+        }
     }
 
     fn depthwise(&mut self, x: &str) -> String {
@@ -145,7 +162,11 @@ impl Twin<'_> {
             Padding::Same => SAME,
             Padding::Symmetric => SYMMETRIC,
         };
-        text += &format!("\n{}", OPERATIONS.replace("PADS", pads));
+        text += "\n";
+        if rounding == Rounding::GgmlQuantised {
+            text += BLOCKS;
+        }
+        text += &OPERATIONS.replace("PADS", pads);
         text += &self.body().join("\n");
         let last = self.outputs.last().copied().unwrap_or_default();
         let limit = match self.limit.is_finite() {
@@ -157,6 +178,7 @@ impl Twin<'_> {
 
     fn body(&self) -> Vec<String> {
         let mut next = InOrder {
+            model: self.model,
             convolutions: self.operations.convolutions.iter(),
             norms: self.operations.norms.iter(),
         };
@@ -210,7 +232,7 @@ impl Twin<'_> {
 
     fn stem(&self, next: &mut InOrder<'_>, bias: bool) -> Vec<String> {
         // ggml has the stem's weights in f32, and then takes its input as it is.
-        let as_it_is = self.model.rounding().is_ggml_f16();
+        let as_it_is = self.model.rounding().is_ggml_reduced();
         let mut conv = next.conv("x");
         if as_it_is {
             conv = conv.trim_end_matches(')').to_string() + ", held=lambda x: x)";
@@ -258,7 +280,7 @@ fn inverted_residual(next: &mut InOrder<'_>, spec: &InvertedResidualSpec) -> Vec
 
 fn attention(next: &mut InOrder<'_>, spec: &AttentionSpec, rounding: Rounding) -> Vec<String> {
     // ggml rounds nothing of attention's own products.
-    let held = if rounding.is_ggml_f16() { "" } else { "held" };
+    let held = if rounding.is_ggml_reduced() { "" } else { "held" };
     let mut lines = vec![format!("n = {}", next.norm("x")), format!("q = {}", next.conv("n"))];
     for side in ["k", "v"] {
         let of = match spec.downsample {
