@@ -23,7 +23,7 @@ use crate::gate::local::{LocalJudgement, LocalSources, RoundingChoice};
 use crate::gate::next_steps::{Situation, next_steps};
 use crate::shell::console::{self, say};
 use crate::shell::failure::{CommandResult, Failure};
-use crate::shell::{bisect, ci, cost, paths};
+use crate::shell::{bisect, ci, cost, paths, program};
 
 /// Compare a port with its reference, layer by layer.
 ///
@@ -147,7 +147,7 @@ impl Parity {
             // A report of an earlier run must not be taken for one of this run.
             let fixtures = paths::fixtures().unwrap_or_default();
             let instead = without_comparison(self.reference.as_deref().unwrap_or(&fixtures), failure);
-            let next = failure.remedy().map(String::from).into_iter().collect();
+            let next = failure.remedy().map(|step| program::told(step).into_owned()).into_iter().collect();
             let run = Run { comparisons: vec![instead], resources, next };
             let document = ReportDocument::of(&run);
             // The failure itself is what there is to tell.
@@ -318,7 +318,8 @@ impl Parity {
             shapes_are_explained,
             parts: self.way_to_parts(&gate, &references),
         };
-        run.next = remedies.into_iter().chain(next_steps(&run, &situation)).collect();
+        let steps = remedies.into_iter().chain(next_steps(&run, &situation));
+        run.next = steps.map(|step| program::told(&step).into_owned()).collect();
         let document = ReportDocument::of(&run);
         reports.write(&document)?;
         run.next.iter().for_each(|step| say(&format!("next: {}", step.replace('\n', "\n      "))));

@@ -7,6 +7,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use harness::exit_code;
 use harness::text::shown;
 
+use super::program;
+
 /// Whether what is printed keeps its colours.
 pub(crate) fn has_colours() -> bool {
     anstream::AutoStream::choice(&std::io::stdout()) != anstream::ColorChoice::Never
@@ -33,7 +35,8 @@ pub(crate) fn say(text: &str) {
         return tell(text);
     }
     let mut out = anstream::stdout().lock();
-    let text = shown::for_terminal(text.trim_end_matches('\n'));
+    let text = program::told(text.trim_end_matches('\n'));
+    let text = shown::for_terminal(&text);
     end_unless_told(writeln!(out, "{text}").and_then(|()| out.flush()));
 }
 
@@ -47,7 +50,8 @@ fn end_unless_told(written: std::io::Result<()>) {
 /// Prints to the standard error. Where nobody can be told there, the exit code still tells.
 pub(crate) fn tell(text: &str) {
     let mut out = anstream::stderr().lock();
-    let text = shown::for_terminal(text.trim_end_matches('\n'));
+    let text = program::told(text.trim_end_matches('\n'));
+    let text = shown::for_terminal(&text);
     let _ = writeln!(out, "{text}").and_then(|()| out.flush());
 }
 

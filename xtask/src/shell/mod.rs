@@ -9,5 +9,6 @@ pub(crate) mod failure;
 pub(crate) mod memory;
 pub(crate) mod paths;
 pub(crate) mod process;
+pub(crate) mod program;
 pub(crate) mod python;
 pub(crate) mod signals;

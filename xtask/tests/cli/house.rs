@@ -7,7 +7,7 @@ use syn::visit::{self, Visit};
 
 use crate::support::root;
 
-const CRATES: [&str; 3] = ["encoder", "harness", "xtask"];
+const CRATES: [&str; 4] = ["encoder", "harness", "parity-gate", "xtask"];
 
 fn rust_files(folder: &Path, found: &mut Vec<PathBuf>) {
     let Ok(entries) = std::fs::read_dir(folder) else { return };
@@ -227,7 +227,9 @@ fn no_modules_use_each_other_in_a_circle() {
     let mut circles = Vec::new();
     for name in CRATES {
         let modules = modules(name);
-        assert!(modules.len() > 20, "expected the modules of {name}, found {}", modules.len());
+        // One is a name for another alone.
+        let least = if name == "parity-gate" { 1 } else { 20 };
+        assert!(modules.len() >= least, "expected the modules of {name}, found {}", modules.len());
         let folders: BTreeSet<Vec<String>> = modules
             .keys()
             .filter(|module| !module.is_empty())

@@ -1,0 +1,31 @@
+#!/usr/bin/env bash
+# Compares, and writes the reports into a folder: a page, JSON, and the summary of the job. Its own exit code is 0 where it could
+# do that, whatever was found: `exit-code` among the outputs is what was found.
+#
+# usage: CANDIDATE=… [REFERENCE=…] [MAPPING=…] [PROFILE=…] [WEIGHTS=…] [INPUT=…] [ARGUMENTS=…] compare.sh FOLDER
+set -euo pipefail
+reports=$1
+arguments=()
+add() {
+  if [ -n "$2" ]; then
+    arguments+=("$1" "$2")
+  fi
+}
+add --candidate "${CANDIDATE:-}"
+add --reference "${REFERENCE:-}"
+add --mapping "${MAPPING:-}"
+add --profile "${PROFILE:-}"
+add --weights "${WEIGHTS:-}"
+add --input "${INPUT:-}"
+read -ra others <<<"${ARGUMENTS:-}"
+rm -rf "$reports"
+mkdir -p "$reports"
+for report in html=parity.html json=parity.json markdown=parity.md; do
+  add --report "${report%%=*}=$reports/${report#*=}"
+done
+code=0
+parity-gate parity "${arguments[@]}" ${others[@]+"${others[@]}"} || code=$?
+if [ -f "$reports/parity.md" ]; then
+  cat "$reports/parity.md" >>"$GITHUB_STEP_SUMMARY"
+fi
+echo "exit-code=$code" >>"$GITHUB_OUTPUT"
