@@ -12,6 +12,7 @@ pub mod diagnosis;
 pub mod exit_code;
 pub mod files;
 pub mod limits;
+pub mod making;
 pub mod mapping;
 pub mod provenance;
 pub mod reference;

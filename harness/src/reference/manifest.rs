@@ -21,7 +21,7 @@ pub const FILE_NAME: &str = "manifest.json";
 pub const SCHEMA_VERSION: u32 = 2;
 
 /// f32 is never this far from f64 in a model that works; a limit made of more sees nothing.
-const MAX_FLOOR: f64 = 1e-3;
+pub const MAX_FLOOR: f64 = 1e-3;
 
 /// A manifest that cannot be used.
 #[derive(Debug, thiserror::Error)]

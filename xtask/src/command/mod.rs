@@ -15,4 +15,5 @@ pub(crate) mod repro;
 mod requested_reports;
 pub(crate) mod selftest;
 mod selftest_ports;
+pub(crate) mod set;
 pub(crate) mod test;

@@ -1,0 +1,22 @@
+//! `set make` on the command line.
+#![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
+
+use std::path::Path;
+use std::process::Command;
+
+#[test]
+fn runs_without_a_record_are_refused_with_what_writes_one() {
+    let package = std::env::var_os("CARGO_MANIFEST_DIR").expect("cargo names the package when it runs tests");
+    let network = Path::new(&package).join("../harness/tests/resnet");
+    let out = tempfile::tempdir().unwrap();
+    let (set, reference) = (out.path().join("set"), network.join("reference"));
+    let mut command = Command::new(env!("CARGO_BIN_EXE_parity-gate"));
+    command.env_remove("CI").current_dir(out.path()).args(["set", "make", "--f64"]).arg(&reference);
+    command.arg("--f32").arg(&reference).arg("--weights").arg(network.join("weights.npz"));
+    let ran = command.arg("--input").arg(network.join("input.npy")).arg("--out").arg(&set).output().unwrap();
+    let said = String::from_utf8_lossy(&ran.stderr).split_whitespace().collect::<Vec<_>>().join(" ");
+    assert_eq!(ran.status.code(), Some(5), "{said}");
+    assert!(said.contains("expected a dump.json beside the tensors"), "{said}");
+    assert!(said.contains("examples/capture.py writes one"), "{said}");
+    assert!(!set.exists());
+}
