@@ -30,7 +30,8 @@ struct Arguments {
 }
 
 /// Commands that work on the sources of this project.
-const OF_THE_CHECKOUT: [&str; 7] = ["baseline", "selftest", "fixtures", "bench", "test", "lint", "ci"];
+const OF_THE_CHECKOUT: [&str; 8] =
+    ["baseline", "selftest", "fixtures", "fuzz", "bench", "test", "lint", "ci"];
 
 #[derive(Subcommand)]
 enum Command {
@@ -43,7 +44,9 @@ enum Command {
     Selftest(command::selftest::Selftest),
     Mapping(command::mapping::MappingCommand),
     Set(command::set::SetCommand),
+    Completions(command::completions::Completions),
     Fixtures(command::fixtures::Fixtures),
+    Fuzz(command::fuzz::Fuzz),
     Bench(command::bench::BenchCommand),
     Test(command::test::Test),
     Lint(command::lint::Lint),
@@ -67,15 +70,22 @@ pub fn run_as(name: &'static str) -> ExitCode {
 }
 
 impl Arguments {
+    /// The command line of the program under a name.
+    fn named(name: &'static str) -> clap::Command {
+        let command = Arguments::command().name(name).bin_name(name);
+        match program::is_of_the_checkout() {
+            true => command,
+            false => OF_THE_CHECKOUT
+                .into_iter()
+                .fold(command, |command, of| command.mut_subcommand(of, |command| command.hide(true))),
+        }
+    }
+
     /// The arguments of the command line; where they are wrong, or ask for help, that is printed.
     fn read(name: &'static str) -> Result<Arguments, ExitCode> {
-        let mut command = Arguments::command().name(name).bin_name(name);
-        if !program::is_of_the_checkout() {
-            for work_on_itself in OF_THE_CHECKOUT {
-                command = command.mut_subcommand(work_on_itself, |command| command.hide(true));
-            }
-        }
-        let read = command.try_get_matches().and_then(|matches| Arguments::from_arg_matches(&matches));
+        let read = Arguments::named(name)
+            .try_get_matches()
+            .and_then(|matches| Arguments::from_arg_matches(&matches));
         read.map_err(|error| {
             let text = error.render();
             let text = program::told(&text.ansi().to_string()).into_owned();
@@ -99,7 +109,9 @@ fn run(arguments: Arguments) -> ExitCode {
         Command::Selftest(command) => command.run(),
         Command::Mapping(command) => command.run(),
         Command::Set(command) => command.run(),
+        Command::Completions(command) => command.run(Arguments::named(program::name())),
         Command::Fixtures(command) => command.run(),
+        Command::Fuzz(command) => command.run(),
         Command::Bench(command) => command.run(),
         Command::Test(command) => command.run(),
         Command::Lint(command) => command.run(),

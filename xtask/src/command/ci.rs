@@ -1,7 +1,7 @@
 use crate::command::{lint, test};
 use crate::committed::coverage::LockedCoverage;
 use crate::shell::failure::{CommandResult, Failure};
-use crate::shell::process::{CargoStep, run_steps};
+use crate::shell::process::{ProgramStep, run_steps};
 
 /// Do what decides whether a change lands: lint, mapping, parity, fixtures, self-test, tests.
 #[derive(clap::Args)]
@@ -9,9 +9,9 @@ pub(crate) struct Ci {}
 
 /// The comparisons of everything that must be compared: the sets under each profile, which is a precision, and those of
 /// operations under their mapping.
-fn parity_steps(locked: &LockedCoverage) -> Result<Vec<CargoStep>, Failure> {
+fn parity_steps(locked: &LockedCoverage) -> Result<Vec<ProgramStep>, Failure> {
     let parity = ["parity", "--quiet"];
-    let step = |options: &[&str]| CargoStep::own(&[&parity, options].concat());
+    let step = |options: &[&str]| ProgramStep::own(&[&parity, options].concat());
     let mut steps = Vec::new();
     for profile in locked.profiles() {
         steps.push(match profile {
@@ -29,11 +29,11 @@ fn parity_steps(locked: &LockedCoverage) -> Result<Vec<CargoStep>, Failure> {
 impl Ci {
     pub(crate) fn run(self) -> CommandResult {
         let mut steps = lint::steps();
-        steps.push(CargoStep::own(&["mapping", "check"]));
+        steps.push(ProgramStep::own(&["mapping", "check"]));
         steps.extend(parity_steps(&LockedCoverage::required()?)?);
-        steps.push(CargoStep::own(&["fixtures", "check"]));
-        steps.push(CargoStep::own(&["selftest", "--ports"]));
-        steps.push(CargoStep::own(&["selftest"]));
+        steps.push(ProgramStep::own(&["fixtures", "check"]));
+        steps.push(ProgramStep::own(&["selftest", "--ports"]));
+        steps.push(ProgramStep::own(&["selftest"]));
         steps.extend(test::steps(false));
         run_steps(&steps)
     }

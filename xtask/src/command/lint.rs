@@ -1,5 +1,5 @@
 use crate::shell::failure::CommandResult;
-use crate::shell::process::{CargoStep, run_steps};
+use crate::shell::process::{ProgramStep, run_steps};
 
 /// Check formatting and clippy, warnings denied.
 #[derive(clap::Args)]
@@ -11,10 +11,10 @@ impl Lint {
     }
 }
 
-pub(crate) fn steps() -> Vec<CargoStep> {
+pub(crate) fn steps() -> Vec<ProgramStep> {
     vec![
-        CargoStep::cargo(&["fmt", "--all", "--check"]),
-        CargoStep::cargo(&[
+        ProgramStep::cargo(&["fmt", "--all", "--check"]),
+        ProgramStep::cargo(&[
             "clippy",
             "--workspace",
             "--all-targets",

@@ -42,7 +42,7 @@ impl Selftest {
 #[cfg(not(feature = "faults"))]
 impl Selftest {
     pub(crate) fn run(self) -> CommandResult {
-        use crate::shell::process::{CargoStep, run_steps};
+        use crate::shell::process::{ProgramStep, run_steps};
 
         self.refuse_in_ci()?;
         if self.ports {
@@ -58,13 +58,13 @@ impl Selftest {
             let build = ["build", "--locked", "--quiet", "--workspace", "--features", "xtask/faults"];
             let targets = ["--bin", "xtask", "--test", "words"];
             return run_steps(&[
-                CargoStep::cargo(&[&build[..], &targets].concat()),
-                CargoStep::own(&selftest),
+                ProgramStep::cargo(&[&build[..], &targets].concat()),
+                ProgramStep::own(&selftest),
             ]);
         }
         let run =
             ["run", "--locked", "--quiet", "--release", "--package", "xtask", "--features", "faults", "--"];
-        run_steps(&[CargoStep::cargo(&[&run[..], &selftest].concat())])
+        run_steps(&[ProgramStep::cargo(&[&run[..], &selftest].concat())])
     }
 }
 

@@ -2,7 +2,7 @@ use encoder::Isa;
 
 use crate::shell::console::tell;
 use crate::shell::failure::CommandResult;
-use crate::shell::process::{CargoStep, run_steps, succeeds};
+use crate::shell::process::{ProgramStep, run_steps, succeeds};
 
 /// Run all tests: nextest where it is installed, else cargo test; documentation tests either way.
 #[derive(clap::Args)]
@@ -24,11 +24,11 @@ impl Test {
     }
 }
 
-pub(crate) fn steps(require_all_isas: bool) -> Vec<CargoStep> {
+pub(crate) fn steps(require_all_isas: bool) -> Vec<ProgramStep> {
     let tests = if succeeds("cargo", &["nextest", "--version"]) {
-        CargoStep::cargo(&["nextest", "run", "--workspace", "--locked", "--no-fail-fast"])
+        ProgramStep::cargo(&["nextest", "run", "--workspace", "--locked", "--no-fail-fast"])
     } else {
-        CargoStep::cargo(&["test", "--workspace", "--all-targets", "--locked", "--no-fail-fast"])
+        ProgramStep::cargo(&["test", "--workspace", "--all-targets", "--locked", "--no-fail-fast"])
     };
     let tests = if require_all_isas { tests.env("ENCODER_REQUIRE_ALL_ISAS", "1") } else { tests };
     // The self-test's own: faults are no part of the build that the other tests run on.
@@ -36,5 +36,9 @@ pub(crate) fn steps(require_all_isas: bool) -> Vec<CargoStep> {
         ["--features", "xtask/faults", "--lib", "--bins", "--locked", "--", "faults::", "selftest::"];
     // Of the whole workspace, so that features are those of the other tests and nothing else is compiled again.
     let of_faults = ["test", "--workspace"].into_iter().chain(of_faults).collect::<Vec<_>>();
-    vec![CargoStep::cargo(&["test", "--workspace", "--doc", "--locked"]), tests, CargoStep::cargo(&of_faults)]
+    vec![
+        ProgramStep::cargo(&["test", "--workspace", "--doc", "--locked"]),
+        tests,
+        ProgramStep::cargo(&of_faults),
+    ]
 }

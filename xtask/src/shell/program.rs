@@ -13,7 +13,8 @@ pub(crate) fn set_name(name: &'static str) {
     NAME.get_or_init(|| name);
 }
 
-fn name() -> &'static str {
+/// The name.
+pub(crate) fn name() -> &'static str {
     NAME.get().copied().unwrap_or(IN_THE_CHECKOUT)
 }
 

@@ -1,4 +1,4 @@
-//! `set make` on the command line.
+//! The installed program: `set make`, completions and manual pages.
 #![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 
 use std::path::Path;
@@ -19,4 +19,21 @@ fn runs_without_a_record_are_refused_with_what_writes_one() {
     assert!(said.contains("expected a dump.json beside the tensors"), "{said}");
     assert!(said.contains("examples/capture.py writes one"), "{said}");
     assert!(!set.exists());
+}
+
+#[test]
+fn completions_and_manual_pages_have_the_programs_own_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = |arguments: &[&str]| {
+        let ran = Command::new(env!("CARGO_BIN_EXE_parity-gate")).args(arguments).output().unwrap();
+        assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
+        String::from_utf8(ran.stdout).unwrap()
+    };
+    for shell in ["bash", "zsh", "fish"] {
+        let script = run(&["completions", shell]);
+        assert!(script.contains("parity-gate") && !script.contains("xtask"), "{shell}");
+    }
+    run(&["completions", "--man", folder.path().to_str().unwrap()]);
+    let page = std::fs::read_to_string(folder.path().join("parity-gate-parity.1")).unwrap();
+    assert!(page.contains("candidate"), "{page}");
 }
