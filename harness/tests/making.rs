@@ -60,8 +60,14 @@ fn root() -> tempfile::TempDir {
 fn made(root: &Path, rounded: &str) -> Result<(usize, String), String> {
     let [exact, rounded, weights, input, out] =
         ["f64", rounded, "model.bin", "input.npy", "set"].map(|name| root.join(name));
-    let source =
-        SetSource { name: "small", exact: &exact, rounded: &rounded, weights: &weights, input: &input };
+    let source = SetSource {
+        name: "small",
+        exact: &exact,
+        rounded: &rounded,
+        weights: &weights,
+        input: &input,
+        without: &[],
+    };
     make(&source, &out).map(|made| (made.tensors, made.noisiest.0)).map_err(|error| error.to_string())
 }
 
@@ -84,6 +90,14 @@ fn a_set_has_the_order_the_floors_and_the_hashes_of_its_runs() {
         assert_eq!(fingerprint, tensor.recorded.fingerprint);
     }
     assert_eq!(hash_file(&reference.weights().unwrap()).unwrap().sha256, manifest.weights.sha256);
+    // Its folder is for whoever may read the one that it is in.
+    #[cfg(unix)]
+    {
+        let mode = |path: &Path| {
+            std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata(path).unwrap().permissions())
+        };
+        assert_eq!(mode(&root.path().join("set")), mode(&root.path().join("f32")));
+    }
     // Not over a set that is there.
     assert!(made(root.path(), "f32").unwrap_err().contains("nothing is yet"));
 }
@@ -106,13 +120,18 @@ fn runs_that_do_not_belong_together_make_no_set() {
     refused("chance", "stem: f32 is off by rel_l2 1.0e-2");
     run(path, "shorter", false, 1e-7, &NAMES[..2]);
     refused("shorter", "lacks a tensor that the other run has: head");
-    refused("f64", "there is no noise to take limits from");
+    refused("f64", "stem: expected f32 in the run in f32, found f64");
+    run(path, "changed", false, 1e-7, &NAMES);
+    std::fs::copy(path.join("changed/layers.0.npy"), path.join("changed/head.npy")).unwrap();
+    refused("changed", "head.npy is not the tensor that its dump.json recorded");
+    run(path, "twice", false, 1e-7, &["stem", "stem"]);
+    refused("twice", "stem.npy stands in its dump.json twice");
     run(path, "bare", false, 1e-7, &NAMES);
     std::fs::remove_file(path.join("bare/dump.json")).unwrap();
     refused("bare", "expected a dump.json beside the tensors");
     run(path, "f32", false, 1e-7, &NAMES);
     std::fs::write(path.join("input.npy"), "another").unwrap();
-    refused("f32", "the runs were of another input");
+    refused("f32", "not the input that the runs recorded");
     run(path, "other", false, 1e-7, &NAMES);
     refused("other", "the two runs are not of the same input");
 }

@@ -1,5 +1,4 @@
 //! The installed program: `set make`, completions and manual pages.
-#![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 
 use std::path::Path;
 use std::process::Command;

@@ -105,8 +105,8 @@ impl SecondRepository {
 
     /// The step that comments, with a `gh` that knows one pull request, and a comment on it where there is one.
     fn comment(&self, head: &str, earlier: Option<&str>) -> String {
-        let earlier =
-            earlier.map_or(String::new(), |id| format!("echo '7 unrelated'\necho '{id} <!-- parity -->'\n"));
+        let earlier = earlier
+            .map_or(String::new(), |id| format!("echo '7 unrelated'\necho '{id} <!-- parity: parity -->'\n"));
         let gh = format!(
             "#!/usr/bin/env bash\necho \"$*\" >>calls.txt\ncase \"$*\" in\n*/pulls*) echo '12 {head}' ;;\n*--paginate*) \
              {earlier}:\n;;\n*) for last; do :; done; cp \"${{last#body=@}}\" comment.md ;;\nesac\n"
@@ -122,6 +122,7 @@ impl SecondRepository {
                 ("HEAD_OWNER", "a-fork"),
                 ("HEAD_BRANCH", "faster"),
                 ("HEAD_SHA", "c0ffee"),
+                ("ARTIFACT", "parity"),
                 ("RUN_URL", "https://example.org/run/1"),
             ],
         );
@@ -154,7 +155,10 @@ fn from_an_empty_folder_to_a_red_pull_request_and_back() {
     }
     assert_eq!(repository.comment("c0ffee", None), "commented on #12\n");
     let comment = repository.read("comment.md");
-    assert!(comment.starts_with("<!-- parity -->\n") && comment.contains("unit_2_branch"), "{comment}");
+    assert!(
+        comment.starts_with("<!-- parity: parity -->\n") && comment.contains("unit_2_branch"),
+        "{comment}"
+    );
     assert!(comment.contains("https://example.org/run/1"), "{comment}");
     // Nothing that the program says names the one that this project develops with, or its model.
     for text in [&run.log, &run.summary, &comment] {
@@ -175,13 +179,18 @@ fn a_comment_is_for_the_head_that_was_run_and_calls_nobody() {
     let repository = SecondRepository::new();
     repository.compare();
     let report = repository.path("reports/parity.md");
-    std::fs::write(&report, format!("@everybody look\n{}", "x".repeat(100_000))).unwrap();
+    std::fs::write(&report, format!("```\n@everybody look\n{}", "@".repeat(100_000))).unwrap();
     assert!(repository.comment("another", None).contains("nothing to comment"));
     assert!(!repository.path("comment.md").exists());
     repository.comment("c0ffee", None);
     let comment = repository.read("comment.md");
-    assert!(!comment.contains("@everybody") && comment.contains("everybody look"), "{}", &comment[..200]);
+    // Within one block of text, which nothing in it ends.
+    assert_eq!(comment.matches("```").count(), 2, "{}", &comment[..200]);
+    assert!(comment.contains("```text\n\n@everybody look"), "{}", &comment[..200]);
     assert!(comment.len() < 65_536);
+    std::fs::remove_file(&report).unwrap();
+    repository.comment("c0ffee", None);
+    assert!(repository.read("comment.md").contains("There is no result"));
 }
 
 #[test]

@@ -3,8 +3,10 @@
 # do that, whatever was found: `exit-code` among the outputs is what was found.
 #
 # usage: CANDIDATE=… [REFERENCE=…] [MAPPING=…] [PROFILE=…] [WEIGHTS=…] [INPUT=…] [ARGUMENTS=…] compare.sh FOLDER
+#
+# Off GitHub, GITHUB_STEP_SUMMARY and GITHUB_OUTPUT may name files, or be left out.
 set -euo pipefail
-reports=$1
+reports=${1:?usage: compare.sh FOLDER, which is replaced}
 arguments=()
 add() {
   if [ -n "$2" ]; then
@@ -17,7 +19,8 @@ add --mapping "${MAPPING:-}"
 add --profile "${PROFILE:-}"
 add --weights "${WEIGHTS:-}"
 add --input "${INPUT:-}"
-read -ra others <<<"${ARGUMENTS:-}"
+# Up to the end, over all lines.
+read -r -d '' -a others <<<"${ARGUMENTS:-}" || true
 rm -rf "$reports"
 mkdir -p "$reports"
 for report in html=parity.html json=parity.json markdown=parity.md; do
@@ -26,6 +29,6 @@ done
 code=0
 parity-gate parity "${arguments[@]}" ${others[@]+"${others[@]}"} || code=$?
 if [ -f "$reports/parity.md" ]; then
-  cat "$reports/parity.md" >>"$GITHUB_STEP_SUMMARY"
+  cat "$reports/parity.md" >>"${GITHUB_STEP_SUMMARY:-/dev/null}"
 fi
-echo "exit-code=$code" >>"$GITHUB_OUTPUT"
+echo "exit-code=$code" >>"${GITHUB_OUTPUT:-/dev/stdout}"

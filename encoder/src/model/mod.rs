@@ -260,7 +260,7 @@ impl Model {
     #[cfg(feature = "faults")]
     pub fn encode_with_fault(
         &self,
-        planted: (Site, crate::faults::Fault),
+        planted: (crate::part::Site, crate::faults::Fault),
         shape: &[usize],
         input: &[f32],
         taps: &mut dyn TapSink,

@@ -8,22 +8,34 @@ use crate::checkpoint::{Checkpoint, WeightType};
 pub struct ActivationBlocks {
     /// Values of a block.
     pub length: usize,
-    /// The scale is stored in f16, as in ggml's Q8_0 and Q8_1, and in f32 otherwise, as in its Q8_K.
+    /// The scale is stored in f16, as in ggml's Q8_0, and in f32 otherwise, as in its Q8_K.
     pub half_scale: bool,
 }
 
 impl ActivationBlocks {
     /// Those that ggml's CPU backend makes for a weight, by its timm name: by its type (`vec_dot_type` in ggml-cpu.c). None
-    /// for weights that are not quantised, and for kernels of more than a pixel, which ggml never quantises.
+    /// for weights that are not quantised, for kernels of more than a pixel, which ggml never quantises, and for Q4_1 and Q5_1,
+    /// whose minima are multiplied with rounded sums that are not written out here.
     pub fn of(checkpoint: &Checkpoint, weight: &str) -> Option<ActivationBlocks> {
-        let kind = checkpoint.stored_type(weight).filter(|kind| kind.is_quantised())?;
-        let is_matrix = checkpoint.shape(weight)?[2..].iter().all(|extent| *extent == 1);
-        let of_256 = matches!(
-            kind,
-            WeightType::Q2K | WeightType::Q3K | WeightType::Q4K | WeightType::Q5K | WeightType::Q6K
-        );
-        let (length, half_scale) = if of_256 { (256, false) } else { (32, true) };
-        is_matrix.then_some(ActivationBlocks { length, half_scale })
+        let is_matrix = checkpoint.shape(weight)?.get(2..)?.iter().all(|extent| *extent == 1);
+        ActivationBlocks::of_type(checkpoint.stored_type(weight)?).filter(|_| is_matrix)
+    }
+
+    fn of_type(kind: &WeightType) -> Option<ActivationBlocks> {
+        match kind {
+            WeightType::Q4_0 | WeightType::Q5_0 | WeightType::Q8_0 => {
+                Some(ActivationBlocks { length: 32, half_scale: true })
+            }
+            WeightType::Q2K | WeightType::Q3K | WeightType::Q4K | WeightType::Q5K | WeightType::Q6K => {
+                Some(ActivationBlocks { length: 256, half_scale: false })
+            }
+            WeightType::F32
+            | WeightType::F16
+            | WeightType::Bf16
+            | WeightType::Q4_1
+            | WeightType::Q5_1
+            | WeightType::Other(_) => None,
+        }
     }
 
     /// What is left of the channels of each pixel.
@@ -53,6 +65,21 @@ impl ActivationBlocks {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn blocks_go_by_the_type_of_the_weights() {
+        let length = |kind: &WeightType| ActivationBlocks::of_type(kind).map(|blocks| blocks.length);
+        let all: Vec<Option<usize>> = WeightType::SUPPORTED.iter().map(length).collect();
+        let (none, of_32, of_256) = (None, Some(32), Some(256));
+        let expected = [none, none, none, of_32, none, of_32, none, of_32];
+        assert_eq!(all[..8], expected);
+        assert!(all[8..].iter().all(|length| *length == of_256), "{all:?}");
+        let x = Image::from_fn([1, 256, 1, 1], |[_, c, _, _]| c as f64 - 100.0);
+        let held = ActivationBlocks { length: 256, half_scale: false }.held(&x);
+        let step = f64::from((155.0f64 / 127.0) as f32);
+        assert_eq!((held.at([0, 255, 0, 0]), held.at([0, 100, 0, 0])), (127.0 * step, 0.0));
+        assert_eq!(held.at([0, 0, 0, 0]), (-100.0f64 / (155.0 / 127.0)).round() * step);
+    }
 
     #[test]
     fn each_pixel_has_a_scale_for_each_block_of_channels() {

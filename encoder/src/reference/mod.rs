@@ -35,8 +35,8 @@ use run::{ReferenceFlow, ReferenceRun};
 pub use storage_type::StorageType;
 use weights::PartWeights;
 
-use crate::architecture::{Architecture, Settings};
-use crate::checkpoint::Checkpoint;
+use crate::architecture::{Architecture, Settings, names};
+use crate::checkpoint::{Checkpoint, WeightType};
 use crate::error::Error;
 #[cfg(feature = "faults")]
 use crate::faults::Fault;
@@ -177,6 +177,17 @@ impl<'a> ReferenceModel<'a> {
         (self.rounding == Rounding::GgmlQuantised)
             .then(|| ActivationBlocks::of(self.checkpoint, weight))
             .flatten()
+    }
+
+    /// Whether its rounding leaves both operands of the dense product with a weight, told by its timm name, as they are; they
+    /// may still be [quantised](ReferenceModel::activation_blocks).
+    pub fn takes_as_it_is(&self, weight: &str) -> bool {
+        // ggml takes the input as it is where weights are f32, as the stem's always are.
+        let is_f32 = match self.rounding {
+            Rounding::GgmlQuantised => self.checkpoint.stored_type(weight) == Some(&WeightType::F32),
+            rounding => weight == names::stem::CONVOLUTION && rounding.is_ggml_reduced(),
+        };
+        is_f32 || self.activation_blocks(weight).is_some()
     }
 
     /// What the model is made of.

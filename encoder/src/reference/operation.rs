@@ -15,7 +15,6 @@ use super::run::ReferenceRun;
 use super::weights::{self, DenseWeights};
 use crate::architecture::names;
 use crate::architecture::{AttentionSpec, DepthwiseSpec};
-use crate::checkpoint::WeightType;
 use crate::error::Error;
 
 impl ReferenceRun<'_> {
@@ -86,16 +85,6 @@ impl ReferenceRun<'_> {
         self.product_by(x, name, shape, stride, self.rounding())
     }
 
-    /// Whether a dense product holds its operands as they are: what is quantised beside them is another matter.
-    fn takes_as_it_is(&self, name: &str) -> bool {
-        // ggml takes the input as it is where weights are f32, as the stem's always are.
-        let is_f32 = match self.rounding() {
-            Rounding::GgmlQuantised => self.model.checkpoint.stored_type(name) == Some(&WeightType::F32),
-            rounding => name == names::stem::CONVOLUTION && rounding.is_ggml_reduced(),
-        };
-        is_f32 || self.model.activation_blocks(name).is_some()
-    }
-
     fn product_by(
         &self,
         x: &Image,
@@ -104,7 +93,7 @@ impl ReferenceRun<'_> {
         stride: usize,
         rounding: Rounding,
     ) -> Result<Image, Error> {
-        let rounding = if self.takes_as_it_is(name) { Rounding::Exact } else { rounding };
+        let rounding = if self.model.takes_as_it_is(name) { Rounding::Exact } else { rounding };
         let (out, kernel) = (shape[0], shape.get(2).copied().unwrap_or(1));
         let is_square = kernel == 1 && out == x.shape[1];
         let of_module = names::module_of(name).to_string();

@@ -25,7 +25,7 @@ pub enum Rounding {
     /// The same with GELU in f32: a GPU backend of ggml.
     GgmlF16ExactGelu,
     /// As ggml's CPU backend does with quantised weights: what their products take is quantised too, [`ActivationBlocks`] says
-    /// how; what other products take is rounded as the type of their weights asks. GELU is a table of f16.
+    /// how. What F32 weights are multiplied with is taken as it is, all else as with [`Rounding::GgmlF16`].
     GgmlQuantised,
     /// Every operation gives bf16, as PyTorch after `.bfloat16()` and MLX.
     Bf16All,

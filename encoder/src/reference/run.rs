@@ -196,7 +196,8 @@ impl ReferenceRun<'_> {
             Ok(self.kept(self.changed.layer_scaled(y, &weights)))
         };
         if layer_scale && skip && self.changed.has(PortChange::LayerScaleAfterSkip) {
-            return scale(self.with_skip(y, x));
+            let y = scale(self.with_skip(y, x))?;
+            return Ok(self.tap(&BlockTap::LayerScale.name(number), y));
         }
         if layer_scale {
             y = scale(y)?;

@@ -20,7 +20,7 @@ pub struct Remark {
 #[derive(Clone, Debug, PartialEq)]
 #[expect(missing_docs, reason = "the fields are what the variant is about")]
 pub enum RemarkKind {
-    /// Each part was computed from the candidate's own inputs: `joined` of them with the next ones, for the candidate lacks
+    /// Each part was computed from the candidate's own tensors: `joined` of them with the next ones, for the candidate lacks
     /// what they give. The rounding model that fits, and the next best with how many times farther it is.
     JudgedLocally { parts: usize, joined: usize, rounding: String, next: Option<(String, f64)> },
     /// The reference has no manifest, so no noise floor is known.

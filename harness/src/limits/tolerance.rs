@@ -139,7 +139,7 @@ pub struct Resolved {
 }
 
 /// Half a unit in the last place of f32: references are stored rounded to it, so no floor is lower.
-pub(crate) const STORAGE_FLOOR: f64 = 5.960_464_477_539_063e-8;
+pub const STORAGE_FLOOR: f64 = 5.960_464_477_539_063e-8;
 
 impl Tolerance {
     /// The limits that hold for a layer with or without a known noise floor: figure by figure the rule's, else the

@@ -58,7 +58,7 @@ pub(crate) struct Parity {
     /// Input for the encoder (default: the set's), or with --candidate that of the port: a picture or .npy.
     #[arg(long, value_name = "FILE")]
     input: Option<PathBuf>,
-    /// Where the port's runtime rounds, for judging parts by themselves: auto, exact, ggml-f32, ggml-f16, ggml-f16-gpu, f16-all,
+    /// Where the port's runtime rounds, for judging parts by themselves: auto, exact, ggml-f32, ggml-f16, ggml-f16-gpu, ggml-q8_0, f16-all,
     /// bf16-all, or bf16x3 and bf16 as this project's encoder. auto takes the one under which the first parts come nearest.
     #[arg(long, value_name = "MODEL", default_value = "auto", value_parser = rounding)]
     rounding: RoundingChoice,

@@ -36,7 +36,7 @@ pub(crate) struct Repro {
     /// New or empty folder to write.
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
-    /// Where the port's runtime rounds: auto, exact, ggml-f32, ggml-f16, ggml-f16-gpu, f16-all, bf16-all, or bf16x3 and bf16 as
+    /// Where the port's runtime rounds: auto, exact, ggml-f32, ggml-f16, ggml-f16-gpu, ggml-q8_0, f16-all, bf16-all, or bf16x3 and bf16 as
     /// this project's encoder.
     #[arg(long, value_name = "MODEL", default_value = "auto", value_parser = rounding)]
     rounding: RoundingChoice,

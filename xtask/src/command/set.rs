@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use clap::Subcommand;
 use harness::making::{MadeSet, MakeSetError, SetSource, make};
 
+use crate::committed::set;
 use crate::shell::ci;
 use crate::shell::console::say;
 use crate::shell::failure::{CommandResult, Failure};
@@ -52,6 +53,9 @@ struct SetMake {
     /// The set's name (default: that of its folder).
     #[arg(long)]
     name: Option<String>,
+    /// A tensor to leave out, such as a mask with infinities; may be given several times.
+    #[arg(long, value_name = "NAME")]
+    without: Vec<String>,
 }
 
 impl SetCommand {
@@ -66,7 +70,14 @@ impl SetCommand {
             rounded: &asked.rounded,
             weights: &asked.weights,
             input: &asked.input,
+            without: &asked.without,
         };
+        if !set::is_plain(&name) {
+            return Err(Failure::usage(
+                format!("`{name}`: expected letters, digits, `-`, `_` and `.` in a set's name"),
+                "name it: --name NAME",
+            ));
+        }
         let MadeSet { tensors, noisiest: (noisiest, floor) } =
             make(&source, &asked.out).map_err(|error| failure(&error))?;
         let out = paths::shown(&asked.out);
@@ -83,13 +94,19 @@ impl SetCommand {
 
 fn failure(error: &MakeSetError) -> Failure {
     let failure = Failure::unusable(error.to_string());
+    let leave_out = |name: &str| format!("where it says nothing about the model: --without {name}");
     match error {
         MakeSetError::NoRecord { .. } => failure.help("examples/capture.py writes one"),
         MakeSetError::Exists { .. } => failure.help("name another folder, or remove this one"),
-        MakeSetError::NotExact { .. } => {
-            failure.help("run the reference in float64 too: model.double(), and its input likewise")
+        MakeSetError::OtherType { name, .. } => failure.help(format!(
+            "are --f64 and --f32 the right way round, and both runs whole? {}",
+            leave_out(name)
+        )),
+        MakeSetError::NotFinite { name, .. } | MakeSetError::Vanishing { name } => {
+            failure.help(leave_out(name))
         }
         MakeSetError::NoNoise => failure.help("is --f32 the run in f32?"),
+        MakeSetError::NotAsRecorded { .. } => failure.help("capture both runs again"),
         _ => failure,
     }
 }

@@ -127,10 +127,10 @@ fn of_kind(kind: &ExplanationKind, of: &str, first: &str, explains: usize) -> St
             )
         }
         ExplanationKind::NotGoneOnWith { part, later } => format!(
-            "{part}: {first} is not what the port went on with, for {} {} right without it: it was dumped elsewhere, or \
+            "{part}: {first} is not what the port went on with: {} {} without it, so that it was dumped elsewhere, or \
              overwritten before it was written",
-            later.join(" and "),
-            if later.len() == 1 { "is" } else { "are" }
+            later.join(", "),
+            if later.len() == 1 { "comes out right" } else { "come out right" }
         ),
         ExplanationKind::Change { change } => format!("as with {change}: {of} within the limits"),
     }

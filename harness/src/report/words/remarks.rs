@@ -56,7 +56,7 @@ fn of_kind(kind: &RemarkKind) -> String {
                 None => String::new(),
             };
             format!(
-                "{} judged one by one, from the candidate's own inputs{joined}; rounded as {rounding}{margin}",
+                "{} judged one by one, from the candidate's own tensors{joined}; rounded as {rounding}{margin}",
                 count(*parts, "part")
             )
         }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use encoder::reference::{Rounding, Tensor64};
 use harness::limits::metric::PerMetric;
-use harness::limits::tolerance::NoiseFloor;
+use harness::limits::tolerance::{NoiseFloor, STORAGE_FLOOR};
 use rayon::prelude::*;
 
 /// A tensor whose rel_l2 is within so many times its floor is right, and what comes so near explains it.
@@ -78,7 +78,7 @@ pub(super) fn is_within(own: &Tensor64, exact: &Tensor64, floor: Option<&NoiseFl
 
 /// What storing a right tensor as f32 alone may make of it: half a unit in the last place.
 pub(super) fn floor_of_f32(exact: &Tensor64) -> NoiseFloor {
-    let half_unit = f64::from(f32::EPSILON) / 2.0;
+    let half_unit = STORAGE_FLOOR;
     let largest = exact.data.iter().fold(0.0f64, |most, x| most.max(x.abs()));
     let figures = PerMetric { rel_l2: half_unit, rel_linf: half_unit };
     NoiseFloor { figures, max_abs: half_unit * largest }

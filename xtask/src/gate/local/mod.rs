@@ -1,4 +1,4 @@
-//! Local judgement: each part of the model computed in f64 from the candidate's own inputs, with the weights that the port
+//! Local judgement: each part of the model computed in f64 from the candidate's own tensors, with the weights that the port
 //! read and the rounding of its runtime, and held against the candidate's own outputs.
 
 pub(crate) mod causes;
@@ -147,7 +147,7 @@ impl Gate<'_> {
         let computed = oracle.all(&mut store, &mut |number, own| whole.step(&oracle, number, own))?;
         let weights = sources.weights.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let title =
-            format!("each part in f64 from its own inputs, with {weights}, rounded as {}", fit.rounding);
+            format!("each part in f64 from its own tensors, with {weights}, rounded as {}", fit.rounding);
         let naming = &self.mapping.reference.naming;
         let reference =
             Reference::computed(store, ComputedReference { title, floors: computed.floors(tensors) }, naming);

@@ -17,6 +17,8 @@ use crate::shell::failure::Failure;
 
 /// A rounding model that is not so many times nearer than none says nothing.
 const UNKNOWN: f64 = 1.25;
+/// A tensor that the port did not go on with leaves so many times more of an error than its inputs do.
+const MUCH_NEARER: f64 = 4.0;
 /// Parts that rounding models are tried on.
 const TRIED: usize = 8;
 /// Of large parts fewer do, where the best is so many times nearer than the next.
@@ -32,7 +34,7 @@ pub(super) struct RoundingFit {
     pub(super) next: Option<(Rounding, f64)>,
 }
 
-/// Parts computed from the candidate's own inputs.
+/// Parts computed from the candidate's own tensors.
 pub(super) struct Oracle<'a> {
     pub(super) model: &'a ReferenceModel<'a>,
     pub(super) tensors: &'a CandidateTensors<'a>,
@@ -67,12 +69,15 @@ pub(super) struct JudgedPart {
     pub(super) part: Part,
     /// Inputs that the candidate does not have.
     given: BTreeMap<String, Tensor64>,
+    /// Outputs that are computed from the inputs alone.
+    passing_by: Vec<String>,
     pub(super) floors: BTreeMap<String, NoiseFloor>,
 }
 
-/// A part that was computed, and what it gives from its inputs alone where that was looked at.
+/// A part that was computed, and what it gives from its inputs alone.
 struct CheckedPart {
     computed: ComputedPart,
+    /// None where there is nothing between inputs and last output that it could be computed from instead.
     from_inputs: Option<Vec<(String, Tensor64)>>,
 }
 
@@ -101,7 +106,7 @@ impl Oracle<'_> {
                 beside(number, &[])?;
                 continue;
             };
-            let ComputedPart { inputs, outputs, floors, .. } = computed;
+            let ComputedPart { inputs, outputs, floors, passing_by, .. } = computed;
             beside(number, from_inputs.as_ref().unwrap_or(&outputs))?;
             for (name, tensor) in &outputs {
                 for reference in self.tensors.references_of(name) {
@@ -112,7 +117,7 @@ impl Oracle<'_> {
             given.extend(outputs);
             let lacks = |(name, _): &(String, Tensor64)| !self.tensors.has(name);
             let lacking = inputs.into_iter().filter(lacks).collect();
-            parts.push(JudgedPart { part: part.clone(), given: lacking, floors });
+            parts.push(JudgedPart { part: part.clone(), given: lacking, passing_by, floors });
             // What no later part takes is let go.
             let later = &self.tensors.parts[number + 1..];
             let is_taken = |name: &String| later.iter().any(|part| part.inputs.contains(name));
@@ -123,13 +128,22 @@ impl Oracle<'_> {
         Ok(ComputedParts { parts })
     }
 
-    /// Computes a part once more.
+    /// Computes a part once more, as it was judged.
     pub(super) fn again(&self, judged: &JudgedPart) -> Result<ComputedPart, Failure> {
-        let inputs = self.inputs(&judged.part, &judged.given).unwrap_or_default();
-        let again = self.computed(&judged.part, inputs, &mut no_nudged())?;
-        let lacking =
-            || Failure::unusable(format!("{}: it was computed once, and now is not", judged.part.name));
-        Ok(ComputedPart { floors: judged.floors.clone(), ..again.ok_or_else(lacking)?.computed })
+        let JudgedPart { part, given, passing_by, floors } = judged;
+        let inputs = self.inputs(part, given).unwrap_or_default();
+        let along = self.tensors.within(part);
+        let mut outputs = self.outputs(part, &inputs, &along).map_err(Failure::unreadable)?;
+        if !passing_by.is_empty() {
+            let plain = self.outputs(part, &inputs, &BTreeMap::new()).map_err(Failure::unreadable)?;
+            for (output, plain) in outputs.iter_mut().zip(plain) {
+                if passing_by.contains(&plain.0) {
+                    *output = plain;
+                }
+            }
+        }
+        let (part, floors, passing_by) = (part.clone(), floors.clone(), passing_by.clone());
+        Ok(ComputedPart { part, inputs, outputs, floors, along, passing_by })
     }
 
     /// A part computed from the candidate's own tensors alone; `None` where they lack something that it takes.
@@ -139,13 +153,27 @@ impl Oracle<'_> {
     }
 
     /// The same from what the part takes alone, whatever the candidate has of what it gives.
-    pub(super) fn from_inputs(&self, part: &Part) -> Result<Option<ComputedPart>, Failure> {
+    pub(super) fn by_inputs(&self, part: &Part) -> Result<Option<ComputedPart>, Failure> {
         let Some(inputs) = self.inputs(part, &BTreeMap::new()) else { return Ok(None) };
         let along = BTreeMap::new();
         let outputs = self.model.run_part(part, &inputs).map_err(Failure::unreadable)?;
         let floors = self.floors(part, &inputs, &along, &mut no_nudged(), &outputs)?;
         let (part, passing_by) = (part.clone(), Vec::new());
         Ok(Some(ComputedPart { part, inputs, outputs, floors, along, passing_by }))
+    }
+
+    /// What a part gives on these inputs, going on with what `along` has in the place of its own.
+    fn outputs(
+        &self,
+        part: &Part,
+        inputs: &BTreeMap<String, Tensor64>,
+        along: &BTreeMap<String, Tensor64>,
+    ) -> Result<Vec<(String, Tensor64)>, encoder::Error> {
+        let inner = self.tensors.looks_inside(part);
+        let options = PartOptions { along: Some(along), inner, ..PartOptions::default() };
+        let mut outputs = self.model.run_part_by(part, inputs, &options)?;
+        outputs.retain(|(name, _)| self.tensors.outputs_of(part).contains(name));
+        Ok(outputs)
     }
 
     /// A part on these inputs, each output computed from the nearest tensors before it that the candidate has; `None` where they
@@ -157,35 +185,41 @@ impl Oracle<'_> {
         nudged: &mut [BTreeMap<String, Tensor64>],
     ) -> Result<Option<CheckedPart>, Failure> {
         let along = self.tensors.within(part);
-        let inner = self.tensors.looks_inside(part);
-        let options = PartOptions { along: Some(&along), inner, ..PartOptions::default() };
-        let Ok(mut outputs) = self.model.run_part_by(part, &inputs, &options) else { return Ok(None) };
-        outputs.retain(|(name, _)| self.tensors.outputs_of(part).contains(name));
+        let Ok(mut outputs) = self.outputs(part, &inputs, &along) else { return Ok(None) };
         let mut floors = self.floors(part, &inputs, &along, nudged, &outputs)?;
+        let from_inputs = match along.is_empty() {
+            true => None,
+            false => Some(self.outputs(part, &inputs, &BTreeMap::new()).map_err(Failure::unreadable)?),
+        };
         let mut passing_by = Vec::new();
-        let mut from_inputs = None;
         let is_off = |(name, exact): &(String, Tensor64), floors: &BTreeMap<String, NoiseFloor>| {
             self.tensors.tensor(name).is_some_and(|own| !is_within(&own, exact, floors.get(name)))
         };
         // Only what comes after a tensor that is off can have gone on without it.
         let first_off = outputs.iter().position(|output| is_off(output, &floors));
-        if let Some(first_off) = first_off.filter(|first| *first + 1 < outputs.len()) {
-            let options = PartOptions { inner, ..PartOptions::default() };
-            let mut plain = self.model.run_part_by(part, &inputs, &options).map_err(Failure::unreadable)?;
-            plain.retain(|(name, _)| self.tensors.outputs_of(part).contains(name));
-            let plain_floors = self.floors(part, &inputs, &BTreeMap::new(), nudged, &plain)?;
-            for (output, plain) in outputs.iter_mut().zip(&plain).skip(first_off + 1) {
-                if is_off(output, &floors) && !is_off(plain, &plain_floors) {
+        if let (Some(first_off), Some(plain)) = (first_off, &from_inputs) {
+            let of_nudged = &mut nudged.to_vec();
+            let plain_floors = self.floors(part, &inputs, &BTreeMap::new(), of_nudged, plain)?;
+            for (output, plain) in outputs.iter_mut().zip(plain).skip(first_off + 1) {
+                let is_right = is_off(output, &floors) && !is_off(plain, &plain_floors);
+                if is_right && self.is_much_nearer(&plain.0, &plain.1, &output.1) {
                     let name = &plain.0;
                     floors.extend(plain_floors.get(name).map(|floor| (name.clone(), *floor)));
                     passing_by.push(name.clone());
                     *output = plain.clone();
                 }
             }
-            from_inputs = Some(plain);
         }
         let computed = ComputedPart { part: part.clone(), inputs, outputs, floors, along, passing_by };
         Ok(Some(CheckedPart { computed, from_inputs }))
+    }
+
+    /// Whether the candidate's tensor is much nearer to one that was computed than to another: floors of a longer way are
+    /// wider, and alone say little.
+    fn is_much_nearer(&self, name: &str, one: &Tensor64, other: &Tensor64) -> bool {
+        let Some(own) = self.tensors.tensor(name) else { return false };
+        let off = |exact| distance(&own, exact).map(|found| found.figures.rel_l2);
+        off(one).zip(off(other)).is_some_and(|(one, other)| MUCH_NEARER * one < other)
     }
 
     /// What a part takes: the candidate's own tensors, else those that were computed.

@@ -52,7 +52,7 @@ pub(crate) fn plant(model: &ReferenceModel<'_>, image: &TapTensor) -> Result<Vec
         if kinds.contains(&kind) {
             continue;
         }
-        let (from_inputs, judged) = (oracle.from_inputs(part)?, oracle.alone(part)?);
+        let (from_inputs, judged) = (oracle.by_inputs(part)?, oracle.alone(part)?);
         let Some((mut computed, judged)) = from_inputs.zip(judged) else { continue };
         // A fault shows in what the part gives from its inputs, and then in what it gives from what was dumped between.
         for (name, floor) in &mut computed.floors {

@@ -37,11 +37,17 @@ pub(super) fn explain(
             continue;
         }
         let part = oracle.again(judged)?;
-        let later = part.passing_by.iter().filter_map(|name| oracle.tensors.own_names.get(name));
-        let later: Vec<String> = later.cloned().collect();
-        if !later.is_empty() {
-            let kind = ExplanationKind::NotGoneOnWith { part: judged.part.name.clone(), later };
-            found.push(Explanation { kind, explains: failed, tried: 1, ties: Vec::new() });
+        let (dropped, failed): (Vec<String>, Vec<String>) = {
+            let before = dropped(oracle, &part);
+            failed.into_iter().partition(|name| before.contains(name))
+        };
+        if !dropped.is_empty() {
+            let later = part.passing_by.iter().filter_map(|name| oracle.tensors.own_names.get(name));
+            let (part, later) = (judged.part.name.clone(), later.cloned().collect());
+            let kind = ExplanationKind::NotGoneOnWith { part, later };
+            found.push(Explanation { kind, explains: dropped, tried: 1, ties: Vec::new() });
+        }
+        if failed.is_empty() {
             continue;
         }
         let Some(verdict) = verdict(oracle, &part) else { continue };
@@ -49,6 +55,13 @@ pub(super) fn explain(
         found.push(Explanation { kind, explains: failed, tried: 1, ties });
     }
     Ok(found)
+}
+
+/// The tensors, by the candidate's names, before the first that comes out right without them.
+fn dropped(oracle: &Oracle<'_>, part: &ComputedPart) -> Vec<String> {
+    let first = part.outputs.iter().position(|(name, _)| part.passing_by.contains(name)).unwrap_or(0);
+    let own = part.outputs[..first].iter().filter_map(|(name, _)| oracle.tensors.own_names.get(name));
+    own.cloned().collect()
 }
 
 /// The outputs of a part that failed in their numbers, by the candidate's names, each with its share of its limit.

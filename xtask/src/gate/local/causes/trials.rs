@@ -7,7 +7,7 @@ use encoder::reference::{Operations, PartOptions, PortChange, Tensor64};
 use rayon::prelude::*;
 
 use super::fit::{self, FittedNumber};
-use super::hypotheses;
+use super::{NEAR, hypotheses};
 use crate::gate::local::floors::{LEAST, TIMES_FLOOR, distance, is_within, named};
 use crate::gate::local::oracle::{ComputedPart, Oracle};
 
@@ -29,7 +29,8 @@ const CHANNELS: usize = 2048;
 /// Changes that were tried on a part.
 pub(crate) struct PartTrial {
     pub(crate) changes: Vec<PortChange>,
-    /// ‖candidate - changed‖ / ‖changed‖ of the outputs that are looked at, as the root of the sum of their squares.
+    /// ‖candidate - changed‖ / ‖changed‖ of the outputs that are looked at, as the root of the sum of their squares; more than
+    /// half of what it was where one of them is left as it was.
     pub(crate) left: f64,
     /// Of the number of each change that has one, where it was fitted.
     pub(crate) uncertainties: Vec<Option<f64>>,
@@ -107,6 +108,15 @@ struct LookedAt<'a> {
     candidate: Arc<Tensor64>,
     exact: &'a Tensor64,
     floor: f64,
+    /// How far the candidate is off.
+    before: f64,
+}
+
+impl LookedAt<'_> {
+    /// Whether an error that is left is hardly less than before: large ones of other outputs must not hide it.
+    fn is_left_as_it_was(&self, left: f64) -> bool {
+        left > NEAR * self.before && left > TIMES_FLOOR * self.floor
+    }
 }
 
 /// An output of a part that the candidate has right.
@@ -134,8 +144,10 @@ impl<'a> PartTrials<'a> {
     ) -> Option<PartTrials<'a>> {
         let fits = |(name, exact): &'a (String, Tensor64)| {
             let candidate = oracle.tensors.tensor(name).filter(|own| own.shape == exact.shape)?;
-            let floor = part.floors.get(name)?.figures.rel_l2;
-            Some(LookedAt { name, candidate, exact, floor })
+            let floor = part.floors.get(name)?.figures.rel_l2.max(LEAST);
+            // What is zero throughout has no relative error.
+            let before = distance(&candidate, exact)?.figures.rel_l2;
+            Some(LookedAt { name, candidate, exact, floor, before })
         };
         let all: Vec<LookedAt<'a>> = part.outputs.iter().filter_map(fits).collect();
         let is_off = |one: &LookedAt<'a>| !is_within(&one.candidate, one.exact, part.floors.get(one.name));
@@ -145,13 +157,12 @@ impl<'a> PartTrials<'a> {
             all.into_iter().enumerate().partition(|(at, one)| if any { is_off(one) } else { *at == last });
         let looked_at: Vec<LookedAt<'a>> = looked_at.into_iter().map(|(_, one)| one).collect();
         let floor = length(looked_at.iter().map(|one| one.floor));
-        let off = |one: &LookedAt<'a>| Some(distance(&one.candidate, one.exact)?.figures.rel_l2);
-        let before = length(looked_at.iter().map(off).collect::<Option<Vec<f64>>>()?);
+        let before = length(looked_at.iter().map(|one| one.before));
         let operations = oracle.model.operations(&part.part, &part.inputs).ok()?;
         let goes_along = |one: &LookedAt<'a>| !part.passing_by.iter().any(|name| name == one.name);
         let right = others.into_iter().map(|(_, one)| one).filter(goes_along).map(|one| RightOutput {
             name: one.name.to_string(),
-            limit: TIMES_FLOOR * one.floor.max(LEAST),
+            limit: TIMES_FLOOR * one.floor,
             candidate: one.candidate,
         });
         let (right, tried) = (right.collect(), Cell::new(0));
@@ -314,7 +325,12 @@ impl PartRun<'_> {
         }
         let off =
             changed.iter().map(|(one, changed)| Some(distance(&one.candidate, changed)?.figures.rel_l2));
-        Some(length(off.collect::<Option<Vec<f64>>>()?))
+        let off: Vec<f64> = off.collect::<Option<_>>()?;
+        let hardly = off.iter().zip(self.looked_at).any(|(left, one)| one.is_left_as_it_was(*left));
+        let before = length(self.looked_at.iter().map(|one| one.before));
+        let left = length(off);
+        // What helps some outputs alone explains nothing, and comes after all that helps each.
+        Some(if hardly { left.max(NEAR * before * (1.0 + left.min(before) / before)) } else { left })
     }
 }
 

@@ -22,7 +22,7 @@ pub(super) fn write(
 ) -> Result<Vec<String>, Failure> {
     files::expect_free(out)?;
     let part = oracle.tensors.part_named(asked)?;
-    let Some(computed) = oracle.from_inputs(part)? else {
+    let Some(computed) = oracle.by_inputs(part)? else {
         let lacks = |name: &&String| !oracle.tensors.has(name);
         let lacking: Vec<&str> = part.inputs.iter().filter(lacks).map(String::as_str).collect();
         return Err(Failure::usage(

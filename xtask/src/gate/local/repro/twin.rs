@@ -111,12 +111,13 @@ impl InOrder<'_> {
     fn conv(&mut self, x: &str) -> String {
         let Some(next) = self.convolutions.next() else { return x.to_string() };
         let stride = if next.stride == 1 { String::new() } else { format!(", stride={}", next.stride) };
-        match self.model.activation_blocks(&format!("{}.weight", next.name)) {
-            Some(ActivationBlocks { length, .. }) => {
-                format!("conv(blocks({x}, {length}), \"{}\"{stride}, held=lambda x: x)", next.name)
-            }
-            None => format!("conv({x}, \"{}\"{stride})", next.name),
-        }
+        let weight = format!("{}.weight", next.name);
+        let x = match self.model.activation_blocks(&weight) {
+            Some(ActivationBlocks { length, .. }) => format!("blocks({x}, {length})"),
+            None => x.to_string(),
+        };
+        let held = if self.model.takes_as_it_is(&weight) { ", held=lambda x: x" } else { "" };
+        format!("conv({x}, \"{}\"{stride}{held})", next.name)
     }
 
     fn depthwise(&mut self, x: &str) -> String {
@@ -231,13 +232,7 @@ impl Twin<'_> {
     }
 
     fn stem(&self, next: &mut InOrder<'_>, bias: bool) -> Vec<String> {
-        // ggml has the stem's weights in f32, and then takes its input as it is.
-        let as_it_is = self.model.rounding().is_ggml_reduced();
-        let mut conv = next.conv("x");
-        if as_it_is {
-            conv = conv.trim_end_matches(')').to_string() + ", held=lambda x: x)";
-        }
-        let mut lines = vec![format!("y = {conv}")];
+        let mut lines = vec![format!("y = {}", next.conv("x"))];
         lines.extend(bias.then(|| "y = y + W[\"conv_stem.conv.bias\"].view(1, -1, 1, 1)".to_string()));
         lines.push(format!("y = gelu({})", next.norm("y")));
         lines
