@@ -129,8 +129,9 @@ fn step(cause: Cause, ordered: bool, inherited: bool, situation: &Situation<'_>)
                 false => String::new(),
             };
             format!(
-                "dump what is missing, or say in {mapping} what belongs together{check}\nnames of your own: \
-                 cargo xtask mapping suggest finds the pairs by their values"
+                "dump what is missing, say in {mapping} what belongs together, or put what has no partner under \
+                 [[ignore]], with a reason{check}\nnames of your own: cargo xtask mapping suggest finds the pairs by their \
+                 values"
             )
         }
         Cause::Evidence => "compare with an input and weights that give different values".to_string(),

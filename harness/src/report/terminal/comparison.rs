@@ -211,14 +211,15 @@ impl Report {
         if self.shows(Detail::Quiet) || comparison.ignored.is_empty() {
             return;
         }
-        let mut reasons: Vec<(Side, usize, &str, Vec<&str>)> = Vec::new();
+        let mut reasons: Vec<(Side, &str, Vec<&str>)> = Vec::new();
         for ignored in &comparison.ignored {
-            match reasons.iter_mut().find(|(side, line, ..)| (*side, *line) == (ignored.side, ignored.line)) {
+            let is_same = |side: Side, reason: &str| side == ignored.side && reason == ignored.reason;
+            match reasons.iter_mut().find(|(side, reason, _)| is_same(*side, reason)) {
                 Some((.., names)) => names.push(&ignored.name),
-                None => reasons.push((ignored.side, ignored.line, &ignored.reason, vec![&ignored.name])),
+                None => reasons.push((ignored.side, &ignored.reason, vec![&ignored.name])),
             }
         }
-        for (side, _, reason, names) in reasons {
+        for (side, reason, names) in reasons {
             self.wrapped(2, &format!("ignored: {} of the {side}: {reason}", names.len()));
             if self.shows(Detail::Verbose) {
                 for name in names {
