@@ -18,7 +18,7 @@ use crate::shell::failure::Failure;
 /// A rounding model that is not so many times nearer than none says nothing.
 const UNKNOWN: f64 = 1.25;
 /// A tensor that the port did not go on with leaves so many times more of an error than its inputs do.
-const MUCH_NEARER: f64 = 4.0;
+const MUCH_NEARER: f64 = 2.0;
 /// Parts that rounding models are tried on.
 const TRIED: usize = 8;
 /// Of large parts fewer do, where the best is so many times nearer than the next.
@@ -195,12 +195,11 @@ impl Oracle<'_> {
         let is_off = |(name, exact): &(String, Tensor64), floors: &BTreeMap<String, NoiseFloor>| {
             self.tensors.tensor(name).is_some_and(|own| !is_within(&own, exact, floors.get(name)))
         };
-        // Only what comes after a tensor that is off can have gone on without it.
-        let first_off = outputs.iter().position(|output| is_off(output, &floors));
-        if let (Some(first_off), Some(plain)) = (first_off, &from_inputs) {
+        let any_off = outputs.iter().skip(1).any(|output| is_off(output, &floors));
+        if let Some(plain) = from_inputs.as_ref().filter(|_| any_off) {
             let of_nudged = &mut nudged.to_vec();
             let plain_floors = self.floors(part, &inputs, &BTreeMap::new(), of_nudged, plain)?;
-            for (output, plain) in outputs.iter_mut().zip(plain).skip(first_off + 1) {
+            for (output, plain) in outputs.iter_mut().zip(plain).skip(1) {
                 let is_right = is_off(output, &floors) && !is_off(plain, &plain_floors);
                 if is_right && self.is_much_nearer(&plain.0, &plain.1, &output.1) {
                     let name = &plain.0;
@@ -218,8 +217,9 @@ impl Oracle<'_> {
     /// wider, and alone say little.
     fn is_much_nearer(&self, name: &str, one: &Tensor64, other: &Tensor64) -> bool {
         let Some(own) = self.tensors.tensor(name) else { return false };
-        let off = |exact| distance(&own, exact).map(|found| found.figures.rel_l2);
-        off(one).zip(off(other)).is_some_and(|(one, other)| MUCH_NEARER * one < other)
+        // From what is zero throughout everything is infinitely far.
+        let off = |exact| distance(&own, exact).map_or(f64::INFINITY, |found| found.figures.rel_l2);
+        MUCH_NEARER * off(one) < off(other)
     }
 
     /// What a part takes: the candidate's own tensors, else those that were computed.
@@ -319,9 +319,10 @@ pub(super) fn best_fit<'a>(
             tensors.outputs_of(part).iter().filter_map(|name| Some((name, tensors.tensor(name)?))).collect();
         let Some(inputs) = inputs.filter(|_| !outputs.is_empty() && tried < TRIED) else { continue };
         tried += 1;
-        let (along, inner) = (tensors.within(part), tensors.looks_inside(part));
+        let inner = tensors.looks_inside(part);
         for (model, errors) in models.iter().zip(&mut errors) {
-            let options = PartOptions { along: Some(&along), inner, ..PartOptions::default() };
+            // From the inputs alone: what is wrong between them and an output tells nothing of how that is rounded.
+            let options = PartOptions { inner, ..PartOptions::default() };
             let computed = model.run_part_by(part, &inputs, &options).unwrap_or_default();
             errors.extend(computed.iter().filter_map(|(name, exact)| {
                 let (_, own) = outputs.iter().find(|(output, _)| *output == name)?;
