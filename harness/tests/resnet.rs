@@ -1,6 +1,8 @@
 //! A set of a model that the project knows nothing of: passes and fails where it should.
 #![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 
+mod folders;
+
 use std::path::{Path, PathBuf};
 
 use harness::compare::comparison::{Comparison, Run};
@@ -19,21 +21,11 @@ use harness::store::{ReadAs, read_npy, write_npy};
 use harness::tensor::Tensor;
 use tempfile::TempDir;
 
+use folders::copy;
+
 fn set() -> PathBuf {
     let package = std::env::var_os("CARGO_MANIFEST_DIR").expect("cargo names the package when it runs tests");
     Path::new(&package).join("tests/resnet")
-}
-
-fn copy(from: &Path, to: &Path) {
-    std::fs::create_dir_all(to).unwrap();
-    for entry in std::fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
-        let target = to.join(entry.file_name());
-        match entry.path().is_dir() {
-            true => copy(&entry.path(), &target),
-            false => drop(std::fs::copy(entry.path(), target).unwrap()),
-        }
-    }
 }
 
 /// A copy of the set, to be damaged.

@@ -2,6 +2,9 @@
 #![cfg(unix)]
 #![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 
+#[path = "../../harness/tests/folders/mod.rs"]
+mod folders;
+
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
@@ -9,23 +12,11 @@ use harness::store::{read_npy, write_npy};
 use harness::tensor::Tensor;
 use tempfile::TempDir;
 
+use folders::copy;
+
 fn root() -> PathBuf {
     let package = std::env::var_os("CARGO_MANIFEST_DIR").expect("cargo names the package when it runs tests");
     Path::new(&package).parent().unwrap().to_path_buf()
-}
-
-fn copy(from: &Path, to: &Path) {
-    std::fs::create_dir_all(to).unwrap();
-    for entry in std::fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
-        let target = to.join(entry.file_name());
-        match entry.path().is_dir() {
-            true => copy(&entry.path(), &target),
-            false => {
-                std::fs::copy(entry.path(), target).unwrap();
-            }
-        }
-    }
 }
 
 /// A repository with a port of the small residual network, and what a runner gives its steps.

@@ -11,6 +11,8 @@ mod checkout;
 mod coverage;
 mod encode;
 mod fixtures;
+#[path = "../../../harness/tests/folders/mod.rs"]
+mod folders;
 #[path = "../../../encoder/tests/gguf_file/mod.rs"]
 mod gguf_file;
 mod hostile;

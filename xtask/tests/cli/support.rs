@@ -8,6 +8,8 @@ use harness::tensor::Tensor;
 use predicates::Predicate;
 use tempfile::TempDir;
 
+pub(crate) use crate::folders::copy;
+
 /// The checkout, as it is found when the tests run: one that was copied with its compiled tests is tested itself.
 pub(crate) fn root() -> PathBuf {
     let package = std::env::var_os("CARGO_MANIFEST_DIR").expect("cargo names the package when it runs tests");
@@ -24,19 +26,6 @@ pub(crate) fn xtask(arguments: &[&str]) -> Command {
     let mut command = Command::new(binary());
     command.current_dir(root()).args(arguments).env_remove("ENCODER_MAX_ISA");
     command
-}
-
-pub(crate) fn copy(from: &Path, to: &Path) {
-    std::fs::create_dir_all(to).unwrap();
-    for entry in std::fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
-        let target = to.join(entry.file_name());
-        if entry.path().is_dir() {
-            copy(&entry.path(), &target);
-        } else {
-            std::fs::copy(entry.path(), target).unwrap();
-        }
-    }
 }
 
 /// Says that a test is skipped, which fails where that is forbidden.
