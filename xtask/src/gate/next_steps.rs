@@ -34,8 +34,13 @@ pub(crate) fn next_steps(run: &Run, situation: &Situation<'_>) -> Vec<String> {
         .comparisons
         .iter()
         .any(|comparison| comparison.failures().next().is_some() && is_unknown(comparison));
-    let mut steps: Vec<String> = causes(run)
-        .into_iter()
+    let all = causes(run);
+    // What says how files that are not as recorded come back says it of those that cannot be read.
+    let is_said = |cause: &Cause| *cause == Cause::Unreadable && all.contains(&Cause::NotAsRecorded);
+    let mut steps: Vec<String> = all
+        .iter()
+        .copied()
+        .filter(|cause| !is_said(cause))
         .filter(|cause| !is_explained(*cause, run))
         .filter(|cause| *cause != Cause::Shape || !situation.shapes_are_explained)
         .filter(|cause| *cause != Cause::Numbers || !is_of_precision(run))
