@@ -62,8 +62,8 @@ pub struct PartOptions<'a> {
     pub changes: &'a [PortChange],
     /// Values are moved by so many times as much as f32 arithmetic may move them, in a way that the seed chooses.
     pub nudge: Option<(u64, f64)>,
-    /// Tensors that the part goes on with, in the place of those of the same names and shapes that it gives: each of its
-    /// outputs is then computed from what comes last before it among these and the inputs.
+    /// Tensors that the part goes on with, in the place of those of the same names and shapes that it gives (teacher forcing):
+    /// each of its outputs is then computed from what comes last before it among these and the inputs.
     pub along: Option<&'a BTreeMap<String, Tensor64>>,
     /// Whether it gives the inner taps of a block too.
     pub inner: bool,

@@ -32,6 +32,11 @@ pub(super) fn lines(
         };
         lines.push(format!("  takes {own} {:?}, {place}", tensor.shape));
     }
+    let between = part.along.keys().filter_map(|name| oracle.tensors.own_names.get(name));
+    let between: Vec<&str> = between.map(String::as_str).collect();
+    if !between.is_empty() {
+        lines.push(format!("  goes on with the candidate's {}", between.join(", ")));
+    }
     lines.extend(part.outputs.iter().flat_map(|(name, _)| output_lines(oracle, part, comparison, name)));
     lines.extend(change_lines(oracle, part));
     Ok(lines)
