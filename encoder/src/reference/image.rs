@@ -14,6 +14,8 @@ const PIXELS: usize = 1 << 9;
 pub(super) struct Image {
     pub(super) shape: [usize; 4],
     pub(super) data: Vec<f64>,
+    /// Whether these are a port's own values, to the last bit: what a port rounds of them is then known too.
+    pub(super) is_known: bool,
 }
 
 /// What is done to a piece of values, the first of which is number `from`. Of a type of its own, and not a closure, where it is
@@ -51,7 +53,7 @@ impl<C: PieceChange> WithSimd for Piece<'_, C> {
 
 impl Clone for Image {
     fn clone(&self) -> Image {
-        self.copied_with(&|_: usize, _: &mut [f64]| {})
+        self.copied_with(&|_: usize, _: &mut [f64]| {}).known(self.is_known)
     }
 }
 
@@ -71,7 +73,7 @@ pub(super) fn copied(values: &[f64]) -> Vec<f64> {
 impl Image {
     /// An image of any values, which are all to be written.
     pub(super) fn unset(shape: [usize; 4]) -> Image {
-        Image { shape, data: spare::take(shape.iter().product()) }
+        Image { shape, data: spare::take(shape.iter().product()), is_known: false }
     }
 
     /// An image of these values.
@@ -79,6 +81,12 @@ impl Image {
         let mut image = Image::unset(shape);
         image.data.copy_from_slice(values);
         image
+    }
+
+    /// The same values, of which it is said whether they are a port's own.
+    pub(super) fn known(mut self, is_known: bool) -> Image {
+        self.is_known = is_known;
+        self
     }
 
     fn index(&self, [b, c, y, x]: [usize; 4]) -> usize {
@@ -111,6 +119,7 @@ impl Image {
 
     /// Changes pieces of the values in place, on all threads.
     pub(super) fn for_each_piece(&mut self, change: &impl PieceChange) {
+        self.is_known = false;
         let arch = Arch::new();
         self.data.par_chunks_mut(PIECE).enumerate().for_each(|(number, values)| {
             arch.dispatch(Piece { from: number * PIECE, source: None, values, change });
@@ -130,6 +139,7 @@ impl Image {
 
     /// Changes planes in place, on all threads; `change` is told the number of the image and of the channel.
     pub(super) fn for_each_plane(&mut self, change: impl Fn([usize; 2], &mut [f64]) + Sync) {
+        self.is_known = false;
         let [_, channels, height, width] = self.shape;
         let arch = Arch::new();
         self.data.par_chunks_mut((height * width).max(1)).enumerate().for_each(|(number, plane)| {

@@ -65,6 +65,11 @@ pub struct PartOptions<'a> {
     /// Tensors that the part goes on with, in the place of those of the same names and shapes that it gives (teacher forcing):
     /// each of its outputs is then computed from what comes last before it among these and the inputs.
     pub along: Option<&'a BTreeMap<String, Tensor64>>,
+    /// Whether inputs and `along` are a port's own values, to the last bit. What the port rounds of such an operand is known,
+    /// and what f32 loses comes after it; other operands are moved first, so that some fall on the other side of a rounding.
+    pub known: bool,
+    /// Whether what it gives is of f32, and what it goes on with: a port, simulated.
+    pub gives_f32: bool,
     /// Whether it gives the inner taps of a block too.
     pub inner: bool,
 }
@@ -122,7 +127,7 @@ impl<'a> ReferenceModel<'a> {
     }
 
     /// A port, simulated: as [`ReferenceModel::encode`] with values moved by as much as f32 arithmetic may move them, and
-    /// with changes, each in one place or everywhere.
+    /// with changes, each in one place or everywhere. What it gives is of f32, as it went on with it.
     ///
     /// # Errors
     /// As [`ReferenceModel::encode`].
@@ -133,8 +138,9 @@ impl<'a> ReferenceModel<'a> {
         shape: [usize; 4],
         input: &[f32],
     ) -> Result<Vec<(String, Tensor64)>, Error> {
-        let x = Image { shape, data: input.iter().map(|x| f64::from(*x)).collect() };
-        let mut run = ReferenceRun { nudge: Some(Nudge::new(seed, 1.0)), ..ReferenceRun::of(self) };
+        let x = of_f32(shape, input).known(true);
+        let nudge = Some(Nudge::new(seed, 1.0));
+        let mut run = ReferenceRun { nudge, gives_f32: true, ..ReferenceRun::of(self) };
         let mut flow = ReferenceFlow { x, into_last_stage: None };
         for part in self.parts() {
             let here = changes.iter().filter(|(place, _)| place.is_none_or(|site| site == part.site()));
@@ -152,7 +158,7 @@ impl<'a> ReferenceModel<'a> {
         shape: [usize; 4],
         input: &[f32],
     ) -> Result<Vec<(String, Tensor64)>, Error> {
-        let x = Image { shape, data: input.iter().map(|x| f64::from(*x)).collect() };
+        let x = of_f32(shape, input);
         let mut run = ReferenceRun { seam, inner, ..ReferenceRun::of(self) };
         let mut flow = ReferenceFlow { x, into_last_stage: None };
         for part in self.parts() {
@@ -225,11 +231,13 @@ impl<'a> ReferenceModel<'a> {
         tensors: &BTreeMap<String, Tensor64>,
         options: &PartOptions<'_>,
     ) -> Result<Vec<(String, Tensor64)>, Error> {
-        let PartOptions { changes, nudge, along, inner } = *options;
+        let PartOptions { changes, nudge, along, known, gives_f32, inner } = *options;
         let mut run = ReferenceRun {
             changed: Changed::by(changes.to_vec()),
             nudge: nudge.map(|(seed, times)| Nudge::new(seed, times)),
             along,
+            known,
+            gives_f32,
             inner,
             ..ReferenceRun::of(self)
         };
@@ -255,7 +263,7 @@ impl<'a> ReferenceModel<'a> {
     ) -> Result<(), Error> {
         part.expect_among(&self.parts())?;
         let inputs = part.inputs_among(tensors)?;
-        let to_image = |(tensor, shape): &Input<'_, f64>| Image::of(*shape, &tensor.data);
+        let to_image = |(tensor, shape): &Input<'_, f64>| Image::of(*shape, &tensor.data).known(run.known);
         let mut images: Vec<Image> = inputs.iter().map(to_image).collect();
         let x = images.pop().expect("every part has an input");
         let flow = ReferenceFlow { x, into_last_stage: images.pop() };
@@ -275,6 +283,12 @@ impl<'a> ReferenceModel<'a> {
             }
         }
     }
+}
+
+fn of_f32(shape: [usize; 4], values: &[f32]) -> Image {
+    let mut image = Image::unset(shape);
+    image.data.iter_mut().zip(values).for_each(|(to, from)| *to = f64::from(*from));
+    image
 }
 
 /// Every tap of the model on `input`: [`ReferenceModel::encode`] of a model that is used once.

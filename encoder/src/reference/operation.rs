@@ -4,6 +4,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
+use super::activation_blocks::ActivationBlocks;
 use super::activation_function::ActivationFunction;
 use super::attention::Attending;
 use super::change::{NamedConvolution, PortChange};
@@ -27,15 +28,31 @@ impl ReferenceRun<'_> {
         let nudged = self.nudge.as_ref().map(|nudge| nudge.next(x));
         match nudged.is_none() && rounding.holds_all() {
             true => Cow::Borrowed(x),
-            false => Cow::Owned(x.copied_with(&OperandChange { nudged, rounding })),
+            false => Cow::Owned(x.copied_with(&OperandChange { nudged, rounding, is_known: x.is_known })),
         }
+    }
+
+    /// The same in blocks.
+    fn operand_in_blocks(&self, x: &Image, blocks: ActivationBlocks) -> Image {
+        match x.is_known {
+            true => self.nudged(blocks.held(x)),
+            false => blocks.held(&self.operand(x, Rounding::Exact)),
+        }
+    }
+
+    /// The same in two terms: what is held, and what that lacks of the values.
+    fn operand_in_terms(&self, x: &Image, rounding: Rounding) -> (Image, Image) {
+        let nudged = if x.is_known { Cow::Borrowed(x) } else { self.operand(x, Rounding::Exact) };
+        let small = nudged.copied_with(&|_: usize, piece: &mut [f64]| rounding.hold_small(piece));
+        let held = nudged.copied_with(&|_: usize, piece: &mut [f64]| rounding.hold(piece));
+        (if x.is_known { self.nudged(held) } else { held }, small)
     }
 
     /// The values, moved where the run is nudged.
     pub(super) fn nudged(&self, mut x: Image) -> Image {
         if let Some(nudge) = &self.nudge {
-            let nudged = Some(nudge.next(&x));
-            x.for_each_piece(&OperandChange { nudged, rounding: Rounding::Exact });
+            let nudged = nudge.next(&x);
+            x.for_each_piece(&|from: usize, piece: &mut [f64]| nudged.move_piece(from, piece));
         }
         x
     }
@@ -109,18 +126,12 @@ impl ReferenceRun<'_> {
         };
         let window = self.window(number, kernel, stride);
         let (small, held) = match &weights.small {
-            None => {
-                let held = self.operand(x, rounding);
-                match self.model.activation_blocks(name) {
-                    Some(blocks) => (None, Cow::Owned(blocks.held(&held))),
-                    None => (None, held),
-                }
-            }
+            None => match self.model.activation_blocks(name) {
+                Some(blocks) => (None, Cow::Owned(self.operand_in_blocks(x, blocks))),
+                None => (None, self.operand(x, rounding)),
+            },
             Some(small) => {
-                // Both terms are of the values as they are nudged.
-                let nudged = self.operand(x, Rounding::Exact);
-                let term = nudged.copied_with(&|_: usize, piece: &mut [f64]| rounding.hold_small(piece));
-                let held = nudged.copied_with(&OperandChange { nudged: None, rounding });
+                let (held, term) = self.operand_in_terms(x, rounding);
                 (Some(convolution::dense(&term, small, window)), Cow::Owned(held))
             }
         };
@@ -187,19 +198,25 @@ impl ReferenceRun<'_> {
     }
 }
 
-/// Values become operands: moved where there is a nudge, then rounded.
+/// Values become operands: moved where there is a nudge, and rounded, first where they are known.
 struct OperandChange {
     nudged: Option<NudgedValues>,
     rounding: Rounding,
+    is_known: bool,
 }
 
 impl PieceChange for OperandChange {
     #[inline(always)]
     fn change(&self, from: usize, piece: &mut [f64]) {
+        if self.is_known {
+            self.rounding.hold(piece);
+        }
         if let Some(nudged) = self.nudged {
             nudged.move_piece(from, piece);
         }
-        self.rounding.hold(piece);
+        if !self.is_known {
+            self.rounding.hold(piece);
+        }
     }
 }
 

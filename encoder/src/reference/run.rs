@@ -40,6 +40,10 @@ pub(super) struct ReferenceRun<'a> {
     pub(super) nudge: Option<Nudge>,
     /// Tensors that the run goes on with in the place of its own of the same names and shapes.
     pub(super) along: Option<&'a BTreeMap<String, Tensor64>>,
+    /// Whether these and the inputs are a port's own values, to the last bit.
+    pub(super) known: bool,
+    /// Whether what it gives is of f32, and what it goes on with.
+    pub(super) gives_f32: bool,
 }
 
 impl<'a> ReferenceRun<'a> {
@@ -53,6 +57,8 @@ impl<'a> ReferenceRun<'a> {
             changed: Changed::default(),
             nudge: None,
             along: None,
+            known: false,
+            gives_f32: false,
         }
     }
 }
@@ -60,11 +66,17 @@ impl<'a> ReferenceRun<'a> {
 impl ReferenceRun<'_> {
     /// Keeps a tensor under its name; what the run goes on with.
     fn tap(&mut self, name: &str, x: Image) -> Image {
+        let x = self.given(x);
         self.taps.push((name.to_string(), Tensor64 { shape: x.shape.to_vec(), data: copied(&x.data) }));
         match self.along.and_then(|along| along.get(name)) {
-            Some(own) if own.shape == x.shape => Image::of(x.shape, &own.data),
+            Some(own) if own.shape == x.shape => Image::of(x.shape, &own.data).known(self.known),
             _ => x,
         }
+    }
+
+    /// What is given of values.
+    fn given(&self, x: Image) -> Image {
+        if self.gives_f32 { x.map(|x| f64::from(x as f32)).known(true) } else { x }
     }
 
     fn tap_inner(&mut self, tap: BlockTap, number: usize, x: Image) -> Image {
@@ -73,6 +85,7 @@ impl ReferenceRun<'_> {
 
     /// The same of `[B, C, H, W]` that is kept as tokens, `[B, H * W, C]`.
     fn tap_tokens(&mut self, name: &str, x: Image) -> Image {
+        let x = self.given(x);
         let [batch, channels, height, width] = x.shape;
         let tokens = Image::from_fn([batch, 1, height * width, channels], |[b, _, t, c]| {
             x.at([b, c, t / width, t % width])
@@ -83,7 +96,8 @@ impl ReferenceRun<'_> {
         match own {
             Some(own) => Image::from_fn(x.shape, |[b, c, y, x]| {
                 own.data[(b * height * width + y * width + x) * channels + c]
-            }),
+            })
+            .known(self.known),
             None => x,
         }
     }

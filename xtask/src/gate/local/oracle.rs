@@ -262,7 +262,13 @@ impl Oracle<'_> {
                 };
                 let nudge = Some((seed as u64 + 1, times));
                 let inner = self.tensors.looks_inside(part);
-                let options = PartOptions { nudge, along: Some(along), inner, ..PartOptions::default() };
+                let options = PartOptions {
+                    nudge,
+                    along: Some(along),
+                    known: !inputs.keys().any(|name| given.contains_key(name)),
+                    inner,
+                    ..PartOptions::default()
+                };
                 let run = self.model.run_part_by(part, inputs, &options).map_err(Failure::unreadable)?;
                 let off = |(name, exact): &(String, Tensor64)| {
                     Some((name.clone(), distance(named(&run, name)?, exact)?))

@@ -264,5 +264,6 @@ fn simulated(
     seed: u64,
 ) -> Result<Vec<(String, Tensor64)>, encoder::Error> {
     let nudge = Some((seed, 1.0));
-    model.run_part_by(part, tensors, &PartOptions { changes, nudge, ..PartOptions::default() })
+    let options = PartOptions { changes, nudge, known: true, gives_f32: true, ..PartOptions::default() };
+    model.run_part_by(part, tensors, &options)
 }

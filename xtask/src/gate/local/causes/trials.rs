@@ -310,7 +310,8 @@ impl PartRun<'_> {
     fn outputs(&self, changes: &[PortChange], nudge: Option<(u64, f64)>) -> Option<Vec<(String, Tensor64)>> {
         let ComputedPart { part, inputs, along, .. } = self.part;
         let inner = self.oracle.tensors.looks_inside(part);
-        let options = PartOptions { changes, nudge, along: Some(along), inner };
+        let options =
+            PartOptions { changes, nudge, along: Some(along), known: true, inner, ..PartOptions::default() };
         self.oracle.model.run_part_by(part, inputs, &options).ok()
     }
 
