@@ -19,8 +19,8 @@ pub struct ErrorBudget {
     pub end: String,
     /// ‖a - b‖ / ‖b‖ of it (a) and of a run of its own (b).
     pub error: f64,
-    /// The most that a right candidate has.
-    pub limit: f64,
+    /// The most that a right candidate has; `None` where its values do not show how it rounds.
+    pub limit: Option<f64>,
     /// What it is made of, in the order of execution. Empty where nothing is to be explained.
     pub shares: Vec<ErrorShare>,
     /// Parts that multiply the error that comes in most, with how many times; the largest first.
@@ -55,9 +55,9 @@ pub enum ErrorSource {
 const CANCELS: f64 = -0.1;
 
 impl ErrorBudget {
-    /// Whether the end is as near as a right candidate's.
+    /// Whether the end is as near as a right candidate's, as far as that is known.
     pub fn passed(&self) -> bool {
-        self.error <= self.limit
+        self.limit.is_none_or(|limit| self.error <= limit)
     }
 
     /// Shares that cancel others.

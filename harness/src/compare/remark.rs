@@ -20,9 +20,16 @@ pub struct Remark {
 #[derive(Clone, Debug, PartialEq)]
 #[expect(missing_docs, reason = "the fields are what the variant is about")]
 pub enum RemarkKind {
-    /// Each part was computed from the candidate's own tensors: `joined` of them with the next ones, for the candidate lacks
-    /// what they give. The rounding model that fits, and the next best with how many times farther it is.
-    JudgedLocally { parts: usize, joined: usize, rounding: String, next: Option<(String, f64)> },
+    /// Each part was computed from the candidate's own tensors: those that are `joined` with the next ones, for the candidate
+    /// lacks what they give. The rounding model that fits, whether the values tell it from others, and the next best with how many
+    /// times farther it is.
+    JudgedLocally {
+        parts: usize,
+        joined: Vec<String>,
+        rounding: String,
+        is_known: bool,
+        next: Option<(String, f64)>,
+    },
     /// The reference has no manifest, so no noise floor is known.
     NoManifest,
     /// No file of a side is named by the mapping's patterns: whole names were taken.

@@ -78,6 +78,8 @@ pub fn explain_values(
     background: &Background<'_>,
     comparison: &mut Comparison,
 ) {
+    let remarks = narrow::remarks(terms, candidate, comparison);
+    comparison.remarks.extend(remarks);
     if !comparison.layers.iter().any(|layer| layer.exit_code() == exit_code::NUMBERS) {
         return;
     }

@@ -46,6 +46,12 @@ pub(crate) fn next_steps(run: &Run, situation: &Situation<'_>) -> Vec<String> {
         .filter(|cause| *cause != Cause::Numbers || !is_of_precision(run))
         .map(|cause| step(cause, ordered, inherited(run), situation))
         .collect();
+    if explanations(run).any(|found| matches!(found.kind, ExplanationKind::NotGoneOnWith { .. })) {
+        steps.push(
+            "write each tensor where it is computed; in ggml ggml_set_output keeps its memory from being used again"
+                .to_string(),
+        );
+    }
     if explanations(run).any(|found| found.kind.is_line_of_mapping()) {
         steps.push(match situation.mapping.path.is_file() {
             // What the user wrote is the user's to edit.

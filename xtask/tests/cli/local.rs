@@ -26,7 +26,7 @@ fn the_real_dump_passes_part_by_part() {
     let report: serde_json::Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
     let text = report.to_string();
     assert!(text.contains("judged_locally"), "{text}");
-    // Every layer at half of its limit at the most, and no limit of a whole part over 4e-4.
+    // Every layer at half of its limit at the most, and no limit over 1.5e-4.
     let layers = report["layers"].as_array().unwrap();
     for layer in layers {
         let name = layer["name"].as_str().unwrap();
@@ -34,10 +34,7 @@ fn the_real_dump_passes_part_by_part() {
             let (measured, limit) =
                 (criterion["measured"].as_f64().unwrap(), criterion["limit"].as_f64().unwrap());
             assert!(measured <= 0.5 * limit, "{name}: {criterion}");
-            let ends_a_part = ["edge_residual", "inverted_residual", "attn_output"];
-            if criterion["metric"] == "rel_l2" && ends_a_part.iter().any(|end| name.ends_with(end)) {
-                assert!(limit <= 4e-4, "{name}: {criterion}");
-            }
+            assert!(criterion["metric"] != "rel_l2" || limit <= 1.5e-4, "{name}: {criterion}");
         }
     }
 }
@@ -182,7 +179,7 @@ fn tensors_that_were_overwritten_do_not_change_the_rounding_and_what_follows_the
         .filter(|(name, _)| !name.contains('('))
         .collect();
     let scaled = tensors.get_mut("mobilenet_block_12_layer_scale").unwrap();
-    let values = scaled.iter().map(|x| (1.0002 * x) as f32).collect();
+    let values = scaled.iter().map(|x| (1.00002 * x) as f32).collect();
     *scaled = Tensor::from_f32(scaled.shape().to_vec(), values).unwrap();
     let folder = dumped(&tensors);
     parity(folder.path().to_str().unwrap(), &[]).assert().code(0);

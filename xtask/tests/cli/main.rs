@@ -30,6 +30,7 @@ mod resources;
 mod review;
 mod selftest;
 mod snapshot;
+mod spoiled;
 mod suggest;
 mod support;
 mod tolerances;

@@ -182,8 +182,9 @@ pub(super) fn about_ambiguity(cause: &AmbiguityCause) -> Value {
 
 fn about_remark(remark: &Remark) -> Value {
     let mut about = match &remark.kind {
-        RemarkKind::JudgedLocally { parts, joined, rounding, next } => json!({
-            "kind": "judged_locally", "parts": parts, "joined": joined, "rounding": rounding,
+        RemarkKind::JudgedLocally { parts, joined, rounding, is_known, next } => json!({
+            "kind": "judged_locally", "parts": parts, "joined": joined.len(), "joined_parts": joined, "rounding": rounding,
+            "rounding_is_known": is_known,
             "next": next.as_ref().map(|(rounding, times)| json!({"rounding": rounding, "times": times})),
         }),
         RemarkKind::NoManifest => json!({"kind": "no_manifest"}),

@@ -4,6 +4,9 @@ use super::count;
 use super::value_changes::value_change;
 use crate::compare::explanation::{Explanation, ExplanationKind, InputChange, MappingPlace, Scaling};
 
+/// Tensors that are named of those that come out right without another.
+const LATER: usize = 3;
+
 /// What explains findings, and what to do about it.
 pub fn explanation(explanation: &Explanation) -> String {
     let Explanation { kind, explains, tried, ties } = explanation;
@@ -110,10 +113,13 @@ fn of_kind(kind: &ExplanationKind, of: &str, first: &str, explains: usize) -> St
                 ),
             }
         }
-        ExplanationKind::PartChange { part, change, before, after, margin, .. } => format!(
-            "{part}: {change}: so computed, it is off by {after:.1e} and not {before:.1e}; the next best explanation leaves \
-             {margin:.1} times more"
-        ),
+        ExplanationKind::PartChange { part, change, before, after, margin, .. } => {
+            let next = match margin.is_finite() {
+                true => format!("the next best explanation leaves {margin:.1} times more"),
+                false => "every other explanation leaves an error".to_string(),
+            };
+            format!("{part}: {change}: so computed, it is off by {after:.1e} and not {before:.1e}; {next}")
+        }
         ExplanationKind::PartUnexplained { part, changes, before, nearest, between } => {
             let between = between.as_ref().map_or(String::new(), |(right, wrong)| {
                 format!("; it goes wrong between {right}, which is right, and {wrong}")
@@ -126,12 +132,19 @@ fn of_kind(kind: &ExplanationKind, of: &str, first: &str, explains: usize) -> St
                 count(*changes, "change")
             )
         }
-        ExplanationKind::NotGoneOnWith { part, later } => format!(
-            "{part}: {first} is not what the port went on with: {} {} without it, so that it was dumped elsewhere, or \
-             overwritten before it was written",
-            later.join(", "),
-            if later.len() == 1 { "comes out right" } else { "come out right" }
-        ),
+        ExplanationKind::NotGoneOnWith { part, later } => {
+            let named: Vec<&str> = later.iter().take(LATER).map(String::as_str).collect();
+            let more = match later.len() - named.len() {
+                0 => String::new(),
+                more => format!(" and {more} more"),
+            };
+            format!(
+                "{part}: {first} is not what the port went on with: {}{more} {} without it, so that it was dumped elsewhere, \
+                 or overwritten before it was written",
+                named.join(", "),
+                if later.len() == 1 { "comes out right" } else { "come out right" }
+            )
+        }
         ExplanationKind::Change { change } => format!("as with {change}: {of} within the limits"),
     }
 }

@@ -35,6 +35,7 @@ pub fn seen(seen: Seen) -> String {
 pub fn diagnosis(diagnosis: Diagnosis) -> String {
     match diagnosis {
         Diagnosis::NoElements => "there is no element to compare".to_string(),
+        Diagnosis::NonFinite(1) => "one element differs in NaN or Inf".to_string(),
         Diagnosis::NonFinite(count) => format!("{count} elements differ in NaN or Inf"),
         Diagnosis::ZeroCandidate => "every element of the candidate is 0".to_string(),
         Diagnosis::ZeroReference => "every element of the reference is 0".to_string(),

@@ -37,6 +37,9 @@ pub fn remarks(remarks: &[Remark]) -> Vec<String> {
     remarks.iter().filter_map(told).collect()
 }
 
+/// Parts that are named of those that are judged together with the next.
+const JOINED: usize = 4;
+
 fn other(side: Side) -> Side {
     match side {
         Side::Candidate => Side::Reference,
@@ -46,12 +49,18 @@ fn other(side: Side) -> Side {
 
 fn of_kind(kind: &RemarkKind) -> String {
     match kind {
-        RemarkKind::JudgedLocally { parts, joined, rounding, next } => {
-            let joined = match joined {
+        RemarkKind::JudgedLocally { parts, joined, rounding, is_known, next } => {
+            let named: Vec<_> = joined.iter().take(JOINED).map(|part| escaped(part)).collect();
+            let more = if joined.len() > JOINED { ", …" } else { "" };
+            let joined = match joined.len() {
                 0 => String::new(),
-                n => format!(", {n} of them together with the next, for the dump lacks what they give"),
+                n => format!(
+                    ", {n} of them together with the next, for the dump lacks what they give ({}{more})",
+                    named.join(", ")
+                ),
             };
             let margin = match next {
+                _ if !is_known => ", for its values do not show how it rounds".to_string(),
                 Some((next, times)) => format!(" ({next} is {times:.1} times farther)"),
                 None => String::new(),
             };

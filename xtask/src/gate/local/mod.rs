@@ -2,6 +2,7 @@
 //! read and the rounding of its runtime, and held against the candidate's own outputs.
 
 pub(crate) mod causes;
+mod computed;
 mod floors;
 mod oracle;
 mod part_report;
@@ -9,6 +10,7 @@ mod parts;
 pub(crate) mod planted;
 mod repro;
 mod resolution;
+mod rounding_fit;
 pub(crate) mod score;
 #[cfg(test)]
 mod simulated;
@@ -27,8 +29,9 @@ use harness::reference::{ComputedReference, Reference};
 use harness::store::ComputedStore;
 use harness::tensor::Tensor;
 
-use self::oracle::{Oracle, RoundingFit};
+use self::oracle::Oracle;
 use self::parts::CandidateTensors;
+use self::rounding_fit::RoundingFit;
 use self::whole::WholeRun;
 use super::background::OpenedBackground;
 use super::compare::{Gate, NamedInput};
@@ -122,8 +125,10 @@ impl Gate<'_> {
         let image = prepared(path, &chosen.preparation)?.tensor;
         let tensors = CandidateTensors::find(self.mapping, &dump, &exact, &image)?;
         let fit = match sources.rounding {
-            RoundingChoice::Fixed(rounding) => RoundingFit { rounding, next: None },
-            RoundingChoice::Auto => oracle::best_fit(&tensors, &Rounding::possible_with(&checkpoint), model)?,
+            RoundingChoice::Fixed(rounding) => RoundingFit { rounding, next: None, is_known: true },
+            RoundingChoice::Auto => {
+                rounding_fit::best_fit(&tensors, &Rounding::possible_with(&checkpoint), model)?
+            }
         };
         let model = model(fit.rounding)?;
         let oracle = Oracle { model: &model, tensors: &tensors };
@@ -143,7 +148,7 @@ impl Gate<'_> {
                 .ok_or_else(|| Failure::unusable("an input of another size than its shape"))?,
         };
         let mut store = ComputedStore::new(sources.weights);
-        let mut whole = WholeRun::of(image);
+        let mut whole = WholeRun::of(image, fit.is_known);
         let computed = oracle.all(&mut store, &mut |number, own| whole.step(&oracle, number, own))?;
         let weights = sources.weights.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let title =
@@ -161,10 +166,13 @@ impl Gate<'_> {
             known: None,
         };
         let mut comparison = terms.compare_dump(dump);
+        comparison.missing.extend(tensors.missing_at_the_end());
         let joined = computed.joined(tensors);
         let rounding = fit.rounding.to_string();
+        let is_known = fit.is_known;
         let next = fit.next.map(|(rounding, times)| (rounding.to_string(), times));
-        let local = RemarkKind::JudgedLocally { parts: computed.parts.len(), joined, rounding, next };
+        let local =
+            RemarkKind::JudgedLocally { parts: computed.parts.len(), joined, rounding, is_known, next };
         comparison.remarks.insert(0, Remark::from(local));
         let found = causes::explain(&oracle, &computed, &comparison)?;
         comparison.explanations.extend(found);

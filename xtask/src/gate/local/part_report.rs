@@ -5,7 +5,8 @@ use harness::report::figures::share;
 use harness::report::words;
 
 use super::causes::{ChangeWords, PartTrial, PartTrials};
-use super::oracle::{ComputedPart, ComputedParts, Oracle};
+use super::computed::{ComputedPart, ComputedParts};
+use super::oracle::Oracle;
 use crate::shell::failure::Failure;
 
 /// Changes that are listed, the nearest first.
@@ -24,15 +25,16 @@ pub(super) fn lines(
     };
     let part = &oracle.again(judged)?;
     let mut lines = vec![format!("part {}", part.part.name)];
-    for (name, tensor) in &part.inputs {
+    for (name, tensor) in &part.inputs.tensors {
         let own = oracle.tensors.own_names.get(name).map_or(name.as_str(), String::as_str);
-        let place = match oracle.tensors.has(name) {
-            true => "the candidate's",
-            false => "computed, for the candidate lacks it",
+        let place = match (part.inputs.computed.contains(name), oracle.tensors.has(name)) {
+            (false, _) => "the candidate's",
+            (true, true) => "computed, for what the candidate dumped is not what it went on with",
+            (true, false) => "computed, for the candidate lacks it",
         };
         lines.push(format!("  takes {own} {:?}, {place}", tensor.shape));
     }
-    let between = part.along.keys().filter_map(|name| oracle.tensors.own_names.get(name));
+    let between = part.inputs.along.keys().filter_map(|name| oracle.tensors.own_names.get(name));
     let between: Vec<&str> = between.map(String::as_str).collect();
     if !between.is_empty() {
         lines.push(format!("  goes on with the candidate's {}", between.join(", ")));

@@ -9,12 +9,13 @@ use encoder::{Part, TapTensor};
 use harness::compare::terms::Terms;
 use harness::mapping::Mapping;
 use harness::mapping::explanation::explain;
+use harness::mapping::pairing::{Missing, WantedBy};
 use harness::mapping::pairing::{Pair, pair};
 use harness::provenance::Dump;
 use harness::reference::{ComputedReference, Reference, ReferenceNames};
 use harness::side::Side;
 use harness::store::ComputedStore;
-use harness::tensor::Values;
+use harness::tensor::{Dtype, Values};
 use harness::text::nearest::nearest;
 use rayon::prelude::*;
 
@@ -33,6 +34,8 @@ pub(super) struct CandidateTensors<'a> {
     /// Tensors that the candidate dumps under a second name too, by the name that parts give them: where a block has no skip, the
     /// result of its layer scale is the block's.
     aliases: BTreeMap<String, Pair>,
+    /// What the candidate lacks and its mapping does not leave out, by the name that parts give it.
+    missing: BTreeMap<String, Missing>,
     /// The candidate's own name of each, for messages.
     pub(super) own_names: BTreeMap<String, String>,
     /// Where they are read from, unless they are all at hand.
@@ -47,9 +50,19 @@ pub(super) struct CandidateTensors<'a> {
 struct DumpedTensors<'a> {
     mapping: &'a Mapping,
     dump: &'a Dump,
-    /// What each that can be read is paired by.
-    pairs: BTreeMap<String, Pair>,
+    /// Those that can be read.
+    tensors: BTreeMap<String, DumpedTensor>,
 }
+
+/// A tensor of a dump that can be read.
+struct DumpedTensor {
+    pair: Pair,
+    /// A type that all of its values are numbers of, where it is narrower than f32: what they were before is not known.
+    narrow_type: Option<Dtype>,
+}
+
+/// Values other than zero of a tensor from which on it is no accident that all are numbers of a narrow type.
+const MIN_VALUES: usize = 64;
 
 /// Tensors that are kept after they were read: what a part gives is what the next one takes.
 const KEPT: usize = 4;
@@ -74,7 +87,18 @@ impl<'a> CandidateTensors<'a> {
         let pairing = pair(mapping, &dump.names(), &listed, &|_, _| false);
         let by_reference: BTreeMap<&str, &Pair> =
             pairing.pairs.iter().map(|pair| (pair.reference.as_str(), pair)).collect();
+        let wanted = |missing: &Missing| match &missing.wanted_by {
+            WantedBy::Partner(reference) if missing.side == Side::Candidate => {
+                Some((reference.clone(), missing.clone()))
+            }
+            _ => None,
+        };
+        let missing: BTreeMap<String, Missing> = pairing.missing.iter().filter_map(wanted).collect();
+        let reference =
+            |(name, reference): &(String, String)| Some((name.clone(), missing.get(reference)?.clone()));
+        let missing = names.iter().filter_map(reference).collect();
         let mut found = CandidateTensors {
+            missing,
             parts,
             looked_at: Vec::new(),
             references: BTreeMap::new(),
@@ -97,16 +121,21 @@ impl<'a> CandidateTensors<'a> {
                 found.aliases.insert(output.clone(), (*pair).clone());
             }
         }
-        let dumped = DumpedTensors { mapping, dump, pairs: BTreeMap::new() };
+        let dumped = DumpedTensors { mapping, dump, tensors: BTreeMap::new() };
         // What cannot be read is told where it is compared.
-        let is_readable = |(_, pair): &(String, Pair)| dumped.read(pair).is_some();
-        let pairs: BTreeMap<String, Pair> = pairs.into_par_iter().filter(is_readable).collect();
+        let readable = |(name, pair): (String, Pair)| {
+            let (tensor, dtype) = dumped.read(&pair)?;
+            let stored = Some(dtype).filter(|dtype| *dtype < Dtype::F32);
+            let narrow_type = stored.or_else(|| narrow_type_of(&tensor.data));
+            Some((name, DumpedTensor { pair, narrow_type }))
+        };
+        let tensors: BTreeMap<String, DumpedTensor> = pairs.into_par_iter().filter_map(readable).collect();
         let looked_at = |(part, mut names): (&Part, Vec<String>)| {
-            names.retain(|name| part.outputs.contains(name) || pairs.contains_key(name));
+            names.retain(|name| part.outputs.contains(name) || tensors.contains_key(name));
             names
         };
         found.looked_at = found.parts.iter().zip(with_inner).map(looked_at).collect();
-        found.dumped = Some(DumpedTensors { pairs, ..dumped });
+        found.dumped = Some(DumpedTensors { tensors, ..dumped });
         Ok(found)
     }
 
@@ -117,6 +146,7 @@ impl<'a> CandidateTensors<'a> {
             parts,
             references: BTreeMap::new(),
             aliases: BTreeMap::new(),
+            missing: BTreeMap::new(),
             own_names: BTreeMap::new(),
             dumped: None,
             at_hand: tensors.into_iter().map(|(name, tensor)| (name, Arc::new(tensor))).collect(),
@@ -174,10 +204,23 @@ impl<'a> CandidateTensors<'a> {
         self.aliases.get(name).map(|pair| &pair.candidate).into_iter().chain(self.own_names.get(name))
     }
 
+    /// What the parts after the last tensor that the candidate has give in the end: nothing shows whether they are right.
+    pub(super) fn missing_at_the_end(&self) -> Vec<Missing> {
+        let has_end = |part: &Part| part.outputs.last().is_some_and(|name| self.own_names.contains_key(name));
+        let judged = self.parts.iter().rposition(has_end).map_or(0, |last| last + 1);
+        let ends = self.parts[judged..].iter().filter_map(|part| part.outputs.last());
+        ends.filter_map(|name| self.missing.get(name).cloned()).collect()
+    }
+
     /// Whether the candidate has a tensor of that name that can be read.
     pub(super) fn has(&self, name: &str) -> bool {
-        let is_dumped = |dumped: &DumpedTensors<'_>| dumped.pairs.contains_key(name);
+        let is_dumped = |dumped: &DumpedTensors<'_>| dumped.tensors.contains_key(name);
         self.at_hand.contains_key(name) || self.dumped.as_ref().is_some_and(is_dumped)
+    }
+
+    /// The type that all values of a tensor are numbers of, where it is narrower than f32.
+    pub(super) fn narrow_type(&self, name: &str) -> Option<Dtype> {
+        self.dumped.as_ref()?.tensors.get(name)?.narrow_type
     }
 
     /// What the candidate has of a part's outputs but the last: what comes after them may be computed from them.
@@ -194,12 +237,12 @@ impl<'a> CandidateTensors<'a> {
             return Some(tensor.clone());
         }
         let dumped = self.dumped.as_ref()?;
-        let pair = dumped.pairs.get(name)?;
+        let DumpedTensor { pair, .. } = dumped.tensors.get(name)?;
         let last = || self.last.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((_, tensor)) = last().iter().find(|(kept, _)| kept == name) {
             return tensor.clone();
         }
-        let tensor = dumped.read(pair).map(Arc::new);
+        let tensor = dumped.read(pair).map(|(tensor, _)| Arc::new(tensor));
         let mut last = last();
         last.push_back((name.to_string(), tensor.clone()));
         if last.len() > KEPT {
@@ -210,7 +253,8 @@ impl<'a> CandidateTensors<'a> {
 }
 
 impl DumpedTensors<'_> {
-    fn read(&self, pair: &Pair) -> Option<Tensor64> {
+    /// A tensor as parts have it, and the type that it is stored in.
+    fn read(&self, pair: &Pair) -> Option<(Tensor64, Dtype)> {
         let empty = ComputedStore::new(self.dump.store().location());
         let computed = ComputedReference { title: String::new(), floors: BTreeMap::new() };
         let reference = Reference::computed(empty, computed, &self.mapping.reference.naming);
@@ -229,8 +273,15 @@ impl DumpedTensors<'_> {
             Values::F64(values) => data.copy_from_slice(values.as_slice()?),
         }
         let is_finite = data.par_iter().with_min_len(1 << 14).all(|x| x.is_finite());
-        is_finite.then(|| Tensor64 { shape: tensor.shape().to_vec(), data })
+        is_finite.then(|| (Tensor64 { shape: tensor.shape().to_vec(), data }, tensor.dtype()))
     }
+}
+
+/// The narrower one of bf16 and f16 that all values are numbers of.
+fn narrow_type_of(values: &[f64]) -> Option<Dtype> {
+    let is_enough = values.iter().filter(|x| **x != 0.0).take(MIN_VALUES).count() == MIN_VALUES;
+    let are_all = |dtype: &Dtype| values.iter().all(|x| f64::from(dtype.nearest(*x as f32)) == *x);
+    [Dtype::Bf16, Dtype::F16].into_iter().filter(|_| is_enough).find(are_all)
 }
 
 fn widen(data: &mut [f64], values: &[f32]) {

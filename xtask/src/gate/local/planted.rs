@@ -8,8 +8,9 @@ use encoder::{Part, TapTensor};
 use harness::limits::tolerance::NoiseFloor;
 
 use super::causes::{PartVerdict, hypotheses, verdict};
+use super::computed::ComputedPart;
 use super::floors::{distance, is_within};
-use super::oracle::{ComputedPart, Oracle};
+use super::oracle::Oracle;
 use super::parts::CandidateTensors;
 use crate::shell::failure::Failure;
 
@@ -200,7 +201,7 @@ fn planted_in(
     let dumped = simulated(model, part, right, &changes, SEED + 1).map_err(Failure::unreadable)?;
     let dumped: Vec<(String, Tensor64)> =
         dumped.into_iter().map(|(name, tensor)| (name, in_f32(tensor))).collect();
-    let tensors = computed.inputs.clone().into_iter().chain(dumped.clone()).collect();
+    let tensors = computed.inputs.tensors.clone().into_iter().chain(dumped.clone()).collect();
     let faulty = CandidateTensors::at_hand(model.parts(), tensors);
     let oracle = Oracle { model, tensors: &faulty };
     let judged = oracle.alone(part)?.filter(|judged| is_over(&judged.outputs, &judged.floors, &dumped));

@@ -9,8 +9,9 @@ use harness::compare::budget::{ErrorBudget, ErrorShare, ErrorSource, RunErrors};
 use harness::compare::comparison::{Comparison, Outcome};
 
 use super::causes::failing;
-use super::floors::{TIMES_FLOOR, distance};
-use super::oracle::{ComputedParts, Oracle};
+use super::computed::ComputedParts;
+use super::floors::{TIMES_FLOOR, distance, floor_of_storage};
+use super::oracle::Oracle;
 use crate::shell::failure::Failure;
 
 /// Runs of the whole that are nudged, to find how far a right one may be off at its end.
@@ -34,6 +35,8 @@ pub(super) struct WholeRun {
     nudged: Vec<RunTensors>,
     /// By the names that parts give their outputs.
     errors: BTreeMap<String, RunErrors>,
+    /// Whether it is known how the candidate rounds.
+    rounding_is_known: bool,
     end: Option<RunEnd>,
 }
 
@@ -44,7 +47,8 @@ struct RunEnd {
     part: usize,
     exact: Tensor64,
     error: f64,
-    limit: f64,
+    /// The most that a right one has, where it is known how the candidate rounds.
+    limit: Option<f64>,
 }
 
 /// Keeps what later parts take.
@@ -59,12 +63,12 @@ fn rel_l2(a: &Tensor64, b: &Tensor64) -> Option<f64> {
 
 impl WholeRun {
     /// A run of no part yet.
-    pub(super) fn of(image: &TapTensor) -> WholeRun {
+    pub(super) fn of(image: &TapTensor, rounding_is_known: bool) -> WholeRun {
         let image = Tensor64::from(image);
         let exact: RunTensors = [(INPUT.to_string(), image.clone())].into();
         let runs = if image.data.len() < LARGE { NUDGED_RUNS } else { 1 };
         let nudged = vec![exact.clone(); runs];
-        WholeRun { image, exact, nudged, errors: BTreeMap::new(), end: None }
+        WholeRun { image, exact, nudged, errors: BTreeMap::new(), rounding_is_known, end: None }
     }
 
     /// Runs the next part, exactly and nudged; `own` is what it gives from the candidate's own inputs, where it could be
@@ -97,7 +101,10 @@ impl WholeRun {
             let Some(inherited) = own.and_then(|(_, own)| rel_l2(own, tensor)) else { continue };
             let gain = into.filter(|into| *into > 0.0).map(|into| inherited / into);
             self.errors.insert(name.clone(), RunErrors { inherited, whole, gain });
-            let limit = TIMES_FLOOR * off.get(name).copied().unwrap_or_default();
+            let narrow_type = oracle.tensors.narrow_type(name);
+            let stored = floor_of_storage(tensor, narrow_type).figures.rel_l2;
+            let limit = (self.rounding_is_known || narrow_type.is_none())
+                .then(|| TIMES_FLOOR * off.get(name).copied().unwrap_or_default().max(stored));
             let (name, exact) = (name.clone(), tensor.clone());
             self.end = Some(RunEnd { name, part: number, exact, error: whole, limit });
         }
@@ -126,11 +133,11 @@ impl Oracle<'_> {
         Ok(self.tensors.tensor(&end.name).map(|own| Tensor64::clone(&own)))
     }
 
-    /// Parts before which the candidate has all that the rest takes, in order; 0 is among them.
-    fn boundaries(&self, end: &RunEnd) -> Vec<usize> {
+    /// Parts before which the candidate has all that the rest takes, as it went on with it, in order; 0 is among them.
+    fn boundaries(&self, end: &RunEnd, computed: &ComputedParts) -> Vec<usize> {
         let parts = &self.tensors.parts[..=end.part];
-        let has_all =
-            |first: &usize| taken_by(&parts[*first..]).into_iter().all(|name| self.tensors.has(name));
+        let has = |name: &String| self.tensors.has(name) && !computed.is_not_taken(name, self.tensors);
+        let has_all = |first: &usize| taken_by(&parts[*first..]).into_iter().all(has);
         (0..parts.len()).filter(has_all).collect()
     }
 }
@@ -213,7 +220,7 @@ fn segments(
     computed: &ComputedParts,
     comparison: &Comparison,
 ) -> Vec<Segment> {
-    let bounds = oracle.boundaries(end);
+    let bounds = oracle.boundaries(end, computed);
     let ends = bounds.iter().skip(1).copied().chain([end.part + 1]);
     let segment = |(first, next): (usize, usize)| {
         let parts = &oracle.tensors.parts[first..next];

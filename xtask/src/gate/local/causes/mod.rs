@@ -6,6 +6,8 @@ mod trials;
 mod verdict;
 mod words;
 
+use std::collections::BTreeMap;
+
 use encoder::Part;
 use harness::compare::comparison::{Comparison, Layer};
 use harness::compare::explanation::{Explanation, ExplanationKind};
@@ -16,7 +18,8 @@ pub(super) use self::trials::PartTrials;
 pub(crate) use self::verdict::PartVerdict;
 pub(super) use self::verdict::verdict;
 pub(super) use self::words::ChangeWords;
-use super::oracle::{ComputedPart, ComputedParts, Oracle};
+use super::computed::{ComputedPart, ComputedParts};
+use super::oracle::Oracle;
 use crate::shell::failure::Failure;
 
 /// What leaves so much of an error, or less, is worth to be named though it does not explain it.
@@ -31,25 +34,27 @@ pub(super) fn explain(
     comparison: &Comparison,
 ) -> Result<Vec<Explanation>, Failure> {
     let mut found = Vec::new();
+    let not_gone_on_with = not_gone_on_with(oracle, computed);
     for judged in &computed.parts {
-        let failed: Vec<String> = failing(oracle, &judged.part, comparison).map(|(name, _)| name).collect();
-        if failed.is_empty() {
+        let failed = failing(oracle, &judged.part, comparison).map(|(name, _)| name);
+        let (dropped, failed): (Vec<String>, Vec<String>) =
+            failed.partition(|name| not_gone_on_with.contains_key(name));
+        for name in dropped {
+            let (part, later) = (judged.part.name.clone(), not_gone_on_with[&name].clone());
+            let kind = ExplanationKind::NotGoneOnWith { part, later };
+            found.push(Explanation { kind, explains: vec![name], tried: 1, ties: Vec::new() });
+        }
+        // Of what cannot be read nothing can be tried.
+        let is_readable = |name: &String| {
+            let outputs = oracle.tensors.outputs_of(&judged.part).iter();
+            outputs
+                .filter(|output| oracle.tensors.has(output))
+                .any(|output| oracle.tensors.own_names_of(output).any(|own| own == name))
+        };
+        if !failed.iter().any(is_readable) {
             continue;
         }
         let part = oracle.again(judged)?;
-        let (dropped, failed): (Vec<String>, Vec<String>) = {
-            let before = dropped(oracle, &part);
-            failed.into_iter().partition(|name| before.contains(name))
-        };
-        if !dropped.is_empty() {
-            let later = part.passing_by.iter().filter_map(|name| oracle.tensors.own_names.get(name));
-            let (part, later) = (judged.part.name.clone(), later.cloned().collect());
-            let kind = ExplanationKind::NotGoneOnWith { part, later };
-            found.push(Explanation { kind, explains: dropped, tried: 1, ties: Vec::new() });
-        }
-        if failed.is_empty() {
-            continue;
-        }
         let Some(verdict) = verdict(oracle, &part) else { continue };
         let (kind, ties) = told(&verdict, &part, between(oracle, &judged.part, comparison));
         found.push(Explanation { kind, explains: failed, tried: 1, ties });
@@ -57,11 +62,22 @@ pub(super) fn explain(
     Ok(found)
 }
 
-/// The tensors, by the candidate's names, before the first that comes out right without them.
-fn dropped(oracle: &Oracle<'_>, part: &ComputedPart) -> Vec<String> {
-    let first = part.outputs.iter().position(|(name, _)| part.passing_by.contains(name)).unwrap_or(0);
-    let own = part.outputs[..first].iter().filter_map(|(name, _)| oracle.tensors.own_names.get(name));
-    own.cloned().collect()
+/// What the candidate dumped and did not go on with, and what comes out right without it, by the candidate's names.
+fn not_gone_on_with(oracle: &Oracle<'_>, computed: &ComputedParts) -> BTreeMap<String, Vec<String>> {
+    let mut all: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    let own = |name: &String| oracle.tensors.own_names.get(name).cloned();
+    for judged in &computed.parts {
+        let outputs = oracle.tensors.outputs_of(&judged.part);
+        for name in judged.inputs_not_taken(oracle.tensors).filter_map(own) {
+            all.entry(name).or_default().extend(outputs.iter().filter_map(own));
+        }
+        for dropped in &judged.dropped {
+            let after = outputs.iter().skip_while(|name| *name != dropped).skip(1);
+            let right = after.filter(|name| !judged.dropped.contains(name));
+            all.entry(own(dropped).unwrap_or_default()).or_default().extend(right.filter_map(own));
+        }
+    }
+    all
 }
 
 /// The outputs of a part that failed in their numbers, by the candidate's names, each with its share of its limit.

@@ -3,13 +3,14 @@
 use std::cell::Cell;
 use std::sync::Arc;
 
-use encoder::reference::{Operations, PartOptions, PortChange, Tensor64};
+use encoder::reference::{Operations, PortChange, Tensor64};
 use rayon::prelude::*;
 
 use super::fit::{self, FittedNumber};
 use super::{NEAR, hypotheses};
+use crate::gate::local::computed::ComputedPart;
 use crate::gate::local::floors::{LEAST, TIMES_FLOOR, distance, is_within, named};
-use crate::gate::local::oracle::{ComputedPart, Oracle};
+use crate::gate::local::oracle::Oracle;
 
 /// Pairs whose numbers are fitted, of those that come nearest.
 const NEAREST: usize = 6;
@@ -149,7 +150,8 @@ impl<'a> PartTrials<'a> {
             let before = distance(&candidate, exact)?.figures.rel_l2;
             Some(LookedAt { name, candidate, exact, floor, before })
         };
-        let all: Vec<LookedAt<'a>> = part.outputs.iter().filter_map(fits).collect();
+        let outputs = part.outputs.iter().filter(|(name, _)| !part.dropped.contains(name));
+        let all: Vec<LookedAt<'a>> = outputs.filter_map(fits).collect();
         let is_off = |one: &LookedAt<'a>| !is_within(&one.candidate, one.exact, part.floors.get(one.name));
         let last = all.len().checked_sub(1)?;
         let any = all.iter().any(is_off);
@@ -158,9 +160,8 @@ impl<'a> PartTrials<'a> {
         let looked_at: Vec<LookedAt<'a>> = looked_at.into_iter().map(|(_, one)| one).collect();
         let floor = length(looked_at.iter().map(|one| one.floor));
         let before = length(looked_at.iter().map(|one| one.before));
-        let operations = oracle.model.operations(&part.part, &part.inputs).ok()?;
-        let goes_along = |one: &LookedAt<'a>| !part.passing_by.iter().any(|name| name == one.name);
-        let right = others.into_iter().map(|(_, one)| one).filter(goes_along).map(|one| RightOutput {
+        let operations = oracle.model.operations(&part.part, &part.inputs.tensors).ok()?;
+        let right = others.into_iter().map(|(_, one)| RightOutput {
             name: one.name.to_string(),
             limit: TIMES_FLOOR * one.floor,
             candidate: one.candidate,
@@ -257,7 +258,7 @@ impl<'a> PartTrials<'a> {
     }
 
     fn is_large(&self) -> bool {
-        self.part.inputs.values().map(|tensor| tensor.data.len()).sum::<usize>() > LARGE
+        self.part.inputs.tensors.values().map(|tensor| tensor.data.len()).sum::<usize>() > LARGE
     }
 
     /// Trials of those that change anything.
@@ -308,11 +309,8 @@ struct PartRun<'a> {
 impl PartRun<'_> {
     /// What the part gives with changes; `None` where they cannot be made.
     fn outputs(&self, changes: &[PortChange], nudge: Option<(u64, f64)>) -> Option<Vec<(String, Tensor64)>> {
-        let ComputedPart { part, inputs, along, .. } = self.part;
-        let inner = self.oracle.tensors.looks_inside(part);
-        let options =
-            PartOptions { changes, nudge, along: Some(along), known: true, inner, ..PartOptions::default() };
-        self.oracle.model.run_part_by(part, inputs, &options).ok()
+        let ComputedPart { part, inputs, .. } = self.part;
+        self.oracle.run(part, inputs, changes, nudge).ok()
     }
 
     /// What changes leave of the candidate's error; `None` where they change nothing, cannot be made, or move what is right.

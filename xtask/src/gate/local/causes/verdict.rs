@@ -4,8 +4,9 @@ use encoder::reference::Operations;
 
 use super::NEAR;
 use super::trials::{PartTrial, PartTrials};
+use crate::gate::local::computed::ComputedPart;
 use crate::gate::local::floors::{LEAST, TIMES_FLOOR};
-use crate::gate::local::oracle::{ComputedPart, Oracle};
+use crate::gate::local::oracle::Oracle;
 
 /// Changes that leave errors within this factor, or within what f32 loses, explain a part alike.
 const ALIKE: f64 = 1.25;

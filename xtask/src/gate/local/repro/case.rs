@@ -6,7 +6,8 @@ use std::ops::Range;
 use encoder::Part;
 use encoder::reference::Tensor64;
 
-use crate::gate::local::oracle::{ComputedPart, Oracle};
+use crate::gate::local::computed::ComputedPart;
+use crate::gate::local::oracle::Oracle;
 use crate::shell::failure::Failure;
 
 /// Values of a window and of the whole that are nearer than this are the same.
@@ -81,11 +82,9 @@ impl PartCase {
         let of_name =
             |name: &String| expected.iter().find(|(given, _)| given == name).map(|(_, tensor)| tensor);
         let error = candidate.as_ref().and_then(|(name, own)| error_where_told(own, of_name(name)?));
-        let inputs = computed
-            .part
-            .inputs
-            .iter()
-            .filter_map(|name| computed.inputs.get(name).map(|tensor| (name.clone(), tensor.clone())));
+        let inputs = computed.part.inputs.iter().filter_map(|name| {
+            computed.inputs.tensors.get(name).map(|tensor| (name.clone(), tensor.clone()))
+        });
         let mut case = PartCase { inputs: inputs.collect(), expected, candidate, error, limit };
         if !error.is_some_and(|error| error > limit) {
             return Ok(case);
@@ -127,7 +126,7 @@ fn halved(whole: &ComputedPart, case: &PartCase, window: &MapWindow) -> Option<M
     };
     let worst = (0..own.data.len()).max_by(|a, b| off(*a).total_cmp(&off(*b)))?;
     let (row, column) = (worst / width % height, worst % width);
-    let whole_input = map_shape(whole.inputs.values().next()?)?;
+    let whole_input = map_shape(whole.inputs.tensors.values().next()?)?;
     let axis = |at: usize, outputs: usize, taken: &Range<usize>, whole: usize| {
         let stride = taken.len().div_ceil(outputs);
         // The zeros around a map go by its size modulo the stride: a window has the same.
@@ -154,7 +153,8 @@ fn case_of(
 ) -> Result<Option<PartCase>, Failure> {
     let part: &Part = &whole.part;
     let [name] = part.inputs.as_slice() else { return Ok(None) };
-    let Some((input, shape)) = whole.inputs.get(name).and_then(|input| Some((input, map_shape(input)?)))
+    let Some((input, shape)) =
+        whole.inputs.tensors.get(name).and_then(|input| Some((input, map_shape(input)?)))
     else {
         return Ok(None);
     };
@@ -183,7 +183,7 @@ fn told_in(
     let (_, on_whole) = whole.outputs.iter().find(|(given, _)| given == name)?;
     let (_, on_window) = expected.iter().find(|(given, _)| given == name)?;
     let (large, small) = (map_shape(on_whole)?, map_shape(on_window)?);
-    let input = map_shape(whole.inputs.values().next()?)?;
+    let input = map_shape(whole.inputs.tensors.values().next()?)?;
     let (down, across) = (input[2].div_ceil(large[2]), input[3].div_ceil(large[3]));
     let (top, left) = (window.rows.start / down, window.columns.start / across);
     if top + small[2] > large[2] || left + small[3] > large[3] {

@@ -40,7 +40,7 @@ pub(super) fn write(
         }
     }
     let case = PartCase::of(oracle, &computed, TIMES_FLOOR)?;
-    let operations = oracle.model.operations(part, &computed.inputs).map_err(Failure::unreadable)?;
+    let operations = oracle.model.operations(part, &computed.inputs.tensors).map_err(Failure::unreadable)?;
     let twin = twin::Twin {
         model: oracle.model,
         settings,
