@@ -30,6 +30,7 @@ use changed_values::FoundInValues;
 
 use crate::compare::comparison::Comparison;
 use crate::compare::explanation::{Explanation, ExplanationKind};
+use crate::compare::remark::{Remark, RemarkKind};
 use crate::compare::terms::Terms;
 use crate::exit_code;
 use crate::provenance::Dump;
@@ -78,8 +79,12 @@ pub fn explain_values(
     background: &Background<'_>,
     comparison: &mut Comparison,
 ) {
-    let remarks = narrow::remarks(terms, candidate, comparison);
-    comparison.remarks.extend(remarks);
+    // That layers are stored in a narrow type is said where they are compared.
+    let is_said = |remark: &Remark| matches!(remark.kind, RemarkKind::RoundedByStorage { .. });
+    if !comparison.remarks.iter().any(is_said) {
+        let remarks = narrow::remarks(terms, candidate, comparison);
+        comparison.remarks.extend(remarks);
+    }
     if !comparison.layers.iter().any(|layer| layer.exit_code() == exit_code::NUMBERS) {
         return;
     }

@@ -34,7 +34,7 @@ pub(super) fn remarks(terms: &Terms<'_>, candidate: &Dump, comparison: &Comparis
 fn narrowest(tensors: impl Iterator<Item = StoredTensor>) -> Option<Dtype> {
     let (mut bf16, mut f16, mut seen) = (true, true, 0);
     for tensor in tensors {
-        if tensor.dtype() != Dtype::F32 {
+        if tensor.dtype() == Dtype::F64 {
             return None;
         }
         let mut pieces = tensor.pieces(None);
