@@ -25,6 +25,8 @@ pub enum MappingPlace {
     Side,
     /// Under these rules.
     Rules(Vec<String>),
+    /// Nowhere: by the same line other tensors are right.
+    Nowhere,
 }
 
 /// What explains findings.
@@ -165,7 +167,12 @@ impl ExplanationKind {
 
     /// Whether a line of the mapping reads the candidate as it is.
     pub fn is_line_of_mapping(&self) -> bool {
-        let of_layout = self.is_of_extents() && !matches!(self, ExplanationKind::NoReading { .. });
+        let nowhere = |place: &MappingPlace| *place == MappingPlace::Nowhere;
+        let of_layout = match self {
+            ExplanationKind::Layout { place, .. } | ExplanationKind::Memory { place, .. } => !nowhere(place),
+            ExplanationKind::NoReading { .. } => false,
+            _ => self.is_of_extents(),
+        };
         self.is_of_names() || of_layout || matches!(self, ExplanationKind::IntegersOf { .. })
     }
 

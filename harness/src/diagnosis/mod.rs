@@ -71,7 +71,7 @@ pub fn explain(
     }
 }
 
-/// Looks for changes of values alone, and for where the error is, of a comparison whose causes are found otherwise: what has
+/// Looks for what explains values alone, and for where the error is, of a comparison whose causes are found otherwise: what has
 /// a cause already is not explained again.
 pub fn explain_values(
     terms: &Terms<'_>,
@@ -88,9 +88,12 @@ pub fn explain_values(
     if !comparison.layers.iter().any(|layer| layer.exit_code() == exit_code::NUMBERS) {
         return;
     }
-    let held = held::failing(terms, candidate, comparison);
+    let mut held = held::failing(terms, candidate, comparison);
+    let mut found = readings::explain(terms, &mut held, comparison);
+    found.extend(values::explain(terms, candidate, &held, comparison));
     let FoundInValues { explanations, shapes } =
-        changed_values::explain(terms, candidate, background, &held, comparison, &[]);
+        changed_values::explain(terms, candidate, background, &held, comparison, &found);
+    comparison.explanations.extend(found);
     comparison.explanations.extend(explanations);
     comparison.error_shapes.extend(shapes);
     comparison.keep_one_cause_of_each();

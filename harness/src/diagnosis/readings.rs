@@ -4,9 +4,11 @@
 use std::collections::BTreeMap;
 
 use super::held::HeldPair;
-use crate::compare::comparison::Comparison;
+use crate::compare::comparison::{Compared, Comparison, Layer};
 use crate::compare::explanation::{Explanation, ExplanationKind, MappingPlace};
 use crate::compare::terms::Terms;
+use crate::exit_code;
+use crate::mapping::Rule;
 use crate::tensor::fit::with_batch_of;
 use crate::tensor::layout::Layout;
 use crate::tensor::{Tensor, moved};
@@ -54,7 +56,7 @@ pub(super) fn explain(
             open[&of[0]].iter().filter(|other| **other != told).filter(all_of).map(Told::text).collect();
         let rules = of.iter().map(|at| held[*at].pair.rule);
         let explains = of.iter().map(|at| name(comparison, &held[*at])).collect();
-        let kind = told.kind(terms, rules);
+        let kind = told.kind(terms, rules, comparison);
         let tried = held.iter().filter(|pair| told.is_for(terms, pair)).count();
         explanations.push(Explanation { kind, explains, tried, ties });
         for at in of {
@@ -79,6 +81,23 @@ pub(super) fn explain(
         !explained[at - 1]
     });
     explanations
+}
+
+/// Where a line about the axes of tensors of these rules belongs, given which tensors are right as they are.
+fn place(terms: &Terms<'_>, rules: &[&Rule], comparison: &Comparison) -> MappingPlace {
+    let is_right = |layer: &&Layer| {
+        let has_order = |compared: &Compared| compared.shape.iter().filter(|extent| **extent > 1).count() > 1;
+        layer.exit_code() == exit_code::PASSED && layer.compared().is_some_and(has_order)
+    };
+    let right: Vec<&str> = comparison.computed().filter(is_right).map(|layer| layer.rule.as_str()).collect();
+    let of_side = |rule: &&Rule| !rule.own_layout && right.contains(&rule.name.as_str());
+    let named = || rules.iter().map(|rule| rule.name.clone()).collect();
+    match rules {
+        _ if rules.iter().any(|rule| right.contains(&rule.name.as_str())) => MappingPlace::Nowhere,
+        _ if rules.iter().any(|rule| rule.own_layout) => MappingPlace::Rules(named()),
+        _ if terms.mapping.rules.iter().any(|rule| of_side(&rule)) => MappingPlace::Rules(named()),
+        _ => MappingPlace::Side,
+    }
 }
 
 fn name(comparison: &Comparison, pair: &HeldPair) -> String {
@@ -108,15 +127,17 @@ impl Told {
         }
     }
 
-    fn kind(&self, terms: &Terms<'_>, rules: impl Iterator<Item = usize>) -> ExplanationKind {
+    fn kind(
+        &self,
+        terms: &Terms<'_>,
+        rules: impl Iterator<Item = usize>,
+        comparison: &Comparison,
+    ) -> ExplanationKind {
         let mut rules: Vec<usize> = rules.collect();
         rules.sort_unstable();
         rules.dedup();
-        let rules: Vec<_> = rules.into_iter().map(|rule| &terms.mapping.rules[rule]).collect();
-        let place = match rules.iter().any(|rule| rule.own_layout) {
-            false => MappingPlace::Side,
-            true => MappingPlace::Rules(rules.iter().map(|rule| rule.name.clone()).collect()),
-        };
+        let rules: Vec<&Rule> = rules.into_iter().map(|rule| &terms.mapping.rules[rule]).collect();
+        let place = place(terms, &rules, comparison);
         let layout = |order: &[String]| Layout::parse(&order.join(" ")).ok();
         match self {
             Told::Layout { order, exchanged } => match layout(order) {

@@ -270,10 +270,11 @@ impl Parity {
         let judged_locally = local.is_some();
         let mut shapes_are_explained = false;
         if let Some(sources) = local {
-            let LocalJudgement { comparison, advice, part } = gate.local(sources)?;
+            let LocalJudgement { comparison, advice, shapes_are_explained: explained, part } =
+                gate.local(sources)?;
             self.say(&comparison, options);
             part.iter().for_each(|line| say(line));
-            shapes_are_explained = advice.is_some();
+            shapes_are_explained = explained;
             remedies.extend(advice);
             run.comparisons.push(comparison);
             reports.stream_newest(&run)?;

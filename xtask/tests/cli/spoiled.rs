@@ -121,3 +121,53 @@ fn parts_that_are_judged_together_are_named() {
     assert_eq!(code, Some(0), "{said}");
     assert!(said.contains("(blocks.2.1, blocks.3.2)"), "{said}");
 }
+
+#[test]
+fn tensors_under_each_others_names_and_in_another_order_are_told_by_their_values() {
+    let all = right();
+    let (one, other) = ("mobilenet_block_5_inverted_residual", "mobilenet_block_6_inverted_residual");
+    let mut tensors = all.clone();
+    tensors.insert(one.to_string(), all[other].clone());
+    tensors.insert(other.to_string(), all[one].clone());
+    let (code, said) = judged(&tensors);
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("41 passed, 2 failed") && !said.contains("unexplained"), "{said}");
+    for (name, of) in [(one, "timm_model_blocks_2_2"), (other, "timm_model_blocks_2_1")] {
+        assert!(said.contains(&format!("{name}: its values are those of {of}")), "{said}");
+    }
+    // One tensor alone: no line of the mapping would be right for the others too.
+    let name = "mobilenet_block_8_inverted_residual";
+    let Values::F32(values) = all[name].values() else { panic!("dumps are of f32") };
+    let mut turned = values.view();
+    turned.swap_axes(2, 3);
+    let turned = Tensor::from_f32(all[name].shape().to_vec(), turned.iter().copied().collect()).unwrap();
+    let mut tensors = all.clone();
+    tensors.insert(name.to_string(), turned);
+    let (code, said) = judged(&tensors);
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("with h and w exchanged") && !said.contains("layout ="), "{said}");
+}
+
+#[test]
+fn a_stem_that_is_unexplained_may_have_had_another_picture() {
+    let folder = dumped(&right());
+    let candidate = folder.path().to_str().unwrap();
+    let other = folder.path().join("other.png");
+    std::fs::copy(root().join("fixtures/blocks/input.png"), &other).unwrap();
+    let picture = other.to_str().unwrap();
+    xtask(&[
+        "parity",
+        "--candidate",
+        candidate,
+        "--weights",
+        WEIGHTS,
+        "--input",
+        picture,
+        "--resize",
+        "256x256",
+    ])
+    .assert()
+    .code(1)
+    .stdout(contains("42 passed, 1 failed"))
+    .stdout(contains("dump what it took under the name inp_raw"));
+}

@@ -89,6 +89,7 @@ fn about_explanation(explanation: &Explanation) -> Value {
     let place = |place: &MappingPlace| match place {
         MappingPlace::Side => json!("candidate"),
         MappingPlace::Rules(rules) => json!(rules),
+        MappingPlace::Nowhere => json!(null),
     };
     let about = match kind {
         ExplanationKind::Layout { layout, place: at, exchanged } => json!({

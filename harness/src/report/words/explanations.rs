@@ -25,8 +25,8 @@ pub fn explanation(explanation: &Explanation) -> String {
 fn of_kind(kind: &ExplanationKind, of: &str, first: &str, explains: usize) -> String {
     match kind {
         ExplanationKind::Layout { layout, place, exchanged: Some((a, b)) } => format!(
-            "with {a} and {b} exchanged, {of} within the limits: the port computes or writes them so; where it only writes \
-             them so, {}",
+            "with {a} and {b} exchanged, {of} within the limits: the port computes or writes them so; {}{}",
+            if *place == MappingPlace::Nowhere { "" } else { "where it only writes them so, " },
             line(place, "layout", "candidate_layout", &layout.to_string())
         ),
         ExplanationKind::Layout { layout, place, exchanged: None } => format!(
@@ -185,8 +185,13 @@ fn subject(first: &str, explains: usize) -> String {
 }
 
 /// The line of a mapping to write, and where.
+/// What to write into the mapping, if anything.
 fn line(place: &MappingPlace, of_side: &str, of_rule: &str, value: &str) -> String {
     match place {
+        MappingPlace::Nowhere => {
+            "other tensors are right by the same line of the mapping, so that there is none to write"
+                .to_string()
+        }
         MappingPlace::Side => format!("under [candidate] in the mapping: {of_side} = \"{value}\""),
         MappingPlace::Rules(rules) => {
             let named: Vec<String> = rules.iter().map(|rule| format!("`{rule}`")).collect();

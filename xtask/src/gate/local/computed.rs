@@ -63,8 +63,8 @@ pub(super) struct JudgedPart {
     /// Outputs that the candidate did not go on with.
     pub(super) dropped: Vec<String>,
     pub(super) floors: BTreeMap<String, NoiseFloor>,
-    /// Whether the candidate has everything that it has of the part right.
-    pub(super) is_right: bool,
+    /// Outputs that the candidate has otherwise than they were computed.
+    pub(super) off: Vec<String>,
 }
 
 /// All parts.
@@ -79,7 +79,7 @@ impl JudgedPart {
         tensors: &'a CandidateTensors<'_>,
     ) -> impl Iterator<Item = &'a String> {
         // One that cannot be read says nothing by itself, but where the part is right without it.
-        let shows = self.is_right && self.part.outputs.iter().any(|name| tensors.has(name));
+        let shows = self.part.outputs.iter().any(|name| tensors.has(name) && !self.off.contains(name));
         self.given
             .keys()
             .filter(move |name| tensors.has(name) || (shows && tensors.own_names.contains_key(*name)))

@@ -21,6 +21,7 @@ use std::path::Path;
 use encoder::reference::{ReferenceModel, Rounding};
 use encoder::{Checkpoint, TapTensor};
 use harness::compare::comparison::Comparison;
+use harness::compare::explanation::{Explanation, ExplanationKind};
 use harness::compare::remark::{Remark, RemarkKind};
 use harness::compare::terms::{KnownInput, Terms};
 use harness::diagnosis;
@@ -77,8 +78,10 @@ struct OpenedOracle<'a> {
 /// A dump that was judged part by part.
 pub(crate) struct LocalJudgement {
     pub(crate) comparison: Comparison,
-    /// What to do about an output of another resolution.
-    pub(crate) advice: Option<String>,
+    /// What to do.
+    pub(crate) advice: Vec<String>,
+    /// Whether that is all there is to do about shapes.
+    pub(crate) shapes_are_explained: bool,
     /// Everything that is known about the part that was asked for.
     pub(crate) part: Vec<String>,
 }
@@ -189,7 +192,28 @@ impl Gate<'_> {
         let advice = resolution::advice(&oracle, &settings, |settings| {
             ReferenceModel::new(checkpoint, settings, rounding).map_err(Failure::unreadable)
         })?;
+        let shapes_are_explained = advice.is_some();
+        let picture = self.advice_about_picture(&comparison, tensors, dumped);
+        let advice = advice.into_iter().chain(picture).collect();
         self.refuse_weak(&comparison)?;
-        Ok(LocalJudgement { comparison, advice, part })
+        Ok(LocalJudgement { comparison, advice, shapes_are_explained, part })
+    }
+
+    /// What to do where the first part is wrong and nothing explains it: another picture looks the same, and is not known.
+    fn advice_about_picture(
+        &self,
+        comparison: &Comparison,
+        tensors: &CandidateTensors<'_>,
+        dumped: bool,
+    ) -> Option<String> {
+        let first = tensors.parts.first()?;
+        let is_unexplained = |found: &Explanation| matches!(&found.kind, ExplanationKind::PartUnexplained { part, .. } if *part == first.name);
+        let name = self.mapping.input.candidate.first()?;
+        (!dumped && comparison.explanations.iter().any(is_unexplained)).then(|| {
+            format!(
+                "was the port given the picture of --input? That is not known: dump what it took under the name {name}, and it is \
+                 looked at too"
+            )
+        })
     }
 }

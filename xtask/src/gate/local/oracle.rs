@@ -65,8 +65,6 @@ impl Oracle<'_> {
             }
             given.extend(outputs);
             inputs.tensors.retain(|name, _| inputs.computed.contains(name));
-            let (part, given_here, is_right) = (part.clone(), inputs.tensors, off.is_empty());
-            parts.push(JudgedPart { part, given: given_here, dropped, floors, is_right });
             // What no later part takes is let go.
             let (part, later) = (&self.tensors.parts[number], &self.tensors.parts[number + 1..]);
             let is_taken = |name: &String| later.iter().any(|part| part.inputs.contains(name));
@@ -74,6 +72,7 @@ impl Oracle<'_> {
             let is_needed = |name: &String| is_taken(name) && (is_new(name) || !part.outputs.contains(name));
             given.retain(|name, _| is_needed(name));
             nudged.iter_mut().for_each(|given| given.retain(|name, _| is_needed(name)));
+            parts.push(JudgedPart { part: part.clone(), given: inputs.tensors, dropped, floors, off });
         }
         Ok(ComputedParts { parts })
     }
@@ -122,8 +121,8 @@ impl Oracle<'_> {
             Some(inputs) => self.computed(part, inputs, nudged)?,
             None => None,
         };
-        let is_right = |checked: &CheckedPart| self.off(&checked.computed).next().is_none();
-        if !may_pass_by || plain.as_ref().is_some_and(is_right) {
+        let off = |checked: &CheckedPart| -> Vec<String> { self.off(&checked.computed).cloned().collect() };
+        if !may_pass_by || plain.as_ref().is_some_and(|plain| off(plain).is_empty()) {
             return Ok(plain);
         }
         let other = match self.inputs(part, given, &BTreeMap::new()) {
@@ -131,15 +130,18 @@ impl Oracle<'_> {
             None => None,
         };
         let (plain, other) = match (plain, other) {
-            (Some(plain), Some(other)) if is_right(&other) => (plain, other),
-            (Some(plain), _) => return Ok(Some(plain)),
-            (None, other) => return Ok(other),
+            (Some(plain), Some(other)) => (plain, other),
+            (plain, other) => return Ok(plain.or(other)),
         };
         let is_much_nearer = |name: &String| {
             let both = named(&other.computed.outputs, name).zip(named(&plain.computed.outputs, name));
             both.is_some_and(|(one, other)| self.is_much_nearer(name, one, other))
         };
-        let is_chosen = self.off(&plain.computed).all(is_much_nearer);
+        let (wrong, still) = (off(&plain), off(&other));
+        let mended: Vec<&String> = wrong.iter().filter(|name| !still.contains(name)).collect();
+        let is_chosen = !mended.is_empty()
+            && mended.into_iter().all(is_much_nearer)
+            && still.iter().all(|name| wrong.contains(name));
         if is_chosen {
             nudged.clone_from_slice(&before);
         }
