@@ -30,8 +30,7 @@ struct Arguments {
 }
 
 /// Commands that work on the sources of this project.
-const OF_THE_CHECKOUT: [&str; 8] =
-    ["baseline", "selftest", "fixtures", "fuzz", "bench", "test", "lint", "ci"];
+const OF_THE_CHECKOUT: [&str; 7] = ["selftest", "fixtures", "fuzz", "bench", "test", "lint", "ci"];
 
 #[derive(Subcommand)]
 enum Command {

@@ -212,7 +212,8 @@ impl Terms<'_> {
                 known.is_some_and(|known| !known.errors.contains_key(conditions))
             };
             let unmeasured = layers.iter().filter(of).count();
-            if unmeasured > 0 {
+            // Of conditions that nobody declared none can have been measured.
+            if unmeasured > 0 && !conditions.is_empty() {
                 let conditions = conditions.to_string();
                 remarks.push(RemarkKind::UnmeasuredConditions { layers: unmeasured, conditions }.into());
             }

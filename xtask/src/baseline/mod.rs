@@ -1,4 +1,5 @@
 //! How derived tolerances and known errors are measured and accepted.
 
 pub(crate) mod measure;
+pub(crate) mod port;
 pub(crate) mod review;

@@ -6,10 +6,13 @@ use std::path::{Path, PathBuf};
 
 use ::console::{Key, Term};
 use harness::limits::derived::DerivedTolerances;
-use harness::limits::known_errors::{Difference, KnownError, KnownErrors, LayerErrors, Trend};
+use harness::limits::known_errors::{
+    Difference, KnownError, KnownErrors, KnownErrorsError, LayerErrors, Trend,
+};
 use harness::provenance::sha256::hash_file;
 use harness::reference::Reference;
 
+use super::port::PortBaseline;
 use crate::committed::figures::{self, FigureFile};
 use crate::gate::limits;
 use crate::shell::console::say;
@@ -49,13 +52,21 @@ impl ReviewStep {
     }
 }
 
+/// Whose errors they are.
+enum Reviewed {
+    /// The encoder's on a committed set, under these tolerances.
+    Encoder(Option<DerivedTolerances>),
+    /// A port's, which passed when they were measured.
+    Port,
+}
+
 /// A set whose measured errors wait.
 pub(crate) struct Review {
     pending_path: PathBuf,
     accepted_path: PathBuf,
     old: KnownErrors,
     pending: KnownErrors,
-    tolerances: Option<DerivedTolerances>,
+    of: Reviewed,
     pub(crate) differences: Vec<Difference>,
     /// The accepted errors are of another reference of that name.
     made_anew: bool,
@@ -102,8 +113,40 @@ impl Review {
         let made_anew = old.as_ref().is_some_and(|old| old.subject != subject);
         let old = old.filter(|_| !made_anew).unwrap_or(none);
         let differences = old.differences(&pending);
-        let tolerances = limits::tolerances(reference, profile)?;
-        Ok(Some(Review { pending_path, accepted_path, old, pending, tolerances, differences, made_anew }))
+        let of = Reviewed::Encoder(limits::tolerances(reference, profile)?);
+        Ok(Some(Review { pending_path, accepted_path, old, pending, of, differences, made_anew }))
+    }
+
+    /// What waits of a port's errors.
+    pub(crate) fn of_port(baseline: &PortBaseline<'_>) -> Result<Option<Review>, Failure> {
+        let (pending_path, accepted_path) = (baseline.pending(), baseline.file.to_path_buf());
+        if !figures::is_there(&pending_path)? {
+            return Ok(None);
+        }
+        let again = || format!("remove {}, then {}", paths::shown(&pending_path), baseline.measure_again());
+        let unusable = |error: KnownErrorsError| Failure::usage(error.to_string(), again());
+        let pending = KnownErrors::parse(&pending_path).map_err(unusable)?;
+        pending.check(&pending_path, &dates::days_until).map_err(unusable)?;
+        if pending.beside != hash(&accepted_path)? {
+            let message = format!(
+                "{}: it was not measured beside the {} that is there now",
+                paths::shown(&pending_path),
+                paths::shown(&accepted_path)
+            );
+            return Err(Failure::usage(message, baseline.measure_again()));
+        }
+        let none = KnownErrors { layers: Vec::new(), beside: None, ..pending.clone() };
+        let old = match figures::is_there(&accepted_path)? {
+            false => None,
+            true => Some(KnownErrors::parse(&accepted_path).map_err(|error| {
+                Failure::usage(error.to_string(), "restore the file, or remove it and measure anew")
+            })?),
+        };
+        let made_anew = old.as_ref().is_some_and(|old| old.subject != pending.subject);
+        let old = old.filter(|_| !made_anew).unwrap_or(none);
+        let differences = old.differences(&pending);
+        let of = Reviewed::Port;
+        Ok(Some(Review { pending_path, accepted_path, old, pending, of, differences, made_anew }))
     }
 
     /// The set's name.
@@ -144,7 +187,15 @@ impl Review {
     /// Refuses known errors that the gate would refuse.
     fn check(&self, known: &KnownErrors) -> Result<(), Failure> {
         let (path, subject) = (&self.accepted_path, &self.pending.subject);
-        if self.tolerances.is_none() {
+        let tolerances = match &self.of {
+            Reviewed::Encoder(tolerances) => tolerances.as_ref(),
+            Reviewed::Port => {
+                return known.check(path, &dates::days_until).map_err(|error| {
+                    Failure::usage(format!("{error}; nothing was written"), "measure anew")
+                });
+            }
+        };
+        if tolerances.is_none() {
             let message = format!(
                 "{}: the set has no tolerances to hold errors to; nothing was written",
                 paths::shown(path)
@@ -155,7 +206,7 @@ impl Review {
             ));
         }
         let checked = known.check(path, &dates::days_until).map_err(|error| error.to_string());
-        let checked = checked.and_then(|()| limits::check_errors(known, self.tolerances.as_ref(), path));
+        let checked = checked.and_then(|()| limits::check_errors(known, tolerances, path));
         checked.map_err(|error| {
             Failure::usage(
                 format!("{error}; nothing was written"),

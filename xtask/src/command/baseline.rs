@@ -11,7 +11,9 @@ use harness::limits::subject::Subject;
 use harness::mapping::Mapping;
 use harness::report::words;
 
+use super::port_baseline::{self, PortSources};
 use crate::baseline::measure::{SetMeasure, THREADS, measure};
+use crate::baseline::port::PortBaseline;
 use crate::baseline::review::{self, Flags, Review};
 use crate::committed::coverage::CoverageReview;
 use crate::committed::figures::{self, FigureFile};
@@ -23,17 +25,22 @@ use crate::shell::console::say;
 use crate::shell::failure::{CommandResult, Failure};
 use crate::shell::{ci, dates, paths};
 
-/// Keep the encoder's errors from growing under their tolerances.
+/// Keep errors from growing under their limits: those of a port of yours, or this project's encoder.
 ///
-/// Tolerances are k times a measured floor; known errors are a ratchet below them. Without an action: shows which sets
-/// have what. Nothing is written where CI is set, unless to `false` or `0`.
+/// With --file, of a port: `measure` writes its errors beside FILE, `review` accepts them into FILE, which belongs into your
+/// repository, and `parity --baseline FILE` fails where a layer is worse. Without, of the encoder on the committed sets:
+/// tolerances are k times a measured floor; known errors are a ratchet below them. Nothing is written where CI is set, unless
+/// to `false` or `0`.
 ///
-/// Example: cargo xtask baseline measure, then cargo xtask baseline review
+/// Example: cargo xtask baseline measure --file known.json --candidate dump --reference my-set
 #[derive(clap::Args)]
 pub(crate) struct BaselineCommand {
-    /// A precision of the encoder, which is a profile of the mapping: f32, bf16x3, bf16.
+    /// A profile of the mapping; of the encoder a precision, which is one: f32, bf16x3, bf16.
     #[arg(long, value_name = "NAME", default_value = "f32", global = true)]
     profile: String,
+    /// The known errors of a port of yours.
+    #[arg(long, value_name = "FILE", global = true)]
+    file: Option<PathBuf>,
     #[command(subcommand)]
     action: Option<BaselineAction>,
 }
@@ -52,10 +59,12 @@ enum BaselineAction {
         #[command(flatten)]
         chosen: Chosen,
     },
-    /// Measure the encoder's errors on every committed set, for a review.
+    /// Measure errors for a review: with --file those of a port, else those of the encoder on every committed set.
     Measure {
         #[command(flatten)]
         chosen: Chosen,
+        #[command(flatten)]
+        port: PortSources,
     },
     /// Show measured errors beside the accepted ones, and accept or reject them layer by layer.
     ///
@@ -128,6 +137,9 @@ fn multiples(precision: Precision) -> Figures {
 
 impl BaselineCommand {
     pub(crate) fn run(self) -> CommandResult {
+        if let Some(file) = &self.file {
+            return self.run_on_port(&PortBaseline { file });
+        }
         let mapping = paths::mapping(None)?;
         let known = || Precision::ALL.map(Precision::name).join(", ");
         let precision = Precision::from_name(&self.profile).ok_or_else(|| {
@@ -150,11 +162,33 @@ impl BaselineCommand {
                 };
                 files.derive(k, chosen)
             }
-            Some(BaselineAction::Measure { chosen }) => files.measure(chosen),
+            Some(BaselineAction::Measure { chosen, .. }) => files.measure(chosen),
             Some(BaselineAction::Review { accept, reject, accept_all, reject_all, accept_coverage }) => {
                 let flags = Flags { accept, reject, accept_all: *accept_all, reject_all: *reject_all };
                 files.review(&flags, *accept_coverage)
             }
+        }
+    }
+
+    fn run_on_port(&self, baseline: &PortBaseline<'_>) -> CommandResult {
+        match &self.action {
+            Some(BaselineAction::Measure { chosen, port }) if chosen.sets.is_empty() => {
+                port.measure(baseline, &self.profile)
+            }
+            Some(BaselineAction::Review {
+                accept,
+                reject,
+                accept_all,
+                reject_all,
+                accept_coverage: false,
+            }) => {
+                let flags = Flags { accept, reject, accept_all: *accept_all, reject_all: *reject_all };
+                port_baseline::review(baseline, &flags)
+            }
+            _ => Err(Failure::usage(
+                "--file: of a port errors are measured and reviewed, and no committed set is chosen",
+                format!("{}, then {}", baseline.measure_again(), baseline.review_again()),
+            )),
         }
     }
 }

@@ -12,6 +12,7 @@ pub(crate) mod inspect;
 pub(crate) mod lint;
 pub(crate) mod mapping;
 pub(crate) mod parity;
+mod port_baseline;
 pub(crate) mod report;
 pub(crate) mod repro;
 mod requested_reports;

@@ -19,6 +19,7 @@ use crate::encode::pictures::PictureArguments;
 use crate::encode::settings;
 use crate::gate::compare::{FolderSources, Gate, NamedInput};
 use crate::gate::files_read::{FilesNamed, files_read};
+use crate::gate::limits::{KnownOf, PortRun};
 use crate::gate::local::{LocalJudgement, LocalSources, RoundingChoice};
 use crate::gate::next_steps::{Situation, next_steps};
 use crate::shell::console::{self, say};
@@ -65,6 +66,13 @@ pub(crate) struct Parity {
     /// An earlier dump of the same port: a layer that still has its values, though layers before it changed, is named.
     #[arg(long, value_name = "DIR", requires = "candidate")]
     earlier: Option<PathBuf>,
+    /// Known errors of this port, which `cargo xtask baseline measure --file FILE` made: a layer that is worse fails, though within
+    /// its limit.
+    #[arg(long, value_name = "FILE", requires_all = ["candidate", "reference"], conflicts_with = "weights")]
+    baseline: Option<PathBuf>,
+    /// The conditions that the port ran under, such as "cuda sm_89 fp16", where the same give the same bits.
+    #[arg(long, value_name = "TEXT", requires = "baseline")]
+    conditions: Option<String>,
     /// Tell everything about one part that is judged by itself: its name, such as blocks.2.4, or that of one of its
     /// tensors.
     #[arg(long, value_name = "LAYER", requires_all = ["candidate", "weights", "input"])]
@@ -206,6 +214,14 @@ impl Parity {
         }
     }
 
+    /// What the errors of a folder are held against.
+    fn known(&self) -> KnownOf<'_> {
+        match self.baseline.as_deref() {
+            Some(baseline) => KnownOf::Port(PortRun { baseline, conditions: self.conditions.as_deref() }),
+            None => KnownOf::Nobody,
+        }
+    }
+
     fn references(&self) -> Result<Vec<PathBuf>, Failure> {
         match &self.reference {
             Some(reference) => Ok(vec![reference.clone()]),
@@ -231,6 +247,7 @@ impl Parity {
             earlier: self.earlier.as_deref(),
             weights: self.weights.as_deref(),
             input: self.input.as_deref(),
+            baseline: self.baseline.as_deref(),
         };
         files_read(named, self.reference.as_deref())
     }
@@ -283,7 +300,8 @@ impl Parity {
             let made = match &self.candidate {
                 Some(candidate) => {
                     let (weights, earlier) = (self.weights.as_deref(), self.earlier.as_deref());
-                    let sources = FolderSources { candidate, reference: path, weights, earlier };
+                    let sources =
+                        FolderSources { candidate, reference: path, weights, earlier, known: self.known() };
                     gate.folder(sources).map(|comparison| (comparison, Duration::ZERO))
                 }
                 None => {
@@ -317,6 +335,7 @@ impl Parity {
             encoder: self.candidate.is_none(),
             local: judged_locally,
             shapes_are_explained,
+            baseline: self.baseline.as_deref(),
             parts: self.way_to_parts(&gate, &references),
         };
         let steps = remedies.into_iter().chain(next_steps(&run, &situation));

@@ -20,7 +20,7 @@ use harness::report::words;
 use harness::tensor::{Dtype, Tensor};
 
 use super::background::OpenedBackground;
-use super::limits::JudgedBy;
+use super::limits::{JudgedBy, KnownOf};
 use super::origins::Origins;
 use super::trials;
 use crate::committed::conditions::conditions;
@@ -62,6 +62,8 @@ pub(crate) struct FolderSources<'a> {
     pub(crate) weights: Option<&'a Path>,
     /// An earlier dump of the same port.
     pub(crate) earlier: Option<&'a Path>,
+    /// What its errors are held against, where they are known.
+    pub(crate) known: KnownOf<'a>,
 }
 
 /// What a set was made from.
@@ -131,10 +133,13 @@ impl Gate<'_> {
             strict: self.strict,
         };
         let sides = origins.settle(reference, self.pool)?;
-        // What is known are this project's errors, not those of others.
-        let limits = JudgedBy::resolve(self.mapping, self.profile, reference, false)?
+        let limits = JudgedBy::resolve(self.mapping, self.profile, reference, sources.known)?
             .with_input(self.known_input(&dump, reference)?);
-        let mut comparison = self.pool.install(|| limits.terms("").compare_dump(&dump));
+        let conditions = match sources.known {
+            KnownOf::Port(run) => run.conditions.unwrap_or_default(),
+            KnownOf::Encoder | KnownOf::Nobody => "",
+        };
+        let mut comparison = self.pool.install(|| limits.terms(conditions).compare_dump(&dump));
         let computed =
             record.as_ref().and_then(|record| Precision::from_name(record.facts.get("precision")?));
         if let (Some(computed), Some(judged)) = (computed, Precision::from_name(&self.profile.name))
@@ -147,7 +152,7 @@ impl Gate<'_> {
         }
         self.pool.install(|| sides.note(Some(&dump), reference, &mut comparison));
         limits.note(&mut comparison);
-        let terms = limits.terms("");
+        let terms = limits.terms(conditions);
         if let Some(shipped) = self.shipped()? {
             self.hold_to(&shipped, &dump.names(), &terms, &mut comparison);
         }
@@ -275,8 +280,9 @@ impl Gate<'_> {
         model.take_normalised(normalisation);
         let asked = AskedTaps::by_mapping(&model, &image, self.mapping);
         // Known errors are of the profile's own precision.
-        let own = self.profile.name == model.precision().name();
-        let limits = JudgedBy::resolve(self.mapping, self.profile, reference, own)?;
+        let is_own = self.profile.name == model.precision().name();
+        let known = if is_own { KnownOf::Encoder } else { KnownOf::Nobody };
+        let limits = JudgedBy::resolve(self.mapping, self.profile, reference, known)?;
         let conditions = conditions(model.isa(), self.encoder.strict_fma());
         let session = limits.terms(&conditions).session(&asked.names).with_maps(self.maps);
         let sink = ComparingTaps { session, comparing: Duration::ZERO };

@@ -23,6 +23,7 @@ pub(crate) struct FilesNamed<'a> {
     pub(crate) earlier: Option<&'a Path>,
     pub(crate) weights: Option<&'a Path>,
     pub(crate) input: Option<&'a Path>,
+    pub(crate) baseline: Option<&'a Path>,
 }
 
 /// The files that a comparison with that reference reads, or with all sets of the checkout where none is named.
@@ -32,6 +33,7 @@ pub(crate) fn files_read(named: FilesNamed<'_>, reference: Option<&Path>) -> Fil
     let dumps = named.candidate.into_iter().chain(named.earlier);
     read.extend(dumps.flat_map(tensors_and_records));
     read.extend(named.input);
+    read.extend(named.baseline);
     read.extend(named.weights.into_iter().flat_map(weights));
     read.extend(named.weights.into_iter().flat_map(settings_beside));
     let sets = paths::baselines().into_iter().flat_map(|folder| entries(&folder));

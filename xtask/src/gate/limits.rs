@@ -13,6 +13,7 @@ use harness::limits::subject::Subject;
 use harness::mapping::{Mapping, Profile};
 use harness::reference::Reference;
 
+use crate::baseline::port::PortBaseline;
 use crate::committed::conditions::are_conditions;
 use crate::committed::coverage::LockedCoverage;
 use crate::committed::figures::{self, FigureFile};
@@ -20,14 +21,36 @@ use crate::committed::set;
 use crate::shell::failure::Failure;
 use crate::shell::{dates, paths};
 
+/// Whose errors a candidate's are held against.
+#[derive(Clone, Copy)]
+pub(crate) enum KnownOf<'a> {
+    /// No one's: they are of the encoder in the profile's own precision, and this is another candidate.
+    Nobody,
+    /// The encoder's, in the checkout's baselines.
+    Encoder,
+    /// Those of the user's own port.
+    Port(PortRun<'a>),
+}
+
+/// A run of a user's port that is held against an earlier one.
+#[derive(Clone, Copy)]
+pub(crate) struct PortRun<'a> {
+    /// The file of known errors.
+    pub(crate) baseline: &'a Path,
+    /// The conditions that it ran under, as its user declares them: backend, device, threads.
+    pub(crate) conditions: Option<&'a str>,
+}
+
 /// The errors that a candidate is known to have.
-pub(crate) enum Known {
-    /// They are of the encoder in the profile's own precision, and this is another candidate.
+enum Known {
+    /// Nobody asked for any.
     NotAsked,
     /// None are kept for this reference.
     None,
-    /// These.
-    Some(KnownErrors),
+    /// These of the encoder.
+    OfEncoder(KnownErrors),
+    /// These of the user's port.
+    OfPort(KnownErrors),
 }
 
 /// What a comparison is judged by.
@@ -46,25 +69,28 @@ pub(crate) struct JudgedBy<'a> {
 }
 
 impl<'a> JudgedBy<'a> {
-    /// Reads what is kept for a reference under a profile; `known` where the candidate's errors are known, if they are of
-    /// any.
+    /// Reads what is kept for a reference under a profile, and the candidate's known errors.
     pub(crate) fn resolve(
         mapping: &'a Mapping,
         profile: &'a Profile,
         reference: &'a Reference,
-        known: bool,
+        known: KnownOf<'_>,
     ) -> Result<JudgedBy<'a>, Failure> {
         let subject = figures::subject(reference, &profile.name)?;
         let tolerances = tolerances(reference, &profile.name)?;
         let known = match known {
-            false => Known::NotAsked,
-            true => match errors(reference, &profile.name, tolerances.as_ref())? {
+            KnownOf::Nobody => Known::NotAsked,
+            KnownOf::Encoder => match errors(reference, &profile.name, tolerances.as_ref())? {
                 None => Known::None,
-                Some(errors) => Known::Some(errors),
+                Some(errors) => Known::OfEncoder(errors),
             },
+            KnownOf::Port(run) => {
+                let subject = subject.as_ref().ok_or_else(|| no_set(reference))?;
+                Known::OfPort(PortBaseline { file: run.baseline }.read(subject)?)
+            }
         };
         let committed = reference.manifest_path().is_some_and(|(root, _)| set::is_committed(root));
-        let locked = match committed && matches!(known, Known::Some(_)) {
+        let locked = match committed && matches!(known, Known::OfEncoder(_)) {
             true => LockedCoverage::read()?,
             false => None,
         };
@@ -85,7 +111,7 @@ impl<'a> JudgedBy<'a> {
             tolerances: self.tolerances.as_ref(),
             input: self.input.as_ref(),
             known: match &self.known {
-                Known::Some(known) => Some((known, conditions)),
+                Known::OfEncoder(known) | Known::OfPort(known) => Some((known, conditions)),
                 Known::NotAsked | Known::None => None,
             },
         }
@@ -122,17 +148,21 @@ impl<'a> JudgedBy<'a> {
 
     /// Whether the candidate is the encoder: of others, what a folder lacks is missing already.
     fn is_of_the_encoder(&self) -> bool {
-        !matches!(self.known, Known::NotAsked)
+        matches!(self.known, Known::None | Known::OfEncoder(_))
     }
 
     fn note_entries(&self, comparison: &mut Comparison) {
         let ours = self.is_of_the_encoder();
+        if let Known::OfPort(errors) = &self.known {
+            let entries = errors.layers.iter().map(|l| (l.name.as_str(), l.reference.as_str()));
+            comparison.expect_entries(FigureKind::KnownErrors, entries, true);
+        }
         if paths::is_default(self.mapping) {
             if let Some(tolerances) = &self.tolerances {
                 let entries = tolerances.layers.iter().map(|l| (l.name.as_str(), l.reference.as_str()));
                 comparison.expect_entries(FigureFile::Tolerances.kind(), entries, ours);
             }
-            if let Known::Some(errors) = &self.known {
+            if let Known::OfEncoder(errors) = &self.known {
                 let entries = errors.layers.iter().map(|l| (l.name.as_str(), l.reference.as_str()));
                 comparison.expect_entries(FigureFile::Errors.kind(), entries, ours);
             }
@@ -148,6 +178,17 @@ impl<'a> JudgedBy<'a> {
             }
         }
     }
+}
+
+/// Known errors are of a set.
+pub(crate) fn no_set(reference: &Reference) -> Failure {
+    Failure::usage(
+        format!(
+            "{}: known errors are kept of a set, which has a manifest.json that tells it from others",
+            paths::shown(reference.folder())
+        ),
+        "make one of the reference: cargo xtask set make --help",
+    )
 }
 
 /// The derived tolerances of a reference, where it is a set that has some.

@@ -1,5 +1,7 @@
 //! What to type or edit after a comparison that failed.
 
+use std::path::Path;
+
 use harness::compare::cause::{Cause, causes};
 use harness::compare::comparison::{Comparison, Layer, Run};
 use harness::compare::explanation::{Explanation, ExplanationKind};
@@ -8,6 +10,7 @@ use harness::exit_code;
 use harness::mapping::Mapping;
 use harness::mapping::order::ExecutionOrder;
 
+use crate::baseline::port::PortBaseline;
 use crate::committed::figures::{self, FigureFile};
 use crate::shell::paths;
 
@@ -21,6 +24,8 @@ pub(crate) struct Situation<'a> {
     pub(crate) encoder: bool,
     /// Whether parts were judged by themselves.
     pub(crate) local: bool,
+    /// The file of the port's known errors, where they are held against it.
+    pub(crate) baseline: Option<&'a Path>,
     /// The command that judges each part of the candidate by itself, where this run did not.
     pub(crate) parts: Option<String>,
     /// Whether it is known already what to do about shapes.
@@ -117,6 +122,12 @@ fn inherited(run: &Run) -> bool {
     })
 }
 
+/// How a port's known errors are measured anew.
+fn port_baseline(why: &str, file: &Path) -> String {
+    let baseline = PortBaseline { file };
+    format!("{why}:\n{}\n{}", baseline.measure_again(), baseline.review_again())
+}
+
 fn step(cause: Cause, ordered: bool, inherited: bool, situation: &Situation<'_>) -> String {
     let Situation { profile, committed, encoder, local, .. } = situation;
     // What is built in is no file to edit.
@@ -124,6 +135,13 @@ fn step(cause: Cause, ordered: bool, inherited: bool, situation: &Situation<'_>)
         true => paths::shown(&situation.mapping.path),
         false => "a mapping of your own (--mapping FILE)".to_string(),
     };
+    match (cause, situation.baseline) {
+        (Cause::Gaps, Some(file)) => {
+            return port_baseline("where tensors were added or taken away on purpose", file);
+        }
+        (Cause::Worse, Some(file)) => return port_baseline("where a layer is worse on purpose", file),
+        _ => {}
+    }
     match cause {
         Cause::Unreadable if *committed && *encoder => "git restore fixtures".to_string(),
         Cause::Unreadable => "write the unreadable files again, into an empty folder".to_string(),
@@ -198,6 +216,7 @@ mod tests {
             committed: false,
             encoder: false,
             local: false,
+            baseline: None,
             parts: None,
             shapes_are_explained: false,
         }

@@ -190,7 +190,7 @@ fn layers_that_were_not_measured_on_an_instruction_set_are_counted() {
         .run(&["parity", "--isa", "portable"])
         .code(0)
         .stdout(contains("1 layer without a known error on"))
-        .stdout(contains("held against those of other instruction sets"));
+        .stdout(contains("another runtime environment"));
 }
 
 #[test]

@@ -22,6 +22,7 @@ mod local;
 mod mapping;
 mod overwrite;
 mod parity;
+mod port_baseline;
 mod profiles;
 mod provenance;
 mod report;

@@ -133,7 +133,8 @@ fn of_kind(kind: &RemarkKind) -> String {
             format!("{layer}: {metric} is judged by a waiver until {}: {}", waiver.expires, waiver.reason)
         }
         RemarkKind::UnmeasuredConditions { layers, conditions } => format!(
-            "{} without a known error on {conditions}: held against those of other instruction sets",
+            "{} without a known error on {conditions}: another runtime environment than was measured, so that they are held \
+             against what is known of others",
             count(*layers, "layer")
         ),
         RemarkKind::OriginUnknown { side } => {

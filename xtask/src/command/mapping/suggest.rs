@@ -76,6 +76,7 @@ impl Suggest {
             earlier: None,
             weights: None,
             input: None,
+            baseline: None,
         };
         files_read(named, Some(&self.reference)).check(out).map_err(Failure::overwrites)
     }
