@@ -2,7 +2,8 @@
 # Compares, and writes the reports into a folder: a page, JSON, and the summary of the job. Its own exit code is 0 where it could
 # do that, whatever was found: `exit-code` among the outputs is what was found.
 #
-# usage: CANDIDATE=… [REFERENCE=…] [MAPPING=…] [PROFILE=…] [WEIGHTS=…] [INPUT=…] [ARGUMENTS=…] compare.sh FOLDER
+# usage: CANDIDATE=… [REFERENCE=…] [MAPPING=…] [PROFILE=…] [WEIGHTS=…] [INPUT=…] [BASELINE=…] \
+#   [CONDITIONS=…] [ARGUMENTS=…] compare.sh FOLDER
 #
 # Off GitHub, GITHUB_STEP_SUMMARY and GITHUB_OUTPUT may name files, or be left out.
 set -euo pipefail
@@ -19,6 +20,8 @@ add --mapping "${MAPPING:-}"
 add --profile "${PROFILE:-}"
 add --weights "${WEIGHTS:-}"
 add --input "${INPUT:-}"
+add --baseline "${BASELINE:-}"
+add --conditions "${CONDITIONS:-}"
 # Up to the end, over all lines.
 read -r -d '' -a others <<<"${ARGUMENTS:-}" || true
 rm -rf "$reports"
