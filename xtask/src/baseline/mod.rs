@@ -1,5 +1,4 @@
 //! How derived tolerances and known errors are measured and accepted.
 
 pub(crate) mod measure;
-pub(crate) mod port;
 pub(crate) mod review;

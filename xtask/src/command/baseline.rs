@@ -13,10 +13,10 @@ use harness::report::words;
 
 use super::port_baseline::{self, PortSources};
 use crate::baseline::measure::{SetMeasure, THREADS, measure};
-use crate::baseline::port::PortBaseline;
 use crate::baseline::review::{self, Flags, Review};
 use crate::committed::coverage::CoverageReview;
 use crate::committed::figures::{self, FigureFile};
+use crate::committed::port_baseline::PortBaseline;
 use crate::committed::set;
 use crate::encode::arguments::EncoderArguments;
 use crate::gate::compare::Gate;
@@ -83,6 +83,9 @@ enum BaselineAction {
         /// Reject every layer that is not accepted.
         #[arg(long)]
         reject_all: bool,
+        /// Write a page that shows old and new beside each other.
+        #[arg(long, value_name = "FILE")]
+        html: Option<PathBuf>,
         /// Take what is no longer there off coverage.json, the list of what the gate must compare.
         #[arg(long)]
         accept_coverage: bool,
@@ -163,9 +166,16 @@ impl BaselineCommand {
                 files.derive(k, chosen)
             }
             Some(BaselineAction::Measure { chosen, .. }) => files.measure(chosen),
-            Some(BaselineAction::Review { accept, reject, accept_all, reject_all, accept_coverage }) => {
+            Some(BaselineAction::Review {
+                accept,
+                reject,
+                accept_all,
+                reject_all,
+                html,
+                accept_coverage,
+            }) => {
                 let flags = Flags { accept, reject, accept_all: *accept_all, reject_all: *reject_all };
-                files.review(&flags, *accept_coverage)
+                files.review(&flags, html.as_deref(), *accept_coverage)
             }
         }
     }
@@ -180,10 +190,11 @@ impl BaselineCommand {
                 reject,
                 accept_all,
                 reject_all,
+                html,
                 accept_coverage: false,
             }) => {
                 let flags = Flags { accept, reject, accept_all: *accept_all, reject_all: *reject_all };
-                port_baseline::review(baseline, &flags)
+                port_baseline::review(baseline, &flags, html.as_deref())
             }
             _ => Err(Failure::usage(
                 "--file: of a port errors are measured and reviewed, and no committed set is chosen",
@@ -280,7 +291,7 @@ impl FigureFiles<'_> {
     fn measure(&self, chosen: &Chosen) -> CommandResult {
         let mut waiting = 0;
         for set in self.measured(chosen)? {
-            let measured = set.errors(review::hash(&FigureFile::Errors.path(&set.subject))?);
+            let measured = set.errors(figures::hash(&FigureFile::Errors.path(&set.subject))?);
             let (pending, accepted) =
                 (FigureFile::Pending.path(&set.subject), FigureFile::Errors.path(&set.subject));
             let old = self.accepted(&set.subject)?;
@@ -313,7 +324,7 @@ impl FigureFiles<'_> {
         Ok(ExitCode::SUCCESS)
     }
 
-    fn review(&self, flags: &Flags<'_>, accept_coverage: bool) -> CommandResult {
+    fn review(&self, flags: &Flags<'_>, html: Option<&Path>, accept_coverage: bool) -> CommandResult {
         if flags.decide() || accept_coverage {
             ci::refuse()?;
         }
@@ -321,6 +332,9 @@ impl FigureFiles<'_> {
         for path in set::committed()? {
             let reference = self.compare.reference(&path)?;
             reviews.extend(Review::open(&reference, self.precision.name())?);
+        }
+        if let Some(html) = html {
+            review::write_page(&reviews, html)?;
         }
         let option = self.option();
         let nothing = reviews.is_empty();

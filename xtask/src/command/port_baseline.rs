@@ -1,13 +1,13 @@
 //! `cargo xtask baseline --file FILE`: the known errors of a port.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use harness::exit_code;
 
-use crate::baseline::port::PortBaseline;
 use crate::baseline::review::{self, Flags, Review};
 use crate::committed::figures;
+use crate::committed::port_baseline::PortBaseline;
 use crate::encode::arguments::EncoderArguments;
 use crate::gate::compare::{FolderSources, Gate};
 use crate::gate::limits::{self, KnownOf};
@@ -65,7 +65,7 @@ impl PortSources {
 }
 
 /// Shows what waits, and accepts what is to be.
-pub(super) fn review(baseline: &PortBaseline<'_>, flags: &Flags<'_>) -> CommandResult {
+pub(super) fn review(baseline: &PortBaseline<'_>, flags: &Flags<'_>, html: Option<&Path>) -> CommandResult {
     if flags.decide() {
         ci::refuse()?;
     }
@@ -74,7 +74,11 @@ pub(super) fn review(baseline: &PortBaseline<'_>, flags: &Flags<'_>) -> CommandR
         say(&program::told(&next));
         return Ok(ExitCode::SUCCESS);
     };
-    match review::run(vec![waiting], flags)? {
+    let waiting = vec![waiting];
+    if let Some(html) = html {
+        review::write_page(&waiting, html)?;
+    }
+    match review::run(waiting, flags)? {
         true => {
             say(&program::told(&format!(
                 "next: {} --accept-all\n      \

@@ -103,6 +103,14 @@ pub(crate) fn is_there(path: &Path) -> Result<bool, Failure> {
     ))
 }
 
+/// The SHA-256 of a file, where there is one.
+pub(crate) fn hash(path: &Path) -> Result<Option<String>, Failure> {
+    match is_there(path)? {
+        true => Ok(Some(sha256::hash_file(path).map_err(Failure::unreadable)?.sha256)),
+        false => Ok(None),
+    }
+}
+
 /// Whether a set outside the checkout's has the name of one, but is another.
 pub(crate) fn is_another(reference: &Reference, subject: &Subject) -> bool {
     let (Some((root, _)), Some(fixtures)) = (reference.manifest_path(), paths::fixtures()) else {

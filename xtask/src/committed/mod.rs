@@ -4,4 +4,5 @@
 pub(crate) mod conditions;
 pub(crate) mod coverage;
 pub(crate) mod figures;
+pub(crate) mod port_baseline;
 pub(crate) mod set;

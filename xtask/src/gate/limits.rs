@@ -13,10 +13,10 @@ use harness::limits::subject::Subject;
 use harness::mapping::{Mapping, Profile};
 use harness::reference::Reference;
 
-use crate::baseline::port::PortBaseline;
 use crate::committed::conditions::are_conditions;
 use crate::committed::coverage::LockedCoverage;
 use crate::committed::figures::{self, FigureFile};
+use crate::committed::port_baseline::PortBaseline;
 use crate::committed::set;
 use crate::shell::failure::Failure;
 use crate::shell::{dates, paths};

@@ -10,8 +10,8 @@ use harness::exit_code;
 use harness::mapping::Mapping;
 use harness::mapping::order::ExecutionOrder;
 
-use crate::baseline::port::PortBaseline;
 use crate::committed::figures::{self, FigureFile};
+use crate::committed::port_baseline::PortBaseline;
 use crate::shell::paths;
 
 /// What the advice depends on.

@@ -69,6 +69,12 @@ fn a_port_that_gets_worse_within_its_limits_fails() {
         .stderr(contains("baseline measure --file"));
     kept.measure(dump, &["--conditions", "cpu 1 thread"]).code(0).stdout(contains("layers wait"));
     kept.review(&[]).code(1).stdout(contains(LAYER)).stdout(contains("--accept-all"));
+    let page = kept.folder.path().join("review.html");
+    kept.review(&["--html", page.to_str().unwrap()])
+        .code(1)
+        .stdout(contains("old and new beside each other"));
+    assert!(std::fs::read_to_string(&page).unwrap().contains(LAYER));
+    kept.review(&["--html", &format!("{}.new", kept.file)]).code(2);
     kept.review(&["--accept-all"]).code(0).stdout(contains("next: commit"));
     kept.parity(dump, &["--conditions", "cpu 1 thread"]).code(0).stdout(contains("PASS"));
     kept.measure(dump, &["--conditions", "cpu 1 thread"])

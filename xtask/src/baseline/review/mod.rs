@@ -1,56 +1,27 @@
 //! Measured errors beside the accepted ones: what is accepted, what is rejected, and what waits on.
 
-use std::collections::BTreeSet;
+mod error_rows;
+mod keys;
+mod page;
+
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 
-use ::console::{Key, Term};
+use console::Term;
+use harness::files::atomic;
+use harness::files::overwrite::FilesRead;
 use harness::limits::derived::DerivedTolerances;
-use harness::limits::known_errors::{
-    Difference, KnownError, KnownErrors, KnownErrorsError, LayerErrors, Trend,
-};
-use harness::provenance::sha256::hash_file;
+use harness::limits::known_errors::{Difference, KnownErrors, KnownErrorsError};
 use harness::reference::Reference;
 
-use super::port::PortBaseline;
+use self::error_rows::{heading, lines};
+use self::keys::{KEYS, ask, decide};
 use crate::committed::figures::{self, FigureFile};
+use crate::committed::port_baseline::PortBaseline;
 use crate::gate::limits;
 use crate::shell::console::say;
 use crate::shell::failure::Failure;
 use crate::shell::{ci, dates, paths};
-
-/// What to do with a layer, with all that are left, or after the last one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum ReviewStep {
-    Accept,
-    Reject,
-    Next,
-    Back,
-    AcceptRest,
-    RejectRest,
-    Write,
-}
-
-const KEYS: &str = "\
-a or right  accept       s, j or down  leave for later    A  accept all others
-r or left   reject       k or up       back               R  reject all others
-q or Esc    stop: what is decided is written, the rest waits on";
-
-impl ReviewStep {
-    fn of(key: &Key) -> Option<ReviewStep> {
-        Some(match key {
-            Key::Char('a') | Key::ArrowRight => ReviewStep::Accept,
-            Key::Char('r') | Key::ArrowLeft => ReviewStep::Reject,
-            Key::Char('s' | 'j') | Key::ArrowDown => ReviewStep::Next,
-            Key::Char('k') | Key::ArrowUp => ReviewStep::Back,
-            Key::Char('A') => ReviewStep::AcceptRest,
-            Key::Char('R') => ReviewStep::RejectRest,
-            // Ctrl-D is a character where keys are read one by one.
-            Key::Char('q' | '\u{4}') | Key::Escape => ReviewStep::Write,
-            _ => return None,
-        })
-    }
-}
 
 /// Whose errors they are.
 enum Reviewed {
@@ -87,7 +58,7 @@ impl Review {
                 format!("remove it, then {}", FigureFile::Pending.again_for(profile, &subject.set)),
             )
         })?;
-        if pending.beside != hash(&accepted_path)? {
+        if pending.beside != figures::hash(&accepted_path)? {
             return Err(Failure::usage(
                 format!(
                     "{}: it was not measured beside the {} that is there now",
@@ -127,7 +98,7 @@ impl Review {
         let unusable = |error: KnownErrorsError| Failure::usage(error.to_string(), again());
         let pending = KnownErrors::parse(&pending_path).map_err(unusable)?;
         pending.check(&pending_path, &dates::days_until).map_err(unusable)?;
-        if pending.beside != hash(&accepted_path)? {
+        if pending.beside != figures::hash(&accepted_path)? {
             let message = format!(
                 "{}: it was not measured beside the {} that is there now",
                 paths::shown(&pending_path),
@@ -243,7 +214,7 @@ impl ReviewedFiles {
         let [accepted, rejected] = self.counts;
         if accepted > 0 {
             self.known.write(&self.accepted_path).map_err(Failure::unwritable)?;
-            self.pending.beside = hash(&self.accepted_path)?;
+            self.pending.beside = figures::hash(&self.accepted_path)?;
         }
         let waiting = self.known.differences(&self.pending).len();
         match waiting {
@@ -257,12 +228,18 @@ impl ReviewedFiles {
     }
 }
 
-/// The SHA-256 of a file, where there is one.
-pub(crate) fn hash(path: &Path) -> Result<Option<String>, Failure> {
-    match figures::is_there(path)? {
-        true => Ok(Some(hash_file(path).map_err(Failure::unreadable)?.sha256)),
-        false => Ok(None),
-    }
+/// Writes a page of what waits.
+pub(crate) fn write_page(reviews: &[Review], path: &Path) -> Result<(), Failure> {
+    let sets: Vec<(String, &[Difference])> =
+        reviews.iter().map(|review| (review.set().to_string(), review.differences.as_slice())).collect();
+    let mut read = FilesRead::default();
+    read.extend(reviews.iter().flat_map(|review| [&review.pending_path, &review.accepted_path]));
+    read.check(path).map_err(Failure::overwrites)?;
+    let page = page::page(&sets);
+    atomic::write(path, |out| out.write_all(page.as_bytes()))
+        .map_err(|error| Failure::write(path, &error))?;
+    say(&format!("{}: old and new beside each other", paths::shown(path)));
+    Ok(())
 }
 
 /// What the command line decides.
@@ -311,9 +288,8 @@ pub(crate) fn run(reviews: Vec<Review>, flags: &Flags<'_>) -> Result<bool, Failu
     let interactive = !flags.decide() && !ci::is_set() && terminal;
     let mut decisions: Vec<Option<bool>> = if interactive {
         let shown = |(review, difference): (&Review, &Difference)| {
-            let mut lines = vec![format!("{}/{}", review.set(), difference.name)];
-            lines.extend(rows(difference));
-            lines
+            let head = format!("{}/{}", review.set(), difference.name);
+            std::iter::once(head).chain(lines(difference)).collect()
         };
         let (layers, term) = (all().map(shown).collect::<Vec<_>>(), Term::stdout());
         say(KEYS);
@@ -332,7 +308,7 @@ pub(crate) fn run(reviews: Vec<Review>, flags: &Flags<'_>) -> Result<bool, Failu
             say(&heading());
             for difference in &review.differences {
                 say(&difference.name);
-                rows(difference).iter().for_each(|row| say(row));
+                lines(difference).iter().for_each(|line| say(line));
             }
         }
         let decision = |(review, difference): (&Review, &Difference)| {
@@ -361,169 +337,4 @@ pub(crate) fn run(reviews: Vec<Review>, flags: &Flags<'_>) -> Result<bool, Failu
         settled.into_iter().try_for_each(ReviewedFiles::write)?;
     }
     Ok(left)
-}
-
-/// Goes through `count` layers and past the last one, with a hint where the last key was unknown, until what is decided is
-/// to be written. Nothing is written where the terminal fails, since no one has confirmed it.
-fn decide(
-    count: usize,
-    mut ask: impl FnMut(usize, &[Option<bool>], bool) -> std::io::Result<Key>,
-) -> std::io::Result<Vec<Option<bool>>> {
-    let mut decisions = vec![None; count];
-    let (mut at, mut hint) = (0, false);
-    loop {
-        let key = ask(at, &decisions, hint)?;
-        let step = match (ReviewStep::of(&key), at == count) {
-            (_, true) if key == Key::Enter => Some(ReviewStep::Write),
-            (Some(ReviewStep::Back | ReviewStep::Write), true) | (_, false) => ReviewStep::of(&key),
-            (_, true) => None,
-        };
-        hint = step.is_none();
-        match step {
-            None => {}
-            Some(ReviewStep::Back) => at = at.saturating_sub(1),
-            Some(ReviewStep::Write) => return Ok(decisions),
-            Some(rest @ (ReviewStep::AcceptRest | ReviewStep::RejectRest)) => {
-                let undecided = decisions.iter_mut().filter(|decision| decision.is_none());
-                undecided.for_each(|decision| *decision = Some(rest == ReviewStep::AcceptRest));
-                at = count;
-            }
-            Some(step @ (ReviewStep::Accept | ReviewStep::Reject | ReviewStep::Next)) => {
-                match step {
-                    ReviewStep::Accept => decisions[at] = Some(true),
-                    ReviewStep::Reject => decisions[at] = Some(false),
-                    _ => {}
-                }
-                at += 1;
-            }
-        }
-    }
-}
-
-/// Shows a layer, or after the last one what was decided, and waits for a key.
-fn ask(
-    term: &Term,
-    layers: &[Vec<String>],
-    at: usize,
-    decisions: &[Option<bool>],
-    hint: bool,
-) -> std::io::Result<Key> {
-    if hint {
-        term.write_line("    that key means nothing here")?;
-    }
-    let Some(lines) = layers.get(at) else {
-        let count = |wanted| decisions.iter().filter(|decision| **decision == wanted).count();
-        let (accepted, rejected, waiting) = (count(Some(true)), count(Some(false)), count(None));
-        term.write_line(&format!("{accepted} accepted, {rejected} rejected, {waiting} left for later"))?;
-        term.write_line("    Enter or q: write that; up: back; Ctrl-C: forget it")?;
-        return term.read_key();
-    };
-    let before = match decisions[at] {
-        Some(true) => " (accepted)",
-        Some(false) => " (rejected)",
-        None => "",
-    };
-    for (i, line) in lines.iter().enumerate() {
-        match i {
-            0 => term.write_line(&format!("{} of {}  {line}{before}", at + 1, layers.len()))?,
-            _ => term.write_line(line)?,
-        }
-    }
-    term.read_key()
-}
-
-/// What the columns of [`rows`] are.
-fn heading() -> String {
-    row("old -> new", "rel_l2", "rel_linf", "")
-}
-
-fn row(conditions: &str, rel_l2: &str, rel_linf: &str, word: &str) -> String {
-    format!("  {conditions:19} {rel_l2:>20} {rel_linf:>20}  {word}").trim_end().to_string()
-}
-
-/// Old and new side by side, under all conditions where they differ.
-fn rows(difference: &Difference) -> Vec<String> {
-    let errors = |layer: &Option<LayerErrors>, conditions: &str| {
-        layer.as_ref().and_then(|layer| layer.errors.get(conditions)).cloned()
-    };
-    let layers = [&difference.old, &difference.new];
-    let conditions: BTreeSet<&String> = layers.into_iter().flatten().flat_map(|l| l.errors.keys()).collect();
-    let shown = conditions.into_iter().filter_map(|conditions| {
-        let (a, b) = (errors(&difference.old, conditions), errors(&difference.new, conditions));
-        if a.as_ref().map(KnownError::figures) == b.as_ref().map(KnownError::figures) {
-            return None;
-        }
-        let figure = |of: fn(&KnownError) -> f64| {
-            let shown =
-                |error: &Option<KnownError>| error.as_ref().map_or("-".into(), |e| format!("{:.2e}", of(e)));
-            format!("{} -> {}", shown(&a), shown(&b))
-        };
-        let word = match (&difference.old, &difference.new, &a, &b) {
-            (None, ..) => "new".to_string(),
-            (_, None, ..) => "GONE".to_string(),
-            (Some(old), _, Some(_), Some(new)) => match old.trend(new.figures(), conditions) {
-                Trend::Worse(change) => format!("WORSE {}", change.metric),
-                Trend::Better(change) => format!("better {}", change.metric),
-                Trend::Same => String::new(),
-            },
-            (.., Some(_), None) => "LOST".to_string(),
-            _ => "newly measured".to_string(),
-        };
-        let (rel_l2, rel_linf) = (figure(|error| error.rel_l2), figure(|error| error.rel_linf));
-        Some(row(conditions, &rel_l2, &rel_linf, &word))
-    });
-    shown.collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn decided(count: usize, keys: &[Key]) -> std::io::Result<Vec<Option<bool>>> {
-        let mut keys = keys.iter();
-        decide(count, |_, _, _| keys.next().cloned().ok_or_else(|| std::io::ErrorKind::UnexpectedEof.into()))
-    }
-
-    #[test]
-    fn what_is_not_decided_waits_on() {
-        let key = Key::Char;
-        let cases: [(&[Key], [Option<bool>; 3]); 9] = [
-            (&[key('q')], [None; 3]),
-            (&[key('a'), key('\u{4}')], [Some(true), None, None]),
-            (&[key('a'), key('r'), key('q')], [Some(true), Some(false), None]),
-            (&[key('s'), Key::ArrowRight, Key::ArrowLeft, Key::Enter], [None, Some(true), Some(false)]),
-            (&[key('a'), Key::ArrowUp, key('r'), Key::Escape], [Some(false), None, None]),
-            (&[key('r'), key('A'), Key::Enter], [Some(false), Some(true), Some(true)]),
-            (&[Key::ArrowDown, key('R'), key('q')], [Some(false); 3]),
-            // Behind the last layer there is a way back, and nothing else to decide.
-            (
-                &[key('A'), key('a'), key('R'), key('k'), key('r'), Key::Enter],
-                [Some(true), Some(true), Some(false)],
-            ),
-            (&[key('j'), key('j'), key('j'), Key::ArrowUp, key('a'), key('q')], [None, None, Some(true)]),
-        ];
-        for (keys, expected) in cases {
-            assert_eq!(decided(3, keys).unwrap(), expected, "{keys:?}");
-        }
-    }
-
-    #[test]
-    fn a_terminal_that_fails_decides_nothing() {
-        let keys = [Key::Char('a'), Key::Char('A')];
-        for given in [&keys[..0], &keys[..1], &keys] {
-            assert!(decided(3, given).is_err(), "{given:?} were not confirmed");
-        }
-    }
-
-    #[test]
-    fn an_unknown_key_decides_nothing_and_shows_a_hint() {
-        let mut keys = [Key::Char('x'), Key::Enter, Key::Char('a'), Key::Enter].into_iter();
-        let mut hints = Vec::new();
-        let decisions = decide(1, |_, _, hint| {
-            hints.push(hint);
-            keys.next().ok_or_else(|| std::io::ErrorKind::UnexpectedEof.into())
-        })
-        .unwrap();
-        assert_eq!((decisions, hints), (vec![Some(true)], vec![false, true, true, false]));
-    }
 }

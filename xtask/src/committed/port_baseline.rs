@@ -7,8 +7,7 @@ use harness::exit_code;
 use harness::limits::known_errors::{KnownError, KnownErrors, LayerErrors, SCHEMA_VERSION};
 use harness::limits::subject::Subject;
 
-use super::review;
-use crate::committed::figures;
+use super::figures;
 use crate::shell::failure::Failure;
 use crate::shell::{dates, paths};
 
@@ -99,7 +98,7 @@ impl PortBaseline<'_> {
             })
         };
         let layers = comparison.computed().filter_map(layer).collect();
-        Ok(KnownErrors { schema_version: SCHEMA_VERSION, subject, beside: review::hash(self.file)?, layers })
+        Ok(KnownErrors { schema_version: SCHEMA_VERSION, subject, beside: figures::hash(self.file)?, layers })
     }
 
     /// Puts measured errors beside the accepted ones, for a review; how many layers wait, and of how many.
