@@ -22,7 +22,7 @@ SEED = 5
 
 
 def network():
-    return ResNet(BasicBlock, layers=(2, 2, 0, 0), channels=(12, 24, 24, 24), stem_type="deep", stem_width=4, num_classes=10)
+    return ResNet(BasicBlock, layers=(2, 2, 0, 0), channels=(8, 12, 12, 12), stem_type="deep", stem_width=4, num_classes=10)
 
 
 def build():
@@ -55,4 +55,4 @@ def make_weights(random):
 if __name__ == "__main__":
     random = np.random.default_rng(SEED)
     save_file(make_weights(random), HERE / "weights.safetensors")
-    np.save(HERE / "input.npy", random.normal(0, 1, (1, 3, 32, 32)).astype(np.float32))
+    np.save(HERE / "input.npy", random.normal(0, 1, (1, 3, 24, 32)).astype(np.float32))

@@ -97,4 +97,4 @@ if __name__ == "__main__":
     image = np.load(HERE / "input.npy")[0].transpose(1, 2, 0)
     tensors = Port(load_file(HERE / "weights.safetensors"), asked.bug).run(image)
     asked.out.parent.mkdir(parents=True, exist_ok=True)
-    np.savez(asked.out, **tensors)
+    np.savez_compressed(asked.out, **tensors)

@@ -38,12 +38,12 @@ def make_weights(random):
         shape = tuple(tensor.shape)
         if "norm" in name and name.endswith("weight"):
             values = random.uniform(0.6, 1.4, shape)
-        elif name.endswith("bias"):
-            values = random.uniform(-0.4, 0.4, shape)
-        elif "embed" in name or "token" in name:
-            values = random.normal(0, 0.5, shape)
+        elif name.endswith("qkv.weight"):
+            values = random.normal(0, 1.3 / np.sqrt(shape[1]), shape)
+        elif name.endswith("weight"):
+            values = random.normal(0, 0.4 / np.sqrt(np.prod(shape[1:])), shape)
         else:
-            values = random.normal(0, 1.3 / np.sqrt(np.prod(shape[1:])), shape)
+            values = random.uniform(-0.2, 0.2, shape)
         weights[name] = values.astype(np.float32)
     return weights
 

@@ -66,4 +66,4 @@ if __name__ == "__main__":
     model = torch.onnx.export(build(), (torch.from_numpy(image),), dynamo=True).model_proto
     plant(asked.bug, model.graph)
     asked.out.parent.mkdir(parents=True, exist_ok=True)
-    np.savez(asked.out, **run(model, image))
+    np.savez_compressed(asked.out, **run(model, image))

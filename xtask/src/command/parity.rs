@@ -201,6 +201,7 @@ impl Parity {
                     rounding: self.rounding,
                     earlier: self.earlier.as_deref(),
                     explained: self.explain.as_deref(),
+                    with_progress: !self.quiet,
                 }))
             }
             (Some(_), None, None) if self.reference.is_some() => Ok(None),

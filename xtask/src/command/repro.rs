@@ -63,6 +63,7 @@ impl Repro {
             rounding: self.rounding,
             earlier: None,
             explained: None,
+            with_progress: false,
         };
         gate.repro(sources, &self.layer, &self.out)?.iter().for_each(|line| say(line));
         Ok(ExitCode::SUCCESS)

@@ -5,7 +5,6 @@ use std::path::Path;
 use std::time::Duration;
 
 use encoder::{Encoded, Model, NoTaps, TapSink, TapTensor};
-use indicatif::{ProgressBar, ProgressStyle};
 use rayon::prelude::*;
 
 use super::arguments::check_memory;
@@ -14,6 +13,7 @@ use super::pictures::ChosenPreparation;
 use super::summary::TreatmentCounts;
 use crate::shell::console::tell;
 use crate::shell::failure::Failure;
+use crate::shell::progress::Progress;
 
 /// Pictures on their way through the encoder, and what is to be said of them.
 pub(crate) struct EncodingRun<'a> {
@@ -88,7 +88,9 @@ impl<'a> EncodingRun<'a> {
         files: &'f [InputFile],
         mut save: impl FnMut(&'f Path, &Encoded) -> Result<(), Failure>,
     ) -> Result<(), Failure> {
-        let bar = progress(files);
+        let pictures: usize = files.iter().map(|file| file.pictures).sum();
+        let mut progress = Progress::new(pictures > 1);
+        progress.begin(pictures, "pictures");
         for files in files.chunks(self.batch) {
             let preparation = self.chosen.preparation;
             let inputs: Result<Vec<PreparedInput>, Failure> = self
@@ -110,11 +112,10 @@ impl<'a> EncodingRun<'a> {
                     save(&files[start].path, &encoded)?;
                 }
                 let pictures: usize = files[start..start + count].iter().map(|file| file.pictures).sum();
-                bar.inc(pictures as u64);
+                progress.advance(pictures);
                 start += count;
             }
         }
-        bar.finish_and_clear();
         Ok(())
     }
 
@@ -189,17 +190,6 @@ fn parts(input: &TapTensor, most: usize) -> impl Iterator<Item = Cow<'_, TapTens
     let of_parts = if is_whole { &[] } else { data.as_slice() };
     let whole = is_whole.then_some(Cow::Borrowed(input));
     whole.into_iter().chain(of_parts.chunks((most * each).max(1)).map(part))
-}
-
-/// How far a run is, on a terminal, where there is more than one picture.
-fn progress(files: &[InputFile]) -> ProgressBar {
-    let pictures: usize = files.iter().map(|file| file.pictures).sum();
-    if pictures < 2 {
-        return ProgressBar::hidden();
-    }
-    let template = "{bar:24} {pos}/{len} pictures, {per_sec}, {eta} left";
-    let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
-    ProgressBar::new(pictures as u64).with_style(style)
 }
 
 #[cfg(test)]

@@ -10,5 +10,6 @@ pub(crate) mod memory;
 pub(crate) mod paths;
 pub(crate) mod process;
 pub(crate) mod program;
+pub(crate) mod progress;
 pub(crate) mod python;
 pub(crate) mod signals;

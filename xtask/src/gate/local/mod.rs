@@ -39,6 +39,7 @@ use super::compare::{Gate, NamedInput};
 use crate::encode::input::prepared;
 use crate::shell::failure::Failure;
 use crate::shell::paths;
+use crate::shell::progress::Progress;
 
 /// Which rounding model the candidate is computed by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,6 +63,8 @@ pub(crate) struct LocalSources<'a> {
     pub(crate) earlier: Option<&'a Path>,
     /// A part, or a tensor of one, of which everything is told.
     pub(crate) explained: Option<&'a str>,
+    /// Whether it is shown how far the work is.
+    pub(crate) with_progress: bool,
 }
 
 /// What a dump is judged by, opened.
@@ -152,7 +155,12 @@ impl Gate<'_> {
         };
         let mut store = ComputedStore::new(sources.weights);
         let mut whole = WholeRun::of(image, fit.is_known);
-        let computed = oracle.all(&mut store, &mut |number, own| whole.step(&oracle, number, own))?;
+        let mut progress = Progress::new(sources.with_progress);
+        progress.begin(tensors.parts.len(), "parts");
+        let computed = oracle.all(&mut store, &mut |number, own| {
+            progress.advance(1);
+            whole.step(&oracle, number, own)
+        })?;
         let weights = sources.weights.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let title =
             format!("each part in f64 from its own tensors, with {weights}, rounded as {}", fit.rounding);
@@ -177,7 +185,7 @@ impl Gate<'_> {
         let local =
             RemarkKind::JudgedLocally { parts: computed.parts.len(), joined, rounding, is_known, next };
         comparison.remarks.insert(0, Remark::from(local));
-        let found = causes::explain(&oracle, &computed, &comparison)?;
+        let found = causes::explain(&oracle, &computed, &comparison, &mut progress)?;
         comparison.explanations.extend(found);
         let earlier = self.earlier(sources.earlier)?;
         let opened = OpenedBackground::open(self.encoder, &[sources.weights], earlier);

@@ -79,7 +79,9 @@ fn judged_with(
     let rounding = RoundingChoice::Auto;
     let (earlier, explained) = (None, None);
     let candidate = folder.path();
-    let sources = LocalSources { candidate, weights, input, settings, rounding, earlier, explained };
+    let with_progress = false;
+    let sources =
+        LocalSources { candidate, weights, input, settings, rounding, earlier, explained, with_progress };
     gate.local(sources).unwrap().comparison
 }
 

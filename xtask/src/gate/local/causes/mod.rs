@@ -21,6 +21,7 @@ pub(super) use self::words::ChangeWords;
 use super::computed::{ComputedPart, ComputedParts};
 use super::oracle::Oracle;
 use crate::shell::failure::Failure;
+use crate::shell::progress::Progress;
 
 /// What leaves so much of an error, or less, is worth to be named though it does not explain it.
 const NEAR: f64 = 0.5;
@@ -32,10 +33,13 @@ pub(super) fn explain(
     oracle: &Oracle<'_>,
     computed: &ComputedParts,
     comparison: &Comparison,
+    progress: &mut Progress,
 ) -> Result<Vec<Explanation>, Failure> {
     let mut found = Vec::new();
     let not_gone_on_with = not_gone_on_with(oracle, computed);
+    progress.begin(computed.parts.len(), "parts, causes tried");
     for judged in &computed.parts {
+        progress.advance(1);
         let failed = failing(oracle, &judged.part, comparison).map(|(name, _)| name);
         let (dropped, failed): (Vec<String>, Vec<String>) =
             failed.partition(|name| not_gone_on_with.contains_key(name));
@@ -54,6 +58,7 @@ pub(super) fn explain(
         if !failed.iter().any(is_readable) {
             continue;
         }
+        progress.tell(&judged.part.name);
         let part = oracle.again(judged)?;
         let Some(verdict) = verdict(oracle, &part) else { continue };
         let (kind, ties) = told(&verdict, &part, between(oracle, &judged.part, comparison));
