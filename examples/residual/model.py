@@ -6,7 +6,8 @@
 
 uv run examples/residual/model.py # writes weights.safetensors and input.npy beside it
 
-`build()` gives the model with the weights of that file, for capture.py. All numbers come from a seed. BatchNorm's statistics
+Two stages of two blocks; the two further stages that the class has are empty. `build()` gives the model with the weights of that
+file, for capture.py. All numbers come from a seed. BatchNorm's statistics
 are neither 0 nor 1 and no bias is zero, so that an operation that is left out shows.
 """
 

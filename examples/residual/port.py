@@ -9,9 +9,9 @@ uv run examples/residual/port.py --bug padding --out examples/residual/bugs/padd
 
 Reads weights.safetensors and input.npy beside it and writes every tensor that it computes, in float32. --bug plants a mistake:
 
-epsilon  the shortcut of stage 2 normalizes with the epsilon of Keras, 1e-3, for PyTorch's 1e-5
-relu     the second block of stage 1 applies ReLU before the shortcut is added, and not after it
-padding  the strided convolution of stage 2 is padded as TensorFlow pads it: below and to the right only
+epsilon  the second BatchNorm of stage 1 has the epsilon of Keras, 1e-3, for 1e-5 of PyTorch
+relu     the second block of stage 1 applies ReLU before the shortcut is added, for after it
+padding  the strided convolution of stage 2 is padded as by TensorFlow, below and to the right, for all around
 """
 
 import argparse
@@ -56,7 +56,7 @@ class Port:
 
     def norm(self, own, name, x):
         weight, bias, mean, var = (self.weights[f"{name}.{part}"] for part in ("weight", "bias", "running_mean", "running_var"))
-        epsilon = 1e-3 if self.bug == "epsilon" and name == "layer2.0.downsample.1" else 1e-5
+        epsilon = 1e-3 if self.bug == "epsilon" and name == "layer1.0.bn2" else 1e-5
         return self.keep(own, (x - mean) / np.sqrt(var + np.float32(epsilon)) * weight + bias)
 
     def stem(self, x):
@@ -73,7 +73,7 @@ class Port:
         y = self.keep(f"{own}_relu1", relu(self.norm(f"{own}_norm1", f"{name}.bn1", y)))
         y = self.conv(f"{own}_conv2", f"{name}.conv2", y)
         y = self.norm(f"{own}_norm2", f"{name}.bn2", y)
-        if index == 0:
+        if f"{name}.downsample.0.weight" in self.weights:
             x = self.conv(f"{own}_short_conv", f"{name}.downsample.0", x, stride)
             x = self.norm(f"{own}_short_norm", f"{name}.downsample.1", x)
         early = self.bug == "relu" and (stage, index) == (1, 1)
