@@ -6,9 +6,9 @@
 
 uv run examples/residual/model.py # writes weights.safetensors and input.npy beside it
 
-Two stages of two blocks; the two further stages that the class has are empty. `build()` gives the model with the weights of that
-file, for capture.py. All numbers come from a seed. BatchNorm's statistics
-are neither 0 nor 1 and no bias is zero, so that an operation that is left out shows.
+It has two stages of two blocks; the other two stages of timm's class are empty. `build()` gives the model with the weights of
+that file, for capture.py. All numbers come from a seed. BatchNorm's statistics are neither 0 nor 1 and no bias is zero, so that
+an operation that is left out shows.
 """
 
 import pathlib

@@ -9,9 +9,9 @@ uv run examples/residual/port.py --bug padding --out examples/residual/bugs/padd
 
 Reads weights.safetensors and input.npy beside it and writes every tensor that it computes, in float32. --bug plants a mistake:
 
-epsilon  the second BatchNorm of stage 1 has the epsilon of Keras, 1e-3, for 1e-5 of PyTorch
-relu     the second block of stage 1 applies ReLU before the shortcut is added, for after it
-padding  the strided convolution of stage 2 is padded as by TensorFlow, below and to the right, for all around
+epsilon  the second BatchNorm of stage 1 adds 1e-3 to the variance, as Keras does, and not 1e-5, as PyTorch does
+relu     the second block of stage 1 applies ReLU before it adds the shortcut, and not after
+padding  the strided convolution of stage 2 is padded below and to the right, as by TensorFlow, and not all around
 """
 
 import argparse

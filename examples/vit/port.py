@@ -9,9 +9,9 @@ uv run examples/vit/port.py --bug scale --out examples/vit/bugs/scale.npz
 
 The archive has the names of the ONNX graph. --bug plants a mistake in the graph:
 
-gelu     the MLP of block 0 has the tanh approximation of GELU, for timm's erf
+gelu     the MLP of block 0 has the tanh approximation of GELU, timm has erf
 scale    the attention of block 1 is not divided by the square root of a head's width
-epsilon  the second LayerNorm of block 1 has PyTorch's epsilon, 1e-5, for timm's 1e-6
+epsilon  the second LayerNorm of block 1 adds 1e-5 to the variance, PyTorch's default, and not 1e-6, timm's
 """
 
 import argparse

@@ -68,7 +68,7 @@ pub struct PartOptions<'a> {
     /// Whether inputs and `along` are a port's own values, to the last bit. What the port rounds of such an operand is known,
     /// and what f32 loses comes after it; other operands are moved first, so that some fall on the other side of a rounding.
     pub known: bool,
-    /// Whether what it gives is of f32, and what it goes on with: a port, simulated.
+    /// Whether each tap is rounded to f32 and gone on with, as in a port.
     pub gives_f32: bool,
     /// Whether it gives the inner taps of a block too.
     pub inner: bool,
@@ -286,6 +286,7 @@ impl<'a> ReferenceModel<'a> {
 }
 
 fn of_f32(shape: [usize; 4], values: &[f32]) -> Image {
+    assert_eq!(values.len(), shape.iter().product::<usize>(), "an input of its own shape");
     let mut image = Image::unset(shape);
     image.data.iter_mut().zip(values).for_each(|(to, from)| *to = f64::from(*from));
     image

@@ -74,7 +74,7 @@ impl ReferenceRun<'_> {
         }
     }
 
-    /// What is given of values.
+    /// Rounded to f32 where a port is simulated.
     fn given(&self, x: Image) -> Image {
         if self.gives_f32 { x.map(|x| f64::from(x as f32)).known(true) } else { x }
     }

@@ -378,11 +378,12 @@ impl Comparison {
             !found.explains.is_empty()
         });
         // A part whose values are explained is not unexplained.
-        let of_values = self.explanations.iter().filter(|found| found.kind.is_of_values());
-        let known: Vec<String> = of_values.flat_map(|found| found.explains.iter().cloned()).collect();
+        let is_unexplained =
+            |found: &&Explanation| matches!(found.kind, ExplanationKind::PartUnexplained { .. });
+        let others = self.explanations.iter().filter(|found| !is_unexplained(found));
+        let known: Vec<String> = others.flat_map(|found| found.explains.iter().cloned()).collect();
         self.explanations.retain(|found| {
-            let unexplained = matches!(found.kind, ExplanationKind::PartUnexplained { .. });
-            !(unexplained && found.explains.iter().all(|name| known.contains(name)))
+            !(is_unexplained(&found) && found.explains.iter().all(|name| known.contains(name)))
         });
     }
 

@@ -66,6 +66,9 @@ pub enum RemarkKind {
     Waived { layer: String, metric: Metric, waiver: Waiver },
     /// Layers whose known errors were measured under other conditions only.
     UnmeasuredConditions { layers: usize, conditions: String },
+    /// Layers whose known errors are larger than what the same conditions give, by more than is allowed the other way: the ratchet
+    /// is open there.
+    LooseKnownErrors { layers: usize },
     /// It is not recorded what a side was computed from.
     OriginUnknown { side: Side },
     /// A dump says that it was computed less exactly than it is judged.
@@ -89,6 +92,7 @@ impl RemarkKind {
                 | RemarkKind::FarOverFloor { .. }
                 | RemarkKind::LooserLimits { .. }
                 | RemarkKind::LeftOut { .. }
+                | RemarkKind::LooseKnownErrors { .. }
                 | RemarkKind::SameFiles { .. }
                 | RemarkKind::SameBits { .. }
         )

@@ -212,6 +212,16 @@ impl Terms<'_> {
                 known.is_some_and(|known| !known.errors.contains_key(conditions))
             };
             let unmeasured = layers.iter().filter(of).count();
+            let loose = |layer: &&Layer| {
+                let entry = known.layer(layer.pair_name(), &layer.reference);
+                let is_measured = entry.is_some_and(|entry| entry.errors.contains_key(conditions));
+                let trend = layer.compared().and_then(|compared| compared.trend);
+                is_measured && matches!(trend, Some(Trend::Better(_)))
+            };
+            let loose = layers.iter().filter(loose).count();
+            if loose > 0 {
+                remarks.push(RemarkKind::LooseKnownErrors { layers: loose }.into());
+            }
             // Of conditions that nobody declared none can have been measured.
             if unmeasured > 0 && !conditions.is_empty() {
                 let conditions = conditions.to_string();

@@ -44,7 +44,11 @@ pub(super) fn explain(
     for (at, pair) in held.iter().enumerate() {
         let tried = ReadingTrial::of(terms, pair);
         orders = orders.max(tried.orders);
-        open.insert(at, tried.found);
+        let mut found = tried.found;
+        // What was computed has the axes that it is said to have.
+        let is_of_candidate = |told: &Told| !matches!(told, Told::ReferenceLayout { .. });
+        found.retain(|told| terms.reference.as_computed().is_none() || is_of_candidate(told));
+        open.insert(at, found);
     }
     let mut explanations = Vec::new();
     let mut explained = vec![false; held.len()];

@@ -10,7 +10,7 @@ pub(crate) struct Ci {}
 /// The comparisons of everything that must be compared: the sets under each profile, which is a precision, and those of
 /// operations under their mapping.
 fn parity_steps(locked: &LockedCoverage) -> Result<Vec<ProgramStep>, Failure> {
-    let parity = ["parity", "--quiet"];
+    let parity = ["parity", "--quiet", "--strict"];
     let step = |options: &[&str]| ProgramStep::own(&[&parity, options].concat());
     let mut steps = Vec::new();
     for profile in locked.profiles() {

@@ -104,7 +104,10 @@ impl PortBaseline<'_> {
     /// Puts measured errors beside the accepted ones, for a review; how many layers wait, and of how many.
     pub(crate) fn propose(&self, measured: KnownErrors) -> Result<[usize; 2], Failure> {
         let old = match figures::is_there(self.file)? {
-            true => KnownErrors::parse(self.file).ok().filter(|old| old.subject == measured.subject),
+            true => Some(KnownErrors::parse(self.file).map_err(|error| {
+                Failure::usage(error.to_string(), "restore the file, or remove it and measure anew")
+            })?)
+            .filter(|old| old.subject == measured.subject),
             false => None,
         };
         let (errors, waiting) = match &old {

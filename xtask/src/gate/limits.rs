@@ -24,7 +24,7 @@ use crate::shell::{dates, paths};
 /// Whose errors a candidate's are held against.
 #[derive(Clone, Copy)]
 pub(crate) enum KnownOf<'a> {
-    /// No one's: they are of the encoder in the profile's own precision, and this is another candidate.
+    /// No one's: the candidate is not the encoder in the profile's own precision, and nobody named a file.
     Nobody,
     /// The encoder's, in the checkout's baselines.
     Encoder,

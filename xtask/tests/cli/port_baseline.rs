@@ -42,7 +42,7 @@ impl KnownPort {
     }
 }
 
-/// A tensor whose error is that many times what it was: 1.2 is within the limit.
+/// A port with one tensor moved by up to so many millionths of its values: one is within the limit.
 fn with_more_error(port: &BroughtTensors, times: f32) -> BroughtTensors {
     let mut tensors = port.clone();
     let tensor: &Tensor = &port[LAYER];

@@ -11,7 +11,7 @@ pub(super) fn document(budget: &ErrorBudget) -> Value {
     let amplifiers: Vec<Value> =
         amplifiers.iter().map(|(part, gain)| json!({"part": part, "gain": gain})).collect();
     json!({
-        "end": end, "error": error, "limit": limit, "passed": budget.passed(), "shares": shares,
+        "end": end, "error": error, "limit": limit, "passed": limit.map(|_| budget.passed()), "shares": shares,
         "amplifiers": amplifiers, "sentence": words::budget(budget), "conclusion": words::conclusion(budget),
     })
 }

@@ -189,6 +189,7 @@ fn about_remark(remark: &Remark) -> Value {
             "next": next.as_ref().map(|(rounding, times)| json!({"rounding": rounding, "times": times})),
         }),
         RemarkKind::NoManifest => json!({"kind": "no_manifest"}),
+        RemarkKind::LooseKnownErrors { layers } => json!({"kind": "loose_known_errors", "layers": layers}),
         RemarkKind::SameFiles { layers } => json!({"kind": "same_files", "layers": layers}),
         RemarkKind::SameBits { layers, of } => json!({"kind": "same_bits", "layers": layers, "of": of}),
         RemarkKind::Uniform { layers, of } => json!({"kind": "uniform", "layers": layers, "of": of}),

@@ -184,8 +184,7 @@ fn subject(first: &str, explains: usize) -> String {
     }
 }
 
-/// The line of a mapping to write, and where.
-/// What to write into the mapping, if anything.
+/// The line of a mapping to write, and where; or why there is none.
 fn line(place: &MappingPlace, of_side: &str, of_rule: &str, value: &str) -> String {
     match place {
         MappingPlace::Nowhere => {

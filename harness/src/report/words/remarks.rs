@@ -137,6 +137,11 @@ fn of_kind(kind: &RemarkKind) -> String {
              against what is known of others",
             count(*layers, "layer")
         ),
+        RemarkKind::LooseKnownErrors { layers } => format!(
+            "the known errors of {} are larger than what the same conditions give: measure them anew, or they let it get worse \
+             again",
+            count(*layers, "layer")
+        ),
         RemarkKind::OriginUnknown { side } => {
             format!("it is not recorded what weights and input the {side} was computed from")
         }

@@ -43,7 +43,8 @@ pub(super) struct ComputedPart {
     pub(super) outputs: Vec<(String, Tensor64)>,
     /// How far what f32 sums lose can move each output.
     pub(super) floors: BTreeMap<String, NoiseFloor>,
-    /// Outputs that are off, and without which a later one is right: the candidate did not go on with what it dumped.
+    /// Outputs that a later one is right without, and those between: where they are off, the candidate did not go on with what it
+    /// dumped.
     pub(super) dropped: Vec<String>,
 }
 
@@ -63,7 +64,7 @@ pub(super) struct JudgedPart {
     /// Outputs that the candidate did not go on with.
     pub(super) dropped: Vec<String>,
     pub(super) floors: BTreeMap<String, NoiseFloor>,
-    /// Outputs that the candidate has otherwise than they were computed.
+    /// Outputs of the candidate that are outside their floors.
     pub(super) off: Vec<String>,
 }
 
@@ -104,6 +105,14 @@ impl ComputedParts {
         let until = self.parts.iter().rposition(has_end).unwrap_or(0);
         let joined = self.parts[..until].iter().filter(|part| !has_end(part));
         joined.map(|part| part.part.name.clone()).collect()
+    }
+
+    /// How many were judged: all up to the last one whose end the candidate has.
+    pub(super) fn judged(&self, tensors: &CandidateTensors<'_>) -> usize {
+        let has_end = |part: &JudgedPart| {
+            part.part.outputs.last().is_some_and(|name| tensors.own_names.contains_key(name))
+        };
+        self.parts.iter().rposition(has_end).map_or(0, |last| last + 1)
     }
 
     /// Whether the candidate dumped something else under that name than it went on with, for a later part comes out right

@@ -4,8 +4,7 @@ use std::collections::BTreeMap;
 
 use encoder::reference::{Rounding, Tensor64};
 use harness::limits::metric::PerMetric;
-use harness::limits::tolerance::{NoiseFloor, STORAGE_FLOOR};
-use harness::tensor::Dtype;
+use harness::limits::tolerance::NoiseFloor;
 use rayon::prelude::*;
 
 /// A tensor whose rel_l2 is within so many times its floor is right, and what comes so near explains it.
@@ -30,11 +29,11 @@ pub(super) fn nudge_of(run: usize) -> (f64, f64) {
 pub(super) const LARGE: usize = 100_000;
 
 /// Which of [`NUDGED_RUNS`] are done on a part.
-pub(super) fn nudged_runs(rounding: Rounding, large: bool) -> std::ops::Range<usize> {
+pub(super) fn nudged_runs(rounding: Rounding, large: bool, bit_exact: bool) -> std::ops::Range<usize> {
     match (large, rounding) {
         (false, _) => 0..NUDGED_RUNS,
         // Where nothing is rounded the error goes with the nudge: a run of 16 times, at a quarter, is 4 times one of once.
-        (true, Rounding::Exact) => 1..2,
+        (true, Rounding::Exact) if bit_exact => 1..2,
         (true, _) => 0..2,
     }
 }
@@ -81,33 +80,6 @@ pub(super) fn is_within(own: &Tensor64, exact: &Tensor64, floor: Option<&NoiseFl
     let Some((found, floor)) = distance(own, exact).zip(floor) else { return false };
     found.figures.rel_l2 <= TIMES_FLOOR * floor.figures.rel_l2
         && found.figures.rel_linf <= TIMES_FLOOR_OF_LARGEST * floor.figures.rel_linf
-}
-
-/// What storing a right tensor alone may make of it: half a unit in the last place of f32, or what rounding to a narrower type
-/// does.
-pub(super) fn floor_of_storage(exact: &Tensor64, dtype: Option<Dtype>) -> NoiseFloor {
-    let half_unit = STORAGE_FLOOR;
-    let largest = exact.data.iter().fold(0.0f64, |most, x| most.max(x.abs()));
-    let of_f32 = NoiseFloor {
-        figures: PerMetric { rel_l2: half_unit, rel_linf: half_unit },
-        max_abs: half_unit * largest,
-    };
-    let rounded = dtype.map(|dtype| {
-        let data = exact.data.iter().map(|x| f64::from(dtype.nearest(*x as f32))).collect();
-        Tensor64 { shape: exact.shape.clone(), data }
-    });
-    rounded.and_then(|rounded| distance(&rounded, exact)).unwrap_or(of_f32)
-}
-
-/// What a tensor may have been before it was rounded to a type: each value is moved by up to half a unit in its last place.
-pub(super) fn before_rounding(tensor: &Tensor64, dtype: Dtype, seed: u64) -> Tensor64 {
-    const EXPONENT: u64 = 0x7ff << 52;
-    let mut random = fastrand::Rng::with_seed(seed);
-    let moved = |x: &f64| {
-        let half_unit = dtype.half_ulp() * f64::from_bits(x.to_bits() & EXPONENT);
-        x + half_unit.max(dtype.least() / 2.0) * (2.0 * random.f64() - 1.0)
-    };
-    Tensor64 { shape: tensor.shape.clone(), data: tensor.data.iter().map(moved).collect() }
 }
 
 /// What nudged runs gave before a part that stands alone.

@@ -14,6 +14,7 @@ mod rounding_fit;
 pub(crate) mod score;
 #[cfg(test)]
 mod simulated;
+mod storage;
 mod whole;
 
 use std::path::Path;
@@ -131,7 +132,7 @@ impl Gate<'_> {
         let image = prepared(path, &chosen.preparation)?.tensor;
         let tensors = CandidateTensors::find(self.mapping, &dump, &exact, &image)?;
         let fit = match sources.rounding {
-            RoundingChoice::Fixed(rounding) => RoundingFit { rounding, next: None, is_known: true },
+            RoundingChoice::Fixed(rounding) => RoundingFit { rounding, next: None, is_told_apart: true },
             RoundingChoice::Auto => {
                 rounding_fit::best_fit(&tensors, &Rounding::possible_with(&checkpoint), model)?
             }
@@ -154,7 +155,7 @@ impl Gate<'_> {
                 .ok_or_else(|| Failure::unusable("an input of another size than its shape"))?,
         };
         let mut store = ComputedStore::new(sources.weights);
-        let mut whole = WholeRun::of(image, fit.is_known);
+        let mut whole = WholeRun::of(image, fit.is_told_apart);
         let mut progress = Progress::new(sources.with_progress);
         progress.begin(tensors.parts.len(), "parts");
         let computed = oracle.all(&mut store, &mut |number, own| {
@@ -180,10 +181,10 @@ impl Gate<'_> {
         comparison.missing.extend(tensors.missing_at_the_end());
         let joined = computed.joined(tensors);
         let rounding = fit.rounding.to_string();
-        let is_known = fit.is_known;
+        let is_known = fit.is_told_apart;
         let next = fit.next.map(|(rounding, times)| (rounding.to_string(), times));
         let local =
-            RemarkKind::JudgedLocally { parts: computed.parts.len(), joined, rounding, is_known, next };
+            RemarkKind::JudgedLocally { parts: computed.judged(tensors), joined, rounding, is_known, next };
         comparison.remarks.insert(0, Remark::from(local));
         let found = causes::explain(&oracle, &computed, &comparison, &mut progress)?;
         comparison.explanations.extend(found);
@@ -219,7 +220,7 @@ impl Gate<'_> {
         let name = self.mapping.input.candidate.first()?;
         (!dumped && comparison.explanations.iter().any(is_unexplained)).then(|| {
             format!(
-                "was the port given the picture of --input? That is not known: dump what it took under the name {name}, and it is \
+                "was the port given the input of --input? That is not known: dump what it took under the name {name}, and it is \
                  looked at too"
             )
         })

@@ -10,11 +10,9 @@ use harness::tensor::Dtype;
 use rayon::prelude::*;
 
 use super::computed::{ComputedPart, ComputedParts, JudgedPart, PartInputs};
-use super::floors::{
-    before_rounding, distance, floor_of, floor_of_storage, is_large, is_within, named, no_nudged, nudge_of,
-    nudged_runs,
-};
+use super::floors::{distance, floor_of, is_large, is_within, named, no_nudged, nudge_of, nudged_runs};
 use super::parts::CandidateTensors;
+use super::storage::{before_rounding, floor_of_storage};
 use crate::shell::failure::Failure;
 
 /// A tensor that the port did not go on with leaves so many times more of an error than its inputs do.
@@ -46,7 +44,7 @@ impl Oracle<'_> {
         beside: &mut BesidePart<'_>,
     ) -> Result<ComputedParts, Failure> {
         let mut parts: Vec<JudgedPart> = Vec::new();
-        // Of what the candidate lacks, or has otherwise.
+        // Outputs that the candidate lacks, or has wrong.
         let mut given: BTreeMap<String, Tensor64> = BTreeMap::new();
         let mut nudged = no_nudged();
         for (number, part) in self.tensors.parts.iter().enumerate() {
@@ -131,7 +129,12 @@ impl Oracle<'_> {
         };
         let (plain, other) = match (plain, other) {
             (Some(plain), Some(other)) => (plain, other),
-            (plain, other) => return Ok(plain.or(other)),
+            (Some(plain), None) => return Ok(Some(plain)),
+            // What the candidate has does not fit the part.
+            (None, other) => {
+                nudged.clone_from_slice(&before);
+                return Ok(other);
+            }
         };
         let is_much_nearer = |name: &String| {
             let both = named(&other.computed.outputs, name).zip(named(&plain.computed.outputs, name));
@@ -181,7 +184,7 @@ impl Oracle<'_> {
                 let Some(dtype) = self.rounded_to(name) else { continue };
                 known = false;
                 let moved = moved.get_or_insert_with(|| all.clone());
-                moved.insert(name.clone(), before_rounding(tensor, dtype, seed));
+                moved.insert(name.clone(), before_rounding(tensor, dtype, name, seed));
             }
             moved
         };
@@ -249,8 +252,10 @@ impl Oracle<'_> {
             if !self.is_much_nearer(&output.0, &outputs[number].1, &output.1) {
                 continue;
             }
-            let floors = self.floors(part, &inputs, nudged, &outputs)?;
+            let mut of_nudged = nudged.to_vec();
+            let floors = self.floors(part, &inputs, &mut of_nudged, &outputs)?;
             if !self.is_off(&outputs[number], &floors) {
+                nudged.clone_from_slice(&of_nudged);
                 return Ok(Some(ComputedPart { part: part.clone(), inputs, outputs, floors, dropped }));
             }
         }
@@ -299,13 +304,20 @@ impl Oracle<'_> {
         nudged: &mut [BTreeMap<String, Tensor64>],
         outputs: &[(String, Tensor64)],
     ) -> Result<BTreeMap<String, NoiseFloor>, Failure> {
-        let runs = nudged_runs(self.model.rounding(), is_large(outputs));
+        let bit_exact =
+            inputs.tensors.keys().chain(inputs.along.keys()).all(|name| self.rounded_to(name).is_none());
+        let runs = nudged_runs(self.model.rounding(), is_large(outputs), bit_exact);
+        // Of large parts fewer runs were done: what is joined to one has no more.
+        let has_all =
+            |given: &BTreeMap<String, Tensor64>| inputs.computed.iter().all(|name| given.contains_key(name));
+        let any_has_all = nudged.iter().any(has_all);
         let found: Vec<(f64, BTreeMap<String, NoiseFloor>)> = nudged
             .par_iter_mut()
             .enumerate()
             .skip(runs.start)
             .take(runs.len())
             .with_min_len(if is_large(outputs) { usize::MAX } else { 1 })
+            .filter(|(_, given)| !any_has_all || has_all(given))
             .map(|(number, given)| {
                 let (times, share) = nudge_of(number);
                 let joined = (!inputs.computed.is_empty()).then(|| inputs.with(given));

@@ -29,7 +29,7 @@ pub(super) fn lines(
         let own = oracle.tensors.own_names.get(name).map_or(name.as_str(), String::as_str);
         let place = match (part.inputs.computed.contains(name), oracle.tensors.has(name)) {
             (false, _) => "the candidate's",
-            (true, true) => "computed, for what the candidate dumped is not what it went on with",
+            (true, true) => "computed, for the candidate's does not fit, or is not what it went on with",
             (true, false) => "computed, for the candidate lacks it",
         };
         lines.push(format!("  takes {own} {:?}, {place}", tensor.shape));

@@ -19,6 +19,7 @@ use harness::tensor::{Dtype, Values};
 use harness::text::nearest::nearest;
 use rayon::prelude::*;
 
+use super::storage::narrow_type_of;
 use crate::shell::failure::Failure;
 use crate::shell::paths;
 
@@ -57,12 +58,9 @@ struct DumpedTensors<'a> {
 /// A tensor of a dump that can be read.
 struct DumpedTensor {
     pair: Pair,
-    /// A type that all of its values are numbers of, where it is narrower than f32: what they were before is not known.
+    /// A type narrower than f32 that its values were rounded to when they were stored: what they were before is not known.
     narrow_type: Option<Dtype>,
 }
-
-/// Values other than zero of a tensor from which on it is no accident that all are numbers of a narrow type.
-const MIN_VALUES: usize = 64;
 
 /// Tensors that are kept after they were read: what a part gives is what the next one takes.
 const KEPT: usize = 4;
@@ -126,10 +124,22 @@ impl<'a> CandidateTensors<'a> {
         let readable = |(name, pair): (String, Pair)| {
             let (tensor, dtype) = dumped.read(&pair)?;
             let stored = Some(dtype).filter(|dtype| *dtype < Dtype::F32);
-            let narrow_type = stored.or_else(|| narrow_type_of(&tensor.data));
-            Some((name, DumpedTensor { pair, narrow_type }))
+            let of_values = narrow_type_of(&tensor.data);
+            Some((
+                name,
+                of_values.is_some(),
+                DumpedTensor { pair, narrow_type: stored.or(of_values) },
+                stored,
+            ))
         };
-        let tensors: BTreeMap<String, DumpedTensor> = pairs.into_par_iter().filter_map(readable).collect();
+        let read: Vec<_> = pairs.into_par_iter().filter_map(readable).collect();
+        // Of a few tensors the values are narrow because they were computed so, as ggml's table of GELU is.
+        let is_of_dump = 2 * read.iter().filter(|(_, narrow, ..)| *narrow).count() > read.len();
+        let of_storage = |(name, _, tensor, stored): (String, bool, DumpedTensor, Option<Dtype>)| {
+            let narrow_type = if is_of_dump { tensor.narrow_type } else { stored };
+            (name, DumpedTensor { narrow_type, ..tensor })
+        };
+        let tensors: BTreeMap<String, DumpedTensor> = read.into_iter().map(of_storage).collect();
         let looked_at = |(part, mut names): (&Part, Vec<String>)| {
             names.retain(|name| part.outputs.contains(name) || tensors.contains_key(name));
             names
@@ -218,7 +228,7 @@ impl<'a> CandidateTensors<'a> {
         self.at_hand.contains_key(name) || self.dumped.as_ref().is_some_and(is_dumped)
     }
 
-    /// The type that all values of a tensor are numbers of, where it is narrower than f32.
+    /// The type narrower than f32 that the values of a tensor were rounded to when they were stored.
     pub(super) fn narrow_type(&self, name: &str) -> Option<Dtype> {
         self.dumped.as_ref()?.tensors.get(name)?.narrow_type
     }
@@ -275,13 +285,6 @@ impl DumpedTensors<'_> {
         let is_finite = data.par_iter().with_min_len(1 << 14).all(|x| x.is_finite());
         is_finite.then(|| (Tensor64 { shape: tensor.shape().to_vec(), data }, tensor.dtype()))
     }
-}
-
-/// The narrower one of bf16 and f16 that all values are numbers of.
-fn narrow_type_of(values: &[f64]) -> Option<Dtype> {
-    let is_enough = values.iter().filter(|x| **x != 0.0).take(MIN_VALUES).count() == MIN_VALUES;
-    let are_all = |dtype: &Dtype| values.iter().all(|x| f64::from(dtype.nearest(*x as f32)) == *x);
-    [Dtype::Bf16, Dtype::F16].into_iter().filter(|_| is_enough).find(are_all)
 }
 
 fn widen(data: &mut [f64], values: &[f32]) {

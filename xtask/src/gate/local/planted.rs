@@ -84,14 +84,9 @@ fn right_port(model: &ReferenceModel<'_>, image: &TapTensor) -> Result<Simulated
     let unusable = || Failure::unusable("an image of another rank than 4");
     let shape = <[usize; 4]>::try_from(image.shape.as_slice()).map_err(|_| unusable())?;
     let dumped = model.simulate(&[], SEED, shape, &image.data).map_err(Failure::unreadable)?;
-    let mut tensors: SimulatedTensors =
-        dumped.into_iter().map(|(name, tensor)| (name, in_f32(tensor))).collect();
+    let mut tensors: SimulatedTensors = dumped.into_iter().collect();
     tensors.insert(INPUT.to_string(), Tensor64::from(image));
     Ok(tensors)
-}
-
-fn in_f32(tensor: Tensor64) -> Tensor64 {
-    Tensor64 { data: tensor.data.into_iter().map(|x| f64::from(x as f32)).collect(), ..tensor }
 }
 
 /// The operations of a part, without where it is.
@@ -199,8 +194,6 @@ fn planted_in(
         return Ok(outcome(PlantedOutcome::Equivalent));
     }
     let dumped = simulated(model, part, right, &changes, SEED + 1).map_err(Failure::unreadable)?;
-    let dumped: Vec<(String, Tensor64)> =
-        dumped.into_iter().map(|(name, tensor)| (name, in_f32(tensor))).collect();
     let tensors = computed.inputs.tensors.clone().into_iter().chain(dumped.clone()).collect();
     let faulty = CandidateTensors::at_hand(model.parts(), tensors);
     let oracle = Oracle { model, tensors: &faulty };
@@ -223,7 +216,7 @@ fn floors_of_changed(
     for seed in SEED + 2..SEED + 2 + RUNS {
         let run = simulated(model, &computed.part, right, changes, seed).unwrap_or_default();
         for ((name, own), (_, exact)) in run.into_iter().zip(changed) {
-            let (Some(found), Some(floor)) = (distance(&in_f32(own), exact), floors.get_mut(&name)) else {
+            let (Some(found), Some(floor)) = (distance(&own, exact), floors.get_mut(&name)) else {
                 continue;
             };
             let (figures, found) = (&mut floor.figures, found.figures);

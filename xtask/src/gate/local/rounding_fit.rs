@@ -22,7 +22,7 @@ pub(super) struct RoundingFit {
     /// The next best, and how many times farther it is.
     pub(super) next: Option<(Rounding, f64)>,
     /// Whether the candidate's values tell it from others.
-    pub(super) is_known: bool,
+    pub(super) is_told_apart: bool,
 }
 
 /// The rounding model of these under which the first parts come nearest to the candidate's.
@@ -63,6 +63,10 @@ pub(super) fn best_fit<'a>(
         errors.iter().map(|errors| median(errors)).zip(roundings.iter().copied()).collect();
     // Of those that are equally near, the most exact.
     fits.sort_by(|a, b| a.0.total_cmp(&b.0));
+    let is_told_apart = match fits.as_slice() {
+        [(least, _), (second, _), ..] => tried > 0 && *second >= UNKNOWN * least && second > least,
+        _ => tried > 0,
+    };
     // A port that is off everywhere is about as far from each; then nothing is known of its rounding.
     let least = fits[0].0;
     let exact =
@@ -76,8 +80,7 @@ pub(super) fn best_fit<'a>(
         .get(1)
         .map(|(next, rounding)| (*rounding, next / best))
         .filter(|(_, times)| times.is_finite() && *times >= 1.0);
-    let is_known = next.is_none_or(|(_, times)| times >= UNKNOWN) && best <= UNKNOWN * least;
-    Ok(RoundingFit { rounding, next, is_known })
+    Ok(RoundingFit { rounding, next, is_told_apart })
 }
 
 fn median(errors: &[f64]) -> f64 {

@@ -10,12 +10,13 @@ use harness::compare::comparison::{Comparison, Outcome};
 
 use super::causes::failing;
 use super::computed::ComputedParts;
-use super::floors::{TIMES_FLOOR, distance, floor_of_storage};
+use super::floors::{TIMES_FLOOR, distance};
 use super::oracle::Oracle;
+use super::storage::floor_of_storage;
 use crate::shell::failure::Failure;
 
 /// Runs of the whole that are nudged, to find how far a right one may be off at its end.
-const NUDGED_RUNS: usize = 3;
+const WHOLE_RUNS: usize = 3;
 /// Values of an input from which on luck evens out and one such run is enough.
 const LARGE: usize = 1 << 19;
 /// Parts whose errors are told one by one.
@@ -66,7 +67,7 @@ impl WholeRun {
     pub(super) fn of(image: &TapTensor, rounding_is_known: bool) -> WholeRun {
         let image = Tensor64::from(image);
         let exact: RunTensors = [(INPUT.to_string(), image.clone())].into();
-        let runs = if image.data.len() < LARGE { NUDGED_RUNS } else { 1 };
+        let runs = if image.data.len() < LARGE { WHOLE_RUNS } else { 1 };
         let nudged = vec![exact.clone(); runs];
         WholeRun { image, exact, nudged, errors: BTreeMap::new(), rounding_is_known, end: None }
     }

@@ -74,13 +74,14 @@ fn not_gone_on_with(oracle: &Oracle<'_>, computed: &ComputedParts) -> BTreeMap<S
     for judged in &computed.parts {
         let outputs = oracle.tensors.outputs_of(&judged.part);
         for name in judged.inputs_not_taken(oracle.tensors).filter_map(own) {
-            let right = outputs.iter().filter(|name| !judged.off.contains(name));
+            let right = outputs.iter().filter(|name| oracle.tensors.has(name) && !judged.off.contains(name));
             all.entry(name).or_default().extend(right.filter_map(own));
         }
         for dropped in &judged.dropped {
             let after = outputs.iter().skip_while(|name| *name != dropped).skip(1);
-            let right = after.filter(|name| !judged.off.contains(name));
-            all.entry(own(dropped).unwrap_or_default()).or_default().extend(right.filter_map(own));
+            let right = after.filter(|name| oracle.tensors.has(name) && !judged.off.contains(name));
+            let Some(name) = own(dropped) else { continue };
+            all.entry(name).or_default().extend(right.filter_map(own));
         }
     }
     all

@@ -150,7 +150,9 @@ impl<'a> PartTrials<'a> {
             let before = distance(&candidate, exact)?.figures.rel_l2;
             Some(LookedAt { name, candidate, exact, floor, before })
         };
-        let outputs = part.outputs.iter().filter(|(name, _)| !part.dropped.contains(name));
+        let off: Vec<&String> = oracle.off(part).collect();
+        let outputs =
+            part.outputs.iter().filter(|(name, _)| !(part.dropped.contains(name) && off.contains(&name)));
         let all: Vec<LookedAt<'a>> = outputs.filter_map(fits).collect();
         let is_off = |one: &LookedAt<'a>| !is_within(&one.candidate, one.exact, part.floors.get(one.name));
         let last = all.len().checked_sub(1)?;
