@@ -80,11 +80,29 @@ impl MappingDocument {
         self.document.insert("coverage", Item::Table(table));
     }
 
-    /// Copies the profiles of another mapping, with their comments.
+    /// Copies the profiles of another mapping, without what is said there of where their limits come from: these were measured on
+    /// another model.
     pub(super) fn add_profiles(&mut self, base: &DocumentMut) {
-        if let Some(profiles) = base.get("profile") {
-            self.document.insert("profile", profiles.clone());
+        let Some(profiles) = base.get("profile").and_then(Item::as_table) else { return };
+        let mut copied = Table::new();
+        copied.set_implicit(true);
+        for (number, (name, profile)) in profiles.iter().enumerate() {
+            let Some(profile) = profile.as_table() else { continue };
+            let mut table = Table::new();
+            let head = match number {
+                0 => {
+                    "\n# ---- Tolerances ---------------------------------------------------------------------------------\n\n"
+                }
+                _ => "\n",
+            };
+            table.decor_mut().set_prefix(head);
+            for (key, item) in profile {
+                let Some(value) = item.as_value() else { continue };
+                table.insert(key, Item::Value(value.clone().decorated(" ", "")));
+            }
+            copied.insert(name, Item::Table(table));
         }
+        self.document.insert("profile", Item::Table(copied));
     }
 
     pub(super) fn add_placeholder(&mut self, count: &FlatCount) {

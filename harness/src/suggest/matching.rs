@@ -110,7 +110,7 @@ impl Matching {
                 let (candidate, reference) =
                     (&catalogues.candidate.tensors[*c].name, &catalogues.reference.tensors[*r].name);
                 let layouts = catalogues.trials.get(&(*c, *r)).and_then(|trial| trial.layouts.first());
-                let unlike = 1.0 - strsim::normalized_levenshtein(candidate, reference);
+                let unlike = 1.0 - likeness(candidate, reference);
                 (
                     usize::MAX - relations.support(candidate, reference),
                     layouts.map_or(usize::MAX, |layouts| layouts.moved),
@@ -183,6 +183,16 @@ impl Matching {
             self.take(places, catalogues);
         }
     }
+}
+
+/// Names that are less alike than this are not alike: by a letter or two any two names are.
+const ALIKE: f64 = 0.4;
+
+/// How alike names are, from 0 to 1, their numbers aside: each side counts in its own way.
+fn likeness(a: &str, b: &str) -> f64 {
+    let letters = |name: &str| -> String { name.chars().filter(|c| !c.is_numeric()).collect() };
+    let likeness = strsim::normalized_levenshtein(&letters(a), &letters(b));
+    if likeness < ALIKE { 0.0 } else { likeness }
 }
 
 /// The pairs among the tensors of equal values that are about as near.

@@ -37,3 +37,4 @@ mod support;
 mod tolerances;
 mod values;
 mod weights;
+mod worked_examples;
