@@ -35,7 +35,10 @@ pub(super) fn render(document: &ReportDocument) -> String {
     others(&mut out, &found);
     if !document.next.is_empty() {
         out.heading("Next");
-        document.next.iter().for_each(|step| out.line(&format!("- {}", escaped(step))));
+        for step in &document.next {
+            let lines: Vec<String> = step.lines().map(|line| escaped(line.trim())).collect();
+            out.line(&format!("- {}", lines.join("<br>")));
+        }
     }
     if out.left_out > 0 {
         out.text += &format!("\n{} lines left out; the JSON report has everything\n", out.left_out);

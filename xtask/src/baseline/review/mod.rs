@@ -26,7 +26,7 @@ use crate::shell::{ci, dates, paths};
 /// Whose errors they are.
 enum Reviewed {
     /// The encoder's on a committed set, under these tolerances.
-    Encoder(Option<DerivedTolerances>),
+    Encoder(Option<Box<DerivedTolerances>>),
     /// A port's, which passed when they were measured.
     Port,
 }
@@ -84,7 +84,7 @@ impl Review {
         let made_anew = old.as_ref().is_some_and(|old| old.subject != subject);
         let old = old.filter(|_| !made_anew).unwrap_or(none);
         let differences = old.differences(&pending);
-        let of = Reviewed::Encoder(limits::tolerances(reference, profile)?);
+        let of = Reviewed::Encoder(limits::tolerances(reference, profile)?.map(Box::new));
         Ok(Some(Review { pending_path, accepted_path, old, pending, of, differences, made_anew }))
     }
 
@@ -159,7 +159,7 @@ impl Review {
     fn check(&self, known: &KnownErrors) -> Result<(), Failure> {
         let (path, subject) = (&self.accepted_path, &self.pending.subject);
         let tolerances = match &self.of {
-            Reviewed::Encoder(tolerances) => tolerances.as_ref(),
+            Reviewed::Encoder(tolerances) => tolerances.as_deref(),
             Reviewed::Port => {
                 return known.check(path, &dates::days_until).map_err(|error| {
                     Failure::usage(format!("{error}; nothing was written"), "measure anew")
