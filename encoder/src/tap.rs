@@ -98,6 +98,17 @@ impl<S: TapSink> TapSink for WithInner<S> {
     }
 }
 
+/// Whether a tap is what GELU gives.
+pub fn is_activated(name: &str) -> bool {
+    let of_block = [BlockTap::ConvExp, BlockTap::PwExp, BlockTap::DwMid];
+    let is_of_block = |tap: &BlockTap| {
+        let suffix = tap.name(0);
+        let suffix = suffix.trim_start_matches("mobilenet_block_0");
+        name.strip_suffix(suffix).is_some_and(|head| head.starts_with("mobilenet_block_"))
+    };
+    [STEM, MSFA_FFN_EXPAND, HEAD_HIDDEN].contains(&name) || of_block.iter().any(is_of_block)
+}
+
 /// The model's input among the named tensors: the image, `[B, C, H, W]` in [0, 1]. It is not a tap, and dumps do not hold it.
 pub const INPUT: &str = "input";
 

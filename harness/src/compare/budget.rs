@@ -21,6 +21,8 @@ pub struct ErrorBudget {
     pub error: f64,
     /// The most that a right candidate has; `None` where its values do not show how it rounds.
     pub limit: Option<f64>,
+    /// Whether every tensor was compared and is right.
+    pub parts_are_right: bool,
     /// What it is made of, in the order of execution. Empty where nothing is to be explained.
     pub shares: Vec<ErrorShare>,
     /// Parts that multiply the error that comes in most, with how many times; the largest first.

@@ -61,7 +61,10 @@ pub(super) fn explain(
     held: &[HeldPair],
     comparison: &Comparison,
 ) -> Vec<Explanation> {
-    let fitting = held.iter().filter(|pair| !pair.misfit && pair.candidate.len() == pair.reference.len());
+    // Of a tensor without numbers, or of one number throughout, others may be as well.
+    let fitting = held.iter().filter(|pair| {
+        !pair.misfit && pair.candidate.len() == pair.reference.len() && has_pattern(&pair.candidate)
+    });
     let explained = fitting.take(MAX_PAIRS).filter_map(|pair| {
         let kind = bytes_of(terms, pair)
             .or_else(|| values_of(terms, pair, comparison))
@@ -70,6 +73,19 @@ pub(super) fn explain(
         Some(Explanation { kind, explains, tried: 1, ties: Vec::new() })
     });
     explained.collect()
+}
+
+/// Whether all values are finite, and not all the same.
+fn has_pattern(tensor: &Tensor) -> bool {
+    let mut values = tensor.iter();
+    let Some(first) = values.next() else { return false };
+    let mut differs = false;
+    first.is_finite()
+        && values.all(|x| {
+            differs |= x != first;
+            x.is_finite()
+        })
+        && differs
 }
 
 /// Whether a tensor in the candidate's place would be within the pair's limits.

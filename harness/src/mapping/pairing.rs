@@ -33,7 +33,10 @@ pub fn pair(
         Side::Candidate => candidates,
         Side::Reference => &references.present,
     };
-    let known = || references.present.iter().chain(&references.gone).map(String::as_str);
+    let known = || {
+        let listed = references.present.iter().chain(&references.gone).chain(&references.counted);
+        listed.map(String::as_str)
+    };
     let lengths: BTreeMap<String, Lengths> = mapping
         .placeholders
         .iter()

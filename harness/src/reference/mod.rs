@@ -53,6 +53,8 @@ pub struct ComputedReference {
     pub title: String,
     /// How far a right candidate may be from each tensor, by the tensor's name.
     pub floors: BTreeMap<String, NoiseFloor>,
+    /// The names of all tensors that the model has, whether they were computed or not: what a mapping counts is counted by these.
+    pub names: Vec<String>,
 }
 
 /// The reference side of a comparison.
@@ -113,7 +115,8 @@ impl Reference {
     pub fn computed(store: ComputedStore, computed: ComputedReference, naming: &Naming) -> Reference {
         let dump = Dump::new(Box::new(store), naming.call, None);
         let present = dump.names_in_order().unwrap_or_default();
-        let names = ReferenceNames { present, in_order: true, ..ReferenceNames::default() };
+        let counted = computed.names.clone();
+        let names = ReferenceNames { present, counted, in_order: true, ..ReferenceNames::default() };
         let floors = computed.floors.clone();
         Reference { dump, set: None, computed: Some(computed), record: None, names, floors }
     }

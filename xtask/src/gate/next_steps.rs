@@ -49,7 +49,7 @@ pub(crate) fn next_steps(run: &Run, situation: &Situation<'_>) -> Vec<String> {
         .filter(|cause| !is_explained(*cause, run))
         .filter(|cause| *cause != Cause::Shape || !situation.shapes_are_explained)
         .filter(|cause| *cause != Cause::Numbers || !is_of_precision(run))
-        .map(|cause| step(cause, ordered, inherited(run), situation))
+        .map(|cause| step(cause, ordered, run, situation))
         .collect();
     if explanations(run).any(|found| matches!(found.kind, ExplanationKind::NotGoneOnWith { .. })) {
         steps.push(
@@ -122,13 +122,23 @@ fn inherited(run: &Run) -> bool {
     })
 }
 
+/// Whether the extents of most tensors fit, the first one's among them.
+fn most_fit(run: &Run) -> bool {
+    let fits = |layer: &Layer| layer.exit_code() != exit_code::SHAPE;
+    run.comparisons.iter().all(|comparison| {
+        let layers = &comparison.layers;
+        let misfits = layers.iter().filter(|layer| !fits(layer)).count();
+        layers.first().is_none_or(fits) && 4 * misfits < layers.len()
+    })
+}
+
 /// How a port's known errors are measured anew.
 fn port_baseline(why: &str, file: &Path) -> String {
     let baseline = PortBaseline { file };
     format!("{why}:\n{}\n{}", baseline.measure_again(), baseline.review_again())
 }
 
-fn step(cause: Cause, ordered: bool, inherited: bool, situation: &Situation<'_>) -> String {
+fn step(cause: Cause, ordered: bool, run: &Run, situation: &Situation<'_>) -> String {
     let Situation { profile, committed, encoder, local, .. } = situation;
     // What is built in is no file to edit.
     let mapping = match situation.mapping.path.is_file() {
@@ -173,6 +183,8 @@ fn step(cause: Cause, ordered: bool, inherited: bool, situation: &Situation<'_>)
             FigureFile::Tolerances.again(profile),
             FigureFile::Errors.again(profile)
         ),
+        Cause::Shape if *local && most_fit(run) => "what comes before and after it fits: write that tensor whole, with its axes in the order of the others"
+            .to_string(),
         Cause::Shape if *local => {
             "was the port given the picture of --input, in that size? --resize and --processor say how it was prepared"
                 .to_string()
@@ -184,7 +196,7 @@ fn step(cause: Cause, ordered: bool, inherited: bool, situation: &Situation<'_>)
                 .to_string()
         }
         Cause::Numbers => {
-            let after = if inherited { "; what comes after it inherits its error" } else { "" };
+            let after = if inherited(run) { "; what comes after it inherits its error" } else { "" };
             let parts = match &situation.parts {
                 Some(command) => format!(
                     "which parts are wrong by themselves, and why; --weights is the file that the port read:\n{command}\n"
@@ -226,8 +238,8 @@ mod tests {
     fn no_layer_is_called_the_first_where_the_order_is_unknown() {
         let mapping = paths::mapping(None).unwrap();
         let situation = user_of(&mapping);
-        assert!(step(Cause::Numbers, true, true, &situation).contains("first failing layer"));
-        assert!(!step(Cause::Numbers, false, true, &situation).contains("first failing layer"));
+        assert!(step(Cause::Numbers, true, &Run::default(), &situation).contains("first failing layer"));
+        assert!(!step(Cause::Numbers, false, &Run::default(), &situation).contains("first failing layer"));
     }
 
     #[test]
@@ -236,7 +248,7 @@ mod tests {
         let all = [Cause::Unreadable, Cause::NotAsRecorded, Cause::Coverage, Cause::Shape, Cause::Numbers];
         let situation = user_of(&mapping);
         for cause in all {
-            let step = step(cause, true, true, &situation);
+            let step = step(cause, true, &Run::default(), &situation);
             assert!(!step.is_empty() && !step.contains("git restore"), "{step}");
         }
     }

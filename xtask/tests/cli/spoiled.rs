@@ -172,3 +172,86 @@ fn a_stem_that_is_unexplained_may_have_had_another_picture() {
     .stdout(contains("42 passed, 1 failed"))
     .stdout(contains("dump what it took under the name inp_raw"));
 }
+
+/// Blocks are counted by the model, not by what the dump has of it.
+#[test]
+fn a_block_that_is_not_there_moves_no_other() {
+    let blocks: [&[&str]; 4] =
+        [&["block_1_"], &["block_3_"], &["block_10_"], &["block_0_", "block_1_", "block_2_", "block_15_"]];
+    for gone in blocks {
+        let mut tensors = right();
+        tensors.retain(|name, _| !gone.iter().any(|block| name.contains(block)));
+        let (code, said) = judged(&tensors);
+        assert_eq!(code, Some(0), "without {gone:?}: {said}");
+        assert!(said.contains(&format!("{0} compared, {0} passed", tensors.len())), "{gone:?}: {said}");
+    }
+}
+
+#[test]
+fn some_tensors_that_were_rounded_do_not_hide_how_the_port_rounds() {
+    let bf16 = |x: f32| half::bf16::from_f32(x).to_f32();
+    let mut tensors = right();
+    for (name, tensor) in &mut tensors {
+        if name.ends_with("_residual") || name.ends_with("attn_output") {
+            *tensor = with_values(tensor, |_, x| bf16(x));
+        }
+    }
+    let (code, said) = judged(&tensors);
+    assert_eq!(code, Some(0), "{said}");
+}
+
+#[test]
+fn nothing_is_said_of_tensors_without_values() {
+    for value in [f32::NAN, 0.0] {
+        let mut tensors = right();
+        for (name, tensor) in &mut tensors {
+            if name.contains("block_9_")
+                || name.contains("block_1")
+                || name.starts_with('m') && !name.contains("block")
+            {
+                *tensor = with_values(tensor, |_, _| value);
+            }
+        }
+        let (code, said) = judged(&tensors);
+        assert_eq!(code, Some(1), "{value}: {said}");
+        for untrue in ["was written out twice", "its values are those of", "every part is within its limit"] {
+            assert!(!said.contains(untrue), "{value}: {said}");
+        }
+    }
+}
+
+#[test]
+fn one_tensor_of_another_shape_is_no_other_picture() {
+    let mut tensors = right();
+    let name = "mobilenet_block_6_inverted_residual";
+    let rows = with_values(&tensors[name], |_, x| x);
+    let Values::F32(values) = rows.values() else { panic!("dumps are of f32") };
+    let cropped: Vec<f32> = values.iter().copied().take(24 * 8 * 16).collect();
+    tensors.insert(name.to_string(), Tensor::from_f32(vec![1, 24, 8, 16], cropped).unwrap());
+    let (code, said) = judged(&tensors);
+    assert_eq!(code, Some(4), "{said}");
+    assert!(said.contains("what comes before and after it fits") && !said.contains("--resize"), "{said}");
+}
+
+/// A dump that says what it was computed from is not judged by anything else.
+#[test]
+fn other_weights_and_another_input_than_those_of_the_record_are_refused() {
+    let out = tempfile::tempdir().unwrap();
+    let dump = out.path().join("dump");
+    let dump = dump.to_str().unwrap();
+    xtask(&["encode", "--weights", WEIGHTS, "--input", INPUT, "--dump", dump]).assert().code(0);
+    let parity = |weights: &str, input: &str| {
+        xtask(&["parity", "--candidate", dump, "--weights", weights, "--input", input]).assert()
+    };
+    parity(WEIGHTS, INPUT).code(0);
+    parity("fixtures/blocks/model.safetensors", INPUT).code(5).stderr(contains("--weights"));
+    parity(WEIGHTS, "fixtures/blocks/input.png").code(5).stderr(contains("--input"));
+    // Values that no picture has.
+    let values = out.path().join("input.npy");
+    let tensor = Tensor::from_f32(vec![1, 3, 4, 4], vec![255.0; 48]).unwrap();
+    harness::store::write_npy(&values, &tensor).unwrap();
+    parity(WEIGHTS, values.to_str().unwrap()).code(2).stderr(contains("expected values from 0 to 1"));
+    let file = std::path::Path::new(dump).join("debug_mobilenet_stem_output.npy");
+    std::fs::remove_file(file).unwrap();
+    parity(WEIGHTS, INPUT).code(5);
+}

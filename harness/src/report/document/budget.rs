@@ -6,7 +6,7 @@ use crate::compare::budget::{ErrorBudget, ErrorShare, ErrorSource};
 use crate::report::words;
 
 pub(super) fn document(budget: &ErrorBudget) -> Value {
-    let ErrorBudget { end, error, limit, shares, amplifiers } = budget;
+    let ErrorBudget { end, error, limit, shares, amplifiers, .. } = budget;
     let shares: Vec<Value> = shares.iter().map(share).collect();
     let amplifiers: Vec<Value> =
         amplifiers.iter().map(|(part, gain)| json!({"part": part, "gain": gain})).collect();

@@ -40,7 +40,7 @@ pub fn conclusion(budget: &ErrorBudget) -> Option<String> {
         return Some(format!("local errors cancel at the end: without {sources} it would be farther off"));
     }
     let right = budget.shares.iter().all(|share| share.of_limit.is_none_or(|used| used <= 1.0));
-    if budget.passed() || !right {
+    if budget.passed() || !right || !budget.parts_are_right {
         return None;
     }
     let input = budget.shares.iter().find(|share| share.source == ErrorSource::Input && share.share > 0.5);
@@ -72,7 +72,7 @@ mod tests {
     use super::*;
 
     fn budget_of(error: f64, shares: Vec<ErrorShare>, amplifiers: Vec<(String, f64)>) -> ErrorBudget {
-        ErrorBudget { end: "out".into(), error, limit: Some(1e-3), shares, amplifiers }
+        ErrorBudget { end: "out".into(), error, limit: Some(1e-3), parts_are_right: true, shares, amplifiers }
     }
 
     fn part(of_limit: f64, share: f64) -> ErrorShare {

@@ -14,6 +14,7 @@ mod rounding_fit;
 pub(crate) mod score;
 #[cfg(test)]
 mod simulated;
+mod sources;
 mod storage;
 mod whole;
 
@@ -28,12 +29,14 @@ use harness::compare::terms::{KnownInput, Terms};
 use harness::diagnosis;
 use harness::provenance::Dump;
 use harness::reference::{ComputedReference, Reference};
+use harness::side::Side;
 use harness::store::ComputedStore;
 use harness::tensor::Tensor;
 
 use self::oracle::Oracle;
 use self::parts::CandidateTensors;
 use self::rounding_fit::RoundingFit;
+use self::sources::{NamedSources, expect_unit_range};
 use self::whole::WholeRun;
 use super::background::OpenedBackground;
 use super::compare::{Gate, NamedInput};
@@ -118,7 +121,7 @@ impl Gate<'_> {
         sources: &LocalSources<'_>,
         act: impl FnOnce(OpenedOracle<'_>) -> Result<T, Failure>,
     ) -> Result<T, Failure> {
-        let (dump, _) = self.dump(sources.candidate)?;
+        let (dump, record) = self.dump(sources.candidate)?;
         let checkpoint = self.encoder.open_named(sources.weights)?;
         let settings = self.encoder.settings(sources.settings);
         let model = |rounding: Rounding| {
@@ -130,6 +133,14 @@ impl Gate<'_> {
         let NamedInput { path, pictures } = sources.input;
         let chosen = pictures.choose(sources.weights, &checkpoint, exact.architecture())?;
         let image = prepared(path, &chosen.preparation)?.tensor;
+        if chosen.preparation.normalisation.is_none() {
+            expect_unit_range(path, &image)?;
+        }
+        if let Some(record) = record {
+            let named =
+                NamedSources { checkpoint: &checkpoint, input: path, image: &image, settings: &settings };
+            named.check(&record)?;
+        }
         let tensors = CandidateTensors::find(self.mapping, &dump, &exact, &image)?;
         let fit = match sources.rounding {
             RoundingChoice::Fixed(rounding) => RoundingFit { rounding, next: None, is_told_apart: true },
@@ -166,8 +177,15 @@ impl Gate<'_> {
         let title =
             format!("each part in f64 from its own tensors, with {weights}, rounded as {}", fit.rounding);
         let naming = &self.mapping.reference.naming;
-        let reference =
-            Reference::computed(store, ComputedReference { title, floors: computed.floors(tensors) }, naming);
+        let reference = Reference::computed(
+            store,
+            ComputedReference {
+                title,
+                floors: computed.floors(tensors),
+                names: tensors.all_references.clone(),
+            },
+            naming,
+        );
         let dumped = dump.names().iter().any(|name| self.mapping.input.candidate.contains(name));
         let terms = Terms {
             mapping: self.mapping,
@@ -179,6 +197,7 @@ impl Gate<'_> {
         };
         let mut comparison = terms.compare_dump(dump);
         comparison.missing.extend(tensors.missing_at_the_end());
+        comparison.not_as_recorded = dump.differences(Side::Candidate);
         let joined = computed.joined(tensors);
         let rounding = fit.rounding.to_string();
         let is_known = fit.is_told_apart;

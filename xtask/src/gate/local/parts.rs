@@ -35,6 +35,8 @@ pub(super) struct CandidateTensors<'a> {
     /// Tensors that the candidate dumps under a second name too, by the name that parts give them: where a block has no skip, the
     /// result of its layer scale is the block's.
     aliases: BTreeMap<String, Pair>,
+    /// The reference's names of all tensors that the model has.
+    pub(super) all_references: Vec<String>,
     /// What the candidate lacks and its mapping does not leave out, by the name that parts give it.
     missing: BTreeMap<String, Missing>,
     /// The candidate's own name of each, for messages.
@@ -81,6 +83,7 @@ impl<'a> CandidateTensors<'a> {
         let alias_references = reference_names(aliases.keys().map(String::as_str), &parts, mapping)?;
         let present: Vec<String> =
             names.iter().chain(&alias_references).map(|(_, reference)| reference.clone()).collect();
+        let all_references = present.clone();
         let listed = ReferenceNames { present, in_order: true, ..ReferenceNames::default() };
         let pairing = pair(mapping, &dump.names(), &listed, &|_, _| false);
         let by_reference: BTreeMap<&str, &Pair> =
@@ -97,6 +100,7 @@ impl<'a> CandidateTensors<'a> {
         let missing = names.iter().filter_map(reference).collect();
         let mut found = CandidateTensors {
             missing,
+            all_references,
             parts,
             looked_at: Vec::new(),
             references: BTreeMap::new(),
@@ -125,21 +129,19 @@ impl<'a> CandidateTensors<'a> {
             let (tensor, dtype) = dumped.read(&pair)?;
             let stored = Some(dtype).filter(|dtype| *dtype < Dtype::F32);
             let of_values = narrow_type_of(&tensor.data);
-            Some((
-                name,
-                of_values.is_some(),
-                DumpedTensor { pair, narrow_type: stored.or(of_values) },
-                stored,
-            ))
+            Some((name, DumpedTensor { pair, narrow_type: stored.or(of_values) }))
         };
-        let read: Vec<_> = pairs.into_par_iter().filter_map(readable).collect();
-        // Of a few tensors the values are narrow because they were computed so, as ggml's table of GELU is.
-        let is_of_dump = 2 * read.iter().filter(|(_, narrow, ..)| *narrow).count() > read.len();
-        let of_storage = |(name, _, tensor, stored): (String, bool, DumpedTensor, Option<Dtype>)| {
-            let narrow_type = if is_of_dump { tensor.narrow_type } else { stored };
-            (name, DumpedTensor { narrow_type, ..tensor })
-        };
-        let tensors: BTreeMap<String, DumpedTensor> = read.into_iter().map(of_storage).collect();
+        let mut tensors: BTreeMap<String, DumpedTensor> =
+            pairs.into_par_iter().filter_map(readable).collect();
+        // ggml's table of GELU gives f16: where little else is, that is how it was computed.
+        let others = tensors.iter().filter(|(name, _)| !tap::is_activated(name));
+        let (all, narrow) = others.fold((0, 0), |(all, narrow), (_, tensor)| {
+            (all + 1, narrow + usize::from(tensor.narrow_type == Some(Dtype::F16)))
+        });
+        for (_, tensor) in tensors.iter_mut().filter(|(name, _)| tap::is_activated(name) && 2 * narrow < all)
+        {
+            tensor.narrow_type = tensor.narrow_type.filter(|dtype| *dtype != Dtype::F16);
+        }
         let looked_at = |(part, mut names): (&Part, Vec<String>)| {
             names.retain(|name| part.outputs.contains(name) || tensors.contains_key(name));
             names
@@ -157,6 +159,7 @@ impl<'a> CandidateTensors<'a> {
             references: BTreeMap::new(),
             aliases: BTreeMap::new(),
             missing: BTreeMap::new(),
+            all_references: Vec::new(),
             own_names: BTreeMap::new(),
             dumped: None,
             at_hand: tensors.into_iter().map(|(name, tensor)| (name, Arc::new(tensor))).collect(),
@@ -266,7 +269,7 @@ impl DumpedTensors<'_> {
     /// A tensor as parts have it, and the type that it is stored in.
     fn read(&self, pair: &Pair) -> Option<(Tensor64, Dtype)> {
         let empty = ComputedStore::new(self.dump.store().location());
-        let computed = ComputedReference { title: String::new(), floors: BTreeMap::new() };
+        let computed = ComputedReference { title: String::new(), floors: BTreeMap::new(), names: Vec::new() };
         let reference = Reference::computed(empty, computed, &self.mapping.reference.naming);
         let terms = Terms {
             mapping: self.mapping,

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use encoder::reference::{PartOptions, ReferenceModel, Rounding, Tensor64};
+use encoder::tap;
 
 use super::floors::{LARGE, distance};
 use super::parts::CandidateTensors;
@@ -34,14 +35,29 @@ pub(super) fn best_fit<'a>(
     let models: Vec<ReferenceModel<'a>> = roundings.iter().copied().map(model).collect::<Result<_, _>>()?;
     let mut errors: Vec<Vec<f64>> = vec![Vec::new(); models.len()];
     let mut tried = 0;
+    // Values that were rounded when they were stored hide how they were computed, and so do those that follow.
+    let is_exact = |name: &String| tensors.narrow_type(name).is_none();
+    // What GELU gives may be of f16 in any dump.
+    let shows = |name: &String| tensors.has(name) && is_exact(name) && !tap::is_activated(name);
+    let any_exact = tensors.parts.iter().any(|part| {
+        part.inputs.iter().all(|name| tensors.has(name) && is_exact(name))
+            && tensors.outputs_of(part).iter().any(shows)
+    });
     for part in &tensors.parts {
         let inputs: Option<BTreeMap<String, Tensor64>> = part
             .inputs
             .iter()
-            .map(|name| Some((name.clone(), Tensor64::clone(&*tensors.tensor(name)?))))
+            .map(|name| {
+                let own = tensors.tensor(name).filter(|_| !any_exact || is_exact(name))?;
+                Some((name.clone(), Tensor64::clone(&own)))
+            })
             .collect();
-        let outputs: Vec<(&String, Arc<Tensor64>)> =
-            tensors.outputs_of(part).iter().filter_map(|name| Some((name, tensors.tensor(name)?))).collect();
+        let outputs: Vec<(&String, Arc<Tensor64>)> = tensors
+            .outputs_of(part)
+            .iter()
+            .filter(|name| !any_exact || is_exact(name))
+            .filter_map(|name| Some((name, tensors.tensor(name)?)))
+            .collect();
         let Some(inputs) = inputs.filter(|_| !outputs.is_empty() && tried < TRIED) else { continue };
         tried += 1;
         let inner = tensors.looks_inside(part);

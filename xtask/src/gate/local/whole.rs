@@ -187,6 +187,7 @@ impl WholeRun {
             end: own.clone(),
             error: end.error,
             limit: end.limit,
+            parts_are_right: comparison.failures().next().is_none() && comparison.missing.is_empty(),
             shares: Vec::new(),
             amplifiers: Vec::new(),
         };
