@@ -62,6 +62,8 @@ struct DumpedTensor {
     pair: Pair,
     /// A type narrower than f32 that its values were rounded to when they were stored: what they were before is not known.
     narrow_type: Option<Dtype>,
+    /// Whether it is the type of its file, and not only what its values show.
+    by_type: bool,
 }
 
 /// Tensors that are kept after they were read: what a part gives is what the next one takes.
@@ -129,7 +131,8 @@ impl<'a> CandidateTensors<'a> {
             let (tensor, dtype) = dumped.read(&pair)?;
             let stored = Some(dtype).filter(|dtype| *dtype < Dtype::F32);
             let of_values = narrow_type_of(&tensor.data);
-            Some((name, DumpedTensor { pair, narrow_type: stored.or(of_values) }))
+            let by_type = stored.is_some();
+            Some((name, DumpedTensor { pair, narrow_type: stored.or(of_values), by_type }))
         };
         let mut tensors: BTreeMap<String, DumpedTensor> =
             pairs.into_par_iter().filter_map(readable).collect();
@@ -138,8 +141,10 @@ impl<'a> CandidateTensors<'a> {
         let (all, narrow) = others.fold((0, 0), |(all, narrow), (_, tensor)| {
             (all + 1, narrow + usize::from(tensor.narrow_type == Some(Dtype::F16)))
         });
-        for (_, tensor) in tensors.iter_mut().filter(|(name, _)| tap::is_activated(name) && 2 * narrow < all)
-        {
+        let is_computed_so = |(name, tensor): &(&String, &mut DumpedTensor)| {
+            2 * narrow < all && tap::is_activated(name) && !tensor.by_type
+        };
+        for (_, tensor) in tensors.iter_mut().filter(is_computed_so) {
             tensor.narrow_type = tensor.narrow_type.filter(|dtype| *dtype != Dtype::F16);
         }
         let looked_at = |(part, mut names): (&Part, Vec<String>)| {
