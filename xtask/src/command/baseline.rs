@@ -12,8 +12,9 @@ use harness::mapping::Mapping;
 use harness::report::words;
 
 use super::port_baseline::{self, PortSources};
+use super::review_decisions::ReviewDecisions;
 use crate::baseline::measure::{SetMeasure, THREADS, measure};
-use crate::baseline::review::{self, Flags, Review};
+use crate::baseline::review::{self, Review};
 use crate::committed::coverage::CoverageReview;
 use crate::committed::figures::{self, FigureFile};
 use crate::committed::port_baseline::PortBaseline;
@@ -71,21 +72,8 @@ enum BaselineAction {
     /// On a terminal each layer waits for a key: a or the right arrow accepts it, r or the left arrow rejects it, j and k
     /// or down and up move, A and R decide all that are left. Elsewhere the flags decide.
     Review {
-        /// Accept this layer, `LAYER` or `SET/LAYER` (repeatable); the others wait on.
-        #[arg(long, value_name = "LAYER")]
-        accept: Vec<String>,
-        /// Reject this layer, likewise.
-        #[arg(long, value_name = "LAYER")]
-        reject: Vec<String>,
-        /// Accept every layer that is not rejected.
-        #[arg(long, conflicts_with = "reject_all")]
-        accept_all: bool,
-        /// Reject every layer that is not accepted.
-        #[arg(long)]
-        reject_all: bool,
-        /// Write a page that shows old and new beside each other.
-        #[arg(long, value_name = "FILE")]
-        html: Option<PathBuf>,
+        #[command(flatten)]
+        decisions: ReviewDecisions,
         /// Take what is no longer there off coverage.json, the list of what the gate must compare.
         #[arg(long)]
         accept_coverage: bool,
@@ -166,16 +154,8 @@ impl BaselineCommand {
                 files.derive(k, chosen)
             }
             Some(BaselineAction::Measure { chosen, .. }) => files.measure(chosen),
-            Some(BaselineAction::Review {
-                accept,
-                reject,
-                accept_all,
-                reject_all,
-                html,
-                accept_coverage,
-            }) => {
-                let flags = Flags { accept, reject, accept_all: *accept_all, reject_all: *reject_all };
-                files.review(&flags, html.as_deref(), *accept_coverage)
+            Some(BaselineAction::Review { decisions, accept_coverage }) => {
+                files.review(decisions, *accept_coverage)
             }
         }
     }
@@ -185,16 +165,8 @@ impl BaselineCommand {
             Some(BaselineAction::Measure { chosen, port }) if chosen.sets.is_empty() => {
                 port.measure(baseline, &self.profile)
             }
-            Some(BaselineAction::Review {
-                accept,
-                reject,
-                accept_all,
-                reject_all,
-                html,
-                accept_coverage: false,
-            }) => {
-                let flags = Flags { accept, reject, accept_all: *accept_all, reject_all: *reject_all };
-                port_baseline::review(baseline, &flags, html.as_deref())
+            Some(BaselineAction::Review { decisions, accept_coverage: false }) => {
+                port_baseline::review(baseline, decisions)
             }
             _ => Err(Failure::usage(
                 "--file: of a port errors are measured and reviewed, and no committed set is chosen",
@@ -324,7 +296,8 @@ impl FigureFiles<'_> {
         Ok(ExitCode::SUCCESS)
     }
 
-    fn review(&self, flags: &Flags<'_>, html: Option<&Path>, accept_coverage: bool) -> CommandResult {
+    fn review(&self, decisions: &ReviewDecisions, accept_coverage: bool) -> CommandResult {
+        let flags = decisions.flags();
         if flags.decide() || accept_coverage {
             ci::refuse()?;
         }
@@ -333,12 +306,12 @@ impl FigureFiles<'_> {
             let reference = self.compare.reference(&path)?;
             reviews.extend(Review::open(&reference, self.precision.name())?);
         }
-        if let Some(html) = html {
+        if let Some(html) = &decisions.html {
             review::write_page(&reviews, html)?;
         }
         let option = self.option();
         let nothing = reviews.is_empty();
-        let waits = !nothing && review::run(reviews, flags)?;
+        let waits = !nothing && review::run(reviews, &flags)?;
         // Known errors that were accepted just now are what the list is of.
         let reviewed = CoverageReview::open()?;
         if nothing && reviewed.is_none() {

@@ -16,6 +16,7 @@ mod port_baseline;
 pub(crate) mod report;
 pub(crate) mod repro;
 mod requested_reports;
+mod review_decisions;
 pub(crate) mod selftest;
 mod selftest_ports;
 pub(crate) mod set;

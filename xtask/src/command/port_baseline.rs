@@ -1,11 +1,12 @@
 //! `cargo xtask baseline --file FILE`: the known errors of a port.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use harness::exit_code;
 
-use crate::baseline::review::{self, Flags, Review};
+use super::review_decisions::ReviewDecisions;
+use crate::baseline::review::{self, Review};
 use crate::committed::figures;
 use crate::committed::port_baseline::PortBaseline;
 use crate::encode::arguments::EncoderArguments;
@@ -65,7 +66,8 @@ impl PortSources {
 }
 
 /// Shows what waits, and accepts what is to be.
-pub(super) fn review(baseline: &PortBaseline<'_>, flags: &Flags<'_>, html: Option<&Path>) -> CommandResult {
+pub(super) fn review(baseline: &PortBaseline<'_>, decisions: &ReviewDecisions) -> CommandResult {
+    let flags = decisions.flags();
     if flags.decide() {
         ci::refuse()?;
     }
@@ -75,10 +77,10 @@ pub(super) fn review(baseline: &PortBaseline<'_>, flags: &Flags<'_>, html: Optio
         return Ok(ExitCode::SUCCESS);
     };
     let waiting = vec![waiting];
-    if let Some(html) = html {
+    if let Some(html) = &decisions.html {
         review::write_page(&waiting, html)?;
     }
-    match review::run(waiting, flags)? {
+    match review::run(waiting, &flags)? {
         true => {
             say(&program::told(&format!(
                 "next: {} --accept-all\n      \

@@ -99,9 +99,7 @@ impl ComputedParts {
 
     /// Parts the end of which the candidate lacks, and which are followed by one whose end it has: their error shows there.
     pub(super) fn joined(&self, tensors: &CandidateTensors<'_>) -> Vec<String> {
-        let has_end = |part: &JudgedPart| {
-            part.part.outputs.last().is_some_and(|name| tensors.own_names.contains_key(name))
-        };
+        let has_end = |part: &JudgedPart| tensors.has_end(&part.part);
         let until = self.parts.iter().rposition(has_end).unwrap_or(0);
         let joined = self.parts[..until].iter().filter(|part| !has_end(part));
         joined.map(|part| part.part.name.clone()).collect()
@@ -109,9 +107,7 @@ impl ComputedParts {
 
     /// How many were judged: all up to the last one whose end the candidate has.
     pub(super) fn judged(&self, tensors: &CandidateTensors<'_>) -> usize {
-        let has_end = |part: &JudgedPart| {
-            part.part.outputs.last().is_some_and(|name| tensors.own_names.contains_key(name))
-        };
+        let has_end = |part: &JudgedPart| tensors.has_end(&part.part);
         self.parts.iter().rposition(has_end).map_or(0, |last| last + 1)
     }
 

@@ -222,10 +222,14 @@ impl<'a> CandidateTensors<'a> {
         self.aliases.get(name).map(|pair| &pair.candidate).into_iter().chain(self.own_names.get(name))
     }
 
+    /// Whether the candidate has what a part gives last.
+    pub(super) fn has_end(&self, part: &Part) -> bool {
+        part.outputs.last().is_some_and(|name| self.own_names.contains_key(name))
+    }
+
     /// What the parts after the last tensor that the candidate has give in the end: nothing shows whether they are right.
     pub(super) fn missing_at_the_end(&self) -> Vec<Missing> {
-        let has_end = |part: &Part| part.outputs.last().is_some_and(|name| self.own_names.contains_key(name));
-        let judged = self.parts.iter().rposition(has_end).map_or(0, |last| last + 1);
+        let judged = self.parts.iter().rposition(|part| self.has_end(part)).map_or(0, |last| last + 1);
         let ends = self.parts[judged..].iter().filter_map(|part| part.outputs.last());
         ends.filter_map(|name| self.missing.get(name).cloned()).collect()
     }
